@@ -1,0 +1,10 @@
+"""Data sets by name: `load` gives one split as images (uint8, NHWC) or points (float32).
+
+A data set is a builder in a file of its own, filed in DATASETS; see `dataset.py`.
+"""
+
+from jaxgan.datasets import array, digits, idx, images, mixtures, mnist, tfds  # noqa: F401 (files the builders)
+from jaxgan.datasets.dataset import DATASETS, Dataset, MissingDataset, take
+from jaxgan.datasets.load import load
+
+__all__ = ["DATASETS", "Dataset", "MissingDataset", "load", "take"]

@@ -1,0 +1,178 @@
+"""Decoded once, memory-mapped from then on: uint8 .npy files under the user's cache folder.
+
+An entry is a folder `<cache>/datasets/<name>-<key>/` with `examples.npy`, `labels.npy` where there are
+labels, and `meta.json`. It is written under another name and renamed when complete, in chunks, so that
+neither a crash nor a set larger than memory can hurt. Entries may be deleted at any time.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from absl import logging
+
+from jaxgan.datasets.dataset import Fingerprint
+
+_FORMAT = 1  # raise it when decoding, resizing or this layout change, and old entries are left behind
+_VERIFY_BELOW = 1 << 28  # bytes: smaller sets have their whole content checked at every start (~0.1 s)
+
+Chunks = Iterator[tuple[np.ndarray, np.ndarray | None]]
+
+
+class Decoded(NamedTuple):
+    """Examples [N, ...] (memory-mapped), labels int32 [N] or None, and the hash of both."""
+
+    examples: np.ndarray
+    labels: np.ndarray | None
+    fingerprint: str
+
+
+def folder() -> Path:
+    """`$JAXGAN_CACHE_DIR`, else `$XDG_CACHE_HOME/jaxgan`, else `~/.cache/jaxgan`; in it, `datasets`."""
+    if root := os.environ.get("JAXGAN_CACHE_DIR"):
+        return Path(root) / "datasets"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxgan" / "datasets"
+
+
+def identity(files: Iterable[Path]) -> str:
+    """Hash of the files' paths, sizes and times: changes when a source changes, costs no reading."""
+    content = hashlib.blake2b(digest_size=16)
+    for file in files:
+        status = os.stat(file)
+        content.update(f"{os.path.abspath(file)}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+    return content.hexdigest()
+
+
+def decoded(name: str, key: dict[str, Any], chunks: Callable[[], Chunks]) -> Decoded:
+    """The cached entry for `key`, made from `chunks()` where there is none or it is damaged.
+
+    Args:
+      name: readable part of the entry's folder name.
+      key: everything the content depends on, as JSON: the sources' `identity`, the split, the size.
+      chunks: yields (examples [n, ...], labels [n] or None) in order; called once more if the cache
+        folder turns out not to be writable, in which case the result lies in memory.
+    """
+    key = {"format": _FORMAT, **key}
+    digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=10).hexdigest()
+    entry = folder() / f"{name.replace('/', '-')}-{digest}"
+    if (found := _read(entry)) is not None:
+        return found
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
+    except OSError as error:
+        return _in_memory(entry, error, chunks)
+    try:
+        return _make(entry, scratch, key, chunks)
+    except _Unwritable as error:
+        return _in_memory(entry, error, chunks)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _Unwritable(Exception):
+    """Writing an entry failed, as opposed to reading what it is made from."""
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _Unwritable(error.strerror or str(error)) from error
+
+
+def _make(entry: Path, scratch: Path, key: dict[str, Any], chunks: Callable[[], Chunks]) -> Decoded:
+    content, count, labels, shape, dtype = Fingerprint(), 0, [], (), np.dtype(np.uint8)
+    with _writing():
+        file = open(scratch / "examples.npy", "wb")
+    with file:
+        for examples, some_labels in chunks():
+            with _writing():  # plain writes: a full disk is an error here, under a memory map a SIGBUS
+                if not count:
+                    shape, dtype = examples.shape[1:], examples.dtype
+                    header = _write_header(file, (0, *shape), dtype)
+                file.write(np.ascontiguousarray(examples).data)
+            content.update(examples)
+            labels += [] if some_labels is None else [some_labels]
+            count += len(examples)
+        with _writing():
+            file.seek(0)
+            # NumPy pads headers so that the first axis may grow in place.
+            if _write_header(file, (count, *shape), dtype) != header:
+                raise OSError("the .npy header changed its length")
+    joined = np.concatenate(labels).astype(np.int32) if labels else None
+    meta = {
+        "key": key,
+        "shape": [count, *shape],
+        "dtype": dtype.str,
+        "labels": joined is not None,
+        "fingerprint": content.digest((count, *shape), dtype, joined),
+    }
+    with _writing():
+        if joined is not None:
+            np.save(scratch / "labels.npy", joined)
+        (scratch / "meta.json").write_text(json.dumps({**meta, "digest": _meta_digest(meta)}, indent=1))
+        if entry.exists():  # damaged, or another process was faster
+            shutil.rmtree(entry, ignore_errors=True)
+        with contextlib.suppress(FileExistsError):  # another process was faster still: its entry is as good
+            scratch.rename(entry)
+    found = _read(entry)
+    if found is None:
+        raise _Unwritable("the entry just written cannot be read back")
+    return found
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> int:
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.tell()
+
+
+def _read(entry: Path) -> Decoded | None:
+    """The entry, or None where it is absent or damaged; the latter with a line in the log."""
+    if not entry.is_dir():
+        return None
+    try:
+        meta = json.loads((entry / "meta.json").read_text())
+        if meta.pop("digest") != _meta_digest(meta):
+            raise ValueError("meta.json was changed")
+        examples = np.load(entry / "examples.npy", mmap_mode="r", allow_pickle=False)
+        labels = np.load(entry / "labels.npy", allow_pickle=False) if meta["labels"] else None
+        if list(examples.shape) != meta["shape"] or examples.dtype.str != meta["dtype"]:
+            raise ValueError("examples.npy has another shape")
+        if labels is not None and labels.shape != (len(examples),):
+            raise ValueError("labels.npy has another length")
+        if examples.nbytes < _VERIFY_BELOW:
+            content = Fingerprint()
+            content.update(examples)
+            if content.digest(examples.shape, examples.dtype, labels) != meta["fingerprint"]:
+                raise ValueError("the content was changed")
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        logging.info("decoded copy %s is damaged (%s): making it again", entry, error)
+        return None
+    return Decoded(examples, labels, meta["fingerprint"])
+
+
+def _meta_digest(meta: dict[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(meta, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _in_memory(entry: Path, error: Exception, chunks: Callable[[], Chunks]) -> Decoded:
+    logging.warning(
+        "cannot keep a decoded copy in %s (%s): decoding into memory at every start; "
+        "set JAXGAN_CACHE_DIR to a folder with room", entry.parent, error
+    )  # fmt: skip
+    examples, labels = zip(*chunks(), strict=True)
+    joined = None if labels[0] is None else np.concatenate(labels).astype(np.int32)
+    examples = np.concatenate(examples)
+    content = Fingerprint()
+    content.update(examples)
+    return Decoded(examples, joined, content.digest(examples.shape, examples.dtype, joined))

@@ -1,0 +1,137 @@
+"""What a data set is to the rest of the code: examples, labels and a hash of both."""
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from jaxgan.errors import UserError
+from jaxgan.registry import Registry
+
+# Builders `(split, path, image_size, *, fields) -> Dataset`; the keyword-only fields are config fields.
+DATASETS = Registry("dataset")
+
+HOLD_OUT_EVERY = 6
+_HASH_CHUNK = 1 << 24  # bytes
+
+
+class MissingDataset(UserError):
+    """The data set is neither on the machine nor to be had: the one error that a fallback may answer.
+
+    Attributes:
+      image_size: the side in pixels that its images would have had; 0 when unknown.
+    """
+
+    def __init__(self, message: str, image_size: int = 0):
+        super().__init__(message)
+        self.image_size = image_size
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """One split of a data set.
+
+    Attributes:
+      name: what was really used: 'mnist', 'digits', 'tfds/cifar10', ...
+      examples: uint8 [N, H, W, C] images or float32 [N, D] points, in memory or memory-mapped; or a
+        random-access source with `len()` and `__getitems__(int array [n]) -> uint8 [n, H, W, C]`.
+        `take` reads either.
+      labels: int32 [N], or None where there are none.
+      fingerprint: hash of the content (examples, labels, shape, type), the same wherever the files lie.
+      origin: where it came from, one line for logs.
+      fallback_for: the data set that was asked for and is missing, else ''.
+      class_names: the labels' names, where known.
+    """
+
+    name: str
+    examples: Any
+    labels: np.ndarray | None
+    fingerprint: str
+    origin: str
+    fallback_for: str = ""
+    class_names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example: (H, W, C) or (D,)."""
+        return tuple(self.examples.shape[1:])
+
+    @property
+    def is_images(self) -> bool:
+        return len(self.shape) == 3
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all examples, decoded."""
+        return len(self) * math.prod(self.shape) * np.dtype(self.examples.dtype).itemsize
+
+
+def take(examples: Any, rows: np.ndarray) -> np.ndarray:
+    """The examples at `rows` [n], from an array or from a random-access source: [n, ...], in memory."""
+    rows = np.asarray(rows)
+    read = getattr(examples, "__getitems__", None)
+    return np.asarray(examples[rows] if read is None else read(rows))
+
+
+class Fingerprint:
+    """Hash of a data set's content, fed chunk by chunk; the chunking does not matter."""
+
+    def __init__(self):
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def update(self, chunk: np.ndarray) -> None:
+        rows = max(1, _HASH_CHUNK // max(1, chunk[:1].nbytes))
+        for start in range(0, len(chunk), rows):
+            self._hash.update(np.ascontiguousarray(chunk[start : start + rows]).data)
+
+    def digest(self, shape: Iterable[int], dtype: Any, labels: np.ndarray | None) -> str:
+        """The hash, once every example has gone through `update`. `shape` is [N, ...], `labels` int32 [N]."""
+        trailer = f"|{tuple(int(n) for n in shape)}|{np.dtype(dtype).str}|{labels is not None}|"
+        self._hash.update(trailer.encode())
+        if labels is not None:
+            self._hash.update(np.ascontiguousarray(labels, dtype="<i4").data)
+        return self._hash.hexdigest()
+
+
+def fingerprint(examples: np.ndarray, labels: np.ndarray | None) -> str:
+    """Hash of the content: examples [N, ...] in their order, labels int32 [N] or None, shape and type.
+
+    Two copies of a set agree when they hold the same examples in the same order. MNIST from IDX files and
+    MNIST prepared by TFDS, which shuffles when it writes, therefore differ.
+    """
+    content = Fingerprint()
+    content.update(examples)
+    return content.digest(examples.shape, examples.dtype, labels)
+
+
+def from_arrays(
+    name: str, examples: np.ndarray, labels: np.ndarray | None, origin: str, **more: Any
+) -> Dataset:
+    """A Dataset of arrays: labels become int32, the fingerprint is computed."""
+    labels = None if labels is None else np.ascontiguousarray(labels, dtype=np.int32)
+    return Dataset(name, examples, labels, fingerprint(examples, labels), origin, **more)
+
+
+def hold_out(count: int, split: str) -> np.ndarray:
+    """Rows of a split, for sets that come without one: every sixth example (5, 11, 17, ...) is the test set.
+
+    Args:
+      count: number of examples, N.
+      split: 'train' or 'test'.
+
+    Returns:
+      int64 rows; the two splits are disjoint and cover range(N). MNIST has the same proportion.
+    """
+    is_test = np.arange(count) % HOLD_OUT_EVERY == HOLD_OUT_EVERY - 1
+    rows = np.flatnonzero(is_test if split == "test" else ~is_test)
+    if not len(rows):
+        raise UserError(
+            f"{count} examples leave none for the '{split}' split: every sixth is held out for 'test'"
+        )
+    return rows

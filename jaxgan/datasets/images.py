@@ -1,0 +1,130 @@
+"""`images`: a folder of one's own PNG and JPEG files."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from jaxgan.datasets import cache
+from jaxgan.datasets.dataset import DATASETS, Dataset, hold_out
+from jaxgan.datasets.decode import MODES, DamagedImage, decode, in_chunks, stack
+from jaxgan.datasets.resize import require_square
+from jaxgan.errors import UserError
+
+_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+@DATASETS.register("images")
+def build(
+    split: str, path: str, image_size: int, *, channels: int = 3, skip_damaged: bool = False
+) -> Dataset:
+    """All images below `path`, in the order of their relative names, decoded once into the cache.
+
+    Subfolders of the first level are the classes, in sorted order, if there are at least two and no image
+    lies beside them. A subfolder `train` means that `train` and `test` hold the splits (classes below them);
+    without `test`, every sixth image is held out. Mixed sizes need `image_size`: see `resize.RULE`.
+
+    Args:
+      channels: 1 (grey), 3 (RGB; transparent parts show white) or 4 (RGBA).
+      skip_damaged: leave damaged images out, with a warning that counts them, instead of an error.
+    """
+    if channels not in MODES:
+        raise UserError(f"dataset.images.channels = {channels}; known: 1 (grey), 3 (RGB), 4 (RGBA)")
+    root, held_out = _root(path, split)
+    files = _list(root)
+    labels, class_names = _classes(root, files)
+    if held_out:
+        rows = hold_out(len(files), split)
+        files = [files[row] for row in rows]
+        labels = None if labels is None else labels[rows]
+    try:
+        key = {"files": cache.identity(files), "split": split, "image_size": image_size, "channels": channels}
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename}: {error.strerror}; check the file") from error
+    key |= {"skip_damaged": skip_damaged, "labels": None if labels is None else list(class_names)}
+
+    def chunks():
+        logging.info("decoding %d images of %s once into %s", len(files), root, cache.folder())
+        return _decode_all(root, files, labels, channels, image_size, skip_damaged)
+
+    decoded = cache.decoded(f"images-{root.name}", key, chunks)
+    return Dataset("images", *decoded, f"{len(decoded.examples):,} images in {root}", class_names=class_names)
+
+
+def _root(path, split):
+    """(the folder to read, whether the split must be held out of it)."""
+    root = Path(path).expanduser()
+    if not path or not root.is_dir():
+        raise UserError(
+            f"dataset.path = '{path}' is not a folder; dataset 'images' needs one with PNG or JPEG files"
+        )
+    root = root.resolve()
+    if not (root / "train").is_dir():
+        return root, True
+    if (root / "test").is_dir():
+        return root / split, False
+    return root / "train", True
+
+
+def _list(root):
+    """Every PNG and JPEG file below the folder, sorted by relative name; hidden files are passed over."""
+
+    def fail(error):
+        raise UserError(f"cannot read the folder {error.filename}: {error.strerror}; check its permissions")
+
+    files, seen = [], set()
+    for folder, subfolders, names in os.walk(root, onerror=fail, followlinks=True):
+        subfolders[:] = [name for name in subfolders if not name.startswith((".", "__MACOSX"))]
+        if (real := os.path.realpath(folder)) in seen:  # a loop of links
+            subfolders.clear()
+            continue
+        seen.add(real)
+        files += [Path(folder, n) for n in names if n.lower().endswith(_SUFFIXES) and not n.startswith(".")]
+    if not files:
+        raise UserError(f"no PNG or JPEG files in '{root}'; set dataset.path to the folder that holds them")
+    return sorted(files, key=lambda file: file.relative_to(root).parts)
+
+
+def _classes(root, files):
+    """(labels int32 [N], class names), or (None, ()) where the folders make no classes."""
+    parts = [file.relative_to(root).parts for file in files]
+    names = tuple(sorted({part[0] for part in parts}))
+    if len(names) < 2 or any(len(part) == 1 for part in parts):
+        return None, ()
+    number = {name: n for n, name in enumerate(names)}
+    return np.array([number[part[0]] for part in parts], np.int32), names
+
+
+def _decode_all(root, files, labels, channels, image_size, skip_damaged) -> cache.Chunks:
+    def read(n):
+        try:
+            return decode(files[n].read_bytes(), channels, image_size)
+        except (DamagedImage, OSError) as error:
+            if skip_damaged:
+                return None
+            raise UserError(
+                f"damaged image {files[n]} ({error}); repair or remove it, or set "
+                "dataset.images.skip_damaged = True"
+            ) from error
+
+    shape, damaged = None, []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for numbers, images in in_chunks(range(len(files)), read, pool):
+            damaged += [n for n, image in zip(numbers, images, strict=True) if image is None]
+            kept = [n for n, image in zip(numbers, images, strict=True) if image is not None]
+            images = [image for image in images if image is not None]
+            if not images:
+                continue
+            if shape is None:
+                shape = images[0].shape
+            examples = stack(images, [files[n] for n in kept], str(root), shape)
+            require_square(*shape[:2], str(root))
+            yield examples, None if labels is None else labels[kept]
+    if shape is None:
+        raise UserError(f"every one of the {len(files)} images in {root} is damaged, {files[0]} for one")
+    if damaged:
+        logging.warning(
+            "left out %d damaged of %d images, %s for one", len(damaged), len(files), files[damaged[0]]
+        )

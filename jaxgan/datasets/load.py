@@ -1,0 +1,59 @@
+"""From the name in a config to a data set, or to the fallback that the config names."""
+
+import dataclasses
+from typing import Any
+
+from absl import logging
+
+from jaxgan.datasets.dataset import DATASETS, Dataset, MissingDataset
+from jaxgan.datasets.resize import require_square
+from jaxgan.errors import UserError
+
+SPLITS = ("train", "test")
+
+
+def load(
+    name: str, split: str = "train", *, path: str = "", image_size: int = 0, fallback: str = "", **fields: Any
+) -> Dataset:
+    """One split of the data set called `name`.
+
+    Args:
+      name: a builder's name, or 'tfds/<name[/config][:version]>' for any image set of TensorFlow Datasets.
+      split: 'train' or 'test'.
+      path: the user's folder or file, or TFDS's `data_dir`; '' where the set needs none.
+      image_size: side in pixels; 0 keeps the stored size, which must then be square. See `resize.RULE`.
+      fallback: the set to use when `name` is neither on the machine nor to be had; '' to raise instead.
+        It is resized to `image_size`, or to the size of the missing set.
+      **fields: the builder's own keyword-only fields.
+
+    Raises:
+      UserError: bad input, in one line with the remedy; MissingDataset where nothing was found.
+    """
+    if split not in SPLITS:
+        raise UserError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
+    if image_size < 0:
+        raise UserError(f"dataset.image_size = {image_size}: give a side in pixels, or 0 for the stored size")
+    try:
+        dataset = _build(name, split, path, image_size, fields)
+    except MissingDataset as missing:
+        if not fallback:
+            raise
+        logging.warning(
+            "*** '%s' IS NOT HERE: using '%s' INSTEAD. %s ***", name.upper(), fallback.upper(), missing
+        )
+        dataset = _build(fallback, split, "", image_size or missing.image_size, {})
+        dataset = dataclasses.replace(dataset, fallback_for=name)
+    return dataset
+
+
+def _build(name, split, path, image_size, fields):
+    family, _, member = name.partition("/")
+    if family == "tfds":  # one builder for a whole catalogue: the rest of the name says which set
+        dataset = DATASETS[family](split, path, image_size, member, **fields)
+    else:
+        dataset = DATASETS[name](split, path, image_size, **fields)
+    if dataset.is_images:
+        require_square(*dataset.shape[:2], f"dataset '{name}'")
+    elif image_size:
+        raise UserError(f"dataset '{name}' holds points, not images; leave dataset.image_size at 0")
+    return dataset

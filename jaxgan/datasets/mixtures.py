@@ -1,0 +1,78 @@
+"""`ring` and `grid`: the two-dimensional Gaussian mixtures on which mode collapse is measured.
+
+Defaults are PacGAN's protocol (Lin et al., "PacGAN: The power of two samples in generative adversarial
+networks", NeurIPS 2018, section 4.1, after VEEGAN): 100,000 points, modes of equal weight.
+"""
+
+import math
+
+import numpy as np
+
+from jaxgan.datasets.dataset import DATASETS, Dataset, from_arrays
+from jaxgan.errors import UserError
+
+_STREAMS = {"train": 0, "test": 1}
+
+
+def ring_modes(num_modes: int = 8, radius: float = 1.0) -> np.ndarray:
+    """Mode centres radius * (cos, sin)(2 pi k / num_modes): float64 [num_modes, 2]."""
+    angles = 2 * np.pi * np.arange(num_modes) / num_modes
+    return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def grid_modes(side: int = 5, spacing: float = 2.0) -> np.ndarray:
+    """Mode centres of a side x side square lattice around the origin: float64 [side**2, 2]."""
+    axis = spacing * (np.arange(side) - (side - 1) / 2)
+    return np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+@DATASETS.register("ring")
+def ring(
+    split: str,
+    path: str,
+    image_size: int,
+    *,
+    num_modes: int = 8,
+    radius: float = 1.0,
+    std: float = 0.01,
+    num_points: int = 100_000,
+    seed: int = 0,
+) -> Dataset:
+    """Gaussians of deviation `std` on a circle: float32 [num_points, 2]; a point's label is its mode."""
+    _check("ring", num_modes=num_modes, radius=radius, std=std, num_points=num_points)
+    return _sample("ring", ring_modes(num_modes, radius), std, num_points, seed, split)
+
+
+@DATASETS.register("grid")
+def grid(
+    split: str,
+    path: str,
+    image_size: int,
+    *,
+    side: int = 5,
+    spacing: float = 2.0,
+    std: float = 0.05,
+    num_points: int = 100_000,
+    seed: int = 0,
+) -> Dataset:
+    """Gaussians of deviation `std` on a lattice: float32 [num_points, 2]; a point's label is its mode."""
+    _check("grid", side=side, spacing=spacing, std=std, num_points=num_points)
+    return _sample("grid", grid_modes(side, spacing), std, num_points, seed, split)
+
+
+def _sample(name, modes, std, num_points, seed, split):
+    """Independent draws: a mode, each as likely, then N(mode, std^2 I). The splits are separate streams."""
+    # RandomState's streams are frozen by NumPy's compatibility policy, Generator's are not: the
+    # fingerprint of a mixture must outlive a NumPy release.
+    bits = np.random.MT19937(np.random.SeedSequence([seed, _STREAMS[split]]))
+    random = np.random.RandomState(bits)
+    labels = random.randint(len(modes), size=num_points)
+    points = modes[labels] + std * random.standard_normal((num_points, 2))
+    origin = f"{name} of {len(modes)} Gaussians, std {std:g}, seed {seed}"
+    return from_arrays(name, points.astype(np.float32), labels, origin)
+
+
+def _check(name, **fields):
+    for field, value in fields.items():
+        if not (math.isfinite(value) and value > 0):
+            raise UserError(f"dataset.{name}.{field} = {value}: must be above 0")

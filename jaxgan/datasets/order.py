@@ -1,0 +1,120 @@
+"""Which examples a step sees: a pure function of (key, step), the same in NumPy and in JAX.
+
+Examples are numbered by position p = step * batch + i; epoch p // size shows every example once,
+in an order of its own, and its tail joins the next epoch: a batch may straddle epochs or exceed one.
+No permutation is stored. An epoch's order is a keyed bijection of range(size), evaluated only where it
+is needed: a Feistel network over Z_a x Z_b with a * b >= size, iterated ("cycle walking") until the
+value falls inside. Black & Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002, section 5.
+
+The orders are reproducible and look random; they are not cryptography.
+"""
+
+import math
+from types import ModuleType
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+MAX_SIZE = 2**30  # so that sums of two remainders stay below 2^32
+_ROUNDS = 8
+_GOLDEN = 0x9E3779B9  # 2^32 / golden ratio: spreads the round numbers
+_EPOCH_SALTS = (0x243F6A88, 0x85A308D3)  # digits of pi: without them, zeros would mix to zeros
+
+
+def rows(key, step, batch: int, size: int, first=0, count: int | None = None, *, xp: ModuleType = np):
+    """The examples of one step, or of one device's share of it.
+
+    Args:
+      key: uint32 [2], the order's own key words.
+      step: which step, 0 <= step < 2^32; with `xp=jnp` it may be a traced scalar.
+      batch: examples in the whole step, over all devices; below 2^30.
+      size: examples in the data set; below 2^30.
+      first, count: only positions first ... first + count - 1 of the step's batch (default: all of it).
+        `first` may be traced with `xp=jnp`: the share of a device under pmap.
+      xp: `numpy` or `jax.numpy`; both give the same numbers.
+
+    Returns:
+      int32 [count], each in [0, size).
+    """
+    if not (0 < size < MAX_SIZE and 0 < batch < MAX_SIZE):
+        raise ValueError(f"need 0 < size, batch < 2^30; got size {size}, batch {batch}")
+    count = batch if count is None else count
+    split = _split_host if xp is np else _split_device
+    epoch, index = split(step, batch, size, first, count)
+    return _permute(xp.asarray(key, dtype=xp.uint32), epoch, index, size, xp).astype(xp.int32)
+
+
+def _split_host(step, batch, size, first, count):
+    """(epoch modulo 2^32, index within the epoch), uint32 [count] each, by Python's unbounded integers."""
+    epoch, index = divmod(int(step) * batch + int(first), size)
+    index = index + np.arange(count, dtype=np.int64)
+    epoch = (epoch % 2**32 + index // size) % 2**32
+    return epoch.astype(np.uint32), (index % size).astype(np.uint32)
+
+
+def _split_device(step, batch, size, first, count):
+    """The same without 64-bit integers: step * batch divided by size, one bit of `step` at a time."""
+    step = jnp.asarray(step).astype(jnp.uint32)
+    modulus = jnp.uint32(size)
+    batch_epochs, batch_rest = (jnp.uint32(part) for part in divmod(batch, size))
+
+    def carry(epoch, index):  # brings an index below 2 * size back below size
+        over = index >= modulus
+        return epoch + over.astype(jnp.uint32), jnp.where(over, index - modulus, index)
+
+    def double_and_add(i, state):
+        epoch, index = state
+        bit = (step >> (jnp.uint32(31) - i.astype(jnp.uint32))) & jnp.uint32(1)
+        epoch, index = carry(epoch * jnp.uint32(2), index * jnp.uint32(2))
+        return carry(epoch + bit * batch_epochs, index + bit * batch_rest)
+
+    zero = jnp.zeros_like(step)
+    epoch, index = jax.lax.fori_loop(0, 32, double_and_add, (zero, zero))
+    offset = jnp.asarray(first).astype(jnp.uint32) + jnp.arange(count, dtype=jnp.uint32)
+    return carry(epoch + offset // modulus, index + offset % modulus)
+
+
+def _permute(key, epoch, index, size, xp):
+    """The place in range(size) of each index, in the order that (key, epoch) names. All uint32 [n]."""
+    a = math.isqrt(size - 1) + 1
+    b = -(-size // a)
+    # One-element arrays, not scalars: NumPy warns when a scalar wraps around.
+    words = [
+        _mix(_mix(epoch + xp.uint32(salt), xp) ^ key[w : w + 1], xp) for w, salt in enumerate(_EPOCH_SALTS)
+    ]
+    words = [words[0] ^ _mix(words[1], xp), words[1] + words[0]]  # each depends on all 64 bits of the key
+
+    def feistel(x):
+        left, right = x % xp.uint32(a), x // xp.uint32(a)
+        for r in range(_ROUNDS):
+            salt = xp.uint32(r * _GOLDEN % 2**32)
+            source = right if r % 2 == 0 else left
+            noise = _mix(_mix(source + words[0] + salt, xp) ^ words[1], xp)
+            if r % 2 == 0:
+                left = (left + noise % xp.uint32(a)) % xp.uint32(a)
+            else:
+                right = (right + noise % xp.uint32(b)) % xp.uint32(b)
+        return left + right * xp.uint32(a)
+
+    def outside(x):
+        return (x >= xp.uint32(size)).any()
+
+    def walk(x):
+        return xp.where(x >= xp.uint32(size), feistel(x), x)
+
+    x = feistel(index)
+    if a * b == size:
+        return x
+    if xp is not np:
+        return jax.lax.while_loop(outside, walk, x)
+    while outside(x):
+        x = walk(x)
+    return x
+
+
+def _mix(x, xp):
+    """The finalizer of MurmurHash3 (A. Appleby, public domain): a bijection of uint32 that avalanches."""
+    x = (x ^ (x >> xp.uint32(16))) * xp.uint32(0x85EBCA6B)
+    x = (x ^ (x >> xp.uint32(13))) * xp.uint32(0xC2B2AE35)
+    return x ^ (x >> xp.uint32(16))

@@ -1,0 +1,59 @@
+"""Batches of a data set that does not fit on the device, read ahead by Grain's threads.
+
+The rows are those of `order.rows`, so a streamed run sees what a run from device memory sees.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from jaxgan.datasets import order
+from jaxgan.datasets.dataset import Dataset, take
+
+
+class Stream:
+    """Reads a data set step by step: `Stream(dataset, key, batch).steps(start)`.
+
+    Args:
+      dataset: its examples are an array, a memory map or a random-access source.
+      key: uint32 [2], the order's key words; the same as on the device.
+      batch: examples in a whole step, over all devices.
+      first, count: only this share of each step's batch (default: all), as in `order.rows`.
+      num_threads: reading and decoding threads.
+      prefetch: steps read ahead.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        key: np.ndarray,
+        batch: int,
+        *,
+        first: int = 0,
+        count: int | None = None,
+        num_threads: int = 8,
+        prefetch: int = 32,
+    ):
+        self._dataset, self._key, self._batch = dataset, np.asarray(key, np.uint32), batch
+        self._first, self._count = first, count
+        self._num_threads, self._prefetch = num_threads, prefetch
+
+    def read(self, step: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Examples [count, ...] and labels int32 [count] or None of one step."""
+        rows = order.rows(self._key, step, self._batch, len(self._dataset), self._first, self._count)
+        labels = self._dataset.labels
+        return take(self._dataset.examples, rows), None if labels is None else labels[rows]
+
+    def steps(self, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """The steps start, start + 1, ... without end; closing the iterator stops the threads."""
+        import grain  # late: sets in device memory do not need it
+
+        options = grain.ReadOptions(num_threads=self._num_threads, prefetch_buffer_size=self._prefetch)
+        steps = grain.MapDataset.range(start, 2**32).map(self.read)
+        iterator = iter(steps.to_iter_dataset(options))
+        try:
+            yield from iterator
+        finally:
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()

@@ -1,0 +1,135 @@
+"""`tfds/<name>`: any image set of TensorFlow Datasets, under TFDS's own rules for where it lies.
+
+Sets prepared as tfrecord cannot be indexed and are decoded once into the cache (this needs TensorFlow);
+so are small sets prepared as array_record, and large ones stay encoded and are read by index.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxgan.datasets import cache, tfds_prepare
+from jaxgan.datasets.dataset import DATASETS, Dataset, Fingerprint, MissingDataset
+from jaxgan.datasets.decode import MODES
+from jaxgan.datasets.resize import RULE, require_square
+from jaxgan.datasets.tfds_records import RandomAccess, Records
+from jaxgan.errors import UserError
+
+
+@DATASETS.register("tfds")
+def build(
+    split: str,
+    path: str,
+    image_size: int,
+    name: str = "",
+    *,
+    image_key: str = "image",
+    label_key: str = "label",
+    decode_below_gb: float = 4.0,
+) -> Dataset:
+    """An image set by its TFDS name, downloaded and prepared where it is not yet.
+
+    Args:
+      split: 'train' or 'test'; a set without 'test' gives its 'validation'.
+      path: TFDS's `data_dir`; '' for `$TFDS_DATA_DIR` or ~/tensorflow_datasets.
+      image_size: side in pixels; 0 keeps the stored size.
+      name: TFDS's name, with configuration and version as it writes them: 'cifar10', 'cifar10:3.0.2'.
+      image_key, label_key: the features to use; labels are left out where there is no such feature.
+      decode_below_gb: array_record sets that are larger once decoded (10^9 bytes) stay encoded.
+
+    The order is that of the prepared files, which TFDS shuffles when it writes them.
+    """
+    if not name:
+        raise UserError("dataset 'tfds' needs the name of a set: 'tfds/cifar10', for instance")
+    builder = tfds_prepare.find(name, path)
+    if builder is None:
+        try:
+            builder = tfds_prepare.prepare(name, path)
+        except MissingDataset as missing:
+            place = path or tfds_prepare.default_data_dir()
+            raise MissingDataset(
+                f"TFDS '{name}' is not prepared in {place}, and {missing}; connect to the network, or set "
+                "dataset.path or TFDS_DATA_DIR to a folder where it is prepared",
+                _declared_size(tfds_prepare.make_builder(name, path), image_key),
+            ) from missing
+    return read(builder, f"tfds/{name}", split, image_size, image_key, label_key, decode_below_gb)
+
+
+def read(
+    builder: Any,
+    name: str,
+    split: str,
+    image_size: int,
+    image_key: str = "image",
+    label_key: str = "label",
+    decode_below_gb: float = 4.0,
+) -> Dataset:
+    """One split of a prepared set. `builder` is TFDS's; the other arguments are those of `build`."""
+    split = _resolve_split(builder, name, split)
+    features, info = builder.info.features, builder.info.splits[split]
+    shape = _image_shape(features, name, image_key)
+    if image_size:
+        shape = (image_size, image_size, shape[2])
+    elif None in shape:
+        raise UserError(f"dataset '{name}': the images differ in size; set dataset.image_size: {RULE}")
+    require_square(*shape[:2], f"dataset '{name}'")
+    if label_key not in features or features[label_key].shape:
+        label_key = ""
+    class_names = tuple(getattr(features[label_key], "names", None) or ()) if label_key else ()
+    folder = Path(builder.data_path)
+    try:
+        files = cache.identity([*map(Path, info.filepaths), folder / "dataset_info.json"])
+    except OSError as error:
+        raise UserError(
+            f"{error.filename} is missing or unreadable: {folder} is there only in part; "
+            "remove it and let it be prepared anew, or copy it again"
+        ) from error
+    key = {"files": files, "split": split, "image_size": image_size, "features": [image_key, label_key]}
+    records = Records(builder, name, split, image_key, label_key, shape, image_size)
+    origin = f"TFDS {builder.info.full_name}, split '{split}', in {folder}"
+
+    indexed = builder.info.file_format.value == "array_record"
+    if indexed and info.num_examples * np.prod(shape) > decode_below_gb * 1e9:
+        source = RandomAccess(records)
+        encoded = cache.decoded(f"{name}-{split}-index", {"index": True, **key}, records.digests)
+        content = Fingerprint()
+        content.update(encoded.examples)
+        digest = content.digest(source.shape, np.uint8, encoded.labels)
+        return Dataset(name, source, encoded.labels, digest, origin, class_names=class_names)
+    chunks = records.from_array_record if indexed else records.from_tfrecord
+    return Dataset(name, *cache.decoded(f"{name}-{split}", key, chunks), origin, class_names=class_names)
+
+
+def _resolve_split(builder, name, split):
+    known = list(builder.info.splits)
+    if split == "test" and "test" not in known and "validation" in known:
+        return "validation"
+    if split not in known:
+        raise UserError(f"dataset '{name}' has no '{split}' split; it has {', '.join(known) or 'none'}")
+    return split
+
+
+def _image_shape(features, name, image_key):
+    """(H, W, C) with None for what varies; UserError for what is no uint8 image."""
+    import tensorflow_datasets as tfds
+
+    feature = features[image_key] if image_key in features else None
+    if not isinstance(feature, tfds.features.Image):
+        images = [key for key in features if isinstance(features[key], tfds.features.Image)]
+        hint = f"set dataset.tfds.image_key to {' or '.join(images)}" if images else "it holds no images"
+        raise UserError(f"dataset '{name}' has no image feature '{image_key}'; {hint}")
+    height, width, channels = feature.shape
+    if feature.np_dtype != np.uint8 or channels not in MODES:
+        raise UserError(
+            f"dataset '{name}': images are {np.dtype(feature.np_dtype).name} with {channels} channels; "
+            "need uint8 with 1, 3 or 4: save it as a .npy file and use dataset.name = 'array'"
+        )
+    return height, width, channels
+
+
+def _declared_size(builder, image_key):
+    """The side of its images, from TFDS's description; 0 where it names none."""
+    features = builder.info.features or {}
+    shape = features[image_key].shape if image_key in features else ()
+    return min(shape[:2]) if len(shape) == 3 and None not in shape[:2] else 0

@@ -1,0 +1,185 @@
+"""Reading the records of a set that TensorFlow Datasets (TFDS) has prepared."""
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from jaxgan.datasets import cache, tfds_prepare
+from jaxgan.datasets.decode import DamagedImage, decode, stack
+from jaxgan.datasets.resize import resize_array
+from jaxgan.errors import UserError
+
+_BATCH = 512  # examples read at a time: bounds the memory
+
+
+class Records:
+    """The images and labels of one split, by the two ways that TFDS stores them.
+
+    Args:
+      builder: TFDS's, of a prepared set.
+      name: of the set, for messages.
+      split: a split that the set has.
+      image_key, label_key: the features to read; '' for no labels.
+      shape: (H, W, C) of an image as read, that is after resizing.
+      image_size: side to which images are resized; 0 keeps their size.
+    """
+
+    def __init__(self, builder, name, split, image_key, label_key, shape, image_size):
+        self.name, self.shape = name, shape
+        self._builder, self._split, self._size = builder, split, image_size
+        self._image_key, self._label_key = image_key, label_key
+        self._features = {key: True for key in (image_key, label_key) if key}
+        self._count = builder.info.splits[split].num_examples
+
+    def from_tfrecord(self) -> cache.Chunks:
+        """All images and labels, decoded by TensorFlow, which verifies the records' checksums."""
+        tf = tfds_prepare.import_tensorflow(f"decoding '{self.name}' for the first time")
+        import tensorflow_datasets as tfds
+
+        logging.info("decoding %s once into %s", self.name, cache.folder())
+        partial = tfds.decode.PartialDecoding(self._features)
+        records = self._builder.as_dataset(
+            split=self._split,
+            decoders=partial if set(self._builder.info.features) != set(self._features) else None,
+            read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),  # the files' order
+        )
+        same_shape = None not in self._builder.info.features[self._image_key].shape
+        count = 0
+        try:
+            for images, labels in self._batches(records, same_shape):
+                yield self._resized(images), labels
+                count += len(images)
+        except (
+            tf.errors.OpError
+        ) as error:  # a wrong checksum, a file cut short or missing, an undecodable image
+            kind = type(error).__name__
+            raise UserError(
+                f"dataset '{self.name}' is corrupt or there only in part ({kind}): {self._remedy()}"
+            ) from error
+        self._check_count(count)
+
+    def from_array_record(self) -> cache.Chunks:
+        """All images and labels; needs no TensorFlow."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for examples in self._examples():
+                images = list(pool.map(self.image, examples))
+                yield self.stack(images, range(len(images))), self._labels(examples)
+
+    def digests(self) -> cache.Chunks:
+        """A hash of each encoded image, uint8 [n, 16], and the labels: the content without decoding it."""
+        for examples in self._examples():
+            hashes = [hashlib.blake2b(x[self._image_key], digest_size=16).digest() for x in examples]
+            yield np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 16), self._labels(examples)
+
+    def source(self) -> Any:
+        """TFDS's random-access source over array_record: of records, not yet parsed."""
+        import tensorflow_datasets as tfds
+
+        raw = tfds.decode.DeserializeMethod.RAW_BYTES
+        try:
+            source = self._builder.as_data_source(split=self._split, deserialize_method=raw)
+        except Exception as error:  # array_record's own errors have no common base
+            reason = tfds_prepare.first_line(error)
+            raise UserError(f"dataset '{self.name}' cannot be opened ({reason}): {self._remedy()}") from error
+        self._check_count(len(source))
+        return source
+
+    def read(self, source: Any, rows: list[int]) -> list[dict[str, Any]]:
+        """The examples at some rows of a `source`."""
+        try:
+            return [self._parse(record) for record in source.__getitems__(rows)]
+        except Exception as error:  # as above
+            reason = tfds_prepare.first_line(error)
+            raise UserError(f"dataset '{self.name}' is corrupt ({reason}): {self._remedy()}") from error
+
+    @functools.cached_property
+    def _parse(self) -> Callable[[bytes], dict[str, Any]]:
+        """From a record to the wanted features alone, without TensorFlow; the image stays encoded."""
+        import tensorflow_datasets as tfds
+
+        features = tfds.features.FeaturesDict({k: self._builder.info.features[k] for k in self._features})
+        encoded = {self._image_key: tfds.decode.SkipDecoding()}
+        return functools.partial(features.deserialize_example_np, decoders=encoded)
+
+    def image(self, example: dict[str, Any]) -> np.ndarray:
+        """uint8 [H, W, C] of an example from a `source`."""
+        try:
+            return decode(example[self._image_key], self.shape[2], self._size)
+        except DamagedImage as error:
+            raise UserError(
+                f"dataset '{self.name}' holds a damaged image ({error}): {self._remedy()}"
+            ) from error
+
+    def stack(self, images: list[np.ndarray], rows: Any) -> np.ndarray:
+        """uint8 [n, H, W, C]; UserError where an image has another size than the set declares."""
+        return stack(images, [f"row {row}" for row in rows], f"dataset '{self.name}'", self.shape)
+
+    def _examples(self) -> Iterator[list[dict[str, Any]]]:
+        source = self.source()
+        for start in range(0, len(source), _BATCH):
+            yield self.read(source, list(range(start, min(start + _BATCH, len(source)))))
+
+    def _batches(self, records, same_shape):
+        """(images [n, H, W, C] or a list of arrays, labels) of a tf.data.Dataset."""
+        if same_shape:
+            for batch in records.batch(_BATCH).as_numpy_iterator():
+                labels = batch[self._label_key].astype(np.int32) if self._label_key else None
+                yield batch[self._image_key], labels
+            return
+        examples = []
+        for example in records.as_numpy_iterator():
+            examples.append(example)
+            if len(examples) == _BATCH:
+                yield [x[self._image_key] for x in examples], self._labels(examples)
+                examples = []
+        if examples:
+            yield [x[self._image_key] for x in examples], self._labels(examples)
+
+    def _resized(self, images) -> np.ndarray:
+        if not self._size:
+            return images
+        if isinstance(images, np.ndarray):  # a few large tasks: threads cost more than resizing small images
+            parts = np.array_split(images, os.cpu_count() or 1)
+        else:
+            parts = [image[None] for image in images]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return np.concatenate(list(pool.map(lambda part: resize_array(part, self._size), parts)))
+
+    def _labels(self, examples):
+        key = self._label_key
+        return np.array([example[key] for example in examples], np.int32) if key else None
+
+    def _check_count(self, count):
+        if count != self._count:
+            raise UserError(
+                f"dataset '{self.name}' has {count:,} examples where its dataset_info.json promises "
+                f"{self._count:,}: {self._remedy()}"
+            )
+
+    def _remedy(self):
+        return f"remove {self._builder.data_path} and let it be prepared anew, or copy it again"
+
+
+class RandomAccess:
+    """Images read and decoded by index from array_record files; see `Dataset.examples`."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, records: Records):
+        self._records = records
+        self._source = records.source()
+        self.shape = (len(self._source), *records.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitems__(self, rows: np.ndarray) -> np.ndarray:
+        """uint8 [n, H, W, C] of the rows [n], decoded in the calling thread."""
+        examples = self._records.read(self._source, [int(row) for row in rows])
+        return self._records.stack([self._records.image(example) for example in examples], rows)

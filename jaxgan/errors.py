@@ -1,0 +1,13 @@
+"""The two ways a run ends early on purpose, and the exit status of each."""
+
+
+class UserError(Exception):
+    """What the user gave cannot work; the message is one line that names the remedy. Exit status 2."""
+
+    exit_status = 2
+
+
+class Diverged(UserError):
+    """Training produced NaN or infinite numbers. Exit status 3."""
+
+    exit_status = 3

@@ -1,0 +1,219 @@
+"""Convolutional networks: Radford et al. 2016, Unsupervised Representation Learning with DCGANs."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.errors import UserError
+from jaxgan.layers import Conv, ConvTranspose, apply_layer, batch_norm, make_activation, normal_init
+from jaxgan.models import DISCRIMINATORS, GENERATORS
+
+
+class DCGANGenerator(nn.Module):
+    """z → (dense layers) → projection to s·s·channels[0] → transposed convolutions → tanh image."""
+
+    shape: tuple[int, int, int]
+    dense: tuple[int, ...]
+    channels: tuple[int, ...]
+    kernels: tuple[int, ...]
+    strides: tuple[int, ...]
+    activation: str
+    slope: float
+    batch_norm: bool
+    axis_name: str | None = None
+    spectral_norm: str = ""
+
+    @nn.compact
+    def __call__(self, z: jax.Array, labels: jax.Array | None = None, train: bool = False) -> jax.Array:
+        activation = make_activation(self.activation, self.slope)
+
+        def normalized(x, i):
+            if self.batch_norm:
+                x = batch_norm(x, train=train, axis_name=self.axis_name, name=f"batch_norm_{i}")
+            return activation(x)
+
+        start = self.shape[0] // math.prod(self.strides)
+        use_bias = not self.batch_norm  # a batch norm would subtract it again
+        x = z
+        for i, width in enumerate((*self.dense, start * start * self.channels[0])):
+            if i == len(self.dense):
+                # The projection is normalized per channel, as an image.
+                layer = nn.Dense(width, use_bias, kernel_init=normal_init, name="project")
+                x = apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
+                x = x.reshape(-1, start, start, self.channels[0])
+            else:
+                layer = nn.Dense(width, use_bias, kernel_init=normal_init, name=f"dense_{i}")
+                x = apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
+            x = normalized(x, i)
+        last = len(self.kernels) - 1
+        features = (*self.channels[1:], self.shape[2])
+        for i, (width, kernel, stride) in enumerate(zip(features, self.kernels, self.strides, strict=True)):
+            name = "output" if i == last else f"conv_transpose_{i}"
+            layer = ConvTranspose(width, kernel, stride, use_bias or i == last, name=name)
+            x = apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
+            if i != last:
+                x = normalized(x, len(self.dense) + 1 + i)
+        return jnp.tanh(x)
+
+
+class DCGANDiscriminator(nn.Module):
+    """Image → strided convolutions → flatten → logit `[B]`."""
+
+    channels: tuple[int, ...]
+    kernels: tuple[int, ...]
+    strides: tuple[int, ...]
+    activation: str
+    slope: float
+    batch_norm: bool
+    dropout: float
+    axis_name: str | None = None
+    spectral_norm: str = ""
+
+    @nn.compact
+    def __call__(self, images, labels=None, train: bool = False, features: bool = False):
+        activation = make_activation(self.activation, self.slope)
+        x = images
+        for i, (width, kernel, stride) in enumerate(
+            zip(self.channels, self.kernels, self.strides, strict=True)
+        ):
+            normalize = self.batch_norm and i > 0  # not the input layer: Radford et al. 2016, section 3
+            layer = Conv(width, kernel, stride, not normalize, name=f"conv_{i}")
+            x = apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
+            if normalize:
+                x = batch_norm(x, train=train, axis_name=self.axis_name, name=f"batch_norm_{i}")
+            x = activation(x)
+            if self.dropout:
+                x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = x.reshape(x.shape[0], -1)
+        output = nn.Dense(1, kernel_init=normal_init, name="output")
+        logits = apply_layer(output, x, spectral_norm=self.spectral_norm, train=train)[:, 0]
+        return (logits, x) if features else logits
+
+
+@GENERATORS.register("dcgan")
+def dcgan_generator(
+    shape: tuple[int, ...],
+    axis_name: str | None = None,
+    *,
+    dense: tuple[int, ...] = (),
+    channels: tuple[int, ...] = (256, 128, 64),
+    kernels: tuple[int, ...] = (5, 5, 7),
+    strides: tuple[int, ...] = (2, 2, 1),
+    activation: str = "relu",
+    slope: float = 0.2,
+    batch_norm: bool = True,
+    spectral_norm: str = "",
+) -> nn.Module:
+    """A projection to s·s·channels[0], s = size / (product of strides), then transposed convolutions.
+
+    With the defaults and 28×28 images: 7·7·256, then transposed convolutions to 128, 64 and the image's
+    channels with kernels 5, 5, 7. Batch norm and activation follow every layer but the last, which is tanh.
+
+    Args:
+      shape: of one image, `(size, size, C)`.
+      axis_name: the device axis over which batch statistics are taken.
+      dense: widths of dense layers in front of the projection.
+      channels: of the projection and of all but the last transposed convolution.
+      kernels: sizes of the transposed convolutions' kernels; as many as `channels`.
+      strides: factors by which they enlarge the image; as many as `channels`.
+      activation: see `layers.make_activation`.
+      slope: the slope of leaky_relu below zero.
+      batch_norm: whether hidden layers are batch normalized.
+      spectral_norm: which layers, see `layers.apply_layer`.
+
+    Raises:
+      UserError: the image size is no multiple of the product of the strides, or the lengths disagree.
+    """
+    make_activation(activation, slope)
+    if len(shape) != 3 or shape[0] != shape[1]:
+        raise UserError(
+            f"generator 'dcgan' makes square images, but an example of the dataset has shape {shape}; "
+            "use generator.name=mlp for points"
+        )
+    if not len(channels) == len(kernels) == len(strides) >= 1:
+        raise UserError(
+            f"generator.dcgan: channels={tuple(channels)}, kernels={tuple(kernels)} and "
+            f"strides={tuple(strides)} must have the same length"
+        )
+    if min((*channels, *kernels, *strides, *dense)) < 1:
+        raise UserError("generator.dcgan: channels, kernels, strides and dense must be at least 1")
+    factor = math.prod(strides)
+    if shape[0] % factor:
+        below, above = shape[0] // factor * factor, -(-shape[0] // factor) * factor
+        sizes = f"{below} or {above}" if below else f"{above}"
+        raise UserError(
+            f"generator.dcgan.strides={tuple(strides)} build sizes that are multiples of {factor}, not "
+            f"{shape[0]}×{shape[0]}: set dataset.image_size to {sizes}, or choose strides whose product "
+            f"divides {shape[0]}"
+        )
+    return DCGANGenerator(
+        tuple(shape),
+        tuple(dense),
+        tuple(channels),
+        tuple(kernels),
+        tuple(strides),
+        activation,
+        slope,
+        batch_norm,
+        axis_name,
+        spectral_norm,
+    )
+
+
+@DISCRIMINATORS.register("dcgan")
+def dcgan_discriminator(
+    shape: tuple[int, ...],
+    axis_name: str | None = None,
+    *,
+    channels: tuple[int, ...] = (64, 128),
+    kernels: tuple[int, ...] = (5, 5),
+    strides: tuple[int, ...] = (2, 2),
+    activation: str = "leaky_relu",
+    slope: float = 0.2,
+    batch_norm: bool = True,
+    dropout: float = 0.0,
+    spectral_norm: str = "",
+) -> nn.Module:
+    """Strided convolutions, then one dense layer to the logit.
+
+    Args:
+      shape: of one image, `(H, W, C)`.
+      axis_name: the device axis over which batch statistics are taken.
+      channels: of the convolutions, first to last.
+      kernels: sizes of their kernels; as many as `channels`.
+      strides: factors by which they shrink the image; as many as `channels`.
+      activation: see `layers.make_activation`.
+      slope: the slope of leaky_relu below zero.
+      batch_norm: whether all convolutions but the first are batch normalized.
+      dropout: the share of units dropped after each convolution in training.
+      spectral_norm: which layers, see `layers.apply_layer`.
+
+    Raises:
+      UserError: an example is no image, or the lengths disagree.
+    """
+    make_activation(activation, slope)
+    if len(shape) != 3:
+        raise UserError(
+            f"discriminator 'dcgan' judges images, but an example of the dataset has shape {shape}; "
+            "use discriminator.name=mlp for points"
+        )
+    if not len(channels) == len(kernels) == len(strides) >= 1:
+        raise UserError(
+            f"discriminator.dcgan: channels={tuple(channels)}, kernels={tuple(kernels)} and "
+            f"strides={tuple(strides)} must have the same length"
+        )
+    if min((*channels, *kernels, *strides)) < 1:
+        raise UserError("discriminator.dcgan: channels, kernels and strides must be at least 1")
+    return DCGANDiscriminator(
+        tuple(channels),
+        tuple(kernels),
+        tuple(strides),
+        activation,
+        slope,
+        batch_norm,
+        dropout,
+        axis_name,
+        spectral_norm,
+    )

@@ -1,0 +1,126 @@
+"""Fully connected networks, as in Goodfellow et al. 2014 and in every introduction to GANs."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.errors import UserError
+from jaxgan.layers import apply_layer, batch_norm, make_activation, normal_init
+from jaxgan.models import DISCRIMINATORS, GENERATORS
+
+
+class MLPGenerator(nn.Module):
+    """z → hidden layers → tanh image `[B, H, W, C]`, or an unbounded point `[B, D]`."""
+
+    shape: tuple[int, ...]
+    hidden: tuple[int, ...]
+    activation: str
+    slope: float
+    batch_norm: bool
+    axis_name: str | None = None
+    spectral_norm: str = ""
+
+    @nn.compact
+    def __call__(self, z: jax.Array, labels: jax.Array | None = None, train: bool = False) -> jax.Array:
+        activation = make_activation(self.activation, self.slope)
+        x = z
+        for i, width in enumerate(self.hidden):
+            # No bias in front of a batch norm: it would be subtracted again.
+            dense = nn.Dense(width, not self.batch_norm, kernel_init=normal_init, name=f"dense_{i}")
+            x = apply_layer(dense, x, spectral_norm=self.spectral_norm, train=train)
+            if self.batch_norm:
+                x = batch_norm(x, train=train, axis_name=self.axis_name, name=f"batch_norm_{i}")
+            x = activation(x)
+        output = nn.Dense(math.prod(self.shape), kernel_init=normal_init, name="output")
+        x = apply_layer(output, x, spectral_norm=self.spectral_norm, train=train)
+        x = x.reshape(x.shape[0], *self.shape)
+        return jnp.tanh(x) if len(self.shape) == 3 else x
+
+
+class MLPDiscriminator(nn.Module):
+    """Image or point → flatten → hidden layers → logit `[B]`."""
+
+    hidden: tuple[int, ...]
+    activation: str
+    slope: float
+    maxout: int
+    dropout: float
+    spectral_norm: str = ""
+
+    @nn.compact
+    def __call__(self, images, labels=None, train: bool = False, features: bool = False):
+        x = images.reshape(images.shape[0], -1)
+        for i, width in enumerate(self.hidden):
+            dense = nn.Dense(width * max(self.maxout, 1), kernel_init=normal_init, name=f"dense_{i}")
+            x = apply_layer(dense, x, spectral_norm=self.spectral_norm, train=train)
+            if self.maxout:
+                x = x.reshape(x.shape[0], width, self.maxout).max(axis=-1)
+            else:
+                x = make_activation(self.activation, self.slope)(x)
+            if self.dropout:
+                x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        output = nn.Dense(1, kernel_init=normal_init, name="output")
+        logits = apply_layer(output, x, spectral_norm=self.spectral_norm, train=train)[:, 0]
+        return (logits, x) if features else logits
+
+
+@GENERATORS.register("mlp")
+def mlp_generator(
+    shape: tuple[int, ...],
+    axis_name: str | None = None,
+    *,
+    hidden: tuple[int, ...] = (256, 512, 1024),
+    activation: str = "leaky_relu",
+    slope: float = 0.2,
+    batch_norm: bool = False,
+    spectral_norm: str = "",
+) -> nn.Module:
+    """Dense layers of the given widths; a tanh image, or an unbounded point where `shape` is `(D,)`.
+
+    Args:
+      shape: of one example, `(H, W, C)` or `(D,)`.
+      axis_name: the device axis over which batch statistics are taken.
+      hidden: widths of the hidden layers, first to last.
+      activation: see `layers.make_activation`; `slope` is leaky_relu's.
+      slope: the slope of leaky_relu below zero.
+      batch_norm: whether each hidden layer is batch normalized.
+      spectral_norm: which layers, see `layers.apply_layer`.
+    """
+    _check(hidden, activation, slope)
+    return MLPGenerator(shape, tuple(hidden), activation, slope, batch_norm, axis_name, spectral_norm)
+
+
+@DISCRIMINATORS.register("mlp")
+def mlp_discriminator(
+    shape: tuple[int, ...],
+    axis_name: str | None = None,
+    *,
+    hidden: tuple[int, ...] = (512, 256),
+    activation: str = "leaky_relu",
+    slope: float = 0.2,
+    maxout: int = 0,
+    dropout: float = 0.0,
+    spectral_norm: str = "",
+) -> nn.Module:
+    """Flatten, then dense layers of the given widths, then one logit.
+
+    Args:
+      shape: of one example (any).
+      axis_name: unused: no layer here couples the examples of a batch.
+      hidden: widths of the hidden layers, first to last.
+      activation: see `layers.make_activation`.
+      slope: the slope of leaky_relu below zero.
+      maxout: pieces of a maxout unit (Goodfellow et al. 2013), in place of the activation; 0 is none.
+      dropout: the share of units dropped after each hidden layer in training.
+      spectral_norm: which layers, see `layers.apply_layer`.
+    """
+    _check(hidden, activation, slope)
+    return MLPDiscriminator(tuple(hidden), activation, slope, maxout, dropout, spectral_norm)
+
+
+def _check(hidden, activation, slope):
+    make_activation(activation, slope)
+    if any(width < 1 for width in hidden):
+        raise UserError(f"mlp.hidden={tuple(hidden)}: widths of layers must be at least 1")

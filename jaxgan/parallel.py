@@ -1,0 +1,149 @@
+"""Devices, placement, and the wrapping of the pure step: jit over a mesh, or pmap.
+
+Both scan `num` steps in one compiled call and donate the state. The scanned program is the only one that
+trains, so that a run's bits do not depend on where its calls begin and end.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from jaxgan.datasets import order
+from jaxgan.errors import UserError
+from jaxgan.steps import GAN, data_key, train_step
+from jaxgan.train_state import GanState
+
+MODES = ("auto", "jit", "pmap")
+AXIS = "data"
+
+
+class Program(NamedTuple):
+    """The compiled training program and the placement of what it takes.
+
+    Attributes:
+      train_steps: `(state, data, num) -> (state, metrics)`, `num` steps in one call; `metrics` are arrays
+        `[num]` by name. The state given is donated: do not use it again.
+      place_state: state on the host or on any devices → state on this program's devices.
+      place_data: the data `[N, ...]` (or, streamed, the blocks `[num, n_D, B, ...]` of one call) → devices.
+    """
+
+    train_steps: Callable[[GanState, jax.Array, int], tuple[GanState, dict[str, jax.Array]]]
+    place_state: Callable[[GanState], GanState]
+    place_data: Callable[[Any], jax.Array]
+
+
+def make_program(
+    gan: GAN, mode: str, batch_size: int, *, streamed: bool = False, devices: list | None = None
+) -> Program:
+    """Wraps `train_step` for the devices of this machine.
+
+    Args:
+      gan: what is static.
+      mode: 'jit': one global view over a mesh of all devices, batch statistics over the whole batch;
+        'pmap': one program a device, gradients averaged; 'auto' is jit.
+      batch_size: B, of the whole batch over all devices.
+      streamed: whether data comes in blocks, call by call, in place of a whole data set on the devices.
+      devices: the devices to use; all by default.
+
+    Raises:
+      UserError: an unknown mode, or a batch size that the devices do not divide.
+    """
+    devices = devices or jax.devices()
+    if mode not in MODES:
+        raise UserError(f"parallel='{mode}' is not known; choose one of {', '.join(MODES)}")
+    if batch_size % len(devices):
+        below = batch_size // len(devices) * len(devices)
+        sizes = " or ".join(str(size) for size in (below, below + len(devices)) if size)
+        raise UserError(
+            f"batch_size={batch_size} cannot be shared by {len(devices)} devices: set it to {sizes}"
+        )
+    make = _make_pmap if mode == "pmap" else _make_jit
+    return make(gan, batch_size, streamed, devices)
+
+
+def scan_steps(
+    state: GanState,
+    data: jax.Array,
+    num: int,
+    *,
+    gan: GAN,
+    batch_size: int,
+    streamed: bool,
+    share: Callable[[dict], dict],
+    axis_name: str | None = None,
+) -> tuple[GanState, dict[str, jax.Array]]:
+    """`num` training steps. `share` takes or marks this device's part of each global batch."""
+    per_step = gan.discriminator_steps * batch_size
+    key = data_key(state.key)
+
+    def body(state, block):
+        if block is None:
+            rows = order.rows(key, state.step, per_step, data.shape[0], xp=jnp)
+            block = rows.reshape(gan.discriminator_steps, batch_size)
+        batch = share({"examples": block, "index": jnp.arange(batch_size)})
+        if not streamed:
+            batch["examples"] = jnp.take(data, batch["examples"], axis=0)
+        return train_step(state, batch, gan=gan, axis_name=axis_name)
+
+    return lax.scan(body, state, data if streamed else None, length=num)
+
+
+def _make_jit(gan, batch_size, streamed, devices) -> Program:
+    mesh = jax.make_mesh((len(devices),), (AXIS,), devices=devices, axis_types=(AxisType.Auto,))
+    replicated = NamedSharding(mesh, PartitionSpec())
+
+    def share(batch):
+        examples = NamedSharding(mesh, PartitionSpec(None, AXIS))
+        index = NamedSharding(mesh, PartitionSpec(AXIS))
+        return lax.with_sharding_constraint(batch, {"examples": examples, "index": index})
+
+    run = functools.partial(scan_steps, gan=gan, batch_size=batch_size, streamed=streamed, share=share)
+    blocks = NamedSharding(mesh, PartitionSpec(None, None, AXIS))
+    return Program(
+        jax.jit(run, static_argnums=2, donate_argnums=0, out_shardings=replicated),
+        # copies: the caller's arrays must outlive the donation
+        lambda state: jax.tree.map(jnp.copy, jax.device_put(state, replicated)),
+        lambda data: jax.device_put(data, blocks if streamed else replicated),
+    )
+
+
+def _make_pmap(gan, batch_size, streamed, devices) -> Program:
+    local = batch_size // len(devices)
+
+    def share(batch):
+        first = lax.axis_index(AXIS) * local
+        examples = batch["examples"]
+        if not streamed:  # streamed blocks arrive already split
+            examples = lax.dynamic_slice_in_dim(examples, first, local, axis=1)
+        return {"examples": examples, "index": first + jnp.arange(local)}
+
+    run = functools.partial(
+        scan_steps, gan=gan, batch_size=batch_size, streamed=streamed, share=share, axis_name=AXIS
+    )
+
+    def split(data):
+        if streamed:  # [num, n_D, B, ...] -> [num, n_D, devices, B / devices, ...]
+            data = np.reshape(data, (*data.shape[:2], len(devices), local, *data.shape[3:]))
+        return data
+
+    mesh = jax.make_mesh((len(devices),), (AXIS,), devices=devices, axis_types=(AxisType.Auto,))
+    replicated = NamedSharding(mesh, PartitionSpec())
+    return Program(
+        jax.pmap(
+            run,
+            axis_name=AXIS,
+            in_axes=(None, 2 if streamed else None, None),
+            out_axes=None,
+            static_broadcasted_argnums=2,
+            donate_argnums=0,
+            devices=devices,
+        ),
+        lambda state: jax.tree.map(jnp.copy, jax.device_put(state, replicated)),
+        lambda data: jax.device_put(split(data), replicated),
+    )

@@ -1,0 +1,47 @@
+"""Name → builder: how a config field such as `loss.name` finds its code.
+
+A builder's keyword-only parameters, with their defaults, ARE its config fields:
+`configs/default.py` reads them from here, so that a new variant is one file.
+"""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from jaxgan.errors import UserError
+
+
+class Registry:
+    """Builders of one kind (`loss`, `generator`, ...) by name."""
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self._builders: dict[str, Callable[..., Any]] = {}
+
+    def register(self, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Decorator that files a builder under `name`; a second one of that name raises ValueError."""
+
+        def add(builder):
+            if name in self._builders:
+                raise ValueError(f"{self.kind} '{name}' is registered twice")
+            self._builders[name] = builder
+            return builder
+
+        return add
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        """The builder called `name`; UserError with the known names when there is none."""
+        if name not in self._builders:
+            close = difflib.get_close_matches(str(name), self._builders, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else ""
+            raise UserError(f"unknown {self.kind} '{name}'; known: {', '.join(sorted(self))}.{hint}")
+        return self._builders[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._builders)
+
+    def fields(self, name: str) -> dict[str, inspect.Parameter]:
+        """The config fields of `name`: its builder's keyword-only parameters."""
+        parameters = inspect.signature(self[name]).parameters.values()
+        return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}

@@ -1,0 +1,72 @@
+"""The state of a run: one pytree that holds all that the next step depends on."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from flax.training import train_state
+
+
+class NetworkState(train_state.TrainState):
+    """A network: `step`, `params`, `opt_state`, and its mutable collections.
+
+    Attributes:
+      model_state: collection → variables that the forward pass itself changes (`batch_stats`: running
+        averages of batch norm, vectors of spectral norm).
+    """
+
+    model_state: dict[str, Any]
+
+    def forward(self, params, model_state, inputs, *, train: bool, dropout_key=None, **kwargs):
+        """Applies the network; returns `(outputs, new model_state)` (the old one unless `train`)."""
+        variables = {"params": params, **model_state}
+        rngs = None if dropout_key is None else {"dropout": dropout_key}
+        if not train:
+            return self.apply_fn(variables, inputs, train=False, **kwargs), model_state
+        outputs, updated = self.apply_fn(
+            variables, inputs, train=True, mutable=list(model_state), rngs=rngs, **kwargs
+        )
+        return outputs, dict(updated)
+
+    def with_learning_rate(self, learning_rate) -> "NetworkState":
+        """The same state with another learning rate in the optimizer's leaf."""
+        hyperparams = {**self.opt_state.hyperparams, "learning_rate": learning_rate}
+        return self.replace(opt_state=self.opt_state._replace(hyperparams=hyperparams))
+
+
+class GanState(flax.struct.PyTreeNode):
+    """Everything that training changes or an ablation may vary, as array leaves.
+
+    Attributes:
+      step: int32 `[]`, the number of generator updates done.
+      key: uint32 `[2]`, the run's key words; never changes, every draw folds in the step.
+      generator, discriminator: the two networks with their optimizers.
+      ema: `params` and `model_state` of the averaged generator, which is the one to sample from.
+      hyper: the numeric knobs: `ema_decay`, `learning_rate.{generator,discriminator}`, `schedule.*`.
+      extras: memory of penalties and tricks that need one.
+    """
+
+    step: jax.Array
+    key: jax.Array
+    generator: NetworkState
+    discriminator: NetworkState
+    ema: dict[str, Any]
+    hyper: dict[str, Any]
+    extras: dict[str, Any]
+
+
+def init_network(module, optimizer: optax.GradientTransformation, key, example) -> NetworkState:
+    """A fresh network: parameters drawn with `key`, shapes taken from one batch `example`."""
+    variables = dict(module.init(key, example, train=False))
+    params = variables.pop("params")
+    return NetworkState(
+        # an array, not TrainState.create's Python int: restoring compares with jax.eval_shape
+        step=jnp.zeros((), jnp.int32),
+        apply_fn=module.apply,
+        params=params,
+        tx=optimizer,
+        opt_state=optimizer.init(params),
+        model_state=variables,
+    )

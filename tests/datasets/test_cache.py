@@ -1,0 +1,119 @@
+import json
+
+import numpy as np
+import pytest
+
+from jaxgan.datasets import cache, dataset
+
+IMAGES = np.arange(20 * 4 * 4, dtype=np.uint8).reshape(20, 4, 4, 1)
+LABELS = np.arange(20, dtype=np.int32)
+
+
+class Source:
+    """Chunks of unequal length, and how often they were asked for."""
+
+    def __init__(self, labels=LABELS):
+        self.labels, self.calls = labels, 0
+
+    def __call__(self):
+        self.calls += 1
+        for start, stop in ((0, 7), (7, 8), (8, 20)):
+            yield IMAGES[start:stop], None if self.labels is None else self.labels[start:stop]
+
+
+def check(found, labels=LABELS):
+    assert np.array_equal(found.examples, IMAGES) and found.examples.dtype == np.uint8
+    assert labels is None if found.labels is None else np.array_equal(found.labels, labels)
+    assert found.fingerprint == dataset.fingerprint(IMAGES, labels)
+
+
+@pytest.mark.parametrize("labels", [LABELS, None])
+def test_made_once_and_memory_mapped(labels):
+    source = Source(labels)
+    for _ in range(2):
+        found = cache.decoded("set", {"a": 1}, source)
+        check(found, labels)
+    assert source.calls == 1 and isinstance(found.examples, np.memmap)
+
+
+def test_another_key_is_another_entry():
+    source = Source()
+    for key in ({"a": 1}, {"a": 2}, {"a": 1}):
+        cache.decoded("tfds/set", key, source)
+    assert source.calls == 2
+
+
+def flip(file, position):
+    data = bytearray(file.read_bytes())
+    data[position] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda entry: flip(entry / "examples.npy", -1),
+        lambda entry: flip(entry / "examples.npy", 20),
+        lambda entry: flip(entry / "labels.npy", -1),
+        lambda entry: (entry / "labels.npy").unlink(),
+        lambda entry: (entry / "examples.npy").write_bytes(b""),
+        lambda entry: (entry / "examples.npy").write_bytes((entry / "examples.npy").read_bytes()[:-1]),
+        lambda entry: flip(entry / "meta.json", 40),
+        lambda entry: (entry / "meta.json").write_text(json.dumps([1])),
+        lambda entry: (entry / "meta.json").unlink(),
+    ],
+)
+def test_a_damaged_entry_is_made_again(cache_dir, damage):
+    source = Source()
+    cache.decoded("set", {"a": 1}, source)
+    (entry,) = cache_dir.iterdir()
+    damage(entry)
+    check(cache.decoded("set", {"a": 1}, source))
+    assert source.calls == 2 and list(cache_dir.iterdir()) == [entry]
+
+
+def test_an_interrupted_writing_leaves_nothing(cache_dir):
+    def broken():
+        yield IMAGES[:7], LABELS[:7]
+        raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        cache.decoded("set", {"a": 1}, broken)
+    assert not list(cache_dir.iterdir())
+    check(cache.decoded("set", {"a": 1}, Source()))
+
+
+def test_an_unwritable_folder_means_memory_and_one_warning(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("JAXGAN_CACHE_DIR", str(tmp_path / "file"))
+    with caplog.at_level("WARNING"):
+        check(cache.decoded("set", {"a": 1}, Source()))
+    assert len(caplog.records) == 1 and "JAXGAN_CACHE_DIR" in caplog.text
+
+
+def test_a_full_disk_means_memory_and_no_remains(cache_dir, monkeypatch, caplog):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "_write_header", full)
+    with caplog.at_level("WARNING"):
+        check(cache.decoded("set", {"a": 1}, Source()))
+    assert "No space left on device" in caplog.text and not list(cache_dir.iterdir())
+
+
+def test_where_the_cache_lies(monkeypatch, tmp_path):
+    monkeypatch.delenv("JAXGAN_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.folder() == tmp_path / "jaxgan" / "datasets"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache.folder() == tmp_path / ".cache" / "jaxgan" / "datasets"
+
+
+def test_an_error_of_the_source_is_not_taken_for_a_full_disk():
+    def unreadable():
+        yield IMAGES[:7], LABELS[:7]
+        raise OSError("the source")
+
+    with pytest.raises(OSError, match="the source"):
+        cache.decoded("set", {"a": 1}, unreadable)

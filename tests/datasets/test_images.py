@@ -1,0 +1,230 @@
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgan import datasets
+from jaxgan.datasets.decode import decode
+from jaxgan.errors import UserError
+
+
+@pytest.fixture
+def digits():
+    return datasets.load("digits")
+
+
+@pytest.fixture
+def folder(tmp_path, digits):
+    """12 embedded digits as grey PNG files, in no classes."""
+    root = tmp_path / "faces"
+    root.mkdir()
+    for n in range(12):
+        Image.fromarray(digits.examples[n, ..., 0]).save(root / f"{n:02}.png")
+    return root
+
+
+def error_of(path, **fields):
+    with pytest.raises(UserError) as caught:
+        datasets.load("images", path=str(path), **fields)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def flat(size, colour, mode="RGB"):
+    return Image.new(mode, size, colour)
+
+
+def load_one(tmp_path, image, name="a.png", image_size=0, channels=3, **save):
+    """The pixels of one image file, which stands in the folder twice (one is held out)."""
+    root = tmp_path / "one"
+    root.mkdir()
+    for n in range(6):
+        image.save(root / f"{n}-{name}", **save)
+    return datasets.load("images", path=str(root), image_size=image_size, channels=channels).examples[0]
+
+
+def test_a_flat_folder_has_no_labels_and_holds_out_every_sixth(folder, digits):
+    train = datasets.load("images", path=str(folder), channels=1)
+    test = datasets.load("images", "test", path=str(folder), channels=1)
+    assert train.labels is None and len(train) == 10
+    assert np.array_equal(test.examples, digits.examples[[5, 11]])
+    assert train.examples.dtype == np.uint8 and train.shape == (8, 8, 1)
+
+
+def test_real_photographs_in_class_folders(tmp_path, cifar_tar):
+    classes = (
+        "cifar10-jpeg/train/cat/",
+        "cifar10-jpeg/train/frog/",
+        "cifar10-jpeg/test/cat/",
+        "cifar10-jpeg/test/frog/",
+    )
+    taken = dict.fromkeys(classes, 0)
+    with tarfile.open(cifar_tar) as tar:
+        for member in tar:
+            group = next((c for c in classes if member.name.startswith(c) and member.isfile()), None)
+            if group and taken[group] < 20:
+                taken[group] += 1
+                tar.extract(member, tmp_path, filter="data")
+            if min(taken.values()) == 20:
+                break
+    for split in ("train", "test"):
+        found = datasets.load("images", split, path=str(tmp_path / "cifar10-jpeg"))
+        assert found.shape == (32, 32, 3) and found.class_names == ("cat", "frog")
+        assert np.array_equal(found.labels, np.repeat([0, 1], 20))
+        file = min((tmp_path / "cifar10-jpeg" / split / "cat").iterdir())
+        assert np.array_equal(found.examples[0], np.asarray(Image.open(file)))
+
+
+def test_a_train_folder_alone_is_split_by_the_hold_out(folder, tmp_path):
+    (tmp_path / "set").mkdir()
+    folder.rename(tmp_path / "set" / "train")
+    assert len(datasets.load("images", "test", path=str(tmp_path / "set"))) == 2
+
+
+def test_class_folders_are_sorted_and_images_beside_them_mean_no_classes(folder):
+    for name in ("b", "a"):
+        (folder / name / "deeper").mkdir(parents=True)
+        for n in range(6):
+            (folder / f"{'ab'.index(name) * 6 + n:02}.png").rename(folder / name / "deeper" / f"{n}.PNG")
+    found = datasets.load("images", path=str(folder))
+    assert found.class_names == ("a", "b") and np.array_equal(found.labels, [0] * 5 + [1] * 5)
+    (folder / "a" / "deeper" / "0.PNG").rename(folder / "beside.png")
+    assert datasets.load("images", path=str(folder)).labels is None
+
+
+def test_the_second_load_decodes_nothing(folder, monkeypatch):
+    first = datasets.load("images", path=str(folder))
+    monkeypatch.setattr("jaxgan.datasets.images.decode", None)
+    again = datasets.load("images", path=str(folder))
+    assert again.fingerprint == first.fingerprint and np.array_equal(again.examples, first.examples)
+
+
+def test_a_changed_file_is_decoded_anew(folder):
+    first = datasets.load("images", path=str(folder))
+    flat((8, 8), 9, "L").save(folder / "00.png")
+    again = datasets.load("images", path=str(folder))
+    assert again.fingerprint != first.fingerprint and (again.examples[0] == 9).all()
+
+
+def test_the_fingerprint_does_not_know_the_place(folder, tmp_path):
+    first = datasets.load("images", path=str(folder))
+    folder.rename(tmp_path / "elsewhere")
+    assert datasets.load("images", path=str(tmp_path / "elsewhere")).fingerprint == first.fingerprint
+
+
+def test_transparency_shows_white(tmp_path):
+    image = flat((8, 8), (255, 0, 0, 255), "RGBA")
+    image.paste((0, 0, 255, 0), (0, 0, 4, 8))
+    pixels = load_one(tmp_path, image)
+    assert (pixels[:, :4] == 255).all() and (pixels[:, 4:] == [255, 0, 0]).all()
+
+
+def test_four_channels_keep_alpha(tmp_path):
+    assert (load_one(tmp_path, flat((8, 8), (1, 2, 3, 40), "RGBA"), channels=4) == [1, 2, 3, 40]).all()
+
+
+def test_palette_with_a_transparent_colour(tmp_path):
+    image = flat((8, 8), (200, 100, 50)).quantize(4)
+    assert (load_one(tmp_path, image) == [200, 100, 50]).all()
+    data = tmp_path / "transparent.png"
+    image.save(data, transparency=image.getpixel((0, 0)))
+    assert (decode(data.read_bytes(), 3) == 255).all()
+    assert (decode(data.read_bytes(), 1) == 255).all()
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
+    ramp = np.array([[0, 257 * 7, 257 * 100, 65535]] * 4, np.uint16)
+    pixels = load_one(tmp_path, Image.fromarray(ramp), channels=1)
+    assert np.array_equal(pixels[0, :, 0], [0, 7, 100, 255])
+
+
+@pytest.mark.parametrize("mode, colour", [("L", 90), ("LA", (90, 255)), ("1", 1), ("RGB", (90, 90, 90))])
+def test_grey_and_colour_convert_into_each_other(tmp_path, mode, colour):
+    expected = 255 if mode == "1" else 90
+    flat((8, 8), colour, mode).save(tmp_path / "x.png")
+    for channels in (1, 3):
+        pixels = decode((tmp_path / "x.png").read_bytes(), channels)
+        assert pixels.shape == (8, 8, channels) and (pixels == expected).all()
+
+
+def test_cmyk_jpeg(tmp_path):
+    pixels = load_one(tmp_path, flat((16, 16), (0, 0, 0, 0), "CMYK"), "a.jpeg", quality=95)
+    assert pixels.shape == (16, 16, 3) and pixels.min() >= 250
+
+
+def test_exif_orientation_turns_the_image_upright(tmp_path):
+    image = flat((16, 16), 0, "L")
+    image.paste(255, (0, 0, 8, 16))  # white on the left as stored
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored turned to the left: turn it to the right
+    pixels = load_one(tmp_path, image, "a.jpg", channels=1, exif=exif.tobytes(), quality=95)[..., 0]
+    assert (pixels[:7] > 240).all() and (pixels[9:] < 15).all()
+
+
+def test_mixed_sizes_need_a_size_and_are_cropped_at_the_centre(folder):
+    image = flat((24, 12), "black")
+    image.paste("white", (6, 0, 18, 12))
+    image.save(folder / "00.png")
+    assert "image_size" in error_of(folder)
+    found = datasets.load("images", path=str(folder), image_size=12)
+    assert found.shape == (12, 12, 3) and (found.examples[0] == 255).all()
+
+
+def test_non_square_images_need_a_size(tmp_path):
+    for n in range(6):
+        flat((10, 8), n).save(tmp_path / f"{n}.png")
+    assert "10x8" in error_of(tmp_path)
+    assert datasets.load("images", path=str(tmp_path), image_size=8).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    "suffix, damage",
+    [
+        ("jpg", lambda data: data[: len(data) // 2]),
+        ("png", lambda data: data[: len(data) // 2]),
+        ("png", lambda data: b"\0" * len(data)),
+        ("png", lambda data: b""),
+        ("png", lambda data: bytes([*data[:-30], data[-30] ^ 4, *data[-29:]])),
+    ],
+)
+def test_a_damaged_image_is_named_or_skipped_on_request(folder, digits, suffix, damage, caplog):
+    victim = folder / f"03x.{suffix}"
+    Image.fromarray(np.tile(digits.examples[3, ..., 0], (1, 1))).save(victim)
+    victim.write_bytes(damage(victim.read_bytes()))
+    message = error_of(folder, channels=1)
+    assert str(victim) in message and "skip_damaged" in message
+    with caplog.at_level("WARNING"):
+        found = datasets.load("images", path=str(folder), channels=1, skip_damaged=True)
+    assert "left out 1 damaged of 11 images" in caplog.text and str(victim) in caplog.text
+    assert len(found) == 10
+
+
+def test_nothing_but_damaged_images(tmp_path):
+    for n in range(3):
+        (tmp_path / f"{n}.png").write_bytes(b"x")
+    assert "every one of the 3" in error_of(tmp_path, skip_damaged=True)
+
+
+def test_empty_absent_and_wrong_arguments(tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    assert "no PNG or JPEG" in error_of(tmp_path / "empty")
+    assert "not a folder" in error_of(tmp_path / "absent")
+    assert "dataset.path" in error_of("")
+    assert "channels" in error_of(folder, channels=2)
+
+
+def test_an_unreadable_folder_is_named(folder, monkeypatch):
+    import os
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert "Permission denied" in error_of(folder)
+
+
+def test_hidden_files_and_link_loops_are_passed_over(folder):
+    (folder / "._00.png").write_bytes(b"resource fork")
+    (folder / "loop").symlink_to(folder)
+    assert len(datasets.load("images", path=str(folder))) == 10

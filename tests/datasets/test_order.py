@@ -1,0 +1,110 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxgan.datasets import order
+
+KEY = np.array([7, 11], np.uint32)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100, 1797, 60_000])
+def test_an_epoch_shows_every_example_once(size):
+    for epoch in (0, 1, 2**32 - 1):
+        assert np.array_equal(np.sort(order.rows(KEY, epoch, size, size)), np.arange(size))
+
+
+def test_every_example_once_an_epoch_across_straddling_batches():
+    size, batch = 100, 32
+    seen = np.concatenate([order.rows(KEY, step, batch, size) for step in range(25)])  # 8 epochs
+    for epoch in seen.reshape(8, size):
+        assert np.array_equal(np.sort(epoch), np.arange(size))
+
+
+def test_the_batch_size_does_not_change_the_order():
+    by_seven = np.concatenate([order.rows(KEY, step, 7, 100) for step in range(30)])
+    assert np.array_equal(by_seven, order.rows(KEY, 0, 210, 100))
+
+
+def test_a_batch_may_exceed_the_set():
+    rows = order.rows(KEY, 3, 50, 7)
+    assert rows.shape == (50,) and set(rows) == set(range(7))
+
+
+def test_epochs_and_keys_have_orders_of_their_own():
+    size = 1797
+    orders = [order.rows(KEY, epoch, size, size) for epoch in (0, 1, 2)]
+    orders += [
+        order.rows(np.array(key, np.uint32), 0, size, size) for key in ([0, 0], [7, 12], [8, 11], [11, 7])
+    ]
+    for i, first in enumerate(orders):
+        for second in orders[:i]:
+            # Two random orders agree in 1 place on average (Poisson).
+            assert (first == second).sum() < 10
+
+
+@pytest.mark.parametrize("size", [2, 3, 7, 100])
+def test_every_place_is_equally_likely(size):
+    trials, counts = 2000, np.zeros((size, size))
+    for trial in range(trials):
+        counts[np.arange(size), order.rows(np.array([trial, 5], np.uint32), 0, size, size)] += 1
+    expected = trials / size
+    chi_square = ((counts - expected) ** 2 / expected).sum()
+    freedom = (size - 1) ** 2
+    # The deviation of a chi-square is sqrt(2 k); k is small at size 2, hence the constant.
+    assert abs(chi_square - freedom) < 5 * np.sqrt(2 * freedom) + 5
+
+
+def test_all_permutations_of_three_are_equally_likely():
+    trials = 3000
+    orders = [tuple(order.rows(np.array([9, t], np.uint32), 0, 3, 3)) for t in range(trials)]
+    _, counts = np.unique(orders, axis=0, return_counts=True)
+    assert len(counts) == 6 and abs(counts - trials / 6).max() < 5 * np.sqrt(trials / 6)
+
+
+@pytest.mark.parametrize("lag", [1, 2, 245])
+def test_neighbours_in_the_order_are_unrelated(lag):
+    size = 60_000
+    rows = order.rows(KEY, 0, size, size).astype(np.float64)
+    assert abs(np.corrcoef(rows[:-lag], rows[lag:])[0, 1]) < 5 / np.sqrt(size)
+    assert abs(np.corrcoef(rows, np.arange(size))[0, 1]) < 5 / np.sqrt(size)
+
+
+STEPS = [0, 1, 29, 30, 12_345, 2**31 - 1, 2**31, 2**32 - 1]
+
+
+@pytest.mark.parametrize("batch, size", [(2048, 60_000), (5, 1), (7, 3), (5000, 1797), (64, 2**30 - 1)])
+def test_numpy_and_jax_agree(batch, size):
+    on_device = jax.jit(lambda key, step: order.rows(key, step, batch, size, xp=jnp))
+    for step in STEPS:
+        rows = on_device(KEY, np.uint32(step))
+        assert rows.dtype == jnp.int32
+        assert np.array_equal(rows, order.rows(KEY, step, batch, size)), step
+
+
+def test_a_signed_step_and_a_scan_work_on_the_device():
+    def body(step, _):
+        return step + 1, order.rows(KEY, step, 16, 100, xp=jnp)
+
+    _, rows = jax.lax.scan(body, jnp.int32(3), length=4)
+    assert np.array_equal(rows, [order.rows(KEY, step, 16, 100) for step in range(3, 7)])
+
+
+def test_under_vmap_over_keys():
+    keys = np.array([[1, 2], [3, 4], [5, 6]], np.uint32)
+    rows = jax.jit(jax.vmap(lambda key: order.rows(key, jnp.int32(5), 64, 1797, xp=jnp)))(keys)
+    assert np.array_equal(rows, [order.rows(key, 5, 64, 1797) for key in keys])
+
+
+def test_shares_of_a_batch_make_the_batch():
+    whole = order.rows(KEY, 9, 64, 100)
+    shares = [order.rows(KEY, 9, 64, 100, first, 16) for first in range(0, 64, 16)]
+    assert np.array_equal(np.concatenate(shares), whole)
+    of_device = jax.jit(lambda first: order.rows(KEY, 9, 64, 100, first, 16, xp=jnp))
+    assert np.array_equal(np.concatenate([of_device(first) for first in range(0, 64, 16)]), whole)
+
+
+@pytest.mark.parametrize("batch, size", [(0, 5), (5, 0), (5, 2**30), (2**30, 5)])
+def test_impossible_sizes_are_refused(batch, size):
+    with pytest.raises(ValueError, match="2\\^30"):
+        order.rows(KEY, 0, batch, size)

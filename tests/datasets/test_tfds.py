@@ -1,0 +1,205 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jaxgan import datasets
+from jaxgan.datasets import network, tfds_prepare
+from jaxgan.datasets.tfds_records import RandomAccess
+from jaxgan.errors import UserError
+
+RECORD_HEADER = 12  # bytes of a tfrecord before its data: length and checksum
+
+
+@pytest.fixture
+def copy(tmp_path, mnist_tfds):
+    """A data_dir of one's own with MNIST's test split; (data_dir, the split's tfrecord file)."""
+    version = tmp_path / "data" / "mnist" / "3.0.1"
+    version.mkdir(parents=True)
+    for file in (mnist_tfds / "mnist" / "3.0.1").iterdir():
+        if "train" not in file.name:
+            shutil.copyfile(file, version / file.name)
+    return tmp_path / "data", version / "mnist-test.tfrecord-00000-of-00001"
+
+
+def records_of(file, count):
+    """The first records of a tfrecord file, without their frames."""
+    data, records, start = file.read_bytes(), [], 0
+    for _ in range(count):
+        length = int.from_bytes(data[start : start + 8], "little")
+        records.append(data[start + RECORD_HEADER : start + RECORD_HEADER + length])
+        start += RECORD_HEADER + length + 4
+    return records
+
+
+def describe(version, **changes):
+    """Rewrites dataset_info.json so that it has a test split only."""
+    file = version / "dataset_info.json"
+    info = json.loads(file.read_text())
+    info["splits"] = [
+        {**split, **changes.get("split", {})} for split in info["splits"] if split["name"] == "test"
+    ]
+    info.update(changes.get("info", {}))
+    file.write_text(json.dumps(info))
+
+
+@pytest.fixture
+def indexed(copy):
+    """MNIST's first 700 test images, prepared as array_record."""
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    data_dir, tfrecord = copy
+    writer = ArrayRecordWriter(str(tfrecord).replace("tfrecord", "array_record"), "group_size:1")
+    for record in records_of(tfrecord, 700):
+        writer.write(record)
+    writer.close()
+    tfrecord.unlink()
+    describe(tfrecord.parent, split={"shardLengths": ["700"]}, info={"fileFormat": "array_record"})
+    return data_dir
+
+
+def refused(name, split="test", **arguments):
+    with pytest.raises(UserError) as caught:
+        datasets.load(name, split, **arguments)
+    assert "\n" not in str(caught.value) and not isinstance(caught.value, datasets.MissingDataset)
+    return str(caught.value)
+
+
+def test_a_prepared_set_is_decoded_once_and_needs_tensorflow_no_more(copy, mnist_idx, monkeypatch):
+    found = datasets.load("tfds/mnist", "test", path=str(copy[0]))
+    assert found.name == "tfds/mnist" and found.shape == (28, 28, 1) and len(found.labels) == 10_000
+    original = datasets.load("mnist", "test", path=str(mnist_idx))
+    pairs = [sorted(zip(map(bytes, d.examples), d.labels.tolist(), strict=True)) for d in (found, original)]
+    assert pairs[0] == pairs[1]
+
+    monkeypatch.setattr(tfds_prepare, "import_tensorflow", None)
+    again = datasets.load("tfds/mnist", "test", path=str(copy[0]))
+    assert again.fingerprint == found.fingerprint and np.array_equal(again.examples, found.examples)
+
+
+def test_a_cached_set_does_not_import_tensorflow(copy):
+    datasets.load("mnist", "test", path=str(copy[0]))
+    code = (
+        "import sys; from jaxgan import datasets; "
+        f"datasets.load('mnist', 'test', path={str(copy[0])!r}); assert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+
+
+def test_the_environment_variable_names_the_folder(copy):
+    code = "from jaxgan import datasets; print(len(datasets.load('tfds/mnist', 'test', image_size=4)))"
+    environment = {**os.environ, "TFDS_DATA_DIR": str(copy[0]), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.split()[-1] == "10000"
+
+
+def test_resized_sets_differ_from_stored_ones(copy):
+    assert datasets.load("tfds/mnist", "test", path=str(copy[0]), image_size=14).shape == (14, 14, 1)
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "lose a record", "empty"])
+def test_damaged_tfrecords_are_errors(copy, damage):
+    data_dir, file = copy
+    data = bytearray(file.read_bytes())
+    if damage == "flip":
+        data[len(data) // 2] ^= 1
+    elif damage == "truncate":
+        del data[len(data) // 2 :]
+    elif damage == "lose a record":
+        del data[: RECORD_HEADER + int.from_bytes(data[:8], "little") + 4]
+    elif damage == "empty":
+        data.clear()
+    file.unlink() if damage == "remove" else file.write_bytes(data)
+    for name in ("tfds/mnist", "mnist"):
+        assert str(file.parent) in refused(name, path=str(data_dir), fallback="digits")
+
+
+def test_array_record_is_read_by_index_when_large(indexed):
+    decoded = datasets.load("tfds/mnist", "test", path=str(indexed))
+    source = datasets.load("tfds/mnist", "test", path=str(indexed), decode_below_gb=0.0)
+    assert isinstance(decoded.examples, np.ndarray) and isinstance(source.examples, RandomAccess)
+    assert source.shape == decoded.shape and len(source) == 700 and source.nbytes == decoded.nbytes
+    rows = np.array([699, 0, 3, 3])
+    assert np.array_equal(datasets.take(source.examples, rows), decoded.examples[rows])
+    assert np.array_equal(source.labels, decoded.labels)
+    again = datasets.load("tfds/mnist", "test", path=str(indexed), decode_below_gb=0.0)
+    assert again.fingerprint == source.fingerprint
+
+
+def test_array_record_resizes_too(indexed):
+    decoded = datasets.load("tfds/mnist", "test", path=str(indexed), image_size=14)
+    source = datasets.load("tfds/mnist", "test", path=str(indexed), image_size=14, decode_below_gb=0.0)
+    rows = np.arange(5)
+    assert np.array_equal(datasets.take(source.examples, rows), decoded.examples[rows])
+
+
+def test_a_wrong_count_is_an_error(indexed):
+    describe(indexed / "mnist" / "3.0.1", split={"shardLengths": ["701"]})
+    assert str(indexed) in refused("tfds/mnist", path=str(indexed))
+
+
+def test_images_of_undeclared_size_need_one(copy):
+    features = copy[1].parent / "features.json"
+    declared = json.loads(features.read_text())
+    image = declared["featuresDict"]["features"]["image"]["image"]
+    image["shape"]["dimensions"] = ["-1", "-1", "1"]
+    features.write_text(json.dumps(declared))
+    # With its version in the name, TFDS describes a set by its files instead of by its code.
+    assert "image_size" in refused("tfds/mnist:3.0.1", path=str(copy[0]))
+    found = datasets.load("tfds/mnist:3.0.1", "test", path=str(copy[0]), image_size=7)
+    declared = datasets.load("tfds/mnist", "test", path=str(copy[0]), image_size=7)
+    assert found.fingerprint == declared.fingerprint
+
+
+def test_another_prepared_version_is_used(copy):
+    data_dir, file = copy
+    file.parent.rename(data_dir / "mnist" / "3.0.0")
+    info = data_dir / "mnist" / "3.0.0" / "dataset_info.json"
+    info.write_text(info.read_text().replace("3.0.1", "3.0.0"))
+    assert "3.0.0" in datasets.load("tfds/mnist", "test", path=str(data_dir), image_size=4).origin
+
+
+@pytest.mark.parametrize(
+    "name, fields, part",
+    [
+        ("tfds/mnistt", {}, "'mnist'"),
+        ("tfds", {}, "tfds/cifar10"),
+        ("tfds/", {}, "tfds/cifar10"),
+        ("tfds/mnist/blurred", {}, "blurred"),
+        ("tfds/mnist:9.9.9", {}, "9.9.9"),
+        ("tfds/mnist", {"image_key": "picture"}, "image_key to image"),
+    ],
+)
+def test_what_tfds_does_not_know(copy, name, fields, part):
+    assert part in refused(name, path=str(copy[0]), **fields)
+
+
+def test_an_absent_split_lists_the_splits(copy):
+    describe(copy[1].parent)
+    assert "it has test" in refused("tfds/mnist", "train", path=str(copy[0]))
+
+
+def test_labels_are_optional(copy):
+    found = datasets.load("tfds/mnist", "test", path=str(copy[0]), image_size=4, label_key="")
+    assert found.labels is None and found.class_names == ()
+
+
+def test_unprepared_without_a_network_is_missing_and_knows_its_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(network, "unreachable", lambda urls: "example.org (no answer in 20 s)")
+    with pytest.raises(datasets.MissingDataset, match="example.org") as caught:
+        datasets.load("tfds/cifar10", path=str(tmp_path))
+    assert caught.value.image_size == 32 and str(tmp_path) in str(caught.value)
+    assert datasets.load("tfds/cifar10", path=str(tmp_path), fallback="digits").shape == (32, 32, 1)
+
+
+def test_no_tensorflow_is_one_line_with_the_remedy(copy, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    assert "pip install" in refused("tfds/mnist", path=str(copy[0]))
