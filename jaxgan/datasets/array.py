@@ -1,23 +1,29 @@
 """`array`: one's own images or points in a `.npy` or `.npz` file. Never unpickled."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from jaxgan.datasets import cache
 from jaxgan.datasets.dataset import DATASETS, Dataset, from_arrays, hold_out
 from jaxgan.datasets.resize import require_square, resize_array
 from jaxgan.errors import UserError
 
 _EXAMPLE_KEYS = {"train": ("images", "x_train", "arr_0"), "test": ("x_test",)}
 _LABEL_KEYS = {"train": ("labels", "y_train"), "test": ("y_test",)}
-_CHUNK = 4096  # examples checked or converted at a time
+_CHUNK = 1 << 26  # bytes converted at a time: bounds the memory of a file of any size
 _ZIP_MAGIC = b"PK\3\4"  # a .npz file
 
 
 @DATASETS.register("array")
 def build(
-    split: str, path: str, image_size: int, *, low: float | None = None, high: float | None = None
+    split: str,
+    path: str,
+    image_size: int,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    in_memory_gb: float = 1.0,
 ) -> Dataset:
     """The array at `path`: uint8 [N, H, W] or [N, H, W, C], float images with their range, or points [N, D].
 
@@ -26,27 +32,43 @@ def build(
 
     Args:
       low, high: the values that stand for 0 and 255 in an array of floats; nothing is guessed.
+      in_memory_gb: a `.npy` file of more than this many 10^9 bytes is converted, a part at a time, into the
+        memory-mapped cache.
     """
     file = Path(path).expanduser()
     if not path or not file.is_file():
         raise UserError(f"dataset.path = '{path}' is not a file; dataset 'array' needs a .npy or .npz file")
-    examples, labels = _select(file, split)
-    if examples.ndim == 2 and np.issubdtype(examples.dtype, np.floating):
+    array, labels, rows = _select(file, split)
+    labels = None if labels is None else labels[rows]
+    if array.ndim == 2 and np.issubdtype(array.dtype, np.floating):
         if low is not None or high is not None:
             raise UserError(
                 f"{file} holds points [N, D]; dataset.array.low and .high are for images; leave them out"
             )
-        _require_finite(examples, file)
-        return from_arrays("array", np.asarray(examples, np.float32), labels, str(file))
-    images = _as_nhwc(examples, file)
+        points = np.asarray(array[rows], np.float32)
+        _require_finite(points, file)
+        return from_arrays("array", points, labels, str(file))
+
+    images = _as_nhwc(array, file)
+    _check_type(images, low, high, file)
     if not image_size:
         require_square(*images.shape[1:3], str(file))
-    images = resize_array(_as_uint8(images, low, high, file), image_size)
-    return from_arrays("array", images, labels, str(file))
+    step = max(1, _CHUNK // images[:1].nbytes)
+
+    def chunks() -> cache.Chunks:
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            converted = resize_array(_as_uint8(images[rows[part]], low, high, file), image_size)
+            yield converted, None if labels is None else labels[part]
+
+    if images.nbytes <= in_memory_gb * 1e9:
+        return from_arrays("array", np.concatenate([chunk for chunk, _ in chunks()]), labels, str(file))
+    key = {"files": cache.identity([file]), "split": split, "image_size": image_size, "range": [low, high]}
+    return Dataset("array", *cache.decoded(f"array-{file.stem}", key, chunks), str(file))
 
 
 def _select(file, split):
-    """(examples, labels or None) of the split."""
+    """(all examples, all labels or None, the rows of the split)."""
     arrays = _load(file)
     keys = ", ".join(f"'{key}'" for key in arrays)
     test_key = next((key for key in _EXAMPLE_KEYS["test"] if key in arrays), None)
@@ -67,10 +89,8 @@ def _select(file, split):
         )
     if labels is not None:
         labels = _as_labels(labels, len(examples), file)
-    if test_key is None:
-        rows = hold_out(len(examples), split)
-        examples, labels = examples[rows], None if labels is None else labels[rows]
-    return examples, labels
+    rows = hold_out(len(examples), split) if test_key is None else np.arange(len(examples))
+    return examples, labels, rows
 
 
 def _load(file):
@@ -82,7 +102,7 @@ def _load(file):
             opened.seek(0)
             with np.load(opened, allow_pickle=False) as arrays:
                 return {key: arrays[key] for key in arrays.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy's readers raise what the damage leads to, tokenize.TokenError included
         reason = " ".join(str(error).split())
         if "allow_pickle" in reason or "objects in dtype" in reason:
             raise UserError(
@@ -124,35 +144,35 @@ def _as_nhwc(images, file):
     return images
 
 
-def _as_uint8(images, low, high, file):
-    """uint8 [N, H, W, C]; floats are mapped from [low, high] to 0..255, rounded."""
+def _check_type(images, low, high, file):
+    """UserError unless the images are uint8, or floats with a range."""
     if images.dtype == np.uint8:
         if low is not None or high is not None:
             raise UserError(f"{file} holds uint8, which is 0..255; leave out dataset.array.low and .high")
-        return images
-    if not np.issubdtype(images.dtype, np.floating):
+    elif not np.issubdtype(images.dtype, np.floating):
         raise UserError(
             f"{file} holds {images.dtype}; save uint8 (0..255), or floats with dataset.array.low and .high"
         )
-    if low is None or high is None or not low < high:
+    elif low is None or high is None or not low < high:
         raise UserError(
             f"{file} holds {images.dtype}: say which values are black and white, dataset.array.low and .high "
             f"(now {low} and {high}); for instance 0 and 1, or -1 and 1"
         )
+
+
+def _as_uint8(images, low, high, file):
+    """uint8 [n, H, W, C]; floats are mapped from [low, high] to 0..255, rounded."""
+    if images.dtype == np.uint8:
+        return images
     _require_finite(images, file)
-    out = np.empty(images.shape, np.uint8)
-    for start in range(0, len(images), _CHUNK):
-        chunk = np.asarray(images[start : start + _CHUNK], np.float64)
-        if chunk.min() < low or chunk.max() > high:
-            raise UserError(
-                f"{file} has values from {chunk.min():g} to {chunk.max():g}, outside dataset.array.low = "
-                f"{low:g} and .high = {high:g}; correct the range or the file"
-            )
-        out[start : start + _CHUNK] = np.round((chunk - low) * (255 / (high - low)))
-    return out
+    if images.min() < low or images.max() > high:
+        raise UserError(
+            f"{file} has values from {images.min():g} to {images.max():g}, outside dataset.array.low = "
+            f"{low:g} and .high = {high:g}; correct the range or the file"
+        )
+    return np.round((images.astype(np.float64) - low) * (255 / (high - low))).astype(np.uint8)
 
 
 def _require_finite(array, file):
-    for start in range(0, len(array), _CHUNK):
-        if not np.isfinite(array[start : start + _CHUNK]).all():
-            raise UserError(f"{file} holds NaN or infinite values; remove those examples")
+    if not np.isfinite(array).all():
+        raise UserError(f"{file} holds NaN or infinite values; remove those examples")

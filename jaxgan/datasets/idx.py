@@ -26,7 +26,7 @@ def build(split: str, path: str, image_size: int) -> Dataset:
         raise UserError(
             "dataset 'idx' needs dataset.path: the folder with train-images-idx3-ubyte and its kin"
         )
-    images, labels = read(Path(path), split)
+    images, labels = read(Path(path).expanduser(), split)
     origin = f"IDX files in {path}"
     return from_arrays("idx", resize_array(images, image_size), labels, origin)
 

@@ -16,6 +16,7 @@ from jaxgan.datasets import network
 from jaxgan.datasets.dataset import MissingDataset
 from jaxgan.errors import UserError
 
+_LONGEST = 400  # characters of a foreign error in ours
 # Where TFDS's community sets, 'huggingface:...' and the like, are looked up.
 _COMMUNITY_URLS = ("https://huggingface.co", "https://storage.googleapis.com")
 
@@ -56,7 +57,8 @@ def prepare(name: str, data_dir: str = "") -> Any:
     """
     tfds = import_tfds()
     builder = make_builder(name, data_dir)
-    urls = builder.url_infos or {}
+    # Sets that one must fetch by hand list their addresses, too, and need no network once that is done.
+    urls = {} if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else builder.url_infos or {}
     if reason := network.unreachable(urls):
         raise MissingDataset(f"it cannot be downloaded: {reason}")
     import_tensorflow(f"preparing '{name}' for the first time")
@@ -67,15 +69,13 @@ def prepare(name: str, data_dir: str = "") -> Any:
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
     except download_manager.NonMatchingChecksumError as error:
         raise UserError(
-            f"the download of '{name}' is damaged or was replaced on its way ({first_line(error)}); "
+            f"the download of '{name}' is damaged or was replaced on its way ({one_line(error)}); "
             f"remove {Path(data_dir or default_data_dir()) / 'downloads'} and try again"
         ) from error
     except (util.DownloadError, ConnectionError, TimeoutError) as error:
-        raise MissingDataset(f"its download failed: {first_line(error)}") from error
+        raise MissingDataset(f"its download failed: {one_line(error)}") from error
     except Exception as error:  # manual downloads (AssertionError), a full disk (OSError), the set's own code
-        raise UserError(
-            f"TFDS cannot prepare '{name}' in {builder.data_path}: {first_line(error)}"
-        ) from error
+        raise UserError(f"TFDS cannot prepare '{name}' in {builder.data_path}: {one_line(error)}") from error
     return builder
 
 
@@ -94,7 +94,7 @@ def make_builder(name: str, data_dir: str = "") -> Any:
     except (
         Exception
     ) as error:  # an unknown configuration or version, packages the set needs, ambiguous folders
-        raise UserError(f"TFDS cannot load '{name}': {first_line(error)}") from error
+        raise UserError(f"TFDS cannot load '{name}': {one_line(error)}") from error
 
 
 def default_data_dir() -> str:
@@ -122,7 +122,7 @@ def import_tensorflow(purpose: str) -> ModuleType:
         import tensorflow
     except ImportError as error:
         raise UserError(
-            f"{purpose} needs TensorFlow, which does not import ({first_line(error)}); "
+            f"{purpose} needs TensorFlow, which does not import ({one_line(error)}); "
             "pip install tensorflow-cpu, or use a set prepared as array_record, IDX files or a .npy file"
         ) from error
     with contextlib.suppress(RuntimeError):  # already in use, by someone who chose
@@ -131,7 +131,7 @@ def import_tensorflow(purpose: str) -> ModuleType:
     return tensorflow
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip(" *\t")]
-    return lines[0][:300] if lines else type(error).__name__
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line that is not too long."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) < _LONGEST else f"{words[:_LONGEST]} ..."

@@ -85,7 +85,7 @@ class Records:
         try:
             source = self._builder.as_data_source(split=self._split, deserialize_method=raw)
         except Exception as error:  # array_record's own errors have no common base
-            reason = tfds_prepare.first_line(error)
+            reason = tfds_prepare.one_line(error)
             raise UserError(f"dataset '{self.name}' cannot be opened ({reason}): {self._remedy()}") from error
         self._check_count(len(source))
         return source
@@ -95,7 +95,7 @@ class Records:
         try:
             return [self._parse(record) for record in source.__getitems__(rows)]
         except Exception as error:  # as above
-            reason = tfds_prepare.first_line(error)
+            reason = tfds_prepare.one_line(error)
             raise UserError(f"dataset '{self.name}' is corrupt ({reason}): {self._remedy()}") from error
 
     @functools.cached_property

@@ -130,8 +130,13 @@ def test_unreadable_files_are_named(tmp_path, content):
     assert str(file) in error_of(str(file))
 
 
-def test_a_truncated_npy_is_named(tmp_path, images):
+def test_a_damaged_npy_is_named(tmp_path, images):
     path = save(tmp_path, images)
+    with open(path, "r+b") as file:
+        file.seek(20)
+        file.write(b"#")
+    assert path in error_of(path)
+    save(tmp_path, images)
     with open(path, "r+b") as file:
         file.truncate(1000)
     assert path in error_of(path)
@@ -140,3 +145,12 @@ def test_a_truncated_npy_is_named(tmp_path, images):
 def test_no_such_file(tmp_path):
     assert "dataset.path" in error_of("")
     assert str(tmp_path / "x.npy") in error_of(str(tmp_path / "x.npy"))
+
+
+@pytest.mark.parametrize("fields", [{}, {"low": 0.0, "high": 255.0}])
+def test_large_files_go_through_the_memory_mapped_cache(tmp_path, images, fields, monkeypatch):
+    path = save(tmp_path, images.astype(np.float32) if fields else images)
+    monkeypatch.setattr("jaxgan.datasets.array._CHUNK", 7 * 64)
+    small = datasets.load("array", path=path, **fields)
+    large = datasets.load("array", path=path, in_memory_gb=0.0, **fields)
+    assert isinstance(large.examples, np.memmap) and large.fingerprint == small.fingerprint

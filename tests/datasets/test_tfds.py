@@ -203,3 +203,58 @@ def test_unprepared_without_a_network_is_missing_and_knows_its_size(tmp_path, mo
 def test_no_tensorflow_is_one_line_with_the_remedy(copy, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     assert "pip install" in refused("tfds/mnist", path=str(copy[0]))
+
+
+@pytest.fixture(scope="module")
+def own_set():
+    """A set of one's own, registered with TFDS: prepared from code, without downloads."""
+    import tensorflow_datasets as tfds
+
+    class EmbeddedDigits(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+        failure = None
+
+        def _info(self):
+            features = tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(8, 8, 1)),
+                    "label": tfds.features.ClassLabel(num_classes=10),
+                }
+            )
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, dl_manager):
+            if self.failure is not None:
+                raise self.failure
+            return {"train": self._generate_examples("train"), "validation": self._generate_examples("test")}
+
+        def _generate_examples(self, split):
+            digits = datasets.load("digits", split)
+            for n, (image, label) in enumerate(zip(digits.examples[:20], digits.labels[:20], strict=True)):
+                yield n, {"image": image, "label": label}
+
+    return EmbeddedDigits
+
+
+def test_an_unprepared_set_is_prepared(own_set, tmp_path):
+    found = datasets.load("tfds/embedded_digits", path=str(tmp_path))
+    digits = datasets.load("digits")
+    assert sorted(map(bytes, found.examples)) == sorted(map(bytes, digits.examples[:20]))
+    assert (tmp_path / "embedded_digits" / "1.0.0" / "dataset_info.json").is_file()
+    assert "'validation'" in datasets.load("tfds/embedded_digits", "test", path=str(tmp_path)).origin
+
+
+def test_a_download_that_fails_is_missing_and_one_that_is_damaged_is_not(own_set, tmp_path, monkeypatch):
+    from tensorflow_datasets.core.download import download_manager, util
+
+    monkeypatch.setattr(own_set, "failure", util.DownloadError("connection lost\nin the middle"))
+    with pytest.raises(datasets.MissingDataset, match="connection lost") as caught:
+        datasets.load("tfds/embedded_digits", path=str(tmp_path))
+    assert "\n" not in str(caught.value)
+    for failure, part in [
+        (download_manager.NonMatchingChecksumError("wrong checksum"), "downloads"),
+        (AssertionError("Manual directory not enabled."), "Manual directory"),
+        (OSError(28, "No space left on device"), "No space left"),
+    ]:
+        monkeypatch.setattr(own_set, "failure", failure)
+        assert part in refused("tfds/embedded_digits", "train", path=str(tmp_path), fallback="digits")

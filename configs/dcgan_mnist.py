@@ -1,0 +1,34 @@
+"""A DCGAN on MNIST: the main example.
+
+python launch.py --config=configs/dcgan_mnist.py          sized for a CPU of two cores
+python launch.py --config=configs/dcgan_mnist.py:full     the reference configuration, for accelerators
+"""
+
+from configs import default
+
+
+def get_config(variant: str = ""):
+    config = default.get_config()
+    config.dataset.name = "mnist"
+    config.dataset.fallback = "digits"  # scikit-learn's 1,797 digits, resized to 28×28, where MNIST is not to be had
+    config.dataset.image_size = 28
+    config.loss.name = "nonsaturating"
+    config.latent = "normal"
+    config.generator.name = "dcgan"
+    config.discriminator.name = "dcgan"
+
+    if variant == "full":
+        config.num_steps = 20_000
+        config.batch_size = 128
+        config.generator.dcgan.channels = (256, 128, 64)
+        config.generator.dcgan.kernels = (5, 5, 5)
+        config.discriminator.dcgan.channels = (64, 128)
+    elif variant == "":
+        config.num_steps = 3_000
+        config.batch_size = 64
+        config.generator.dcgan.channels = (64, 32, 16)
+        config.generator.dcgan.kernels = (5, 5, 5)
+        config.discriminator.dcgan.channels = (32, 64)
+    else:
+        raise ValueError(f"dcgan_mnist has the variant 'full', not '{variant}'")
+    return config

@@ -1,0 +1,169 @@
+"""Checkpoints of a run: Orbax, asynchronous, each leaf with a digest that is verified on the way back.
+
+Orbax restores a file with a flipped byte without a word, so every checkpoint carries a digest of every leaf.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging
+from flax import serialization
+
+from jaxgan.errors import Diverged, UserError
+
+
+class Checkpoint(NamedTuple):
+    """A restored checkpoint: the state as nested dicts of NumPy arrays, and what was saved beside it."""
+
+    step: int
+    tree: dict[str, Any]
+    extra: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints in one folder, by step.
+
+    Args:
+      directory: made when the first checkpoint is saved.
+      keep: how many of the newest to keep.
+      read_only: for a reader beside a run that may still be going: nothing is ever cleaned up or moved.
+    """
+
+    def __init__(self, directory: Path, keep: int = 1, read_only: bool = False):
+        self.directory = Path(directory).absolute()
+        self.read_only = read_only
+        policy = ocp.checkpoint_managers.preservation_policy.LatestN(n=keep)
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=None if read_only else policy, read_only=read_only, create=not read_only
+        )
+        handlers = {"state": ocp.StandardCheckpointHandler(), "extra": ocp.JsonCheckpointHandler()}
+        self._open = lambda: ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
+        self._manager = None if read_only and not self.directory.is_dir() else self._open()
+
+    def steps(self) -> list[int]:
+        """Steps with a complete checkpoint, oldest first."""
+        if self._manager is None:
+            return []
+        if self.read_only:
+            self._manager.reload()
+        return sorted(self._manager.all_steps())
+
+    def save(self, step: int, state: Any, extra: Mapping[str, Any]) -> None:
+        """Starts saving the state; returns once it is copied to the host, so that it may be donated.
+
+        Args:
+          step: the number of steps done.
+          state: a pytree of arrays.
+          extra: JSON values to keep beside it.
+
+        Raises:
+          Diverged: the state holds NaN or infinity; nothing is written.
+          UserError: this or the save before it could not be written (a full disk).
+        """
+        # a copy, not a view: the buffers are donated to the next call while the writing goes on
+        tree = jax.tree.map(lambda leaf: np.array(leaf), serialization.to_state_dict(jax.device_get(state)))
+        for path, leaf in _leaves(tree):
+            if np.issubdtype(leaf.dtype, np.floating) and not np.isfinite(leaf).all():
+                raise Diverged(f"the state is not finite at step {step} ({path}); no checkpoint was written")
+        extra = {"extra": dict(extra), "digests": _digests(tree)}
+        try:
+            args = ocp.args.Composite(state=ocp.args.StandardSave(tree), extra=ocp.args.JsonSave(extra))
+            self._manager.save(step, args=args)
+        except Exception as error:
+            raise self._unwritable(error) from error
+
+    def wait(self) -> None:
+        """Blocks until what was saved is on disk; raises UserError if it could not be written."""
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            raise self._unwritable(error) from error
+
+    def close(self) -> None:
+        """Ends the threads of the manager."""
+        if self._manager:
+            self._manager.close()
+
+    def restore(self, step: int | None = None) -> Checkpoint | None:
+        """The newest checkpoint that is whole, or that of `step`; None where there is none at all.
+
+        A damaged one is named in a warning (and, unless read-only, moved to `<directory>-damaged`), and the
+        one before it is taken.
+
+        Raises:
+          UserError: `step` has no checkpoint, or every checkpoint is damaged.
+        """
+        steps = self.steps()
+        if step is not None:
+            if step not in steps:
+                raise UserError(f"no checkpoint of step {step} in {self.directory}; there are: {steps}")
+            steps = [step]
+        damaged = []
+        for candidate in reversed(steps):
+            try:
+                checkpoint = self._read(candidate)
+            except Exception as error:  # Orbax and TensorStore raise many kinds
+                if self.read_only and not (self.directory / str(candidate)).exists():
+                    continue  # the run went on and let go of it
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                logging.warning("checkpoint %s is damaged: %s", self.directory / str(candidate), reason)
+                damaged.append(candidate)
+                continue
+            self._move_away(damaged)
+            return checkpoint
+        if damaged:
+            raise UserError(
+                f"every checkpoint in {self.directory} is damaged (steps {damaged}): restore the folder from a "
+                "copy, or delete it to start again"
+            )
+        return None
+
+    def _read(self, step: int) -> Checkpoint:
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(), extra=ocp.args.JsonRestore())
+        restored = self._manager.restore(step, args=args)
+        tree = jax.tree.map(np.asarray, restored["state"])
+        expected, found = restored["extra"]["digests"], _digests(tree)
+        wrong = sorted(path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path))
+        if wrong:
+            raise ValueError(f"{len(wrong)} of {len(expected)} arrays differ from their digests, first {wrong[0]}")
+        return Checkpoint(step, tree, restored["extra"]["extra"])
+
+    def _move_away(self, steps: list[int]) -> None:
+        if not steps or self.read_only:
+            return
+        self._manager.close()
+        for step in steps:
+            target = self.directory.with_name(f"{self.directory.name}-damaged") / str(step)
+            shutil.rmtree(target, ignore_errors=True)
+            target.parent.mkdir(exist_ok=True)
+            (self.directory / str(step)).rename(target)
+        self._manager = self._open()
+
+    def _unwritable(self, error: Exception) -> UserError:
+        steps, free = self.steps(), shutil.disk_usage(self.directory).free / 2**20
+        kept = f"the checkpoint of step {steps[-1]} is safe" if steps else "there is no checkpoint yet"
+        reason = " ".join(str(error).split())[:300]
+        return UserError(
+            f"could not save a checkpoint in {self.directory} ({free:.0f} MiB free): {reason}; {kept}: make "
+            "room and run the same command again"
+        )
+
+
+def _leaves(tree) -> list[tuple[str, np.ndarray]]:
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree.flatten_with_path(tree)[0]]
+
+
+def _digests(tree) -> dict[str, str]:
+    """BLAKE2b of every leaf's dtype, shape and bytes, by path."""
+    digests = {}
+    for path, leaf in _leaves(tree):
+        digest = hashlib.blake2b(f"{leaf.dtype.str}{leaf.shape}".encode(), digest_size=16)
+        digest.update(np.ascontiguousarray(leaf))
+        digests[path] = digest.hexdigest()
+    return digests

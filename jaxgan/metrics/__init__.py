@@ -1,0 +1,1 @@
+"""Measures of a run: diagnostics while it trains."""

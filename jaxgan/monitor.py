@@ -1,0 +1,111 @@
+"""What a user sees of a run: progress, mean metrics, sample grids, warnings; and the alarm for NaN."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from clu import parameter_overview
+from ml_collections import ConfigDict
+
+from jaxgan import experiment
+from jaxgan.datasets import Dataset
+from jaxgan.errors import Diverged
+from jaxgan.grids import draw_samples
+from jaxgan.metrics.health import diagnose
+from jaxgan.steps import GAN
+from jaxgan.train_state import GanState
+from jaxgan.writers import Progress, Writers
+
+
+class Monitor:
+    """Turns the metrics of calls into lines, curves and pictures.
+
+    A call's results are taken as it is dispatched and written once the next call runs, so that the devices
+    never wait.
+
+    Attributes:
+      window: the metrics of each step since the last line, as JSON values; a checkpoint keeps it, so that the
+        line which a resumed run writes is the mean over the same steps.
+    """
+
+    def __init__(self, workdir: Path, config: ConfigDict, dataset: Dataset, gan: GAN, step: int, window: list):
+        self.window = window
+        self._config, self._dataset, self._gan = config, dataset, gan
+        self._workdir, self._step = workdir, step
+        self._pending: tuple[int, dict, jax.Array | None] | None = None
+        self._symptoms: dict[str, str] = {}
+        self._writers = Writers(workdir, step)
+        self._progress = Progress(step, config.num_steps, config.batch_size)
+
+    def introduce(self, state: GanState, streamed: bool) -> None:
+        """Shows what is trained on what: data set, devices, parameters of both networks."""
+        dataset, where = self._dataset, "read from disk" if streamed else "on the device"
+        print(f"workdir: {self._workdir}")
+        print(f"data: {len(dataset)} × {dataset.shape} of {dataset.name} ({dataset.origin}), {where}")
+        print(f"devices: {len(jax.devices())} × {jax.devices()[0].device_kind}")
+        for name in ("generator", "discriminator"):
+            params = getattr(state, name).params
+            print(f"{name}:\n{parameter_overview.get_parameter_overview(params, include_stats=False)}")
+
+    def take(self, step: int, metrics: dict[str, jax.Array], samples: jax.Array | None) -> None:
+        """Takes the results of the call that ends at `step`, finished or not."""
+        self.write()
+        self._pending = (step, metrics, samples)
+
+    def write(self) -> None:
+        """Writes what was taken; waits for it.
+
+        Raises:
+          Diverged: a metric is NaN or infinite.
+        """
+        if self._pending is None:
+            return
+        step, metrics, samples = self._pending
+        self._pending = None
+        values = {name: np.asarray(value).tolist() for name, value in metrics.items()}
+        first = step - len(next(iter(values.values())))
+        rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+        for i, row in enumerate(rows):
+            bad = [name for name, value in row.items() if not np.isfinite(value)]
+            if bad:
+                raise Diverged(
+                    f"training diverged at step {first + i + 1}: {bad[0]} is {row[bad[0]]}; what was saved before "
+                    "is kept. Try lower learning rates, another loss, or a penalty, in another --workdir"
+                )
+        self.window += rows
+        if step % self._config.log_every == 0 or step == self._config.num_steps:
+            self._write_line(step)
+        if samples is not None:
+            self._writers.samples(step, draw_samples(np.asarray(samples), self._title(step)))
+
+    def _write_line(self, step: int) -> None:
+        metrics = {name: float(np.mean([row[name] for row in self.window])) for name in self.window[0]}
+        self.window = []
+        rate = self._progress.update(step, metrics)
+        if self._step == 0:  # a new run: its knobs, once
+            self._writers.hparams(experiment.flatten(experiment.essential(self._config)))
+            self._step = step
+        context: dict[str, Any] = {"dataset": self._dataset.name, "images_per_second": round(rate, 1)}
+        self._writers.scalars(step, metrics, **context)
+        symptoms = diagnose(metrics, classifies=self._gan.loss.threshold is not None)
+        for name in symptoms.keys() - self._symptoms.keys():
+            logging.warning("step %d: %s", step, symptoms[name])
+        self._symptoms = symptoms
+
+    def _title(self, step: int) -> str:
+        dataset = self._dataset
+        missing = f" (in place of {dataset.fallback_for})" if dataset.fallback_for else ""
+        return f"{dataset.name}{missing}, step {step}"
+
+    def flush(self) -> None:
+        """Writes what was taken and hands all files to the system: before a checkpoint, never after it."""
+        self.write()
+        self._writers.flush()
+
+    def close(self) -> None:
+        """Writes what was taken and closes the files."""
+        self.write()
+        self._writers.close()
+        self._progress.close()

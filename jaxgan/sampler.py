@@ -1,0 +1,130 @@
+"""A trained generator as a function: `sampler = jaxgan.load(workdir); images = sampler(seed=0, num=64)`."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import serialization
+
+from jaxgan import experiment
+from jaxgan.checkpoint import Checkpoints
+from jaxgan.errors import UserError
+from jaxgan.latents import make_key, sample_latents
+from jaxgan.steps import GAN
+
+WEIGHTS = ("ema", "raw")
+BATCH = 64  # always this many at once, so that an image does not depend on how many are asked for
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def generate(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
+    """Generated examples as a user wants them: uint8 images `[B, H, W, C]`, or float32 points `[B, D]`.
+
+    Args:
+      gan: what is static.
+      weights: `params` and `model_state` of a generator; batch norm uses its running averages.
+      z: latents `[B, latent_dim]`.
+    """
+    variables = {"params": weights["params"], **weights["model_state"]}
+    examples = gan.generator.apply(variables, z, train=False)
+    if len(gan.shape) != 3:
+        return examples
+    return jnp.round((jnp.clip(examples, -1, 1) + 1) * 127.5).astype(jnp.uint8)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def latents(gan: GAN, seed: jax.Array, first: jax.Array) -> jax.Array:
+    """The latents of samples `first` to `first + BATCH - 1` of a seed, `[BATCH, latent_dim]`."""
+    key = make_key(jnp.array([0, 1], jnp.uint32) * seed)  # the words of jax.random.key(seed)
+    return sample_latents(gan.latent, key, first + jnp.arange(BATCH), gan.latent_dim)
+
+
+class Sampler:
+    """Draws from one generator. Sample i depends on the seed and on i alone, not on `num`.
+
+    Attributes:
+      gan: the GAN.
+      weights: of its generator.
+      step: steps trained.
+      dataset: the record of the data set that it was trained on (see `experiment.describe_dataset`).
+    """
+
+    def __init__(self, gan: GAN, weights: dict[str, Any], step: int, dataset: dict[str, Any]):
+        self.gan, self.weights, self.step, self.dataset = gan, weights, step, dataset
+
+    def __call__(self, seed: int = 0, num: int = 64) -> np.ndarray:
+        """`num` samples: uint8 `[num, H, W, C]`, or float32 points `[num, D]`."""
+        empty = np.zeros((0, *self.gan.shape), np.uint8 if len(self.gan.shape) == 3 else np.float32)
+        return np.concatenate([empty, *self.batches(seed, num)])
+
+    def batches(self, seed: int = 0, num: int = 64) -> Iterator[np.ndarray]:
+        """The same samples in batches, for numbers that do not fit into memory."""
+        if num < 0 or not 0 <= seed < 2**32:
+            raise UserError(f"num={num} must be at least 0 and seed={seed} in [0, 2^32)")
+        for first in range(0, num, BATCH):
+            z = latents(self.gan, jnp.uint32(seed), jnp.int32(first))
+            yield np.asarray(generate(self.gan, self.weights, z))[: num - first]
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """The samples of given latents `[N, latent_dim]`, in the same format."""
+        z = np.asarray(z, np.float32)
+        padded = np.pad(z, ((0, -len(z) % BATCH), (0, 0)))
+        parts = [generate(self.gan, self.weights, part) for part in np.split(padded, len(padded) // BATCH)]
+        return np.concatenate([np.asarray(part) for part in parts])[: len(z)]
+
+    def interpolate(self, seed: int = 0, steps: int = 8, pairs: int = 8) -> np.ndarray:
+        """Samples on the way from latent 2i to latent 2i + 1, `[pairs · steps, ...]`.
+
+        Along the great circle for the normal distribution, whose mass lies near a sphere
+        (White 2016, Sampling Generative Networks), along the line for others.
+        """
+        count = -(-2 * pairs // BATCH) * BATCH
+        z = [latents(self.gan, jnp.uint32(seed), jnp.int32(first)) for first in range(0, count, BATCH)]
+        z = np.concatenate(z)[: 2 * pairs]
+        start, end = z[0::2, None], z[1::2, None]
+        t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
+        way = (1 - t) * start + t * end
+        if self.gan.latent == "normal":
+            cosine = (start * end).sum(-1, keepdims=True)
+            cosine = cosine / np.linalg.norm(start, axis=-1, keepdims=True)
+            cosine = cosine / np.linalg.norm(end, axis=-1, keepdims=True)
+            angle = np.arccos(np.clip(cosine, -1, 1))
+            if (np.sin(angle) > 1e-6).all():
+                way = (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)
+        return self.decode(way.reshape(-1, z.shape[1]))
+
+
+def load(workdir: str | Path, step: int | None = None, weights: str = "ema") -> Sampler:
+    """The generator of a run, also while it is still going, and without its training data.
+
+    Args:
+      workdir: of the run.
+      step: of the checkpoint; None is the newest.
+      weights: 'ema', the averaged generator, or 'raw'.
+
+    Raises:
+      UserError: there is no such run, checkpoint or kind of weights.
+    """
+    workdir = Path(workdir)
+    if weights not in WEIGHTS:
+        raise UserError(f"weights='{weights}' is not known; choose one of {', '.join(WEIGHTS)}")
+    record = experiment.read_record(workdir)
+    if record is None:
+        raise UserError(f"{workdir} holds no run (no config.json): give the --workdir of a training run")
+    config = experiment.recorded_config(record)
+    gan = experiment.make_gan(config, tuple(record["dataset"]["shape"]))
+    checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
+    checkpoint = checkpoints.restore(step)
+    checkpoints.close()
+    if checkpoint is None:
+        raise UserError(f"{workdir} has no checkpoint yet: let it train to its first one")
+    tree = checkpoint.tree["ema" if weights == "ema" else "generator"]
+    template = jax.eval_shape(gan.generator.init, jax.random.key(0), jnp.zeros((1, gan.latent_dim)))
+    state = {name: values for name, values in template.items() if name != "params"}
+    template = {"params": template["params"], "model_state": state}
+    restored = serialization.from_state_dict(template, {name: tree[name] for name in template})
+    return Sampler(gan, jax.device_put(restored), checkpoint.step, record["dataset"])

@@ -1,0 +1,164 @@
+"""Training: build the data and the GAN, make or restore the state, compile, loop."""
+
+import contextlib
+import functools
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from flax import serialization
+from ml_collections import ConfigDict
+
+from jaxgan import datasets, experiment, parallel, sampler
+from jaxgan.checkpoint import Checkpoints
+from jaxgan.datasets import Dataset, stream
+from jaxgan.errors import UserError
+from jaxgan.monitor import Monitor
+from jaxgan.steps import GAN, data_key, init_state
+from jaxgan.train_state import GanState
+from jaxgan.workdir import Stop, claim
+
+
+def train(config: ConfigDict, workdir: Path) -> int:
+    """Trains, or goes on training, the run in `workdir`; returns the exit status (128 + signal if stopped).
+
+    Raises:
+      UserError: the input is wrong, in one line with the remedy.
+      Diverged: a metric or the state became NaN or infinite.
+    """
+    experiment.import_modules(config)
+    experiment.check(config)
+    _require_determinism(config.deterministic)
+    record = experiment.read_record(workdir)
+    config = experiment.agree(config, record, workdir) if record else experiment.fix_schedule(config)
+    if record and (last := _last_step(workdir)) >= config.num_steps:
+        print(f"this run is finished ({last} steps): {workdir}; raise num_steps to go on")
+        return 0
+
+    dataset = experiment.load_dataset(config)
+    if record:
+        experiment.require_same_dataset(dataset, record, workdir)
+    gan = experiment.make_gan(config, dataset.shape)
+    streamed = dataset.nbytes > config.dataset.max_device_bytes
+    program = parallel.make_program(gan, config.parallel, config.batch_size, streamed=streamed)
+
+    with claim(workdir), Stop() as stop:
+        experiment.write_record(workdir, config, dataset)
+        checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoints_kept)
+        state, step, window = _start(gan, config, checkpoints)
+        monitor = Monitor(workdir, config, dataset, gan, step, window)
+        monitor.introduce(state, streamed)
+
+        state = program.place_state(state)
+        next_data = _feed(program, gan, config, dataset, state, step, streamed)
+        while step < config.num_steps and not stop.signal:
+            end = _end_of_call(step, config)
+            data = next_data(end - step)
+            with _traced(workdir, step <= config.profile_at - 1 < end):
+                state, metrics = program.train_steps(state, data, end - step)
+                monitor.write()  # what the call before brought, while the devices are busy with this one
+            step, samples = end, None
+            if _due(config.sample_every, step, config):
+                z = sampler.latents(gan, jnp.uint32(0), jnp.int32(0))
+                samples = sampler.generate(gan, state.ema, z)
+            monitor.take(step, metrics, samples)
+            if _due(config.checkpoint_every, step, config) or stop.signal:
+                monitor.flush()
+                checkpoints.save(step, state, {"window": monitor.window})
+        checkpoints.wait()
+        checkpoints.close()
+        monitor.close()
+    if stop.signal and step < config.num_steps:
+        print(f"stopped at step {step} of {config.num_steps}; the same command goes on: {workdir}")
+        return 128 + stop.signal
+    print(
+        f"done: {step} steps. {workdir} holds samples/, metrics.jsonl, TensorBoard events and checkpoints/; "
+        f"draw from the generator with jaxgan.load('{workdir}') or --mode=sample --workdir={workdir}"
+    )
+    return 0
+
+
+def _start(gan: GAN, config: ConfigDict, checkpoints: Checkpoints) -> tuple[GanState, int, list]:
+    """The state to start from: the newest whole checkpoint, or a fresh one; its step; its open window."""
+    # the words of jax.random.key(seed), whatever the default generator is
+    key = jax.random.key_data(jax.random.key(config.seed, impl="threefry2x32"))
+    fresh = functools.partial(init_state, gan, hyper=experiment.make_hyper(config))
+    checkpoint = checkpoints.restore()
+    if checkpoint:
+        logging.info("going on from step %d", checkpoint.step)
+        state = serialization.from_state_dict(jax.eval_shape(fresh, key), checkpoint.tree)
+        return state, checkpoint.step, checkpoint.extra["window"]
+    state = jax.jit(fresh)(key)
+    return (_with_weights(state, config.init_from) if config.init_from else state), 0, []
+
+
+def _with_weights(state: GanState, workdir: str) -> GanState:
+    """A fresh state with the networks (not the optimizers) of another run."""
+    other = Checkpoints(Path(workdir) / "checkpoints", read_only=True)
+    checkpoint = other.restore()
+    other.close()
+    if checkpoint is None:
+        raise UserError(f"init_from={workdir} has no checkpoint: give the workdir of a run that has one")
+
+    def weights(state):
+        networks = {name: getattr(state, name) for name in ("generator", "discriminator")}
+        parts = {name: {"params": n.params, "model_state": n.model_state} for name, n in networks.items()}
+        return {**parts, "ema": state.ema}
+
+    mine = weights(state)
+    theirs = {name: {part: checkpoint.tree[name][part] for part in mine[name]} for name in mine}
+    try:
+        new = serialization.from_state_dict(mine, theirs)
+        jax.tree.map(lambda a, b: np.broadcast_shapes(a.shape, b.shape) == a.shape or 1 / 0, mine, new)
+    except (ValueError, ZeroDivisionError) as error:
+        raise UserError(f"init_from={workdir}: its networks have other shapes than this config's") from error
+    return state.replace(
+        generator=state.generator.replace(**new["generator"]),
+        discriminator=state.discriminator.replace(**new["discriminator"]),
+        ema=new["ema"],
+    )
+
+
+def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: int, streamed: bool):
+    """`num -> data` of the next call: the whole set on the devices, or `num` steps read ahead from disk."""
+    if not streamed:
+        data = program.place_data(datasets.take(dataset.examples, np.arange(len(dataset))))
+        return lambda num: data
+    key = np.asarray(data_key(state.key))
+    per_step = gan.discriminator_steps * config.batch_size
+    steps = stream.Stream(dataset, key, per_step).steps(step)
+
+    def next_block(num):
+        block = np.stack([next(steps)[0] for _ in range(num)])
+        return program.place_data(block.reshape(num, gan.discriminator_steps, config.batch_size, *gan.shape))
+
+    return next_block
+
+
+def _end_of_call(step: int, config: ConfigDict) -> int:
+    """Where the call that begins at `step` ends: a multiple of every period, so that it depends on no past."""
+    periods = [config[f] for f in ("steps_per_call", "log_every", "sample_every", "checkpoint_every")]
+    return min(config.num_steps, *((step // period + 1) * period for period in periods if period))
+
+
+def _due(every: int, step: int, config: ConfigDict) -> bool:
+    return step == config.num_steps or bool(every and step % every == 0)
+
+
+def _last_step(workdir: Path) -> int:
+    steps = Checkpoints(workdir / "checkpoints", read_only=True).steps()
+    return steps[-1] if steps else 0
+
+
+def _traced(workdir: Path, wanted: bool):
+    """A profiler trace of one call, for TensorBoard or Perfetto."""
+    return jax.profiler.trace(str(workdir / "profile")) if wanted else contextlib.nullcontext()
+
+
+def _require_determinism(deterministic: bool) -> None:
+    flag = "--xla_gpu_deterministic_ops=true"
+    if deterministic and flag not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()

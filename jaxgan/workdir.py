@@ -1,0 +1,55 @@
+"""A workdir belongs to one process at a time, and a signal ends a run in good order."""
+
+import contextlib
+import fcntl
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxgan.errors import UserError
+
+
+@contextlib.contextmanager
+def claim(workdir: Path) -> Iterator[None]:
+    """Makes the folder and holds its lock, which the system lets go of however the process ends.
+
+    Raises:
+      UserError: another process holds it, it cannot be written, or it holds files that are not a run's.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        if not (workdir / "config.json").exists():
+            foreign = sorted(path.name for path in workdir.iterdir() if not path.name.startswith((".", "config")))
+            if foreign:
+                raise UserError(
+                    f"{workdir} is not empty ({foreign[0]}, ...) and holds no run: choose another --workdir"
+                )
+        lock = (workdir / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"cannot write to {workdir} ({error.strerror}): choose another --workdir") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{workdir} is in use by another process: wait for it, or choose another --workdir") from None
+        yield
+
+
+class Stop:
+    """Whether SIGINT or SIGTERM came: `with Stop() as stop: ... if stop.signal: ...`."""
+
+    def __init__(self):
+        self.signal = 0
+
+    def __enter__(self) -> "Stop":
+        self._before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, frame) -> None:
+        if self.signal == number:  # asked twice: the user does not want to wait
+            signal.signal(number, self._before[number])
+        self.signal = number
