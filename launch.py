@@ -1,22 +1,69 @@
 """The command line: flags, then one call.
 
-python launch.py --config=configs/dcgan_mnist.py [--workdir=DIR] [--mode=train|sample] [--config.FIELD=VALUE ...]
+python launch.py --config=configs/dcgan_mnist.py [--workdir=DIR] [--config.FIELD=VALUE ...]
+python launch.py --mode=sample --workdir=DIR [--num=50000 --out=FILE.npz]
 
 Exit status: 0 done; 2 the input was wrong (one line says what); 3 training diverged; 128 + signal number
 after SIGINT or SIGTERM, with a checkpoint written first.
 """
 
-import os
+import hashlib
 import re
-import sys
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 from ml_collections import config_flags
 
-from jaxgan.console import set_up_console, set_up_cache
+from jaxgan import console
 from jaxgan.errors import UserError
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, configs/*.py.", lock_config=True)
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default runs/<config>[-<overrides>].")
+CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: a file in configs/.", lock_config=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; default runs/<config name>[-<overrides>].")
 MODE = flags.DEFINE_enum("mode", "train", ["train", "sample"], "What to do.")
+NUM = flags.DEFINE_integer("num", 0, "sample: how many examples to write to --out.")
+OUT = flags.DEFINE_string("out", None, "sample: FILE.npz, or a folder for PNG files; default WORKDIR/samples.npz.")
+SEED = flags.DEFINE_integer("sample_seed", 0, "sample: the seed of the latents.")
+STEP = flags.DEFINE_integer("step", None, "sample: the checkpoint's step; default the newest.")
+WEIGHTS = flags.DEFINE_enum("weights", "ema", ["ema", "raw"], "sample: averaged or raw generator.")
+
+
+def read_config():
+    """The config that --config and its overrides name."""
+    if not flags.FLAGS["config"].present:
+        raise UserError("which experiment? Give --config=configs/dcgan_mnist.py, or another file of configs/")
+    try:
+        return CONFIG.value
+    except FileNotFoundError as error:
+        raise UserError(f"--config: there is no file '{error.filename or error}'") from error
+
+
+def default_workdir() -> Path:
+    """runs/<config name>[-<overrides>]: an override starts a run of its own."""
+    flag = flags.FLAGS["config"]
+    name, _, variant = config_flags.get_config_filename(flag).partition(":")
+    overrides = config_flags.get_override_values(flag)
+    parts = [Path(name).stem, variant, *(f"{field}={value}" for field, value in overrides.items())]
+    name = "-".join(re.sub(r"[^\w.=+,-]+", "_", part) for part in parts if part)
+    if len(name) > 150:  # longer than file systems like: the rest as a hash
+        name = f"{name[:130]}-{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
+    return Path("runs") / name
+
+
+def main() -> int:
+    if MODE.value == "train":
+        from jaxgan.train import train
+
+        config = read_config()
+        return train(config, Path(WORKDIR.value) if WORKDIR.value else default_workdir())
+
+    from jaxgan.sample import sample
+
+    if not WORKDIR.value and flags.FLAGS["config"].present:
+        read_config()
+    workdir = Path(WORKDIR.value) if WORKDIR.value else default_workdir()
+    out = Path(OUT.value) if OUT.value else None
+    return sample(workdir, NUM.value, out, SEED.value, STEP.value, WEIGHTS.value)
+
+
+if __name__ == "__main__":
+    console.run(main)

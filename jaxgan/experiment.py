@@ -24,7 +24,7 @@ from jaxgan.losses import LOSSES
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.optimizers import OPTIMIZERS, SCHEDULES
 from jaxgan.registry import Registry
-from jaxgan.steps import GAN, UPDATES
+from jaxgan.steps import GAN, UPDATE_ORDERS
 
 SECTIONS = {
     "dataset": DATASETS,
@@ -105,8 +105,8 @@ def check(config: ConfigDict) -> None:
     for section in SECTIONS:
         selected(config, section)
     LATENTS[config.latent]
-    if config.update not in UPDATES:
-        raise UserError(f"update='{config.update}' is not known; choose one of {', '.join(UPDATES)}")
+    if config.update_order not in UPDATE_ORDERS:
+        raise UserError(f"update_order='{config.update_order}' is not known; choose one of {', '.join(UPDATE_ORDERS)}")
     counts = "num_steps batch_size steps_per_call latent_dim discriminator_steps log_every checkpoints_kept"
     for field in counts.split():
         if config[field] < 1:
@@ -152,7 +152,7 @@ def make_gan(config: ConfigDict, shape: tuple[int, ...], axis_name: str | None =
         latent_dim=config.latent_dim,
         shape=tuple(shape),
         discriminator_steps=config.discriminator_steps,
-        update=config.update,
+        update_order=config.update_order,
     )
 
 

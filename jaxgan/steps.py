@@ -18,7 +18,7 @@ from jaxgan.latents import make_key, sample_latents
 from jaxgan.losses import Loss
 from jaxgan.train_state import GanState, NetworkState, init_network
 
-UPDATES = ("alternating", "simultaneous")
+UPDATE_ORDERS = ("alternating", "simultaneous")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class GAN:
       latent_dim: the length of z.
       shape: of one example, `(H, W, C)` or `(D,)`.
       discriminator_steps: n_D, discriminator updates before each generator update.
-      update: 'alternating': the generator's update sees the discriminator just updated;
+      update_order: 'alternating': the generator's update sees the discriminator just updated;
         'simultaneous': both see the networks as they were before the step.
     """
 
@@ -48,7 +48,7 @@ class GAN:
     latent_dim: int
     shape: tuple[int, ...]
     discriminator_steps: int = 1
-    update: str = "alternating"
+    update_order: str = "alternating"
 
 
 def init_state(gan: GAN, key: jax.Array, hyper: dict) -> GanState:
@@ -121,7 +121,7 @@ def train_step(
         has_aux=True,
     )
     discriminator, metrics = update_discriminator(discriminator, real, fake, dropout_keys[-2], gan, axis_name)
-    critic = state.discriminator if gan.update == "simultaneous" else discriminator
+    critic = state.discriminator if gan.update_order == "simultaneous" else discriminator
     generator, generator_metrics = update_generator(
         generator.replace(model_state=generator_state),
         critic, real, fake, pull_back, dropout_keys[-1], gan, axis_name,

@@ -1,0 +1,79 @@
+"""The console of a job: log lines, the compilation cache, and errors as one line with an exit status."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import jax
+from absl import app, flags
+from absl import logging as absl_logging
+
+from jaxgan.datasets import cache
+from jaxgan.errors import UserError
+
+
+def run(main: Callable[[], int]) -> None:
+    """Parses the flags, runs `main` and exits with the status that it returns, or that its error has."""
+    try:
+        app.run(lambda _: _guarded(main), flags_parser=_parse)
+    except UserError as error:
+        _fail(error)
+
+
+def _guarded(main) -> int:
+    _set_up_logging()
+    _set_up_compilation_cache()
+    try:
+        return main()
+    except UserError as error:
+        _fail(error)
+    except OSError as error:  # a full disk, a folder that went away: nothing of ours to explain
+        _fail(UserError(f"{error.strerror or error}: {error.filename or 'while writing'}; make room or fix it, and run the same command again"))
+
+
+def _fail(error: UserError) -> None:
+    print(f"{'diverged' if error.exit_status == 3 else 'error'}: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(error.exit_status)
+
+
+def _parse(argv: Sequence[str]) -> Sequence[str]:
+    """Parses flags as absl does, but explains what is wrong in one line and exits with 2."""
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.IllegalFlagValueError as error:  # an exception in a config file comes as a whole traceback
+        raise UserError(str(error).strip().splitlines()[-1]) from error
+    except flags.Error as error:
+        raise UserError(str(error)) from error
+    except AttributeError as error:
+        message = " ".join(str(error).strip("\"'").replace("\\n", " ").split())
+        raise UserError(f"the config has no field {message}; see configs/default.py for all fields") from error
+    if len(rest) > 1:
+        raise UserError(f"unexpected argument '{rest[1]}': flags look like --config.FIELD=VALUE")
+    return rest
+
+
+class _Quiet(logging.Filter):
+    """Keeps Orbax's notes about its own doings off the console; its errors reach the user as exceptions."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return f"{os.sep}orbax{os.sep}" not in record.pathname or record.levelno >= logging.ERROR
+
+
+def _set_up_logging() -> None:
+    handler = absl_logging.get_absl_handler()
+    handler.addFilter(_Quiet())
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    absl_logging.use_absl_handler()
+    absl_logging.set_verbosity(absl_logging.WARNING)
+
+
+def _set_up_compilation_cache() -> None:
+    """Compiled programs are kept in the cache folder, beside decoded data sets.
+
+    JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=false turns it off.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(cache.folder().parent / "programs"))
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
