@@ -17,11 +17,11 @@ from ml_collections import config_flags
 from jaxgan import console
 from jaxgan.errors import UserError
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: a file in configs/.", lock_config=True)
+CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, configs/*.py.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; default runs/<config name>[-<overrides>].")
 MODE = flags.DEFINE_enum("mode", "train", ["train", "sample"], "What to do.")
 NUM = flags.DEFINE_integer("num", 0, "sample: how many examples to write to --out.")
-OUT = flags.DEFINE_string("out", None, "sample: FILE.npz, or a folder for PNG files; default WORKDIR/samples.npz.")
+OUT = flags.DEFINE_string("out", None, "sample: FILE.npz or a folder for PNGs; default WORKDIR/samples.npz.")
 SEED = flags.DEFINE_integer("sample_seed", 0, "sample: the seed of the latents.")
 STEP = flags.DEFINE_integer("step", None, "sample: the checkpoint's step; default the newest.")
 WEIGHTS = flags.DEFINE_enum("weights", "ema", ["ema", "raw"], "sample: averaged or raw generator.")

@@ -10,7 +10,9 @@ from configs import default
 def get_config(variant: str = ""):
     config = default.get_config()
     config.dataset.name = "mnist"
-    config.dataset.fallback = "digits"  # scikit-learn's 1,797 digits, resized to 28×28, where MNIST is not to be had
+    config.dataset.fallback = (
+        "digits"  # scikit-learn's 1,797 digits, resized to 28×28, where MNIST is not to be had
+    )
     config.dataset.image_size = 28
     config.loss.name = "nonsaturating"
     config.latent = "normal"
@@ -18,12 +20,14 @@ def get_config(variant: str = ""):
     config.discriminator.name = "dcgan"
 
     if variant == "full":
+        config.steps_per_call = 20
         config.num_steps = 20_000
         config.batch_size = 128
         config.generator.dcgan.channels = (256, 128, 64)
         config.generator.dcgan.kernels = (5, 5, 5)
         config.discriminator.dcgan.channels = (64, 128)
     elif variant == "":
+        config.steps_per_call = 10
         config.num_steps = 3_000
         config.batch_size = 64
         config.generator.dcgan.channels = (64, 32, 16)

@@ -28,7 +28,9 @@ def get_config() -> ConfigDict:
     config.latent_dim = 100  # length of z
     config.loss = component(SECTIONS["loss"], "nonsaturating")
     config.discriminator_steps = 1  # discriminator updates before each generator update, on fresh batches
-    config.update_order = "alternating"  # or simultaneous: the generator sees the discriminator of before the step
+    config.update_order = (
+        "alternating"  # or simultaneous: the generator sees the discriminator of before the step
+    )
     config.ema_decay = 0.999  # [0, 1): decay of the averaged generator (Yazici et al. 2019); 0: no averaging
 
     # Data: mnist, digits, ring, grid, images (a folder), array (.npy, .npz), idx (a folder), tfds/<name>.

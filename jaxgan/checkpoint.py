@@ -3,6 +3,7 @@
 Orbax restores a file with a flipped byte without a word, so every checkpoint carries a digest of every leaf.
 """
 
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Mapping
@@ -85,10 +86,19 @@ class Checkpoints:
         except Exception as error:
             raise self._unwritable(error) from error
 
-    def close(self) -> None:
-        """Ends the threads of the manager."""
-        if self._manager:
-            self._manager.close()
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        """Waits for what is being saved, and ends the manager's threads."""
+        if self._manager is None:
+            return
+        if kind is None:
+            self.wait()
+        else:  # the error under way is the one to tell
+            with contextlib.suppress(UserError):
+                self.wait()
+        self._manager.close()
 
     def restore(self, step: int | None = None) -> Checkpoint | None:
         """The newest checkpoint that is whole, or that of `step`; None where there is none at all.
@@ -119,8 +129,8 @@ class Checkpoints:
             return checkpoint
         if damaged:
             raise UserError(
-                f"every checkpoint in {self.directory} is damaged (steps {damaged}): restore the folder from a "
-                "copy, or delete it to start again"
+                f"every checkpoint in {self.directory} is damaged (steps {damaged}): restore the folder "
+                "from a copy, or delete it to start again"
             )
         return None
 
@@ -129,9 +139,13 @@ class Checkpoints:
         restored = self._manager.restore(step, args=args)
         tree = jax.tree.map(np.asarray, restored["state"])
         expected, found = restored["extra"]["digests"], _digests(tree)
-        wrong = sorted(path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path))
+        wrong = sorted(
+            path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path)
+        )
         if wrong:
-            raise ValueError(f"{len(wrong)} of {len(expected)} arrays differ from their digests, first {wrong[0]}")
+            raise ValueError(
+                f"{len(wrong)} of {len(expected)} arrays differ from their digests, first {wrong[0]}"
+            )
         return Checkpoint(step, tree, restored["extra"]["extra"])
 
     def _move_away(self, steps: list[int]) -> None:

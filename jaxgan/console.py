@@ -1,7 +1,9 @@
 """The console of a job: log lines, the compilation cache, and errors as one line with an exit status."""
 
+import errno
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -28,12 +30,21 @@ def _guarded(main) -> int:
         return main()
     except UserError as error:
         _fail(error)
-    except OSError as error:  # a full disk, a folder that went away: nothing of ours to explain
-        _fail(UserError(f"{error.strerror or error}: {error.filename or 'while writing'}; make room or fix it, and run the same command again"))
+    except KeyboardInterrupt:  # before training began, or asked twice
+        print("interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except OSError as error:  # a full disk, a folder that went away
+        if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        where = error.filename or "a file of the run"
+        _fail(UserError(f"cannot write {where}: {error.strerror}; make room, and run the same command again"))
 
 
 def _fail(error: UserError) -> None:
-    print(f"{'diverged' if error.exit_status == 3 else 'error'}: {' '.join(str(error).split())}", file=sys.stderr)
+    print(
+        f"{'diverged' if error.exit_status == 3 else 'error'}: {' '.join(str(error).split())}",
+        file=sys.stderr,
+    )
     sys.exit(error.exit_status)
 
 
@@ -47,7 +58,9 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
         raise UserError(str(error)) from error
     except AttributeError as error:
         message = " ".join(str(error).strip("\"'").replace("\\n", " ").split())
-        raise UserError(f"the config has no field {message}; see configs/default.py for all fields") from error
+        raise UserError(
+            f"the config has no field {message}; see configs/default.py for all fields"
+        ) from error
     if len(rest) > 1:
         raise UserError(f"unexpected argument '{rest[1]}': flags look like --config.FIELD=VALUE")
     return rest

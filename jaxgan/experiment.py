@@ -106,7 +106,9 @@ def check(config: ConfigDict) -> None:
         selected(config, section)
     LATENTS[config.latent]
     if config.update_order not in UPDATE_ORDERS:
-        raise UserError(f"update_order='{config.update_order}' is not known; choose one of {', '.join(UPDATE_ORDERS)}")
+        raise UserError(
+            f"update_order='{config.update_order}' is not known; choose one of {', '.join(UPDATE_ORDERS)}"
+        )
     counts = "num_steps batch_size steps_per_call latent_dim discriminator_steps log_every checkpoints_kept"
     for field in counts.split():
         if config[field] < 1:
@@ -220,9 +222,9 @@ def require_same_dataset(dataset: Dataset, record: dict[str, Any], workdir: Path
     then, now = record["dataset"], describe_dataset(dataset)
     if then["fingerprint"] != now["fingerprint"]:
         raise UserError(
-            f"{workdir} was trained on '{then['name']}' ({then['origin']}, hash {then['fingerprint'][:12]}), but "
-            f"dataset.name={dataset.fallback_for or dataset.name} is now '{now['name']}' ({now['origin']}, hash "
-            f"{now['fingerprint'][:12]}): bring the first data back, or choose another --workdir"
+            f"{workdir} was trained on '{then['name']}' ({then['origin']}, hash {then['fingerprint'][:12]}), "
+            f"but the config now finds '{now['name']}' ({now['origin']}, hash {now['fingerprint'][:12]}): "
+            "bring the first data back, or choose another --workdir"
         )
 
 
@@ -252,8 +254,8 @@ def agree(config: ConfigDict, record: dict[str, Any], workdir: Path) -> ConfigDi
     ]
     if differing:
         raise UserError(
-            f"{workdir} holds a run with another config: {'; '.join(differing)}. Choose another --workdir, or "
-            "set these fields back"
+            f"{workdir} holds a run with another config: {'; '.join(differing)}. Choose another --workdir, "
+            "or set these fields back"
         )
     return config
 

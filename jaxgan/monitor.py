@@ -30,7 +30,9 @@ class Monitor:
         line which a resumed run writes is the mean over the same steps.
     """
 
-    def __init__(self, workdir: Path, config: ConfigDict, dataset: Dataset, gan: GAN, step: int, window: list):
+    def __init__(
+        self, workdir: Path, config: ConfigDict, dataset: Dataset, gan: GAN, step: int, window: list
+    ):
         self.window = window
         self._config, self._dataset, self._gan = config, dataset, gan
         self._workdir, self._step = workdir, step
@@ -48,6 +50,7 @@ class Monitor:
         for name in ("generator", "discriminator"):
             params = getattr(state, name).params
             print(f"{name}:\n{parameter_overview.get_parameter_overview(params, include_stats=False)}")
+        print("compiling ...", flush=True)
 
     def take(self, step: int, metrics: dict[str, jax.Array], samples: jax.Array | None) -> None:
         """Takes the results of the call that ends at `step`, finished or not."""
@@ -71,8 +74,8 @@ class Monitor:
             bad = [name for name, value in row.items() if not np.isfinite(value)]
             if bad:
                 raise Diverged(
-                    f"training diverged at step {first + i + 1}: {bad[0]} is {row[bad[0]]}; what was saved before "
-                    "is kept. Try lower learning rates, another loss, or a penalty, in another --workdir"
+                    f"training diverged at step {first + i + 1}: {bad[0]} is {row[bad[0]]}; what was saved "
+                    "before is kept. Try lower learning rates, another loss, or a penalty, in another --workdir"
                 )
         self.window += rows
         if step % self._config.log_every == 0 or step == self._config.num_steps:
@@ -104,8 +107,12 @@ class Monitor:
         self.write()
         self._writers.flush()
 
-    def close(self) -> None:
-        """Writes what was taken and closes the files."""
-        self.write()
-        self._writers.close()
+    def __enter__(self) -> "Monitor":
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        """Writes what was taken, unless the run failed, and closes the files."""
+        if kind is None:
+            self.write()
         self._progress.close()
+        self._writers.close()

@@ -1,4 +1,4 @@
-"""Drawing from a trained generator: `python launch.py --mode=sample --workdir=DIR [--num=50000 --out=FILE]`."""
+"""Drawing from a trained generator: `python launch.py --mode=sample --workdir=DIR [--num=N --out=FILE]`."""
 
 from pathlib import Path
 
@@ -53,11 +53,15 @@ def _write_examples(sampler: Sampler, num: int, out: Path, seed: int) -> None:
     if out.suffix == ".npz":
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = out.with_suffix(".tmp.npz")
-        np.savez_compressed(temporary, **{"images" if is_images else "points": np.concatenate(list(progress))})
+        np.savez_compressed(
+            temporary, **{"images" if is_images else "points": np.concatenate(list(progress))}
+        )
         temporary.rename(out)
         return
     if not is_images or out.suffix:
-        raise UserError(f"--out={out}: give a FILE.npz" + (", or a folder for PNG files" if is_images else ""))
+        raise UserError(
+            f"--out={out}: give a FILE.npz" + (", or a folder for PNG files" if is_images else "")
+        )
     out.mkdir(parents=True, exist_ok=True)
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[sampler.gan.shape[-1]]
     index = 0

@@ -117,9 +117,8 @@ def load(workdir: str | Path, step: int | None = None, weights: str = "ema") -> 
         raise UserError(f"{workdir} holds no run (no config.json): give the --workdir of a training run")
     config = experiment.recorded_config(record)
     gan = experiment.make_gan(config, tuple(record["dataset"]["shape"]))
-    checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
-    checkpoint = checkpoints.restore(step)
-    checkpoints.close()
+    with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
+        checkpoint = checkpoints.restore(step)
     if checkpoint is None:
         raise UserError(f"{workdir} has no checkpoint yet: let it train to its first one")
     tree = checkpoint.tree["ema" if weights == "ema" else "generator"]

@@ -45,32 +45,34 @@ def train(config: ConfigDict, workdir: Path) -> int:
     streamed = dataset.nbytes > config.dataset.max_device_bytes
     program = parallel.make_program(gan, config.parallel, config.batch_size, streamed=streamed)
 
-    with claim(workdir), Stop() as stop:
+    with (
+        claim(workdir),
+        Stop() as stop,
+        Checkpoints(workdir / "checkpoints", config.checkpoints_kept) as saved,
+    ):
         experiment.write_record(workdir, config, dataset)
-        checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoints_kept)
-        state, step, window = _start(gan, config, checkpoints)
-        monitor = Monitor(workdir, config, dataset, gan, step, window)
-        monitor.introduce(state, streamed)
-
-        state = program.place_state(state)
-        next_data = _feed(program, gan, config, dataset, state, step, streamed)
-        while step < config.num_steps and not stop.signal:
-            end = _end_of_call(step, config)
-            data = next_data(end - step)
-            with _traced(workdir, step <= config.profile_at - 1 < end):
-                state, metrics = program.train_steps(state, data, end - step)
-                monitor.write()  # what the call before brought, while the devices are busy with this one
-            step, samples = end, None
-            if _due(config.sample_every, step, config):
-                z = sampler.latents(gan, jnp.uint32(0), jnp.int32(0))
-                samples = sampler.generate(gan, state.ema, z)
-            monitor.take(step, metrics, samples)
-            if _due(config.checkpoint_every, step, config) or stop.signal:
+        state, step, window = _start(gan, config, saved)
+        with Monitor(workdir, config, dataset, gan, step, window) as monitor:
+            monitor.introduce(state, streamed)
+            state = program.place_state(state)
+            next_data = _feed(program, gan, config, dataset, state, step, streamed)
+            while step < config.num_steps and not stop.signal:
+                end = _end_of_call(step, config)
+                data = next_data(end - step)
+                with _traced(workdir, step < config.profile_at <= end):
+                    state, metrics = program.train_steps(state, data, end - step)
+                    monitor.write()  # what the call before brought, while the devices are busy with this one
+                step, samples = end, None
+                if _due(config.sample_every, step, config):
+                    z = sampler.latents(gan, jnp.uint32(0), jnp.int32(0))
+                    samples = sampler.generate(gan, state.ema, z)
+                monitor.take(step, metrics, samples)
+                if _due(config.checkpoint_every, step, config) or stop.signal:
+                    monitor.flush()
+                    saved.save(step, state, {"window": monitor.window})
+            if step not in saved.steps():  # the signal came after the last look
                 monitor.flush()
-                checkpoints.save(step, state, {"window": monitor.window})
-        checkpoints.wait()
-        checkpoints.close()
-        monitor.close()
+                saved.save(step, state, {"window": monitor.window})
     if stop.signal and step < config.num_steps:
         print(f"stopped at step {step} of {config.num_steps}; the same command goes on: {workdir}")
         return 128 + stop.signal
@@ -97,9 +99,8 @@ def _start(gan: GAN, config: ConfigDict, checkpoints: Checkpoints) -> tuple[GanS
 
 def _with_weights(state: GanState, workdir: str) -> GanState:
     """A fresh state with the networks (not the optimizers) of another run."""
-    other = Checkpoints(Path(workdir) / "checkpoints", read_only=True)
-    checkpoint = other.restore()
-    other.close()
+    with Checkpoints(Path(workdir) / "checkpoints", read_only=True) as other:
+        checkpoint = other.restore()
     if checkpoint is None:
         raise UserError(f"init_from={workdir} has no checkpoint: give the workdir of a run that has one")
 
@@ -139,7 +140,7 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
 
 
 def _end_of_call(step: int, config: ConfigDict) -> int:
-    """Where the call that begins at `step` ends: a multiple of every period, so that it depends on no past."""
+    """Where the call that begins at `step` ends: the next multiple of a period, whatever came before."""
     periods = [config[f] for f in ("steps_per_call", "log_every", "sample_every", "checkpoint_every")]
     return min(config.num_steps, *((step // period + 1) * period for period in periods if period))
 
@@ -149,8 +150,8 @@ def _due(every: int, step: int, config: ConfigDict) -> bool:
 
 
 def _last_step(workdir: Path) -> int:
-    steps = Checkpoints(workdir / "checkpoints", read_only=True).steps()
-    return steps[-1] if steps else 0
+    with Checkpoints(workdir / "checkpoints", read_only=True) as saved:
+        return max(saved.steps(), default=0)
 
 
 def _traced(workdir: Path, wanted: bool):

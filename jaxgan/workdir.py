@@ -19,7 +19,9 @@ def claim(workdir: Path) -> Iterator[None]:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         if not (workdir / "config.json").exists():
-            foreign = sorted(path.name for path in workdir.iterdir() if not path.name.startswith((".", "config")))
+            foreign = sorted(
+                path.name for path in workdir.iterdir() if not path.name.startswith((".", "config"))
+            )
             if foreign:
                 raise UserError(
                     f"{workdir} is not empty ({foreign[0]}, ...) and holds no run: choose another --workdir"
@@ -31,7 +33,9 @@ def claim(workdir: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise UserError(f"{workdir} is in use by another process: wait for it, or choose another --workdir") from None
+            raise UserError(
+                f"{workdir} is in use by another process: wait for it, or choose another --workdir"
+            ) from None
         yield
 
 

@@ -16,6 +16,8 @@ from absl import logging
 from PIL import Image
 from tqdm import tqdm
 
+from jaxgan.tensorflow_import import import_tensorflow
+
 
 class Writers:
     """The writers of one workdir.
@@ -82,13 +84,9 @@ class _TensorBoard:
         getattr(self._writer, method)(*args)
 
     def _open(self):
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        import tensorflow as tf
+        tf = import_tensorflow()
         from clu.metric_writers import SummaryWriter
 
-        with contextlib.suppress(RuntimeError):  # too late where the user's own code has used them already
-            tf.config.set_visible_devices([], "GPU")
-            tf.config.set_visible_devices([], "TPU")
         for path in sorted(self._workdir.glob("events.out.tfevents.*")):
             _cut_events(path, self._step, tf)
         self._writer = SummaryWriter(str(self._workdir))
@@ -126,7 +124,7 @@ def _cut_events(path: Path, step: int, tf) -> None:
     except tf.errors.DataLossError:
         dropped = True
     if dropped:
-        temporary = path.with_name(f"cut-{path.name}")  # a name that TensorBoard reads too, were we killed here
+        temporary = path.with_name(f"cut.{path.name}")
         with tf.io.TFRecordWriter(str(temporary)) as writer:
             for record in kept:
                 writer.write(record)
@@ -157,8 +155,8 @@ class Progress:
         losses = f"D {metrics['discriminator_loss']:.3f}, G {metrics['generator_loss']:.3f}"
         if self._bar.disable:
             left = (self._num_steps - step) * (now - self._start[0]) / max(step - self._start[1], 1)
-            left = tqdm.format_interval(left)
-            print(f"step {step}/{self._num_steps}, {rate:.0f} images/s, {left} left, loss {losses}", flush=True)
+            times = f"{rate:.0f} images/s, {tqdm.format_interval(left)} left"
+            print(f"step {step}/{self._num_steps}, {times}, loss {losses}", flush=True)
         else:
             self._bar.set_postfix_str(f"{rate:.0f} images/s, loss {losses}", refresh=False)
             self._bar.update(step - self._bar.n)

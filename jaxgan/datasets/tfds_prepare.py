@@ -15,6 +15,7 @@ from absl import logging
 from jaxgan.datasets import network
 from jaxgan.datasets.dataset import MissingDataset
 from jaxgan.errors import UserError
+from jaxgan.tensorflow_import import import_tensorflow
 
 _LONGEST = 400  # characters of a foreign error in ours
 # Where TFDS's community sets, 'huggingface:...' and the like, are looked up.
@@ -61,7 +62,7 @@ def prepare(name: str, data_dir: str = "") -> Any:
     urls = {} if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else builder.url_infos or {}
     if reason := network.unreachable(urls):
         raise MissingDataset(f"it cannot be downloaded: {reason}")
-    import_tensorflow(f"preparing '{name}' for the first time")
+    require_tensorflow(f"preparing '{name}' for the first time")
     logging.info("preparing TFDS '%s' in %s", name, builder.data_path)
     from tensorflow_datasets.core.download import download_manager, util
 
@@ -114,21 +115,15 @@ def import_tfds() -> ModuleType:
     return tensorflow_datasets
 
 
-def import_tensorflow(purpose: str) -> ModuleType:
-    """TensorFlow, quiet and kept away from the accelerators, which are JAX's."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # unused here, and its notice escapes the log level
+def require_tensorflow(purpose: str) -> ModuleType:
+    """TensorFlow, or a UserError that says what needs it and how to do without."""
     try:
-        import tensorflow
+        return import_tensorflow()
     except ImportError as error:
         raise UserError(
             f"{purpose} needs TensorFlow, which does not import ({one_line(error)}); "
             "pip install tensorflow-cpu, or use a set prepared as array_record, IDX files or a .npy file"
         ) from error
-    with contextlib.suppress(RuntimeError):  # already in use, by someone who chose
-        for kind in ("GPU", "TPU"):
-            tensorflow.config.set_visible_devices([], kind)
-    return tensorflow
 
 
 def one_line(error: BaseException) -> str:

@@ -39,7 +39,7 @@ class Records:
 
     def from_tfrecord(self) -> cache.Chunks:
         """All images and labels, decoded by TensorFlow, which verifies the records' checksums."""
-        tf = tfds_prepare.import_tensorflow(f"decoding '{self.name}' for the first time")
+        tf = tfds_prepare.require_tensorflow(f"decoding '{self.name}' for the first time")
         import tensorflow_datasets as tfds
 
         logging.info("decoding %s once into %s", self.name, cache.folder())

@@ -76,7 +76,7 @@ def test_a_prepared_set_is_decoded_once_and_needs_tensorflow_no_more(copy, mnist
     pairs = [sorted(zip(map(bytes, d.examples), d.labels.tolist(), strict=True)) for d in (found, original)]
     assert pairs[0] == pairs[1]
 
-    monkeypatch.setattr(tfds_prepare, "import_tensorflow", None)
+    monkeypatch.setattr(tfds_prepare, "require_tensorflow", None)
     again = datasets.load("tfds/mnist", "test", path=str(copy[0]))
     assert again.fingerprint == found.fingerprint and np.array_equal(again.examples, found.examples)
 
