@@ -75,7 +75,7 @@ class Monitor:
             if bad:
                 raise Diverged(
                     f"training diverged at step {first + i + 1}: {bad[0]} is {row[bad[0]]}; what was saved "
-                    "before is kept. Try lower learning rates, another loss, or a penalty, in another --workdir"
+                    "before is kept. Try lower learning rates, another loss or a penalty, in another --workdir"
                 )
         self.window += rows
         if step % self._config.log_every == 0 or step == self._config.num_steps:

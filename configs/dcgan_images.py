@@ -1,0 +1,27 @@
+"""A DCGAN on your own folder of PNG or JPEG files, as colour images of 32×32.
+
+python launch.py --config=configs/dcgan_images.py --config.dataset.path=DIR
+
+Images of any size are cropped and resized. For accelerators. Other sizes that are multiples of 8:
+--config.dataset.image_size=64; grey: --config.dataset.images.channels=1. Expect the colours and coarse shapes
+of the data, early; objects need many images and much patience.
+"""
+
+from configs import default
+
+
+def get_config():
+    config = default.get_config()
+    config.num_steps = 50_000
+    config.batch_size = 128
+    config.dataset.name = "images"
+    config.dataset.image_size = 32
+    config.generator.name = "dcgan"
+    config.generator.dcgan.channels = (256, 128, 64)  # 4·4·256 → 8·8·128 → 16·16·64 → 32·32·3
+    config.generator.dcgan.kernels = (5, 5, 5)
+    config.generator.dcgan.strides = (2, 2, 2)
+    config.discriminator.name = "dcgan"
+    config.discriminator.dcgan.channels = (64, 128, 256)
+    config.discriminator.dcgan.kernels = (5, 5, 5)
+    config.discriminator.dcgan.strides = (2, 2, 2)
+    return config

@@ -1,0 +1,35 @@
+"""Dense networks on MNIST: three of the field's well-known first examples.
+
+python launch.py --config=configs/mlp_mnist.py:small    100→128→128→784 against 784→128→1, ReLU
+python launch.py --config=configs/mlp_mnist.py:deep     100→256→512→1024→784 against 784→512→1, LeakyReLU(.2)
+python launch.py --config=configs/mlp_mnist.py:leaky    100→128→256→784 against 784→256→128→1, LeakyReLU(.2)
+
+Each uses Adam with a learning rate of 2e-4 and batches of 64. Expect digits with grainy strokes on a speckled
+ground: the networks know nothing of neighbouring pixels. Without a variant, `small` runs.
+"""
+
+from configs import default
+
+NETWORKS = {  # variant: hidden layers of the generator, of the discriminator, activation of both
+    "small": ((128, 128), (128,), "relu"),
+    "deep": ((256, 512, 1024), (512,), "leaky_relu"),
+    "leaky": ((128, 256), (256, 128), "leaky_relu"),
+}
+
+
+def get_config(variant: str = "small"):
+    if variant not in NETWORKS:
+        raise ValueError(f"mlp_mnist has the variants {', '.join(NETWORKS)}, not '{variant}'")
+    generator, discriminator, activation = NETWORKS[variant]
+    config = default.get_config()
+    config.num_steps = 20_000
+    config.dataset.name = "mnist"
+    config.dataset.fallback = "digits"  # where MNIST is not to be had
+    config.dataset.image_size = 28
+    config.generator.name = "mlp"
+    config.generator.mlp.hidden = generator
+    config.generator.mlp.activation = activation
+    config.discriminator.name = "mlp"
+    config.discriminator.mlp.hidden = discriminator
+    config.discriminator.mlp.activation = activation
+    return config

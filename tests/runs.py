@@ -1,0 +1,107 @@
+"""Small real runs for the end-to-end tests."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from jaxgan.checkpoint import Checkpoints
+
+ROOT = Path(__file__).parents[1]
+
+# A DCGAN with all that has a state of its own (batch norm, spectral norm, dropout) on the embedded digits.
+TINY = {
+    "dataset.name": "digits",
+    "dataset.image_size": 8,
+    "generator.dcgan.channels": (8, 4, 4),
+    "generator.dcgan.kernels": (3, 3, 3),
+    "discriminator.dcgan.channels": (4, 8),
+    "discriminator.dcgan.kernels": (3, 3),
+    "discriminator.dcgan.dropout": 0.1,
+    "discriminator.dcgan.spectral_norm": "conv",
+    "latent_dim": 8,
+    "batch_size": 16,
+    "num_steps": 60,
+    "steps_per_call": 5,
+    "log_every": 4,
+    "sample_every": 20,
+    "checkpoint_every": 10,
+}
+
+
+def tiny_config(**overrides):
+    """configs/default.py with TINY; overrides name fields with '__' for '.'."""
+    from configs import default
+
+    config = default.get_config()
+    changes = {name.replace("__", "."): value for name, value in overrides.items()}
+    config.update_from_flattened_dict({**TINY, **changes})
+    return config
+
+
+def arguments(workdir, config="configs/default.py", **overrides):
+    """The command line of `tiny_config(**overrides)` in `workdir`."""
+    changes = {**TINY, **{name.replace("__", "."): value for name, value in overrides.items()}}
+    fields = [f"--config.{name}={value}" for name, value in changes.items()]
+    return [sys.executable, str(ROOT / "launch.py"), f"--config={ROOT / config}", f"--workdir={workdir}", *fields]
+
+
+def environment(**more):
+    """The tests' environment without simulated devices, so that a run is what a user's is."""
+    keep = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    return {**keep, "JAX_PLATFORMS": "cpu", **more}
+
+
+def launch(workdir, *, timeout=300, env=None, flags=(), **overrides):
+    """Runs the command to its end; returns the completed process with its output as text."""
+    command = [*arguments(workdir, **overrides), *flags]
+    return subprocess.run(command, env=env or environment(), capture_output=True, text=True, timeout=timeout)
+
+
+def lines(workdir):
+    """The lines of metrics.jsonl, without timings."""
+    rows = [json.loads(line) for line in (Path(workdir) / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "images_per_second"} for row in rows]
+
+
+def curves(workdir):
+    """The scalars in the TensorBoard events, as sorted (step, tag, value)."""
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    points = []
+    for path in Path(workdir).glob("events.out.tfevents.*"):
+        for record in RawEventFileLoader(str(path)).Load():
+            event = Event.FromString(record)
+            for value in event.summary.value:
+                content = value.tensor.float_val or value.tensor.tensor_content or value.tensor.string_val
+                if value.metadata.plugin_data.plugin_name != "hparams" and "hparams" not in value.tag:
+                    points.append((event.step, value.tag, str(content)))
+    return sorted(points)
+
+
+def leaves(workdir):
+    """The newest checkpoint: its step, and every leaf of the state by path."""
+    import jax
+
+    with Checkpoints(Path(workdir) / "checkpoints", read_only=True) as saved:
+        checkpoint = saved.restore()
+    flat = jax.tree_util.tree_flatten_with_path(checkpoint.tree)[0]
+    return checkpoint.step, {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in flat}
+
+
+def assert_same_run(workdir, reference):
+    """Every leaf, metric line, TensorBoard scalar and sample picture is the same to the bit."""
+    (step, found), (expected_step, expected) = leaves(workdir), leaves(reference)
+    assert step == expected_step and found.keys() == expected.keys() and len(found) > 50
+    for path, leaf in expected.items():
+        assert found[path].dtype == leaf.dtype and found[path].tobytes() == leaf.tobytes(), path
+    assert lines(workdir) == lines(reference) and lines(reference)
+    assert curves(workdir) == curves(reference) and curves(reference)
+    pictures = sorted(path.name for path in (Path(reference) / "samples").iterdir())
+    assert sorted(path.name for path in (Path(workdir) / "samples").iterdir()) == pictures
+    for name in pictures:
+        assert (Path(workdir) / "samples" / name).read_bytes() == (Path(reference) / "samples" / name).read_bytes()
