@@ -2,8 +2,8 @@
 
 python launch.py --config=configs/faces.py --config.dataset.path=faces.npy
 
-faces.npy: uint8 `[N, H, W]`, 0 black, 255 white, of any size: it is cropped and resized. For floats say what is
-black and white: --config.dataset.array.low=0 --config.dataset.array.high=1. Expect soft faces, the sharper
+faces.npy: uint8 `[N, H, W]`, 0 black, 255 white, of any size: it is cropped and resized. For floats say what
+is black and white: --config.dataset.array.low=0 --config.dataset.array.high=1. Expect soft faces, the sharper
 the more alike they are posed in the array.
 """
 

@@ -2,8 +2,8 @@
 
 python launch.py --config=configs/gan_ring.py
 
-The paper trains 400,000 steps, and so does this. Its plain GAN finds 6.3 ± .5 of the 8 modes: expect that some
-are lost, and look at samples/ for which. --config.num_steps=20000 shows as much in a twentieth of the time.
+The paper trains 400,000 steps, and so does this. Its plain GAN finds 6.3 ± .5 of the 8 modes: expect that
+some are lost; samples/ shows which.
 """
 
 from configs import default

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -57,13 +58,19 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
     except flags.Error as error:
         raise UserError(str(error)) from error
     except AttributeError as error:
-        message = " ".join(str(error).strip("\"'").replace("\\n", " ").split())
-        raise UserError(
-            f"the config has no field {message}; see configs/default.py for all fields"
-        ) from error
+        raise UserError(_unknown_field(argv, str(error))) from error
     if len(rest) > 1:
         raise UserError(f"unexpected argument '{rest[1]}': flags look like --config.FIELD=VALUE")
     return rest
+
+
+def _unknown_field(argv: Sequence[str], message: str) -> str:
+    """ml_collections names only the last part of a field: find the flag that it stands in."""
+    words = re.findall(r"\w+", message.replace("\\n", " ").replace("\\", " "))
+    paths = [argument.partition("=")[0].removeprefix("--config.") for argument in argv]
+    path = next((path for path in paths if words[0] in path.split(".")), words[0])
+    hint = f" Did you mean '{words[4]}'?" if words[1:4] == ["Did", "you", "mean"] else ""
+    return f"the config has no field '{path}' (configs/default.py explains all fields).{hint}"
 
 
 class _Quiet(logging.Filter):

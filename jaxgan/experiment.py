@@ -39,7 +39,7 @@ SECTIONS = {
 # Fields that a run may change when it goes on: they do not bend what was trained so far.
 CHANGEABLE = frozenset(
     "num_steps steps_per_call log_every sample_every checkpoint_every checkpoints_kept profile_at parallel "
-    "dataset.path dataset.max_device_bytes".split()
+    "num_devices dataset.path dataset.max_device_bytes".split()
 )
 
 
@@ -71,9 +71,10 @@ def selected(config: ConfigDict, section: str) -> tuple[str, dict[str, Any]]:
     registry, name = SECTIONS[section], config[section].name
     key = name.partition("/")[0]  # tfds/cifar10 is built by 'tfds'
     registry[key]
-    for other in registry:
+    others = [other for other in registry if other != key and other in config[section]]
+    for other in others:
         for field, parameter in registry.fields(other).items():
-            if other != key and _plain(config[section][other][field]) != _plain(parameter.default):
+            if _plain(config[section][other].get(field, parameter.default)) != _plain(parameter.default):
                 raise UserError(
                     f"{section}.{other}.{field} is set, but {section}.name is '{name}': set "
                     f"{section}.name={other}, or leave {section}.{other} alone"
@@ -246,7 +247,7 @@ def agree(config: ConfigDict, record: dict[str, Any], workdir: Path) -> ConfigDi
     name = config.schedule.name
     if name == recorded.schedule.name and not config.schedule[name].num_steps:
         config.schedule[name].num_steps = recorded.schedule[name].num_steps
-    old, new = flatten(record["config"]), flatten(_plain(config.to_dict()))
+    old, new = (flatten(_plain(essential(c))) for c in (recorded, config))
     differing = [
         f"{field} (was {old.get(field)!r}, now {new.get(field)!r})"
         for field in sorted(old.keys() | new.keys())

@@ -1,5 +1,6 @@
 """What a user sees of a run: progress, mean metrics, sample grids, warnings; and the alarm for NaN."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ml_collections import ConfigDict
 
 from jaxgan import experiment
 from jaxgan.datasets import Dataset
-from jaxgan.errors import Diverged
+from jaxgan.errors import Diverged, UserError
 from jaxgan.grids import draw_samples
 from jaxgan.metrics.health import diagnose
 from jaxgan.steps import GAN
@@ -46,7 +47,7 @@ class Monitor:
         dataset, where = self._dataset, "read from disk" if streamed else "on the device"
         print(f"workdir: {self._workdir}")
         print(f"data: {len(dataset)} × {dataset.shape} of {dataset.name} ({dataset.origin}), {where}")
-        print(f"devices: {len(jax.devices())} × {jax.devices()[0].device_kind}")
+        print(f"devices: {self._config.num_devices or len(jax.devices())} × {jax.devices()[0].device_kind}")
         for name in ("generator", "discriminator"):
             params = getattr(state, name).params
             print(f"{name}:\n{parameter_overview.get_parameter_overview(params, include_stats=False)}")
@@ -112,7 +113,10 @@ class Monitor:
 
     def __exit__(self, kind, error, trace) -> None:
         """Writes what was taken, unless the run failed, and closes the files."""
+        self._progress.close()
         if kind is None:
             self.write()
-        self._progress.close()
-        self._writers.close()
+            self._writers.close()
+        else:  # the error under way is the one to tell
+            with contextlib.suppress(UserError, OSError):
+                self._writers.close()

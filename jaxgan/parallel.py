@@ -39,7 +39,7 @@ class Program(NamedTuple):
 
 
 def make_program(
-    gan: GAN, mode: str, batch_size: int, *, streamed: bool = False, devices: list | None = None
+    gan: GAN, mode: str, batch_size: int, *, streamed: bool = False, num_devices: int = 0
 ) -> Program:
     """Wraps `train_step` for the devices of this machine.
 
@@ -49,12 +49,15 @@ def make_program(
         'pmap': one program a device, gradients averaged; 'auto' is jit.
       batch_size: B, of the whole batch over all devices.
       streamed: whether data comes in blocks, call by call, in place of a whole data set on the devices.
-      devices: the devices to use; all by default.
+      num_devices: how many devices to use; 0 is all.
 
     Raises:
-      UserError: an unknown mode, or a batch size that the devices do not divide.
+      UserError: an unknown mode, more devices than there are, or a batch size that they do not divide.
     """
-    devices = devices or jax.devices()
+    devices = jax.devices()
+    if not 0 <= num_devices <= len(devices):
+        raise UserError(f"num_devices={num_devices}, but this machine has {len(devices)}; 0 takes them all")
+    devices = devices[:num_devices] if num_devices else devices
     if mode not in MODES:
         raise UserError(f"parallel='{mode}' is not known; choose one of {', '.join(MODES)}")
     if batch_size % len(devices):

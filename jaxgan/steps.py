@@ -161,7 +161,7 @@ def update_discriminator(
     grads, model_state = average((grads, model_state), axis_name)
     metrics = {
         "discriminator_loss": loss,
-        "discriminator_grad_norm": optax.global_norm(grads),
+        "discriminator_grad_norm": optax.tree.norm(grads),
         **judgement(gan.loss, real_logits, fake_logits),
     }
     return network.apply_gradients(grads=grads).replace(model_state=model_state), metrics
@@ -193,7 +193,7 @@ def update_generator(
     loss, fake_grad = jax.value_and_grad(loss_fn)(fake)
     (grads,) = pull_back(fake_grad)
     grads, model_state = average((grads, network.model_state), axis_name)
-    metrics = {"generator_loss": loss, "generator_grad_norm": optax.global_norm(grads)}
+    metrics = {"generator_loss": loss, "generator_grad_norm": optax.tree.norm(grads)}
     return network.apply_gradients(grads=grads).replace(model_state=model_state), metrics
 
 

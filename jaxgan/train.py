@@ -43,7 +43,9 @@ def train(config: ConfigDict, workdir: Path) -> int:
         experiment.require_same_dataset(dataset, record, workdir)
     gan = experiment.make_gan(config, dataset.shape)
     streamed = dataset.nbytes > config.dataset.max_device_bytes
-    program = parallel.make_program(gan, config.parallel, config.batch_size, streamed=streamed)
+    program = parallel.make_program(
+        gan, config.parallel, config.batch_size, streamed=streamed, num_devices=config.num_devices
+    )
 
     with (
         claim(workdir),
@@ -126,7 +128,10 @@ def _with_weights(state: GanState, workdir: str) -> GanState:
 def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: int, streamed: bool):
     """`num -> data` of the next call: the whole set on the devices, or `num` steps read ahead from disk."""
     if not streamed:
-        data = program.place_data(datasets.take(dataset.examples, np.arange(len(dataset))))
+        examples = dataset.examples
+        if not isinstance(examples, np.ndarray):  # encoded on disk, but small enough once decoded
+            examples = datasets.take(examples, np.arange(len(dataset)))
+        data = program.place_data(examples)
         return lambda num: data
     key = np.asarray(data_key(state.key))
     per_step = gan.discriminator_steps * config.batch_size

@@ -16,6 +16,7 @@ from absl import logging
 from PIL import Image
 from tqdm import tqdm
 
+from jaxgan.errors import UserError
 from jaxgan.tensorflow_import import import_tensorflow
 
 
@@ -81,7 +82,15 @@ class _TensorBoard:
                 self._off = True
                 logging.warning("TensorBoard events are off (%s); metrics.jsonl has all metrics", error)
                 return
-        getattr(self._writer, method)(*args)
+        try:
+            getattr(self._writer, method)(*args)
+        except Exception as error:
+            self._off = True
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"could not write TensorBoard events in {self._workdir}: {reason}; the checkpoints are safe: make "
+                "room and run the same command again"
+            ) from error
 
     def _open(self):
         tf = import_tensorflow()

@@ -22,8 +22,11 @@ TINY = {
     "discriminator.dcgan.kernels": (3, 3),
     "discriminator.dcgan.dropout": 0.1,
     "discriminator.dcgan.spectral_norm": "conv",
+    "generator_optimizer.adam.learning_rate": 0.01,
+    "discriminator_optimizer.adam.learning_rate": 0.01,
     "latent_dim": 8,
     "batch_size": 16,
+    "num_devices": 1,
     "num_steps": 60,
     "steps_per_call": 5,
     "log_every": 4,
@@ -32,20 +35,30 @@ TINY = {
 }
 
 
+def changes(overrides):
+    """TINY with overrides, which name fields with '__' for '.', less the fields of what is not selected."""
+    fields = {**TINY, **{name.replace("__", "."): value for name, value in overrides.items()}}
+    for network in ("generator", "discriminator"):
+        for section, usual in ((network, "dcgan"), (f"{network}_optimizer", "adam")):
+            chosen = fields.get(f"{section}.name", usual)
+            for name in TINY:
+                if name.startswith(f"{section}.") and name.split(".")[1] != chosen:
+                    del fields[name]
+    return fields
+
+
 def tiny_config(**overrides):
-    """configs/default.py with TINY; overrides name fields with '__' for '.'."""
+    """configs/default.py with TINY and overrides."""
     from configs import default
 
     config = default.get_config()
-    changes = {name.replace("__", "."): value for name, value in overrides.items()}
-    config.update_from_flattened_dict({**TINY, **changes})
+    config.update_from_flattened_dict(changes(overrides))
     return config
 
 
 def arguments(workdir, config="configs/default.py", **overrides):
     """The command line of `tiny_config(**overrides)` in `workdir`."""
-    changes = {**TINY, **{name.replace("__", "."): value for name, value in overrides.items()}}
-    fields = [f"--config.{name}={value}" for name, value in changes.items()]
+    fields = [f"--config.{name}={value}" for name, value in changes(overrides).items()]
     return [sys.executable, str(ROOT / "launch.py"), f"--config={ROOT / config}", f"--workdir={workdir}", *fields]
 
 

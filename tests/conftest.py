@@ -1,0 +1,48 @@
+"""Eight simulated devices, a cache of the tests' own, and one small run that many tests look at."""
+
+import os
+from pathlib import Path
+
+# Before JAX starts. Most tests take one of them (num_devices=1); real runs are started without the flag.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+
+import pytest
+
+MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Decoded data sets and compiled programs of this session."""
+    import jax
+
+    folder = tmp_path_factory.mktemp("cache")
+    jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    before = os.environ.get("JAXGAN_CACHE_DIR")
+    os.environ["JAXGAN_CACHE_DIR"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["JAXGAN_CACHE_DIR"]
+    else:
+        os.environ["JAXGAN_CACHE_DIR"] = before
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """The workdir of a finished tiny run on the embedded digits, 20 steps; read-only."""
+    from runs import tiny_config
+
+    from jaxgan.train import train
+
+    workdir = tmp_path_factory.mktemp("trained") / "run"
+    assert train(tiny_config(num_steps=20), workdir) == 0
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def real_mnist():
+    """The folder with MNIST's four IDX files."""
+    if not MNIST.is_dir():
+        pytest.skip("real MNIST is not here (../shared/data/mnist)")
+    return MNIST

@@ -1,0 +1,139 @@
+"""Bad input: one clear line with the remedy, the exit status, and nothing saved is lost."""
+
+import shlex
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+from runs import arguments, environment, launch, leaves, tiny_config
+
+from jaxgan.errors import Diverged, UserError
+from jaxgan.train import train
+
+# what is wrong → words that the one line has to have
+COMMAND_LINES = {
+    "--config.num_step=3": ["num_step", "num_steps"],
+    "--config.loss.hinge.a=1": ["loss.hinge.a"],
+    "--config.num_steps=many": ["num_steps", "many"],
+    "--config.loss.name=hnge": ["hnge", "hinge", "wasserstein"],
+    "--mode=trian": ["trian", "train"],
+    "--confg=x": ["confg", "config"],
+    "stray": ["stray"],
+}
+
+
+@pytest.mark.parametrize("flag", COMMAND_LINES)
+def test_a_wrong_command_line_is_one_line(tmp_path, flag):
+    failed = launch(tmp_path / "run", flags=[flag])
+    assert failed.returncode == 2, failed.stderr
+    assert failed.stderr.count("\n") == 1 and failed.stderr.startswith("error: "), failed.stderr
+    assert all(word in failed.stderr for word in COMMAND_LINES[flag]), failed.stderr
+    assert not (tmp_path / "run").exists()
+
+
+# overrides → words of the error
+CONFIGS = {
+    "unselected": ({"loss__least_squares__a": -1.0}, ["loss.least_squares.a", "loss.name=least_squares"]),
+    "impossible size": ({"dataset__image_size": 9}, ["9×9", "8 or 12"]),
+    "lengths": ({"generator__dcgan__kernels": (3, 3)}, ["kernels", "same length"]),
+    "points": ({"dataset__name": "ring", "dataset__image_size": 0}, ["square images", "mlp"]),
+    "loss": ({"loss__name": "vanilla"}, ["vanilla", "minimax"]),
+    "latent": ({"latent": "gauss"}, ["gauss", "normal"]),
+    "dataset": ({"dataset__name": "minst"}, ["minst", "mnist"]),
+    "parallel": ({"parallel": "xmap"}, ["xmap", "pmap"]),
+    "order": ({"update_order": "both"}, ["both", "simultaneous"]),
+    "batch": ({"batch_size": 0}, ["batch_size", "at least 1"]),
+    "ema": ({"ema_decay": 1.0}, ["ema_decay", "[0, 1)"]),
+    "module": ({"modules": ("no_such_module",)}, ["no_such_module", "PYTHONPATH"]),
+    "folder": ({"dataset__name": "images", "dataset__path": "no/such/folder"}, ["no/such/folder"]),
+    "array": ({"dataset__name": "array", "dataset__path": ""}, ["dataset.path"]),
+    "init_from": ({"init_from": "no/such/run"}, ["no/such/run"]),
+}
+
+
+@pytest.mark.parametrize("case", CONFIGS)
+def test_a_wrong_config_is_refused_before_anything_is_written(tmp_path, case):
+    overrides, words = CONFIGS[case]
+    with pytest.raises(UserError) as error:
+        train(tiny_config(**overrides), tmp_path / "run")
+    assert all(word in str(error.value) for word in words), error.value
+    assert "\n" not in str(error.value)
+    assert case == "init_from" or not (tmp_path / "run").exists()
+
+
+def test_another_config_is_refused_with_the_fields_that_differ(tmp_path, trained):
+    config = tiny_config(seed=5, batch_size=8, num_steps=99, sample_every=7, steps_per_call=3)
+    with pytest.raises(UserError, match=r"batch_size \(was 16, now 8\); seed \(was 0, now 5\)") as error:
+        train(config, trained)
+    assert "num_steps" not in str(error.value) and "sample_every" not in str(error.value)
+
+
+def test_other_data_are_refused(tmp_path):
+    """The same config and the same path, but the file's content has changed."""
+    path = tmp_path / "images.npy"
+    np.save(path, np.zeros((24, 8, 8, 1), np.uint8) + np.arange(24, dtype=np.uint8)[:, None, None, None])
+    overrides = {"dataset__name": "array", "dataset__path": str(path), "num_steps": 2, "dataset__image_size": 0}
+    assert train(tiny_config(**overrides), tmp_path / "run") == 0
+    np.save(tmp_path / "moved.npy", np.load(path))
+    np.save(path, np.zeros((24, 8, 8, 1), np.uint8) + 7)
+    with pytest.raises(UserError, match="was trained on 'array'"):
+        train(tiny_config(**overrides | {"num_steps": 4}), tmp_path / "run")
+    moved = overrides | {"num_steps": 4, "dataset__path": str(tmp_path / "moved.npy")}
+    assert train(tiny_config(**moved), tmp_path / "run") == 0
+
+
+def test_a_damaged_image_is_named_and_skipped_only_on_request(tmp_path):
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8)
+    for i, image in enumerate(noise):
+        Image.fromarray(image).save(folder / f"{i:02d}.png")
+    (folder / "03.png").write_bytes((folder / "03.png").read_bytes()[:40])
+    overrides = {"dataset__name": "images", "dataset__path": str(folder), "num_steps": 2}
+    with pytest.raises(UserError, match=r"03\.png"):
+        train(tiny_config(**overrides), tmp_path / "run")
+    assert train(tiny_config(**overrides, dataset__images__skip_damaged=True), tmp_path / "run") == 0
+
+
+def test_a_foreign_folder_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="thesis.tex"):
+        train(tiny_config(num_steps=2), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_nan_ends_the_run_with_status_3_and_keeps_what_was_saved(tmp_path):
+    """Gradient descent with a learning rate that is far too large; the checkpoints before stay whole."""
+    explosive = {
+        "generator__name": "mlp",
+        "discriminator__name": "mlp",
+        "loss__name": "wasserstein",
+        "discriminator_optimizer__name": "sgd",
+        "discriminator_optimizer__sgd__learning_rate": 1e25,
+        "checkpoint_every": 1,
+        "steps_per_call": 1,
+        "log_every": 1,
+    }
+    with pytest.raises(Diverged, match="diverged at step|not finite at step") as error:
+        train(tiny_config(**explosive), tmp_path / "run")
+    assert error.value.exit_status == 3
+    step, state = leaves(tmp_path / "run")
+    assert 1 <= step < 60 and all(np.isfinite(leaf).all() for leaf in state.values())
+
+
+def test_a_full_disk_while_saving(tmp_path):
+    """No file may grow beyond 4 KiB: the save fails, the checkpoint before it is still good."""
+    assert launch(tmp_path / "run", num_steps=10).returncode == 0
+    before = leaves(tmp_path / "run")
+    command = shlex.join(arguments(tmp_path / "run", num_steps=20))
+    env = environment(JAX_ENABLE_COMPILATION_CACHE="false")
+    failed = subprocess.run(
+        ["bash", "-c", f"trap '' XFSZ; ulimit -f 4; {command}"], env=env, capture_output=True, text=True
+    )
+    assert failed.returncode == 2, failed.stderr
+    error = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
+    assert len(error) == 1 and "run the same command again" in error[0] and "Traceback" not in failed.stderr
+    after = leaves(tmp_path / "run")
+    assert after[0] == before[0] and all(after[1][path].tobytes() == leaf.tobytes() for path, leaf in before[1].items())
+    assert launch(tmp_path / "run", num_steps=20).returncode == 0

@@ -1,0 +1,77 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from jaxgan.errors import UserError
+from jaxgan.latents import LATENTS, make_key, sample_latents
+
+KEY = jnp.array([3, 141], jnp.uint32)
+every_latent = pytest.mark.parametrize("name", list(LATENTS))
+
+
+def draw(name, index, size=5, key=KEY):
+    return np.asarray(sample_latents(name, make_key(key), jnp.asarray(index), size))
+
+
+@pytest.fixture(scope="module")
+def many():
+    """20,000 draws of each distribution: [4000, 5]."""
+    return {name: draw(name, np.arange(4000)) for name in LATENTS}
+
+
+@every_latent
+def test_a_draw_depends_on_key_and_index_alone(name, many):
+    assert many[name].shape == (4000, 5) and many[name].dtype == np.float32
+    np.testing.assert_array_equal(draw(name, np.arange(7)), many[name][:7])  # on no others
+    np.testing.assert_array_equal(draw(name, [2500, 3, 3]), many[name][[2500, 3, 3]])  # in any order
+    again = jax.jit(lambda i: sample_latents(name, make_key(KEY), i, 5))(jnp.arange(100, 110))
+    np.testing.assert_array_equal(again, many[name][100:110])  # compiled or not
+    alone = LATENTS[name](jax.random.fold_in(make_key(KEY), 11), 5)
+    np.testing.assert_array_equal(alone, many[name][11])  # batched or not
+
+
+@every_latent
+def test_draws_of_other_keys_and_indices_are_others(name, many):
+    assert len(np.unique(many[name], axis=0)) == 4000
+    for key in ([3, 142], [4, 141], [141, 3]):
+        other = draw(name, np.arange(4000), key=jnp.array(key, jnp.uint32))
+        assert not (other == many[name]).any(axis=1).any()
+        assert abs(np.corrcoef(other.ravel(), many[name].ravel())[0, 1]) < 0.03  # 4/√20000
+
+
+@every_latent
+def test_coordinates_are_uncorrelated_and_centred(name, many):
+    correlations = np.corrcoef(many[name].T)[~np.eye(5, dtype=bool)]
+    assert np.abs(correlations).max() < 4.5 / np.sqrt(4000)
+    assert abs(many[name].mean()) < 4 * many[name].std() / np.sqrt(20_000)
+
+
+def test_normal_is_standard_normal(many):
+    assert stats.kstest(many["normal"].ravel(), "norm").pvalue > 1e-3
+    np.testing.assert_allclose(many["normal"].std(), 1, atol=4 / np.sqrt(40_000))
+
+
+def test_uniform_is_uniform_between_minus_one_and_one(many):
+    values = many["uniform"].ravel()
+    assert -1 <= values.min() < -0.999 and 0.999 < values.max() < 1
+    assert stats.kstest((values + 1) / 2, "uniform").pvalue > 1e-3
+    np.testing.assert_allclose(values.var(), 1 / 3, atol=0.01)
+
+
+@every_latent
+def test_the_default_random_generator_does_not_matter(name, many):
+    with jax.default_prng_impl("rbg"):
+        np.testing.assert_array_equal(draw(name, np.arange(7)), many[name][:7])
+
+
+def test_key_words_are_those_of_jax():
+    key = jax.random.key(5, impl="threefry2x32")
+    np.testing.assert_array_equal(jax.random.key_data(key), [0, 5])
+    assert make_key(jax.random.key_data(key)) == key
+
+
+def test_an_unknown_distribution_lists_the_known_ones():
+    with pytest.raises(UserError, match="unknown latent 'gauss'; known: normal, uniform"):
+        sample_latents("gauss", make_key(KEY), jnp.arange(2), 3)

@@ -1,0 +1,135 @@
+"""Imports point downward only, and stay light: read from the source, not from what happens to be imported."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# The rooms from the top down. A file may import from floors below its own, and from rooms of the same name
+# (the files of one package). Two rooms on one floor do not know each other.
+FLOORS = [
+    "launch",
+    "configs",
+    "train sample",
+    "monitor sampler",
+    "experiment",
+    "checkpoint writers grids workdir console",
+    "parallel",
+    "steps",
+    "train_state",
+    "metrics datasets models",
+    "layers losses optimizers latents",
+    "tensorflow_import",
+    "registry",
+    "errors",
+]
+DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor.split()}
+SEE_A_CONFIG = {"launch", "configs", "train", "sample", "monitor", "sampler", "experiment"}
+HEAVY = {"tensorflow", "tensorflow_datasets", "clu.metric_writers", "matplotlib", "sklearn", "grain"}
+
+FILES = sorted([ROOT / "launch.py", *(ROOT / "configs").glob("*.py"), *(ROOT / "jaxgan").rglob("*.py")])
+LIBRARY = [file for file in FILES if file != ROOT / "jaxgan" / "__init__.py"]
+
+
+def name(file):
+    return str(file.relative_to(ROOT))
+
+
+def room(file):
+    """configs/x.py → configs, jaxgan/datasets/idx.py → datasets, jaxgan/train.py → train."""
+    first, *rest = file.relative_to(ROOT).with_suffix("").parts
+    return rest[0] if first == "jaxgan" else first
+
+
+def imports(tree, *, top_level_only=False):
+    """The dotted names that the code imports: `from a import b` counts as a.b."""
+    found = set()
+    nodes = [tree]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        late = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if not (top_level_only and late):
+            nodes += ast.iter_child_nodes(node)
+    return found
+
+
+def rooms_of(imported):
+    """The rooms of this project among dotted names."""
+    rooms = set()
+    for dotted in imported:
+        first, *rest = dotted.split(".")
+        if first == "jaxgan" and rest:
+            rooms.add(rest[0])
+        elif first in ("configs", "launch"):
+            rooms.add(first)
+    return rooms
+
+
+def parse(file):
+    return ast.parse(file.read_text(), name(file))
+
+
+def below(floor, other):
+    return DEPTH[other] > DEPTH[floor] or other == floor
+
+
+@pytest.mark.parametrize("file", LIBRARY, ids=name)
+def test_imports_point_downward(file):
+    assert room(file) in DEPTH, f"{name(file)}: give it a floor in FLOORS"
+    upward = {other for other in rooms_of(imports(parse(file))) if not below(room(file), other)}
+    assert not upward, f"{name(file)} imports from above or beside: {sorted(upward)}"
+
+
+def test_every_floor_is_lived_in():
+    assert {room(file) for file in LIBRARY} == set(DEPTH)
+
+
+@pytest.mark.parametrize("file", FILES, ids=name)
+def test_nothing_heavy_is_imported_with_a_module(file):
+    early = imports(parse(file), top_level_only=True)
+    heavy = {dotted for dotted in early if any(f"{dotted}.".startswith(f"{h}.") for h in HEAVY)}
+    assert not heavy, f"{name(file)} imports {sorted(heavy)} at its top; import them where they are used"
+
+
+@pytest.mark.parametrize("file", FILES, ids=name)
+def test_only_the_jobs_see_a_config(file):
+    sees = any(dotted.partition(".")[0] == "ml_collections" for dotted in imports(parse(file)))
+    assert not sees or room(file) in SEE_A_CONFIG, f"{name(file)}: take plain keyword arguments instead"
+
+
+def test_no_file_for_everything():
+    assert not [name(file) for file in FILES if file.stem in ("utils", "util", "helpers", "common", "misc")]
+
+
+def modules_after(statement):
+    command = [sys.executable, "-c", f"{statement}\nimport sys\nprint(*sys.modules)"]
+    return set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_importing_the_package_is_free():
+    loaded = modules_after("import jaxgan")
+    assert not loaded & {"jax", "flax", "numpy", "tensorflow", "orbax", "PIL"}
+
+
+def test_training_starts_without_tensorflow():
+    loaded = modules_after("import jaxgan.train, jaxgan.sample, jaxgan.console")
+    assert not loaded & {"tensorflow", "tensorflow_datasets", "tensorboard", "matplotlib", "sklearn", "grain"}
+
+
+def test_the_reader_of_imports_sees_what_it_should():
+    tree = ast.parse("import a.b\nfrom jaxgan.losses import x\nif c:\n    import d\ndef f():\n    import e\n")
+    assert imports(tree) == {"a.b", "jaxgan.losses.x", "d", "e"}
+    assert imports(tree, top_level_only=True) == {"a.b", "jaxgan.losses.x", "d"}
+    assert rooms_of(imports(tree)) == {"losses"}
+    assert below("train", "errors")
+    assert not below("losses", "steps")
+    assert not below("sampler", "monitor")

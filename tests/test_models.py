@@ -1,0 +1,374 @@
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from jaxgan.errors import UserError
+from jaxgan.models import DISCRIMINATORS, GENERATORS
+from jaxgan.optimizers import OPTIMIZERS
+from jaxgan.train_state import init_network
+
+LATENT_DIM = 6
+ALL = [(GENERATORS, name) for name in GENERATORS] + [(DISCRIMINATORS, name) for name in DISCRIMINATORS]
+every_network = pytest.mark.parametrize(("registry", "name"), ALL, ids=lambda v: getattr(v, "kind", v))
+every_generator = pytest.mark.parametrize("name", list(GENERATORS))
+every_discriminator = pytest.mark.parametrize("name", list(DISCRIMINATORS))
+
+
+def fields_of(registry, name, **wanted):
+    """Those of the wanted fields that the builder has."""
+    return {field: value for field, value in wanted.items() if field in registry.fields(name)}
+
+
+def small(registry, name, **more):
+    """Fields that keep the widths of a network down, so that it compiles and runs at once."""
+    fields = {}
+    for field, parameter in registry.fields(name).items():
+        if field in ("channels", "hidden"):
+            fields[field] = tuple(max(width // 32, 3) for width in parameter.default)
+    return fields | fields_of(registry, name, **more)
+
+
+def inputs_of(registry, shape, batch=3):
+    size = (LATENT_DIM,) if registry is GENERATORS else shape
+    return jnp.float32(np.random.default_rng(0).uniform(-1, 1, (batch, *size)))
+
+
+@functools.cache
+def variables_of(module, registry, shape):
+    """Variables of the right shapes drawn by NumPy: the initializers would take seconds to compile."""
+    rng = np.random.default_rng(0)
+
+    def draw(path, leaf):
+        kind = path[-1].key
+        if kind in ("scale", "var") or kind.endswith("sigma"):
+            return jnp.ones(leaf.shape)
+        if kind in ("bias", "mean"):
+            return jnp.zeros(leaf.shape)
+        return jnp.float32(rng.normal(0, 0.02, leaf.shape))
+
+    shapes = jax.eval_shape(module.init, jax.random.key(0), inputs_of(registry, shape))
+    return jax.tree_util.tree_map_with_path(draw, dict(shapes))
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("train", "features", "mutable"))
+def apply(module, variables, inputs, **kwargs):
+    """Compiled: operation by operation takes longer to compile."""
+    kwargs = {**kwargs, "mutable": list(kwargs["mutable"])} if "mutable" in kwargs else kwargs
+    return module.apply(variables, inputs, **kwargs)
+
+
+@functools.cache
+def built(registry, name, shape=(8, 8, 1), **fields):
+    """A small network and its variables: (module, variables)."""
+    module = registry[name](shape, **small(registry, name, **fields))
+    return module, variables_of(module, registry, shape)
+
+
+def shapes_of(module, registry, shape, **kwargs):
+    """The output's shape without computing it."""
+    inputs = inputs_of(registry, shape)
+
+    def run(key):
+        return module.apply(module.init(key, inputs), inputs, **kwargs)
+
+    return jax.eval_shape(run, jax.random.key(0))
+
+
+def buildable(registry, name, size, channels):
+    """The modules for images of `size`, or, where that is refused, for the sizes that the refusal names."""
+    try:
+        return {size: registry[name]((size, size, channels))}
+    except UserError as error:
+        sizes = [int(n) for n in re.search(r"image_size to ([\d or]+)", str(error)).group(1).split(" or ")]
+        assert size not in sizes and "\n" not in str(error)
+        return {other: registry[name]((other, other, channels)) for other in sizes}
+
+
+@pytest.mark.parametrize(
+    ("size", "channels"), [(2, 1), (7, 3), (8, 2), (28, 1), (28, 4), (30, 3), (32, 3), (48, 4), (64, 2)]
+)
+@every_generator
+def test_generators_make_images_of_every_size_that_they_do_not_refuse(name, size, channels):
+    for built_size, module in buildable(GENERATORS, name, size, channels).items():
+        images = shapes_of(module, GENERATORS, (built_size, built_size, channels))
+        assert images.shape == (3, built_size, built_size, channels) and images.dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+    ("size", "channels"), [(2, 1), (7, 3), (8, 2), (28, 1), (28, 4), (30, 3), (32, 3), (48, 4), (64, 2)]
+)
+@every_discriminator
+def test_discriminators_judge_images_of_every_size(name, size, channels):
+    for built_size, module in buildable(DISCRIMINATORS, name, size, channels).items():
+        shape = (built_size, built_size, channels)
+        logits, features = shapes_of(module, DISCRIMINATORS, shape, features=True)
+        assert logits.shape == (3,) and logits.dtype == jnp.float32
+        assert features.ndim == 2 and features.shape[0] == 3
+        assert shapes_of(module, DISCRIMINATORS, shape).shape == (3,)
+
+
+@pytest.mark.parametrize(("size", "strides", "sizes"), [(30, (2, 2, 1), "28 or 32"), (2, (2, 2, 1), "4")])
+def test_a_size_that_strides_do_not_allow_is_refused_with_those_that_they_do(size, strides, sizes):
+    with pytest.raises(UserError, match=f"multiples of 4, not {size}×{size}: .*image_size to {sizes}\\b"):
+        GENERATORS["dcgan"]((size, size, 1), strides=strides)
+    assert GENERATORS["dcgan"]((27, 27, 1), strides=(3, 3, 1)) is not None
+
+
+@pytest.mark.parametrize(
+    ("registry", "fields", "message"),
+    [
+        (GENERATORS, {"channels": (8, 8)}, "must have the same length"),
+        (GENERATORS, {"channels": (), "kernels": (), "strides": ()}, "must have the same length"),
+        (GENERATORS, {"strides": (2, 0, 1)}, "must be at least 1"),
+        (GENERATORS, {"dense": (0,)}, "must be at least 1"),
+        (GENERATORS, {"activation": "gelu"}, "unknown activation"),
+        (DISCRIMINATORS, {"kernels": (3,)}, "must have the same length"),
+        (DISCRIMINATORS, {"strides": (0, 2)}, "must be at least 1"),
+        (DISCRIMINATORS, {"activation": "gelu"}, "unknown activation"),
+    ],
+)
+def test_dcgan_refuses_fields_that_cannot_work(registry, fields, message):
+    with pytest.raises(UserError, match=message):
+        registry["dcgan"]((28, 28, 1), **fields)
+
+
+@pytest.mark.parametrize("registry", [GENERATORS, DISCRIMINATORS], ids=["generator", "discriminator"])
+def test_dcgan_refuses_points_and_mlp_takes_them(registry):
+    with pytest.raises(UserError, match="mlp for points"):
+        registry["dcgan"]((2,))
+    output = shapes_of(registry["mlp"]((2,)), registry, (2,))
+    assert output.shape == ((3, 2) if registry is GENERATORS else (3,))
+    with pytest.raises(UserError, match="at least 1"):
+        registry["mlp"]((2,), hidden=(8, 0))
+
+
+def test_dcgan_makes_square_images_only():
+    with pytest.raises(UserError, match="square"):
+        GENERATORS["dcgan"]((28, 32, 1))
+
+
+@every_generator
+def test_images_lie_between_minus_one_and_one(name):
+    """Also where the weights are a thousand times too large."""
+    module, variables = built(GENERATORS, name)
+    large = {**variables, "params": jax.tree.map(lambda leaf: 1000 * (leaf + 0.1), variables["params"])}
+    images = np.asarray(apply(module, large, inputs_of(GENERATORS, (8, 8, 1), 16)))
+    assert images.min() >= -1 and images.max() <= 1
+    assert np.abs(images).max() > 0.99
+
+
+def test_points_are_unbounded():
+    module, variables = built(GENERATORS, "mlp", (2,))
+    large = {"params": jax.tree.map(lambda leaf: 1000 * (leaf + 0.1), variables["params"])}
+    assert np.abs(module.apply(large, inputs_of(GENERATORS, (2,)))).max() > 1
+
+
+@every_discriminator
+def test_features_are_what_the_last_layer_sees(name):
+    module, variables = built(DISCRIMINATORS, name)
+    images = inputs_of(DISCRIMINATORS, (8, 8, 1))
+    logits, features = apply(module, variables, images, features=True)
+    output = variables["params"]["output"]
+    np.testing.assert_allclose(logits, (features @ output["kernel"] + output["bias"])[:, 0], atol=1e-6)
+    assert np.abs(logits).max() > 0
+    np.testing.assert_allclose(apply(module, variables, images), logits, rtol=1e-6)
+
+
+@every_network
+def test_evaluation_changes_nothing_and_treats_each_example_alone(registry, name):
+    module, variables = built(registry, name, batch_norm=True, spectral_norm=".", dropout=0.5)
+    inputs = inputs_of(registry, (8, 8, 1))
+    state = {collection: values for collection, values in variables.items() if collection != "params"}
+    outputs, updated = apply(module, variables, inputs, train=False, mutable=tuple(state))
+    assert jax.tree.structure(dict(updated)) == jax.tree.structure(state) and jax.tree.leaves(state)
+    for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(dict(updated)), strict=True):
+        np.testing.assert_array_equal(old, new)
+    other, _ = apply(module, variables, inputs.at[1:].set(0.3), train=False, mutable=tuple(state))
+    np.testing.assert_allclose(other[0], outputs[0], rtol=1e-4, atol=1e-7)
+    assert np.abs(other[1] - outputs[1]).max() > 1e-6
+
+
+@every_network
+def test_training_changes_collections_only(registry, name):
+    fields = small(registry, name, batch_norm=True, spectral_norm=".")
+    module, optimizer = registry[name]((8, 8, 1), **fields), OPTIMIZERS["sgd"]()
+    inputs = inputs_of(registry, (8, 8, 1))
+    network = jax.eval_shape(lambda key: init_network(module, optimizer, key, inputs), jax.random.key(0))
+    variables = dict(variables_of(module, registry, (8, 8, 1)))
+    network = network.replace(params=variables.pop("params"), model_state=variables)
+    _, same = network.forward(network.params, network.model_state, inputs, train=False)
+    assert same is network.model_state
+    _, updated = jax.jit(lambda p, s: network.forward(p, s, inputs, train=True))(
+        network.params, network.model_state
+    )
+    assert jax.tree.structure(updated) == jax.tree.structure(network.model_state)
+    moved = [
+        not np.array_equal(old, new)
+        for old, new in zip(jax.tree.leaves(network.model_state), jax.tree.leaves(updated), strict=True)
+    ]
+    assert moved and np.mean(moved) > 0.9  # a running mean may sit at its fixed point
+
+
+@every_network
+def test_every_parameter_matters_so_no_bias_stands_in_front_of_a_batch_norm(registry, name):
+    """The gradient of such a bias is exactly zero in theory: in float64 it is noise of 1e-17."""
+    with jax.enable_x64(True):
+        module = registry[name]((8, 8, 1), **small(registry, name, batch_norm=True))
+        size = (LATENT_DIM,) if registry is GENERATORS else (8, 8, 1)
+        rng = np.random.default_rng(0)
+        inputs = rng.normal(size=(5, *size))
+        variables = jax.tree.map(jnp.float64, variables_of(module, registry, (8, 8, 1)))
+        # weights of the usual size, so that no gradient is small for want of signal
+        params = jax.tree.map(lambda leaf: leaf * (25 if leaf.ndim > 1 else 1), variables["params"])
+        others = {collection: v for collection, v in variables.items() if collection != "params"}
+
+        @jax.jit
+        def gradient(params):
+            def total(params):
+                out, _ = module.apply({"params": params, **others}, inputs, train=True, mutable=True)
+                return jnp.sum(out * weights)
+
+            weights = rng.normal(size=jax.eval_shape(lambda: module.apply(variables, inputs)).shape)
+            return jax.grad(total)(params)
+
+        for path, leaf in jax.tree_util.tree_flatten_with_path(gradient(params))[0]:
+            assert np.abs(leaf).max() > 1e-9, jax.tree_util.keystr(path)
+
+
+@pytest.mark.parametrize("spectral_norm", ["", "."], ids=["plain", "spectral_norm"])
+@every_network
+def test_weights_start_as_normal_of_deviation_two_hundredths(registry, name, spectral_norm):
+    module = registry[name]((8, 8, 1), **small(registry, name, spectral_norm=spectral_norm))
+    inputs = inputs_of(registry, (8, 8, 1))
+    params = jax.jit(lambda key: module.init(key, inputs)["params"])(jax.random.key(0))
+    for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
+        place = jax.tree_util.keystr(path)
+        if "kernel" in place:
+            values = np.ravel(leaf)[:20_000].astype(np.float64)
+            assert stats.kstest(values / 0.02, "norm").pvalue > 1e-4, place
+            assert abs(values.std() / 0.02 - 1) < 4 / np.sqrt(2 * len(values)), place
+        else:
+            assert (leaf == (1 if "scale" in place else 0)).all(), place
+
+
+@pytest.mark.parametrize("name", [n for n in DISCRIMINATORS if "dropout" in DISCRIMINATORS.fields(n)])
+def test_dropout_is_active_in_training_only(name):
+    wide = {"channels": (64, 64), "hidden": (256,)}
+    module, variables = built(DISCRIMINATORS, name, dropout=0.3, batch_norm=False, **wide)
+    images = inputs_of(DISCRIMINATORS, (8, 8, 1), 64)
+
+    def features(**kwargs):
+        return np.asarray(apply(module, variables, images, features=True, **kwargs)[1])
+
+    one, two = (features(train=True, rngs={"dropout": jax.random.key(seed)}) for seed in (1, 2))
+    again = features(train=True, rngs={"dropout": jax.random.key(1)})
+    assert (one == again).all() and not (one == two).all()
+    assert abs((one == 0).mean() - 0.3) < 0.02
+    evaluated = features(train=False)
+    assert (evaluated != 0).all()
+    np.testing.assert_array_equal(features(train=False, rngs={"dropout": jax.random.key(1)}), evaluated)
+
+
+def test_the_last_dropout_keeps_the_mean():
+    """What is kept is divided by the share that is kept: one hidden layer, so nothing else is dropped."""
+    module, variables = built(DISCRIMINATORS, "mlp", dropout=0.3, hidden=(64,))
+    images = inputs_of(DISCRIMINATORS, (8, 8, 1))
+    rngs = {"dropout": jax.random.key(0)}
+    _, dropped = module.apply(variables, images, train=True, features=True, rngs=rngs)
+    _, whole = module.apply(variables, images, features=True)
+    kept = np.asarray(dropped) != 0
+    np.testing.assert_allclose(np.asarray(dropped)[kept], np.asarray(whole)[kept] / 0.7, rtol=1e-5)
+
+
+def test_maxout_takes_the_largest_piece():
+    """Goodfellow et al. 2013: h_i = max_j (xᵀW + b)_ij."""
+    module, variables = built(DISCRIMINATORS, "mlp", (2,), maxout=5, hidden=(4,))
+    x = inputs_of(DISCRIMINATORS, (2,))
+    params = variables["params"]
+    assert params["dense_0"]["kernel"].shape == (2, 20)
+    hidden = (np.asarray(x) @ params["dense_0"]["kernel"]).reshape(3, 4, 5).max(axis=-1)
+    _, features = module.apply(variables, x, features=True)
+    np.testing.assert_allclose(features, hidden, rtol=1e-5)
+
+
+def test_mlp_by_hand():
+    """tanh(relu(z W + b) V + c), and LeakyReLU of its own slope."""
+    z = inputs_of(GENERATORS, ())
+    module, variables = built(GENERATORS, "mlp", (2, 2, 1), hidden=(4,), activation="relu")
+    p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64) * 20 + 0.1, variables["params"])
+    exact = np.asarray(z, np.float64)
+    hidden = np.maximum(exact @ p["dense_0"]["kernel"] + p["dense_0"]["bias"], 0)
+    images = np.tanh(hidden @ p["output"]["kernel"] + p["output"]["bias"]).reshape(3, 2, 2, 1)
+    np.testing.assert_allclose(module.apply({"params": p}, z), images, atol=1e-5)
+
+    module, variables = built(DISCRIMINATORS, "mlp", (2, 2, 1), hidden=(4,), slope=0.25)
+    p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64) * 20 + 0.1, variables["params"])
+    hidden = images.reshape(3, 4) @ p["dense_0"]["kernel"] + p["dense_0"]["bias"]
+    hidden = np.where(hidden > 0, hidden, 0.25 * hidden)
+    logits = (hidden @ p["output"]["kernel"] + p["output"]["bias"])[:, 0]
+    np.testing.assert_allclose(module.apply({"params": p}, jnp.float32(images)), logits, atol=1e-5)
+
+
+def count(registry, name, shape, inputs, **fields):
+    module = registry[name](shape, **fields)
+    variables = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *inputs)))
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+
+
+MNIST, FACES = (28, 28, 1), (48, 48, 1)
+SMALL_EXAMPLES = {
+    # 100·128+128 + 128·128+128 + 128·784+784
+    "dense 100-128-128-784": (GENERATORS, "mlp", MNIST, {"hidden": (128, 128)}, 12_928 + 16_512 + 101_136),
+    # 784·128+128 + 128+1
+    "flatten-128-1": (DISCRIMINATORS, "mlp", MNIST, {"hidden": (128,)}, 100_480 + 129),
+    "dense 100-256-512-1024-784": (
+        GENERATORS, "mlp", MNIST, {"hidden": (256, 512, 1024)}, 25_856 + 131_584 + 525_312 + 803_600,
+    ),
+    "dense 784-512-1": (DISCRIMINATORS, "mlp", MNIST, {"hidden": (512,)}, 401_920 + 513),
+    "dense 100-128-256-784": (GENERATORS, "mlp", MNIST, {"hidden": (128, 256)}, 12_928 + 33_024 + 201_488),
+    "dense 784-256-128-1": (DISCRIMINATORS, "mlp", MNIST, {"hidden": (256, 128)}, 200_960 + 32_896 + 129),
+    # 100·12544, 2·256, 5·5·256·128, 2·128, 5·5·128·64, 2·64, 7·7·64·1+1: biases at the output alone
+    "DCGAN 7·7·256-128-64-1": (
+        GENERATORS, "dcgan", MNIST, {}, 1_254_400 + 512 + 819_200 + 256 + 204_800 + 128 + 3_137,
+    ),
+    # 100·1024, 2·1024, 1024·1024, 2·1024, 1024·12544, then as above
+    "DCGAN behind two dense layers": (
+        GENERATORS, "dcgan", MNIST, {"dense": (1024, 1024)},
+        102_400 + 2_048 + 1_048_576 + 2_048 + 12_845_056 + 512 + 819_200 + 256 + 204_800 + 128 + 3_137,
+    ),
+    # 5·5·1·32+32, 5·5·32·64, 2·64, 5·5·64·128, 2·128, 4·4·128+1: sizes 28, 14, 7, 4
+    "conv 32-64-128": (
+        DISCRIMINATORS, "dcgan", MNIST, {"channels": (32, 64, 128), "kernels": (5,) * 3, "strides": (2,) * 3},
+        832 + 51_200 + 128 + 204_800 + 256 + 2_049,
+    ),
+    "dense 100-512-512-2304": (
+        GENERATORS, "mlp", FACES, {"hidden": (512, 512)}, 51_712 + 262_656 + 1_181_952,
+    ),
+    # 3·3·1·32+32, 3·3·32·64+64, 3·3·64·128+128, 6·6·128+1: sizes 48, 24, 12, 6
+    "faces conv 32-64-128": (
+        DISCRIMINATORS, "dcgan", FACES,
+        {
+            "channels": (32, 64, 128), "kernels": (3,) * 3, "strides": (2,) * 3, "batch_norm": False,
+            "activation": "leaky_relu", "slope": 0.01, "dropout": 0.3,
+        },
+        320 + 18_496 + 73_856 + 4_609,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("example", SMALL_EXAMPLES)
+def test_the_field_s_small_examples_have_their_number_of_parameters(example):
+    registry, name, shape, fields, expected = SMALL_EXAMPLES[example]
+    inputs = (100,) if registry is GENERATORS else shape
+    assert count(registry, name, shape, inputs, **fields) == expected
+
+
+def test_the_first_convolution_of_dcgan_s_discriminator_is_not_normalized():
+    module = DISCRIMINATORS["dcgan"]((8, 8, 1), channels=(3, 3, 3), kernels=(3,) * 3, strides=(2,) * 3)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+    assert set(shapes["batch_stats"]) == {"batch_norm_1", "batch_norm_2"}

@@ -1,0 +1,218 @@
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gans import enlarge, load_digits, make_gan, make_state
+
+from jaxgan import parallel
+from jaxgan.datasets import order
+from jaxgan.errors import UserError
+from jaxgan.steps import data_key
+
+B, NUM_STEPS = 8, 6
+
+
+class Game:
+    """A GAN and its initial state, trained in any number of ways."""
+
+    def __init__(self, factor, **fields):
+        self.gan = make_gan(**fields)
+        self.state = enlarge(make_state(self.gan), factor)
+
+    def program(self, num_devices=1, mode="jit", streamed=False):
+        return parallel.make_program(self.gan, mode, B, streamed=streamed, num_devices=num_devices)
+
+    def train(self, lengths=(NUM_STEPS,), seed_state=None, **how):
+        """The leaves of the state, by path, and the metrics [steps] after calls of the given lengths."""
+        program, step, metrics = self.program(**how), 0, []
+        state = program.place_state(seed_state or self.state)
+        data = program.place_data(load_digits()) if not how.get("streamed") else None
+        for num in lengths:
+            block = program.place_data(self.blocks(step, num)) if data is None else data
+            state, new = program.train_steps(state, block, num)
+            metrics.append(jax.device_get(new))
+            step += num
+        flat = jax.tree_util.tree_flatten_with_path(jax.device_get(state))[0]
+        leaves = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in flat}
+        joined = {name: np.concatenate([part[name] for part in metrics]) for name in metrics[0]}
+        return leaves, joined
+
+    def blocks(self, step, num):
+        """uint8 [num, n_D, B, 8, 8, 1]: the batches of some steps, read on the host."""
+        key, digits, n_d = np.asarray(data_key(self.state.key)), load_digits(), self.gan.discriminator_steps
+        rows = [order.rows(key, step + i, n_d * B, len(digits)) for i in range(num)]
+        return digits[np.stack(rows)].reshape(num, n_d, B, *digits.shape[1:])
+
+
+def assert_equal_bits(found, expected):
+    for part, wanted in zip(found, expected, strict=True):
+        assert part.keys() == wanted.keys()
+        different = [path for path in wanted if part[path].tobytes() != wanted[path].tobytes()]
+        assert not different
+
+
+def assert_close(found, expected, tolerance=1e-5):
+    """‖a - b‖ / ‖b‖ for every leaf and metric."""
+    for part, wanted in zip(found, expected, strict=True):
+        for path, leaf in wanted.items():
+            distance = np.linalg.norm(np.float64(part[path]) - np.float64(leaf))
+            assert distance <= tolerance * np.linalg.norm(np.float64(leaf)), path
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """Dense, plain gradient descent, two discriminator steps: what pmap must reproduce too."""
+    game = Game(5.0, discriminator_steps=2)
+    return game, game.train()
+
+
+@pytest.fixture(scope="module")
+def normalized():
+    """Convolutions, batch norm in both networks, plain gradient descent."""
+    game = Game(5.0, family="dcgan", batch_norm=True)
+    return game, game.train()
+
+
+@pytest.fixture(scope="module")
+def adaptive():
+    """Convolutions, batch norm and Adam: everything that a real run has."""
+    game = Game(1.0, family="dcgan", batch_norm=True, optimizer="adam")
+    return game, game.train()
+
+
+def test_training_moves_every_network_and_depends_on_the_seed(plain):
+    """The equalities below could not fail otherwise."""
+    game, (leaves, metrics) = plain
+    before = jax.tree_util.tree_flatten_with_path(jax.device_get(game.state))[0]
+    for path, leaf in before:
+        place = jax.tree_util.keystr(path)
+        if ".params" in place and "kernel" in place:
+            assert np.abs(leaves[place] - leaf).max() > 1e-4, place
+    assert leaves[".step"] == NUM_STEPS and metrics["D(x)"].shape == (NUM_STEPS,)
+    other = game.train(seed_state=enlarge(make_state(game.gan, seed=8), 5.0))
+    with pytest.raises(AssertionError):
+        assert_close(other, (leaves, metrics), tolerance=1e-2)
+
+
+@pytest.mark.parametrize("num_devices", [2, 4])
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_several_devices_give_the_numbers_of_one(plain, mode, num_devices):
+    """The same examples, the same noise, and gradients that are averages over the whole batch."""
+    game, expected = plain
+    assert_close(game.train(num_devices=num_devices, mode=mode), expected)
+
+
+def test_under_jit_batch_norm_is_over_the_whole_batch(normalized):
+    game, expected = normalized
+    assert_close(game.train(num_devices=4), expected)
+
+
+def test_under_pmap_batch_norm_is_over_the_whole_batch_where_the_network_knows_the_axis():
+    alone = Game(5.0, batch_norm=True)
+    together = Game(5.0, batch_norm=True, axis_name=parallel.AXIS)
+    assert_close(together.train(num_devices=2, mode="pmap"), alone.train())
+
+
+def test_pmap_on_one_device(plain):
+    game, expected = plain
+    assert_close(game.train(mode="pmap"), expected)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_calls_of_any_length_give_the_same_bits(adaptive, length):
+    game, expected = adaptive
+    assert_equal_bits(game.train(lengths=(length,) * (NUM_STEPS // length)), expected)
+
+
+def test_a_remainder_gives_the_same_bits(adaptive):
+    game, expected = adaptive
+    assert_equal_bits(game.train(lengths=(3, 2, 1)), expected)
+
+
+def test_batches_streamed_from_the_host_give_the_bits_of_data_on_the_device(adaptive):
+    game, expected = adaptive
+    assert_equal_bits(game.train(streamed=True), expected)
+
+
+@pytest.mark.parametrize(("mode", "num_devices"), [("jit", 2), ("pmap", 2)])
+def test_streamed_batches_on_several_devices(plain, mode, num_devices):
+    game, expected = plain
+    assert_close(game.train(mode=mode, num_devices=num_devices, streamed=True), expected)
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_the_state_given_is_donated_and_the_caller_s_own_is_not(plain, mode):
+    game, _ = plain
+    program = game.program(mode=mode, num_devices=2)
+    placed, data = program.place_state(game.state), program.place_data(load_digits())
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(placed))
+    program.train_steps(placed, data, NUM_STEPS)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(placed))
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(game.state))
+    assert not data.is_deleted()
+
+
+def test_a_repeated_call_compiles_nothing_new(plain):
+    game, _ = plain
+    program = game.program()
+    data, compiled = program.place_data(load_digits()), []
+    state, _ = program.train_steps(program.place_state(game.state), data, NUM_STEPS)
+
+    def listen(event, duration, **_):
+        if event.endswith("backend_compile_duration"):
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        state, _ = program.train_steps(state, data, NUM_STEPS)
+        again = make_state(game.gan, seed=9)  # compiles: the listener hears
+        heard = len(compiled)
+        again = program.place_state(again)
+        placing = len(compiled)
+        program.train_steps(again, data, NUM_STEPS)
+        assert heard > 0 and len(compiled) == placing
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_every_convolution_of_the_compiled_step_has_the_fast_order():
+    """Within a loop XLA:CPU takes 40 times as long for any order but NHWC, HWIO -> NHWC."""
+    game = Game(1.0, family="dcgan")
+    program = game.program()
+    text = jax.jit(lambda state, data: program.train_steps(state, data, 3)).lower(
+        program.place_state(game.state), program.place_data(load_digits())
+    )
+    orders = re.findall(r"convolution\(.*dim_labels=(\S+?)[,\s]", text.compile().as_text())
+    # 2 forward in the generator, 4 gradients; 2 · 2 forward in the discriminator for each of two updates, ...
+    assert len(orders) >= 12
+    assert set(orders) == {"b01f_01io->b01f"}
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "num_devices", "sizes"), [(6, 4, "4 or 8"), (1, 8, "8"), (9, 2, "8 or 10"), (63, 4, "60 or 64")]
+)
+def test_a_batch_that_devices_do_not_share_is_refused_with_sizes_that_they_do(batch_size, num_devices, sizes):
+    gan = make_gan()
+    with pytest.raises(UserError, match=rf"cannot be shared by {num_devices} devices: set it to {sizes}\b"):
+        parallel.make_program(gan, "jit", batch_size, num_devices=num_devices)
+    for size in sizes.split(" or "):
+        parallel.make_program(gan, "pmap", int(size), num_devices=num_devices)
+
+
+def test_unknown_modes_and_too_many_devices_are_refused():
+    gan = make_gan()
+    with pytest.raises(UserError, match="parallel='vmap' is not known; choose one of auto, jit, pmap"):
+        parallel.make_program(gan, "vmap", B, num_devices=1)
+    with pytest.raises(UserError, match=f"this machine has {len(jax.devices())}"):
+        parallel.make_program(gan, "jit", B, num_devices=len(jax.devices()) + 1)
+
+
+def test_metrics_are_those_of_each_step(plain):
+    """Averages over steps are the writer's business: here is one value for each step."""
+    game, (_, metrics) = plain
+    _, first = game.train(lengths=(2,))
+    for name, values in first.items():
+        np.testing.assert_allclose(values, metrics[name][:2], rtol=1e-6)
+        assert values.shape == (2,) and jnp.isfinite(values).all()

@@ -1,0 +1,86 @@
+import inspect
+
+import pytest
+
+from jaxgan.datasets import DATASETS
+from jaxgan.errors import UserError
+from jaxgan.latents import LATENTS
+from jaxgan.losses import LOSSES
+from jaxgan.models import DISCRIMINATORS, GENERATORS
+from jaxgan.optimizers import OPTIMIZERS, SCHEDULES
+from jaxgan.registry import Registry
+
+REGISTRIES = (DATASETS, DISCRIMINATORS, GENERATORS, LATENTS, LOSSES, OPTIMIZERS, SCHEDULES)
+ENTRIES = [(registry, name) for registry in REGISTRIES for name in registry]
+
+
+@pytest.fixture
+def registry():
+    registry = Registry("spice")
+
+    @registry.register("saffron")
+    def saffron(shape, axis=None, *, grams: float = 0.5, origin: str = "Iran"):
+        return shape, axis, grams, origin
+
+    @registry.register("cumin")
+    def cumin(*, seeds: int = 3):
+        return seeds
+
+    return registry
+
+
+def test_a_name_gives_its_builder_and_registering_returns_it(registry):
+    def pepper():
+        return "hot"
+
+    assert registry.register("pepper")(pepper) is pepper
+    assert registry["pepper"] is pepper
+    assert registry["saffron"](1, grams=2.0) == (1, None, 2.0, "Iran")
+    assert list(registry) == ["saffron", "cumin", "pepper"]
+
+
+def test_a_second_builder_of_a_name_is_refused_and_the_first_stays(registry):
+    first = registry["cumin"]
+    with pytest.raises(ValueError, match="spice 'cumin' is registered twice"):
+        registry.register("cumin")(lambda: None)
+    assert registry["cumin"] is first
+
+
+def test_an_unknown_name_lists_the_known_ones_and_the_nearest(registry):
+    with pytest.raises(UserError) as error:
+        registry["safron"]
+    assert str(error.value) == "unknown spice 'safron'; known: cumin, saffron. Did you mean 'saffron'?"
+
+
+def test_no_suggestion_where_nothing_is_near(registry):
+    with pytest.raises(UserError) as error:
+        registry["zzzzz"]
+    assert str(error.value) == "unknown spice 'zzzzz'; known: cumin, saffron."
+
+
+def test_fields_are_the_keyword_only_parameters_with_their_defaults(registry):
+    fields = registry.fields("saffron")
+    assert {name: field.default for name, field in fields.items()} == {"grams": 0.5, "origin": "Iran"}
+    assert fields["grams"].annotation in (float, "float")
+    with pytest.raises(UserError, match="unknown spice"):
+        registry.fields("salt")
+
+
+@pytest.mark.parametrize(("registry", "name"), ENTRIES, ids=lambda value: getattr(value, "kind", value))
+def test_every_field_of_every_entry_has_a_default_to_show_in_the_config(registry, name):
+    for field in registry.fields(name).values():
+        assert field.default is not inspect.Parameter.empty, field.name
+        assert field.annotation is not inspect.Parameter.empty, field.name
+
+
+@pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
+def test_every_registry_names_all_that_it_knows(registry):
+    assert len(list(registry)) > 0
+    with pytest.raises(UserError) as error:
+        registry["no such name"]
+    for name in registry:
+        assert name in str(error.value)
+
+
+def test_kinds_differ():
+    assert len({registry.kind for registry in REGISTRIES}) == len(REGISTRIES)

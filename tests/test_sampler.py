@@ -1,0 +1,90 @@
+"""Drawing from a trained generator, from Python and from the command line."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from runs import launch
+
+import jaxgan
+from jaxgan.errors import UserError
+from jaxgan.sample import sample
+
+
+def test_sample_i_depends_on_the_seed_and_on_i_alone(trained):
+    sampler = jaxgan.load(trained)
+    images = sampler(seed=3, num=130)
+    assert images.shape == (130, 8, 8, 1) and images.dtype == np.uint8 and images.std() > 0
+    for num in (0, 1, 64, 65):
+        assert np.array_equal(sampler(seed=3, num=num), images[:num])
+    assert not np.array_equal(sampler(seed=4, num=8), images[:8])
+    assert np.array_equal(np.concatenate(list(sampler.batches(3, 130))), images)
+    assert np.array_equal(jaxgan.load(trained)(seed=3, num=5), images[:5])
+
+
+def test_the_averaged_generator_is_the_default(trained):
+    ema, raw = jaxgan.load(trained), jaxgan.load(trained, weights="raw")
+    assert not np.array_equal(ema(num=4), raw(num=4))
+    assert ema.step == raw.step == 20
+
+
+def test_an_older_checkpoint_and_those_that_there_are(trained):
+    assert jaxgan.load(trained, step=10).step == 10
+    with pytest.raises(UserError, match=r"step 11.*\[10, 20\]"):
+        jaxgan.load(trained, step=11)
+
+
+def test_what_cannot_be_loaded_is_said(trained, tmp_path):
+    with pytest.raises(UserError, match="holds no run"):
+        jaxgan.load(tmp_path)
+    with pytest.raises(UserError, match="ema, raw"):
+        jaxgan.load(trained, weights="mean")
+    shutil.copy(trained / "config.json", tmp_path)
+    with pytest.raises(UserError, match="no checkpoint yet"):
+        jaxgan.load(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match="damaged"):
+        jaxgan.load(tmp_path)
+
+
+def test_the_interpolation_begins_and_ends_at_samples(trained):
+    sampler = jaxgan.load(trained)
+    images, way = sampler(seed=1, num=6), sampler.interpolate(seed=1, steps=5, pairs=3)
+    assert way.shape == (15, 8, 8, 1)
+    assert np.abs(way[0::5].astype(int) - images[0::2]).max() <= 1
+    assert np.abs(way[4::5].astype(int) - images[1::2]).max() <= 1
+
+
+def test_the_first_training_grid_shows_samples_0_to_63(trained):
+    """The grid of fixed latents in the workdir is what `load(...)(seed=0)` draws."""
+    grid = np.asarray(Image.open(trained / "samples" / "step_00000020.png").convert("L"))
+    images = jaxgan.load(trained)(seed=0, num=64)
+    zoom = 7  # 8 pixels, 8 columns: 448 pixels
+    corner = grid[24 + 2 : 24 + 2 + 8 * zoom : zoom, 2 : 2 + 8 * zoom : zoom]
+    assert np.array_equal(corner, images[0, :, :, 0])
+
+
+def test_the_sample_job_writes_pictures_and_arrays(trained, tmp_path, capsys):
+    before = {path.name for path in (trained / "checkpoints").iterdir()}
+    assert sample(trained, 70, tmp_path / "many.npz", 2, None, "ema") == 0
+    expected = jaxgan.load(trained)(seed=2, num=70)
+    with np.load(tmp_path / "many.npz") as file:
+        assert np.array_equal(file["images"], expected)
+    assert sample(trained, 66, tmp_path / "pngs", 2, None, "ema") == 0
+    pngs = sorted((tmp_path / "pngs").iterdir())
+    assert len(pngs) == 66 and np.array_equal(np.asarray(Image.open(pngs[65])), expected[65, :, :, 0])
+    for name in ("grid.png", "interpolation.png", "training.gif"):
+        assert name in capsys.readouterr().out or Image.open(trained / name).size[0] > 100
+    assert {path.name for path in (trained / "checkpoints").iterdir()} == before
+
+
+@pytest.mark.parametrize("num, out", [(-1, None), (0, "x.npz"), (3, "x.jpg")])
+def test_wrong_requests(trained, tmp_path, num, out):
+    with pytest.raises(UserError):
+        sample(trained, num, out and tmp_path / out, 0, None, "ema")
+
+
+def test_from_the_command_line_without_the_training_data(trained, tmp_path):
+    done = launch(trained, flags=["--mode=sample", "--num=3", f"--out={tmp_path / 'three.npz'}"])
+    assert done.returncode == 0 and "three.npz" in done.stdout, done.stderr
