@@ -2,7 +2,7 @@
 
 python launch.py --config=configs/dcgan_digits.py
 
-Expect most digits to be readable, as far as 8×8 pixels are.
+Expect strokes like those of the data; about half of the digits can be read.
 """
 
 from configs import default

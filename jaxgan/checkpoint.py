@@ -5,6 +5,7 @@ Orbax restores a file with a flipped byte without a word, so every checkpoint ca
 
 import contextlib
 import hashlib
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,13 @@ from absl import logging
 from flax import serialization
 
 from jaxgan.errors import Diverged, UserError
+
+# Orbax notes its own doings as warnings; what matters of them reaches the user as an exception.
+logging.get_absl_logger().addFilter(
+    lambda record: (
+        f"{os.sep}orbax{os.sep}" not in record.pathname or record.levelno >= logging.converter.STANDARD_ERROR
+    )
+)
 
 
 class Checkpoint(NamedTuple):

@@ -57,7 +57,7 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
         raise UserError(str(error).strip().splitlines()[-1]) from error
     except flags.Error as error:
         raise UserError(str(error)) from error
-    except AttributeError as error:
+    except (AttributeError, KeyError) as error:
         raise UserError(_unknown_field(argv, str(error))) from error
     if len(rest) > 1:
         raise UserError(f"unexpected argument '{rest[1]}': flags look like --config.FIELD=VALUE")
@@ -73,16 +73,8 @@ def _unknown_field(argv: Sequence[str], message: str) -> str:
     return f"the config has no field '{path}' (configs/default.py explains all fields).{hint}"
 
 
-class _Quiet(logging.Filter):
-    """Keeps Orbax's notes about its own doings off the console; its errors reach the user as exceptions."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return f"{os.sep}orbax{os.sep}" not in record.pathname or record.levelno >= logging.ERROR
-
-
 def _set_up_logging() -> None:
     handler = absl_logging.get_absl_handler()
-    handler.addFilter(_Quiet())
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     absl_logging.use_absl_handler()
     absl_logging.set_verbosity(absl_logging.WARNING)

@@ -61,7 +61,10 @@ def _draw_points(points, title, columns):
 
 def write_animation(frames: Sequence[Path], path: Path, seconds: float = 6.0) -> None:
     """Writes the pictures one after the other as an animated GIF that lasts about `seconds`."""
-    images = [Image.open(frame).convert("RGB") for frame in frames]
+    images = []
+    for frame in frames:
+        with Image.open(frame) as image:
+            images.append(image.convert("RGB"))
     size = tuple(max(image.size[axis] for image in images) for axis in (0, 1))
     padded = []
     for image in images:

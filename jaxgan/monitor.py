@@ -19,6 +19,8 @@ from jaxgan.steps import GAN
 from jaxgan.train_state import GanState
 from jaxgan.writers import Progress, Writers
 
+_FIRST_DIAGNOSIS = 300  # steps: every generator begins with fakes that are all alike
+
 
 class Monitor:
     """Turns the metrics of calls into lines, curves and pictures.
@@ -76,7 +78,7 @@ class Monitor:
             if bad:
                 raise Diverged(
                     f"training diverged at step {first + i + 1}: {bad[0]} is {row[bad[0]]}; what was saved "
-                    "before is kept. Try lower learning rates, another loss or a penalty, in another --workdir"
+                    "before is kept. Try lower learning rates or another loss, in another --workdir"
                 )
         self.window += rows
         if step % self._config.log_every == 0 or step == self._config.num_steps:
@@ -95,8 +97,9 @@ class Monitor:
         self._writers.scalars(step, metrics, **context)
         symptoms = diagnose(metrics, classifies=self._gan.loss.threshold is not None)
         for name in symptoms.keys() - self._symptoms.keys():
-            logging.warning("step %d: %s", step, symptoms[name])
-        self._symptoms = symptoms
+            if step >= _FIRST_DIAGNOSIS:
+                logging.warning("step %d: %s", step, symptoms[name])
+        self._symptoms = symptoms if step >= _FIRST_DIAGNOSIS else {}
 
     def _title(self, step: int) -> str:
         dataset = self._dataset

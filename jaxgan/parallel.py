@@ -110,8 +110,8 @@ def _make_jit(gan, batch_size, streamed, devices) -> Program:
     blocks = NamedSharding(mesh, PartitionSpec(None, None, AXIS))
     return Program(
         jax.jit(run, static_argnums=2, donate_argnums=0, out_shardings=replicated),
-        # copies: the caller's arrays must outlive the donation
-        lambda state: jax.tree.map(jnp.copy, jax.device_put(state, replicated)),
+        # a copy: the caller's arrays must outlive the donation
+        lambda state: jax.device_put(state, replicated, may_alias=False),
         lambda data: jax.device_put(data, blocks if streamed else replicated),
     )
 
@@ -119,34 +119,37 @@ def _make_jit(gan, batch_size, streamed, devices) -> Program:
 def _make_pmap(gan, batch_size, streamed, devices) -> Program:
     local = batch_size // len(devices)
 
-    def share(batch):
-        first = lax.axis_index(AXIS) * local
-        examples = batch["examples"]
-        if not streamed:  # streamed blocks arrive already split
-            examples = lax.dynamic_slice_in_dim(examples, first, local, axis=1)
-        return {"examples": examples, "index": first + jnp.arange(local)}
+    def run(state, data, first, num):
+        def share(batch):
+            examples = batch["examples"]
+            if not streamed:  # streamed blocks arrive already split
+                examples = lax.dynamic_slice_in_dim(examples, first, local, axis=1)
+            return {"examples": examples, "index": first + jnp.arange(local)}
 
-    run = functools.partial(
-        scan_steps, gan=gan, batch_size=batch_size, streamed=streamed, share=share, axis_name=AXIS
-    )
+        return scan_steps(
+            state, data, num, gan=gan, batch_size=batch_size, streamed=streamed, share=share, axis_name=AXIS
+        )
 
     def split(data):
         if streamed:  # [num, n_D, B, ...] -> [num, n_D, devices, B / devices, ...]
             data = np.reshape(data, (*data.shape[:2], len(devices), local, *data.shape[3:]))
         return data
 
+    mapped = jax.pmap(
+        run,
+        axis_name=AXIS,
+        in_axes=(None, 2 if streamed else None, 0, None),
+        out_axes=None,
+        static_broadcasted_argnums=3,
+        donate_argnums=0,
+        devices=devices,
+    )
+    first = np.arange(len(devices), dtype=np.int32) * local  # pmap wants one argument that is split, too
     mesh = jax.make_mesh((len(devices),), (AXIS,), devices=devices, axis_types=(AxisType.Auto,))
     replicated = NamedSharding(mesh, PartitionSpec())
+    blocks = NamedSharding(mesh, PartitionSpec(None, None, AXIS))
     return Program(
-        jax.pmap(
-            run,
-            axis_name=AXIS,
-            in_axes=(None, 2 if streamed else None, None),
-            out_axes=None,
-            static_broadcasted_argnums=2,
-            donate_argnums=0,
-            devices=devices,
-        ),
-        lambda state: jax.tree.map(jnp.copy, jax.device_put(state, replicated)),
-        lambda data: jax.device_put(split(data), replicated),
+        lambda state, data, num: mapped(state, data, first, num),
+        lambda state: jax.device_put(state, replicated, may_alias=False),
+        lambda data: jax.device_put(split(data), blocks if streamed else replicated),
     )

@@ -41,7 +41,8 @@ def train(config: ConfigDict, workdir: Path) -> int:
     dataset = experiment.load_dataset(config)
     if record:
         experiment.require_same_dataset(dataset, record, workdir)
-    gan = experiment.make_gan(config, dataset.shape)
+    axis_name = parallel.AXIS if config.parallel == "pmap" else None  # jit sees the whole batch as it is
+    gan = experiment.make_gan(config, dataset.shape, axis_name)
     streamed = dataset.nbytes > config.dataset.max_device_bytes
     program = parallel.make_program(
         gan, config.parallel, config.batch_size, streamed=streamed, num_devices=config.num_devices

@@ -88,8 +88,8 @@ class _TensorBoard:
             self._off = True
             reason = " ".join(str(error).split())[:200]
             raise UserError(
-                f"could not write TensorBoard events in {self._workdir}: {reason}; the checkpoints are safe: make "
-                "room and run the same command again"
+                f"could not write TensorBoard events in {self._workdir}: {reason}; the checkpoints are safe: "
+                "make room and run the same command again"
             ) from error
 
     def _open(self):

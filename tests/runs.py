@@ -59,7 +59,13 @@ def tiny_config(**overrides):
 def arguments(workdir, config="configs/default.py", **overrides):
     """The command line of `tiny_config(**overrides)` in `workdir`."""
     fields = [f"--config.{name}={value}" for name, value in changes(overrides).items()]
-    return [sys.executable, str(ROOT / "launch.py"), f"--config={ROOT / config}", f"--workdir={workdir}", *fields]
+    return [
+        sys.executable,
+        str(ROOT / "launch.py"),
+        f"--config={ROOT / config}",
+        f"--workdir={workdir}",
+        *fields,
+    ]
 
 
 def environment(**more):
@@ -117,4 +123,6 @@ def assert_same_run(workdir, reference):
     pictures = sorted(path.name for path in (Path(reference) / "samples").iterdir())
     assert sorted(path.name for path in (Path(workdir) / "samples").iterdir()) == pictures
     for name in pictures:
-        assert (Path(workdir) / "samples" / name).read_bytes() == (Path(reference) / "samples" / name).read_bytes()
+        assert (Path(workdir) / "samples" / name).read_bytes() == (
+            Path(reference) / "samples" / name
+        ).read_bytes()

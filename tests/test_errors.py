@@ -73,7 +73,12 @@ def test_other_data_are_refused(tmp_path):
     """The same config and the same path, but the file's content has changed."""
     path = tmp_path / "images.npy"
     np.save(path, np.zeros((24, 8, 8, 1), np.uint8) + np.arange(24, dtype=np.uint8)[:, None, None, None])
-    overrides = {"dataset__name": "array", "dataset__path": str(path), "num_steps": 2, "dataset__image_size": 0}
+    overrides = {
+        "dataset__name": "array",
+        "dataset__path": str(path),
+        "num_steps": 2,
+        "dataset__image_size": 0,
+    }
     assert train(tiny_config(**overrides), tmp_path / "run") == 0
     np.save(tmp_path / "moved.npy", np.load(path))
     np.save(path, np.zeros((24, 8, 8, 1), np.uint8) + 7)
@@ -110,7 +115,7 @@ def test_nan_ends_the_run_with_status_3_and_keeps_what_was_saved(tmp_path):
         "discriminator__name": "mlp",
         "loss__name": "wasserstein",
         "discriminator_optimizer__name": "sgd",
-        "discriminator_optimizer__sgd__learning_rate": 1e25,
+        "discriminator_optimizer__sgd__learning_rate": 1e4,
         "checkpoint_every": 1,
         "steps_per_call": 1,
         "log_every": 1,
@@ -135,5 +140,7 @@ def test_a_full_disk_while_saving(tmp_path):
     error = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
     assert len(error) == 1 and "run the same command again" in error[0] and "Traceback" not in failed.stderr
     after = leaves(tmp_path / "run")
-    assert after[0] == before[0] and all(after[1][path].tobytes() == leaf.tobytes() for path, leaf in before[1].items())
+    assert after[0] == before[0] and all(
+        after[1][path].tobytes() == leaf.tobytes() for path, leaf in before[1].items()
+    )
     assert launch(tmp_path / "run", num_steps=20).returncode == 0

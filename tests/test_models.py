@@ -201,8 +201,12 @@ def test_training_changes_collections_only(registry, name):
     network = jax.eval_shape(lambda key: init_network(module, optimizer, key, inputs), jax.random.key(0))
     variables = dict(variables_of(module, registry, (8, 8, 1)))
     network = network.replace(params=variables.pop("params"), model_state=variables)
-    _, same = network.forward(network.params, network.model_state, inputs, train=False)
-    assert same is network.model_state
+    evaluated = []
+    jax.eval_shape(
+        lambda p: evaluated.append(network.forward(p, network.model_state, inputs, train=False)),
+        network.params,
+    )
+    assert evaluated[0][1] is network.model_state
     _, updated = jax.jit(lambda p, s: network.forward(p, s, inputs, train=True))(
         network.params, network.model_state
     )

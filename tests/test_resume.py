@@ -23,7 +23,11 @@ def reference(tmp_path_factory):
 
 def start(workdir, **overrides):
     return subprocess.Popen(
-        arguments(workdir, **overrides), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        arguments(workdir, **overrides),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 

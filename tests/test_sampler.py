@@ -58,7 +58,8 @@ def test_the_interpolation_begins_and_ends_at_samples(trained):
 
 def test_the_first_training_grid_shows_samples_0_to_63(trained):
     """The grid of fixed latents in the workdir is what `load(...)(seed=0)` draws."""
-    grid = np.asarray(Image.open(trained / "samples" / "step_00000020.png").convert("L"))
+    with Image.open(trained / "samples" / "step_00000020.png") as picture:
+        grid = np.asarray(picture.convert("L"))
     images = jaxgan.load(trained)(seed=0, num=64)
     zoom = 7  # 8 pixels, 8 columns: 448 pixels
     corner = grid[24 + 2 : 24 + 2 + 8 * zoom : zoom, 2 : 2 + 8 * zoom : zoom]
@@ -73,9 +74,13 @@ def test_the_sample_job_writes_pictures_and_arrays(trained, tmp_path, capsys):
         assert np.array_equal(file["images"], expected)
     assert sample(trained, 66, tmp_path / "pngs", 2, None, "ema") == 0
     pngs = sorted((tmp_path / "pngs").iterdir())
-    assert len(pngs) == 66 and np.array_equal(np.asarray(Image.open(pngs[65])), expected[65, :, :, 0])
+    with Image.open(pngs[65]) as picture:
+        assert len(pngs) == 66 and np.array_equal(np.asarray(picture), expected[65, :, :, 0])
+    output = capsys.readouterr().out
     for name in ("grid.png", "interpolation.png", "training.gif"):
-        assert name in capsys.readouterr().out or Image.open(trained / name).size[0] > 100
+        assert name in output
+        with Image.open(trained / name) as picture:
+            assert min(picture.size) > 400
     assert {path.name for path in (trained / "checkpoints").iterdir()} == before
 
 

@@ -89,7 +89,9 @@ def test_a_users_own_module_registers_a_loss(tmp_path, monkeypatch):
 
     importlib.import_module("my_loss")
     try:
-        config = tiny_config(num_steps=2, modules=("my_loss",), loss__name="my_hinge", loss__my_hinge__margin=2.0)
+        config = tiny_config(
+            num_steps=2, modules=("my_loss",), loss__name="my_hinge", loss__my_hinge__margin=2.0
+        )
         assert train(config, tmp_path / "run") == 0
         assert jaxgan.load(tmp_path / "run")(num=3).shape == (3, 8, 8, 1)
     finally:

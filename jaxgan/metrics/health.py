@@ -16,7 +16,7 @@ def diagnose(metrics: dict[str, float], *, classifies: bool) -> dict[str, str]:
     if metrics["diversity"] < 0.2:
         found["collapse"] = (
             f"mode collapse? fakes differ only {metrics['diversity']:.0%} as much as real examples do; "
-            "try a lower discriminator learning rate, a gradient penalty, spectral normalization or another seed"
+            "try a lower discriminator learning rate, spectral normalization, another loss or another seed"
         )
     if classifies and min(metrics["accuracy_real"], metrics["accuracy_fake"]) > 0.995:
         found["saturation"] = (
