@@ -14,6 +14,18 @@ from jaxgan.errors import UserError
 # Radford et al. 2016 (DCGAN), section 4: all weights are drawn from Normal(0, 0.02).
 normal_init = nn.initializers.normal(0.02)
 
+def make_initializer(name: str) -> nn.initializers.Initializer:
+    """The initial weights called `name`: normal, N(0, 0.02); glorot (and Bengio 2010); he (et al. 2015)."""
+    initializers = {
+        "normal": normal_init,
+        "glorot": nn.initializers.glorot_uniform(),
+        "he": nn.initializers.he_normal(),
+    }
+    if name not in initializers:
+        raise UserError(f"unknown initial weights '{name}'; known: {', '.join(initializers)}")
+    return initializers[name]
+
+
 # --- Convolution ------------------------------------------------------------------------------------
 #
 # The form T(x, y, k) = <conv(x; k), y> is linear in each of a large image x, a small image y and a kernel k,

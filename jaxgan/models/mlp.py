@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
-from jaxgan.layers import apply_layer, batch_norm, make_activation, normal_init
+from jaxgan.layers import apply_layer, batch_norm, make_activation, make_initializer
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 
 
@@ -21,19 +21,21 @@ class MLPGenerator(nn.Module):
     batch_norm: bool
     axis_name: str | None = None
     spectral_norm: str = ""
+    weights: str = "normal"
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array | None = None, train: bool = False) -> jax.Array:
         activation = make_activation(self.activation, self.slope)
+        initializer = make_initializer(self.weights)
         x = z
         for i, width in enumerate(self.hidden):
             # No bias in front of a batch norm: it would be subtracted again.
-            dense = nn.Dense(width, not self.batch_norm, kernel_init=normal_init, name=f"dense_{i}")
+            dense = nn.Dense(width, not self.batch_norm, kernel_init=initializer, name=f"dense_{i}")
             x = apply_layer(dense, x, spectral_norm=self.spectral_norm, train=train)
             if self.batch_norm:
                 x = batch_norm(x, train=train, axis_name=self.axis_name, name=f"batch_norm_{i}")
             x = activation(x)
-        output = nn.Dense(math.prod(self.shape), kernel_init=normal_init, name="output")
+        output = nn.Dense(math.prod(self.shape), kernel_init=initializer, name="output")
         x = apply_layer(output, x, spectral_norm=self.spectral_norm, train=train)
         x = x.reshape(x.shape[0], *self.shape)
         return jnp.tanh(x) if len(self.shape) == 3 else x
@@ -48,12 +50,14 @@ class MLPDiscriminator(nn.Module):
     maxout: int
     dropout: float
     spectral_norm: str = ""
+    weights: str = "normal"
 
     @nn.compact
     def __call__(self, images, labels=None, train: bool = False, features: bool = False):
+        initializer = make_initializer(self.weights)
         x = images.reshape(images.shape[0], -1)
         for i, width in enumerate(self.hidden):
-            dense = nn.Dense(width * max(self.maxout, 1), kernel_init=normal_init, name=f"dense_{i}")
+            dense = nn.Dense(width * max(self.maxout, 1), kernel_init=initializer, name=f"dense_{i}")
             x = apply_layer(dense, x, spectral_norm=self.spectral_norm, train=train)
             if self.maxout:
                 x = x.reshape(x.shape[0], width, self.maxout).max(axis=-1)
@@ -61,7 +65,7 @@ class MLPDiscriminator(nn.Module):
                 x = make_activation(self.activation, self.slope)(x)
             if self.dropout:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        output = nn.Dense(1, kernel_init=normal_init, name="output")
+        output = nn.Dense(1, kernel_init=initializer, name="output")
         logits = apply_layer(output, x, spectral_norm=self.spectral_norm, train=train)[:, 0]
         return (logits, x) if features else logits
 
@@ -76,6 +80,7 @@ def mlp_generator(
     slope: float = 0.2,
     batch_norm: bool = False,
     spectral_norm: str = "",
+    weights: str = "normal",
 ) -> nn.Module:
     """Dense layers of the given widths; a tanh image, or an unbounded point where `shape` is `(D,)`.
 
@@ -87,9 +92,10 @@ def mlp_generator(
       slope: the slope of leaky_relu below zero.
       batch_norm: whether each hidden layer is batch normalized.
       spectral_norm: which layers, see `layers.apply_layer`.
+      weights: the initial ones, see `layers.make_initializer`.
     """
-    _check(hidden, activation, slope)
-    return MLPGenerator(shape, tuple(hidden), activation, slope, batch_norm, axis_name, spectral_norm)
+    _check(hidden, activation, slope, weights)
+    return MLPGenerator(shape, tuple(hidden), activation, slope, batch_norm, axis_name, spectral_norm, weights)
 
 
 @DISCRIMINATORS.register("mlp")
@@ -103,6 +109,7 @@ def mlp_discriminator(
     maxout: int = 0,
     dropout: float = 0.0,
     spectral_norm: str = "",
+    weights: str = "normal",
 ) -> nn.Module:
     """Flatten, then dense layers of the given widths, then one logit.
 
@@ -115,12 +122,14 @@ def mlp_discriminator(
       maxout: pieces of a maxout unit (Goodfellow et al. 2013), in place of the activation; 0 is none.
       dropout: the share of units dropped after each hidden layer in training.
       spectral_norm: which layers, see `layers.apply_layer`.
+      weights: the initial ones, see `layers.make_initializer`.
     """
-    _check(hidden, activation, slope)
-    return MLPDiscriminator(tuple(hidden), activation, slope, maxout, dropout, spectral_norm)
+    _check(hidden, activation, slope, weights)
+    return MLPDiscriminator(tuple(hidden), activation, slope, maxout, dropout, spectral_norm, weights)
 
 
-def _check(hidden, activation, slope):
+def _check(hidden, activation, slope, weights):
     make_activation(activation, slope)
+    make_initializer(weights)
     if any(width < 1 for width in hidden):
         raise UserError(f"mlp.hidden={tuple(hidden)}: widths of layers must be at least 1")
