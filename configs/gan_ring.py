@@ -27,7 +27,8 @@ def get_config():
     for optimizer in (config.generator_optimizer, config.discriminator_optimizer):
         optimizer.adam.learning_rate = 1e-4
         optimizer.adam.b1 = 0.8
-    config.steps_per_call = config.log_every = 500
+    config.steps_per_call = 200
+    config.log_every = 1_000
     config.sample_every = 5_000
     config.checkpoint_every = 20_000
     return config

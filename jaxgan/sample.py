@@ -31,9 +31,10 @@ def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | Non
     if out is not None and not num:
         raise UserError(f"--out={out} needs --num, the number of examples to write")
     sampler = load(workdir, step, weights)
+    is_images = len(sampler.gan.shape) == 3
     title = f"{sampler.dataset['name']}, step {sampler.step}, {weights} weights, seed {seed}"
     written = [workdir / "grid.png", workdir / "interpolation.png"]
-    draw_samples(sampler(seed, 64), title).save(written[0])
+    draw_samples(sampler(seed, 64 if is_images else 2_500), title).save(written[0])
     draw_samples(sampler.interpolate(seed, steps=10, pairs=8), f"interpolation: {title}", 10).save(written[1])
     frames = sorted((workdir / "samples").glob("step_*.png"))
     if frames:

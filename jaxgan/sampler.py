@@ -43,6 +43,12 @@ def latents(gan: GAN, seed: jax.Array, first: jax.Array) -> jax.Array:
     return sample_latents(gan.latent, key, first + jnp.arange(BATCH), gan.latent_dim)
 
 
+def fixed_latents(gan: GAN) -> jax.Array:
+    """The latents of the grids of a training run: samples 0 to 63 of seed 0, or 2,500 where points are drawn."""
+    num = 64 if len(gan.shape) == 3 else 2_500
+    return jnp.concatenate([latents(gan, jnp.uint32(0), jnp.int32(i)) for i in range(0, num, BATCH)])[:num]
+
+
 class Sampler:
     """Draws from one generator. Sample i depends on the seed and on i alone, not on `num`.
 

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from flax import serialization
@@ -59,6 +58,7 @@ def train(config: ConfigDict, workdir: Path) -> int:
             monitor.introduce(state, streamed)
             state = program.place_state(state)
             next_data = _feed(program, gan, config, dataset, state, step, streamed)
+            fixed_latents = sampler.fixed_latents(gan)
             while step < config.num_steps and not stop.signal:
                 end = _end_of_call(step, config)
                 data = next_data(end - step)
@@ -67,8 +67,7 @@ def train(config: ConfigDict, workdir: Path) -> int:
                     monitor.write()  # what the call before brought, while the devices are busy with this one
                 step, samples = end, None
                 if _due(config.sample_every, step, config):
-                    z = sampler.latents(gan, jnp.uint32(0), jnp.int32(0))
-                    samples = sampler.generate(gan, state.ema, z)
+                    samples = sampler.generate(gan, state.ema, fixed_latents)
                 monitor.take(step, metrics, samples)
                 if _due(config.checkpoint_every, step, config) or stop.signal:
                     monitor.flush()
