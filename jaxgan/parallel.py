@@ -94,7 +94,25 @@ def scan_steps(
             batch["examples"] = jnp.take(data, batch["examples"], axis=0)
         return train_step(state, batch, gan=gan, axis_name=axis_name)
 
-    return lax.scan(body, state, data if streamed else None, length=num)
+    blocks = data if streamed else None
+    if num > 1:
+        return lax.scan(body, state, blocks, length=num)
+    # XLA dissolves a loop of one iteration and compiles its body in another way, with other roundings: run
+    # the scan's loop with a length that XLA cannot see.
+    block = jax.tree.map(lambda blocks: blocks[0], blocks)
+    like = jax.eval_shape(body, state, block)[1]
+    metrics = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
+    length = lax.optimization_barrier(jnp.int32(1))
+    state, metrics = lax.fori_loop(0, length, lambda i, carry: body(carry[0], block), (state, metrics))
+    return state, jax.tree.map(lambda metric: metric[None], metrics)
+
+
+def _copy_to(sharding: NamedSharding) -> Callable[[GanState], GanState]:
+    """Copies a state: the caller's arrays must outlive the donation, and no two devices may share a buffer.
+
+    `jax.device_put` alone lets simulated devices share one, which the first donation frees for all.
+    """
+    return jax.jit(lambda state: jax.tree.map(jnp.copy, state), out_shardings=sharding)
 
 
 def _make_jit(gan, batch_size, streamed, devices) -> Program:
@@ -110,8 +128,7 @@ def _make_jit(gan, batch_size, streamed, devices) -> Program:
     blocks = NamedSharding(mesh, PartitionSpec(None, None, AXIS))
     return Program(
         jax.jit(run, static_argnums=2, donate_argnums=0, out_shardings=replicated),
-        # a copy: the caller's arrays must outlive the donation
-        lambda state: jax.device_put(state, replicated, may_alias=False),
+        _copy_to(replicated),
         lambda data: jax.device_put(data, blocks if streamed else replicated),
     )
 
@@ -150,6 +167,6 @@ def _make_pmap(gan, batch_size, streamed, devices) -> Program:
     blocks = NamedSharding(mesh, PartitionSpec(None, None, AXIS))
     return Program(
         lambda state, data, num: mapped(state, data, first, num),
-        lambda state: jax.device_put(state, replicated, may_alias=False),
+        _copy_to(replicated),
         lambda data: jax.device_put(split(data), blocks if streamed else replicated),
     )

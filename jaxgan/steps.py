@@ -231,8 +231,12 @@ def diversity(real: jax.Array, fake: jax.Array, axis_name: str | None) -> jax.Ar
 
     The root of the mean (over pixels or coordinates) of the variance over the batch, fake over real.
     """
-    variance = average([jnp.mean(jnp.var(images, axis=0)) for images in (fake, real)], axis_name)
-    return jnp.sqrt(variance[0] / jnp.maximum(variance[1], 1e-12))
+
+    def variance(images):
+        mean = average(images.mean(axis=0), axis_name)
+        return average(jnp.mean(jnp.square(images - mean)), axis_name)
+
+    return jnp.sqrt(variance(fake) / jnp.maximum(variance(real), 1e-12))
 
 
 def gather(per_example: jax.Array, axis_name: str | None) -> jax.Array:

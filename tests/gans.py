@@ -21,7 +21,7 @@ def make_gan(family="mlp", shape=(8, 8, 1), batch_norm=False, axis_name=None, op
     """A GAN of tiny networks; overrides are fields of GAN."""
     if family == "dcgan":
         generator = {"channels": (4, 4), "kernels": (3, 3), "strides": (2, 1), "batch_norm": batch_norm}
-        discriminator = {"channels": (4, 4), "kernels": (3, 3), "batch_norm": batch_norm}
+        discriminator = {"channels": (4, 4), "kernels": (3, 3), "strides": (2, 1), "batch_norm": batch_norm}
     else:
         generator, discriminator = {"hidden": (8,), "batch_norm": batch_norm}, {"hidden": (8,)}
     fields = {

