@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
@@ -78,7 +79,7 @@ class Checkpoints:
         # a copy, not a view: the buffers are donated to the next call while the writing goes on
         tree = jax.tree.map(lambda leaf: np.array(leaf), serialization.to_state_dict(jax.device_get(state)))
         for path, leaf in _leaves(tree):
-            if np.issubdtype(leaf.dtype, np.floating) and not np.isfinite(leaf).all():
+            if jnp.issubdtype(leaf.dtype, jnp.inexact) and not np.isfinite(leaf).all():
                 raise Diverged(f"the state is not finite at step {step} ({path}); no checkpoint was written")
         extra = {"extra": dict(extra), "digests": _digests(tree)}
         try:
@@ -101,12 +102,14 @@ class Checkpoints:
         """Waits for what is being saved, and ends the manager's threads."""
         if self._manager is None:
             return
-        if kind is None:
+        try:
             self.wait()
-        else:  # the error under way is the one to tell
-            with contextlib.suppress(UserError):
-                self.wait()
-        self._manager.close()
+        except UserError:
+            if kind is None:  # otherwise the error under way is the one to tell
+                raise
+        finally:
+            with contextlib.suppress(Exception):  # the failure that `wait` has told, once more
+                self._manager.close()
 
     def restore(self, step: int | None = None) -> Checkpoint | None:
         """The newest checkpoint that is whole, or that of `step`; None where there is none at all.

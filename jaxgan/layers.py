@@ -14,6 +14,7 @@ from jaxgan.errors import UserError
 # Radford et al. 2016 (DCGAN), section 4: all weights are drawn from Normal(0, 0.02).
 normal_init = nn.initializers.normal(0.02)
 
+
 def make_initializer(name: str) -> nn.initializers.Initializer:
     """The initial weights called `name`: normal, N(0, 0.02); glorot (and Bengio 2010); he (et al. 2015)."""
     initializers = {
@@ -82,6 +83,11 @@ def conv_transpose(y: jax.Array, kernel: jax.Array, stride: int, size: tuple[int
     for k, (low, high) in zip(kernel.shape[:2], _padding(size, kernel.shape, stride), strict=True):
         padding.append((k - 1 - low, k - 1 - high))
     flipped = jnp.swapaxes(jnp.flip(kernel, (0, 1)), 2, 3)
+    if stride > 1:
+        # XLA swaps image and kernel where the kernel is the larger one, and leaves the fast path: enlarge y
+        rest = [max(k - h, 0) for h, k in zip(y.shape[1:3], kernel.shape[:2], strict=True)]
+        y = jnp.pad(y, ((0, 0), (0, rest[0]), (0, rest[1]), (0, 0)))
+        padding = [(low, high - stride * r) for (low, high), r in zip(padding, rest, strict=True)]
     return _canonical_conv(y, flipped, 1, padding, lhs_dilation=stride)
 
 
@@ -173,11 +179,44 @@ class ConvTranspose(nn.Module):
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 
+class SpectralNorm(nn.Module):
+    """`layer` with its kernel divided by its largest singular value, as a matrix of outputs by all else.
+
+    Not linen's: that one stores the weights normalized when it initializes them, and takes the inputs of a
+    transposed convolution for its outputs.
+    """
+
+    layer: nn.Module
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        if self.is_initializing():
+            self.layer(x)
+        params = self.layer.variables["params"]
+        outputs = -2 if isinstance(self.layer, ConvTranspose) else -1
+        matrix = jnp.moveaxis(params["kernel"], outputs, -1)
+        matrix = matrix.reshape(-1, matrix.shape[-1])
+        u = self.variable(
+            "batch_stats", "u", lambda: jax.random.normal(self.make_rng("params"), matrix.shape[1:])
+        )
+        left = _normalize(lax.stop_gradient(matrix) @ u.value)
+        right = _normalize(lax.stop_gradient(matrix).T @ left)
+        if train:
+            u.value = right
+        kernel = params["kernel"] / (left @ matrix @ right)
+        return self.layer.clone(parent=None).apply({"params": {**params, "kernel": kernel}}, x)
+
+
+def _normalize(vector):
+    return vector * lax.rsqrt(jnp.sum(jnp.square(vector)) + 1e-12)
+
+
 def apply_layer(layer: nn.Module, x: jax.Array, *, spectral_norm: str, train: bool) -> jax.Array:
     """Applies `layer` to `x`, spectrally normalized if its name matches `spectral_norm`.
 
     Its weights are divided by their largest singular value, estimated by one power iteration a training
-    step whose vectors live in the collection `batch_stats`. Call it inside a compact `__call__`.
+    step whose vectors live in the collection `batch_stats`.
+    Call it inside a compact `__call__`.
 
     Args:
       layer: a named layer with a `kernel`.
@@ -187,7 +226,7 @@ def apply_layer(layer: nn.Module, x: jax.Array, *, spectral_norm: str, train: bo
     Source: Miyato et al. 2018, Spectral Normalization for GANs, algorithm 1.
     """
     if spectral_norm and re.search(spectral_norm, layer.name):
-        return nn.SpectralNorm(layer, name=f"spectral_{layer.name}")(x, update_stats=train)
+        return SpectralNorm(layer, name=f"spectral_{layer.name}")(x, train)
     return layer(x)
 
 

@@ -1,5 +1,6 @@
 """Eight simulated devices, a cache of the tests' own, and one small run that many tests look at."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def cache(tmp_path_factory):
         del os.environ["JAXGAN_CACHE_DIR"]
     else:
         os.environ["JAXGAN_CACHE_DIR"] = before
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """What a module compiled is of no use to the next, and a heap full of it slows everything down."""
+    yield
+    import jax
+
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

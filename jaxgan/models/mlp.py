@@ -95,7 +95,9 @@ def mlp_generator(
       weights: the initial ones, see `layers.make_initializer`.
     """
     _check(hidden, activation, slope, weights)
-    return MLPGenerator(shape, tuple(hidden), activation, slope, batch_norm, axis_name, spectral_norm, weights)
+    return MLPGenerator(
+        shape, tuple(hidden), activation, slope, batch_norm, axis_name, spectral_norm, weights
+    )
 
 
 @DISCRIMINATORS.register("mlp")
