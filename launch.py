@@ -30,7 +30,8 @@ WEIGHTS = flags.DEFINE_enum("weights", "ema", ["ema", "raw"], "sample: averaged 
 def read_config():
     """The config that --config and its overrides name."""
     if not flags.FLAGS["config"].present:
-        raise UserError("which experiment? Give --config=configs/dcgan_mnist.py, or another file of configs/")
+        given = "--config=configs/dcgan_mnist.py, or another file of configs/"
+        raise UserError(f"which run? Give {'--workdir=DIR' if MODE.value == 'sample' else given}")
     try:
         return CONFIG.value
     except FileNotFoundError as error:
@@ -58,8 +59,8 @@ def main() -> int:
 
     from jaxgan.sample import sample
 
-    if not WORKDIR.value and flags.FLAGS["config"].present:
-        read_config()
+    if not WORKDIR.value:
+        read_config()  # its name is the workdir's
     workdir = Path(WORKDIR.value) if WORKDIR.value else default_workdir()
     out = Path(OUT.value) if OUT.value else None
     return sample(workdir, NUM.value, out, SEED.value, STEP.value, WEIGHTS.value)

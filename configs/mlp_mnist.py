@@ -4,9 +4,9 @@ python launch.py --config=configs/mlp_mnist.py:small    100→128→128→784 ag
 python launch.py --config=configs/mlp_mnist.py:deep     100→256→512→1024→784 against 784→512→1, LeakyReLU(.2)
 python launch.py --config=configs/mlp_mnist.py:leaky    100→128→256→784 against 784→256→128→1, LeakyReLU(.2)
 
-Each uses Adam with a learning rate of 2e-4, batches of 64 and Glorot's initial weights, the default of Keras
-with which these examples were written; without a variant, `small` runs. Expect grainy digits of most kinds: the
-networks know nothing of neighbouring pixels. With the weights of DCGAN, N(0, .02), the two smaller ones collapse:
+Each uses Adam with a learning rate of 2e-4, batches of 64 and Glorot's initial weights, the default of Keras,
+in which these examples were written; without a variant, `small` runs. Expect grainy digits of most kinds: the
+networks know nothing of neighbouring pixels. With DCGAN's weights, N(0, .02), the two smaller ones collapse:
 --config.generator.mlp.weights=normal --config.discriminator.mlp.weights=normal.
 """
 

@@ -5,6 +5,7 @@ Orbax restores a file with a flipped byte without a word, so every checkpoint ca
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -81,7 +82,7 @@ class Checkpoints:
         for path, leaf in _leaves(tree):
             if jnp.issubdtype(leaf.dtype, jnp.inexact) and not np.isfinite(leaf).all():
                 raise Diverged(f"the state is not finite at step {step} ({path}); no checkpoint was written")
-        extra = {"extra": dict(extra), "digests": _digests(tree)}
+        extra = {"extra": dict(extra), "digests": {**_digests(tree), "extra": _json_digest(extra)}}
         try:
             args = ocp.args.Composite(state=ocp.args.StandardSave(tree), extra=ocp.args.JsonSave(extra))
             self._manager.save(step, args=args)
@@ -120,28 +121,29 @@ class Checkpoints:
         Raises:
           UserError: `step` has no checkpoint, or every checkpoint is damaged.
         """
-        steps = self.steps()
-        if step is not None:
-            if step not in steps:
+        while True:
+            steps = self.steps()
+            if step is not None and step not in steps:
                 raise UserError(f"no checkpoint of step {step} in {self.directory}; there are: {steps}")
-            steps = [step]
-        damaged = []
-        for candidate in reversed(steps):
-            try:
-                checkpoint = self._read(candidate)
-            except Exception as error:  # Orbax and TensorStore raise many kinds
-                if self.read_only and not (self.directory / str(candidate)).exists():
-                    continue  # the run went on and let go of it
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-                logging.warning("checkpoint %s is damaged: %s", self.directory / str(candidate), reason)
-                damaged.append(candidate)
-                continue
-            self._move_away(damaged)
-            return checkpoint
+            damaged = []
+            for candidate in [step] if step is not None else reversed(steps):
+                try:
+                    checkpoint = self._read(candidate)
+                except Exception as error:  # Orbax and TensorStore raise many kinds
+                    if self.read_only and candidate not in self.steps():
+                        continue  # the run went on and let go of it
+                    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                    logging.warning("checkpoint %s is damaged: %s", self.directory / str(candidate), reason)
+                    damaged.append(candidate)
+                    continue
+                self._move_away(damaged)
+                return checkpoint
+            if not self.read_only or self.steps() == steps:
+                break
         if damaged:
             raise UserError(
                 f"every checkpoint in {self.directory} is damaged (steps {damaged}): restore the folder "
-                "from a copy, or delete it to start again"
+                "from a copy, or start again in another --workdir"
             )
         return None
 
@@ -149,7 +151,8 @@ class Checkpoints:
         args = ocp.args.Composite(state=ocp.args.StandardRestore(), extra=ocp.args.JsonRestore())
         restored = self._manager.restore(step, args=args)
         tree = jax.tree.map(np.asarray, restored["state"])
-        expected, found = restored["extra"]["digests"], _digests(tree)
+        extra = restored["extra"]["extra"]
+        expected, found = restored["extra"]["digests"], {**_digests(tree), "extra": _json_digest(extra)}
         wrong = sorted(
             path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path)
         )
@@ -157,7 +160,7 @@ class Checkpoints:
             raise ValueError(
                 f"{len(wrong)} of {len(expected)} arrays differ from their digests, first {wrong[0]}"
             )
-        return Checkpoint(step, tree, restored["extra"]["extra"])
+        return Checkpoint(step, tree, extra)
 
     def _move_away(self, steps: list[int]) -> None:
         if not steps or self.read_only:
@@ -182,6 +185,10 @@ class Checkpoints:
 
 def _leaves(tree) -> list[tuple[str, np.ndarray]]:
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree.flatten_with_path(tree)[0]]
+
+
+def _json_digest(extra: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(extra, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _digests(tree) -> dict[str, str]:

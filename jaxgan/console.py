@@ -34,11 +34,21 @@ def _guarded(main) -> int:
     except KeyboardInterrupt:  # before training began, or asked twice
         print("interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
-    except OSError as error:  # a full disk, a folder that went away
-        if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    except OSError as error:
+        if error.errno is None:
             raise
-        where = error.filename or "a file of the run"
-        _fail(UserError(f"cannot write {where}: {error.strerror}; make room, and run the same command again"))
+        full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+        remedy = "make room, and run the same command again" if full else "check the path and its permissions"
+        _fail(UserError(f"{error.filename or 'a file of the run'}: {error.strerror}; {remedy}"))
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        _fail(
+            UserError(
+                "out of memory on the device: lower batch_size, the networks' widths, or "
+                "dataset.max_device_bytes, which leaves larger sets on disk"
+            )
+        )
 
 
 def _fail(error: UserError) -> None:
@@ -54,7 +64,7 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
     try:
         rest = flags.FLAGS(argv)
     except flags.IllegalFlagValueError as error:  # an exception in a config file comes as a whole traceback
-        raise UserError(str(error).strip().splitlines()[-1]) from error
+        raise UserError(_illegal_value(argv, str(error))) from error
     except flags.Error as error:
         raise UserError(str(error)) from error
     except (AttributeError, KeyError) as error:
@@ -62,6 +72,17 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
     if len(rest) > 1:
         raise UserError(f"unexpected argument '{rest[1]}': flags look like --config.FIELD=VALUE")
     return rest
+
+
+def _illegal_value(argv: Sequence[str], message: str) -> str:
+    last = message.strip().splitlines()[-1].strip()
+    if "positional argument" in last:
+        return "this config has no variants: give its file without ':'"
+    if "malformed node" in last:  # a whole section was given a value
+        field = next((a for a in argv if a.startswith("--config.") and a.partition("=")[0] in message), "")
+        name, _, value = field.partition("=")
+        return f"{field or last} does not fit; is it {name or '--config.SECTION'}.name={value} that you mean?"
+    return last
 
 
 def _unknown_field(argv: Sequence[str], message: str) -> str:

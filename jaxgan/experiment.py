@@ -117,6 +117,10 @@ def check(config: ConfigDict) -> None:
     for field in "sample_every checkpoint_every profile_at".split():
         if config[field] < 0:
             raise UserError(f"{field}={config[field]} must be at least 0 (0: never)")
+    if config.dataset.fallback:
+        DATASETS[config.dataset.fallback.partition("/")[0]]
+    if config.profile_at > config.num_steps:
+        raise UserError(f"profile_at={config.profile_at} lies beyond num_steps={config.num_steps}")
     if not 0 <= config.ema_decay < 1:
         raise UserError(f"ema_decay={config.ema_decay} must lie in [0, 1)")
     if not 0 <= config.seed < 2**32:
@@ -226,7 +230,7 @@ def require_same_dataset(dataset: Dataset, record: dict[str, Any], workdir: Path
         raise UserError(
             f"{workdir} was trained on '{then['name']}' ({then['origin']}, hash {then['fingerprint'][:12]}), "
             f"but the config now finds '{now['name']}' ({now['origin']}, hash {now['fingerprint'][:12]}): "
-            "bring the first data back, or choose another --workdir"
+            "give it the first data again (dataset.path, TFDS_DATA_DIR), or choose another --workdir"
         )
 
 

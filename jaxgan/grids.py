@@ -21,6 +21,13 @@ def draw_samples(examples: np.ndarray, title: str = "", columns: int = 0) -> Ima
     return draw(examples, title, columns)
 
 
+def to_image(image: np.ndarray) -> Image.Image:
+    """A uint8 image `[H, W, C]` for Pillow: grey, grey and alpha, RGB or RGBA by its channels."""
+    height, width, channels = image.shape
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
+    return Image.frombytes(mode, (width, height), np.ascontiguousarray(image).tobytes())
+
+
 def _draw_grid(images, title, columns):
     n, height, width, channels = images.shape
     columns = columns or math.ceil(math.sqrt(n))
@@ -36,12 +43,9 @@ def _draw_grid(images, title, columns):
     canvas = Image.new("RGBA" if channels == 4 else "RGB", size, "white")
     ImageDraw.Draw(canvas).text((6, 3), title, fill="black", font=font)
     for i, image in enumerate(images):
-        # grey-alpha pairs have no meaning to Pillow as an array of two channels without its mode
-        mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
-        data = np.ascontiguousarray(image[..., 0] if channels == 1 else image)
-        tile = Image.frombytes(mode, (width, height), data.tobytes())
-        tile = tile.resize((width * zoom, height * zoom), Image.Resampling.NEAREST).convert(canvas.mode)
-        canvas.paste(tile, (gap + i % columns * cell[0], band + gap + i // columns * cell[1]))
+        tile = to_image(image).resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
+        place = (gap + i % columns * cell[0], band + gap + i // columns * cell[1])
+        canvas.paste(tile.convert(canvas.mode), place)
     return canvas
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -13,6 +13,33 @@ from jaxgan.errors import UserError
 
 # Radford et al. 2016 (DCGAN), section 4: all weights are drawn from Normal(0, 0.02).
 normal_init = nn.initializers.normal(0.02)
+
+
+def check_fields(
+    network: str,
+    sizes: dict[str, Sequence[int]],
+    activation: str,
+    slope: float,
+    spectral_norm: str,
+    dropout: float = 0.0,
+) -> None:
+    """Refuses what no network of the builders in `jaxgan.models` can be made of, by the field's name.
+
+    Raises:
+      UserError: a size is no positive integer, or another field is out of its range.
+    """
+    for field, values in sizes.items():
+        if not all(isinstance(value, int) and value >= 1 for value in values):
+            raise UserError(f"{network}.{field}={tuple(values)} must be whole numbers of at least 1")
+    if not 0 <= dropout < 1:
+        raise UserError(f"{network}.dropout={dropout} must lie in [0, 1)")
+    make_activation(activation, slope)
+    try:
+        re.compile(spectral_norm)
+    except re.error as error:
+        raise UserError(
+            f"{network}.spectral_norm='{spectral_norm}' is no regular expression ({error}); '.' is all layers"
+        ) from error
 
 
 def make_initializer(name: str) -> nn.initializers.Initializer:

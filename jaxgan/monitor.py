@@ -88,7 +88,10 @@ class Monitor:
 
     def _write_line(self, step: int) -> None:
         metrics = {name: float(np.mean([row[name] for row in self.window])) for name in self.window[0]}
-        self.window = []
+        if (
+            step % self._config.log_every == 0
+        ):  # a last line off the beat leaves it open for a run that goes on
+            self.window = []
         rate = self._progress.update(step, metrics)
         if self._step == 0:  # a new run: its knobs, once
             self._writers.hparams(experiment.flatten(experiment.essential(self._config)))

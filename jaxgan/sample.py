@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from jaxgan.errors import UserError
-from jaxgan.grids import draw_samples, write_animation
+from jaxgan.grids import draw_samples, to_image, write_animation
 from jaxgan.sampler import Sampler, load
 
 
@@ -31,7 +30,10 @@ def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | Non
     if out is not None and not num:
         raise UserError(f"--out={out} needs --num, the number of examples to write")
     sampler = load(workdir, step, weights)
-    is_images = len(sampler.gan.shape) == 3
+    is_images = sampler.gan.is_images
+    if out is not None and out.suffix != ".npz" and (not is_images or out.suffix or out.is_file()):
+        folder = ", or a folder for PNG files" if is_images else ""
+        raise UserError(f"--out={out}: give a FILE.npz{folder}")
     title = f"{sampler.dataset['name']}, step {sampler.step}, {weights} weights, seed {seed}"
     written = [workdir / "grid.png", workdir / "interpolation.png"]
     draw_samples(sampler(seed, 64 if is_images else 2_500), title).save(written[0])
@@ -49,25 +51,17 @@ def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | Non
 
 
 def _write_examples(sampler: Sampler, num: int, out: Path, seed: int) -> None:
-    is_images = len(sampler.gan.shape) == 3
     progress = tqdm(sampler.batches(seed, num), total=-(-num // 64), unit="batch", disable=None)
     if out.suffix == ".npz":
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = out.with_suffix(".tmp.npz")
-        np.savez_compressed(
-            temporary, **{"images" if is_images else "points": np.concatenate(list(progress))}
-        )
+        name = "images" if sampler.gan.is_images else "points"
+        np.savez_compressed(temporary, **{name: np.concatenate(list(progress))})
         temporary.rename(out)
         return
-    if not is_images or out.suffix:
-        raise UserError(
-            f"--out={out}: give a FILE.npz" + (", or a folder for PNG files" if is_images else "")
-        )
     out.mkdir(parents=True, exist_ok=True)
-    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[sampler.gan.shape[-1]]
     index = 0
     for batch in progress:
         for image in batch:
-            size = (image.shape[1], image.shape[0])
-            Image.frombytes(mode, size, np.ascontiguousarray(image).tobytes()).save(out / f"{index:08d}.png")
+            to_image(image).save(out / f"{index:08d}.png")
             index += 1

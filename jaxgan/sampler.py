@@ -31,7 +31,7 @@ def generate(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
     """
     variables = {"params": weights["params"], **weights["model_state"]}
     examples = gan.generator.apply(variables, z, train=False)
-    if len(gan.shape) != 3:
+    if not gan.is_images:
         return examples
     return jnp.round((jnp.clip(examples, -1, 1) + 1) * 127.5).astype(jnp.uint8)
 
@@ -44,8 +44,8 @@ def latents(gan: GAN, seed: jax.Array, first: jax.Array) -> jax.Array:
 
 
 def fixed_latents(gan: GAN) -> jax.Array:
-    """The latents of the grids of a training run: samples 0 to 63 of seed 0, or 2,500 where points are drawn."""
-    num = 64 if len(gan.shape) == 3 else 2_500
+    """Of the pictures of a training run: samples 0 to 63 of seed 0, or 2,500 where points are drawn."""
+    num = 64 if gan.is_images else 2_500
     return jnp.concatenate([latents(gan, jnp.uint32(0), jnp.int32(i)) for i in range(0, num, BATCH)])[:num]
 
 
@@ -64,7 +64,7 @@ class Sampler:
 
     def __call__(self, seed: int = 0, num: int = 64) -> np.ndarray:
         """`num` samples: uint8 `[num, H, W, C]`, or float32 points `[num, D]`."""
-        empty = np.zeros((0, *self.gan.shape), np.uint8 if len(self.gan.shape) == 3 else np.float32)
+        empty = np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
         return np.concatenate([empty, *self.batches(seed, num)])
 
     def batches(self, seed: int = 0, num: int = 64) -> Iterator[np.ndarray]:

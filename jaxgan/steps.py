@@ -50,6 +50,11 @@ class GAN:
     discriminator_steps: int = 1
     update_order: str = "alternating"
 
+    @property
+    def is_images(self) -> bool:
+        """Whether examples are images, not points."""
+        return len(self.shape) == 3
+
 
 def init_state(gan: GAN, key: jax.Array, hyper: dict) -> GanState:
     """A fresh state. `key` is uint32 `[2]`; `hyper` as in `GanState`, without the learning rates."""

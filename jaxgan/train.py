@@ -7,18 +7,19 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from absl import logging
 from flax import serialization
 from ml_collections import ConfigDict
 
 from jaxgan import datasets, experiment, parallel, sampler
-from jaxgan.checkpoint import Checkpoints
+from jaxgan.checkpoint import Checkpoint, Checkpoints
 from jaxgan.datasets import Dataset, stream
 from jaxgan.errors import UserError
 from jaxgan.monitor import Monitor
 from jaxgan.steps import GAN, data_key, init_state
 from jaxgan.train_state import GanState
 from jaxgan.workdir import Stop, claim
+
+_FIRST_GRID = 50  # the step of the first grid, so that even on a slow machine there is soon something to see
 
 
 def train(config: ConfigDict, workdir: Path) -> int:
@@ -28,17 +29,22 @@ def train(config: ConfigDict, workdir: Path) -> int:
       UserError: the input is wrong, in one line with the remedy.
       Diverged: a metric or the state became NaN or infinite.
     """
+    _require_determinism(config.deterministic)
     experiment.import_modules(config)
     experiment.check(config)
-    _require_determinism(config.deterministic)
     record = experiment.read_record(workdir)
-    config = experiment.agree(config, record, workdir) if record else experiment.fix_schedule(config)
-    if record and (last := _last_step(workdir)) >= config.num_steps:
-        print(f"this run is finished ({last} steps): {workdir}; raise num_steps to go on")
-        return 0
+    before = _newest(workdir) if record else None
+    if before:  # a run that has no checkpoint yet begins anew
+        config = experiment.agree(config, record, workdir)
+        if before.step >= config.num_steps:
+            print(f"this run is finished ({before.step} steps): {workdir}")
+            print(f"to go on, raise the number: --workdir={workdir} --config.num_steps=N")
+            return 0
+    else:
+        config = experiment.fix_schedule(config)
 
     dataset = experiment.load_dataset(config)
-    if record:
+    if before:
         experiment.require_same_dataset(dataset, record, workdir)
     axis_name = parallel.AXIS if config.parallel == "pmap" else None  # jit sees the whole batch as it is
     gan = experiment.make_gan(config, dataset.shape, axis_name)
@@ -46,35 +52,38 @@ def train(config: ConfigDict, workdir: Path) -> int:
     program = parallel.make_program(
         gan, config.parallel, config.batch_size, streamed=streamed, num_devices=config.num_devices
     )
+    fresh = _make_fresh_state(gan, config, ignore_weights=before is not None)
 
-    with (
-        claim(workdir),
-        Stop() as stop,
-        Checkpoints(workdir / "checkpoints", config.checkpoints_kept) as saved,
-    ):
+    with claim(workdir), Stop() as stop:
         experiment.write_record(workdir, config, dataset)
-        state, step, window = _start(gan, config, saved)
-        with Monitor(workdir, config, dataset, gan, step, window) as monitor:
-            monitor.introduce(state, streamed)
-            state = program.place_state(state)
-            next_data = _feed(program, gan, config, dataset, state, step, streamed)
-            fixed_latents = sampler.fixed_latents(gan)
-            while step < config.num_steps and not stop.signal:
-                end = _end_of_call(step, config)
-                data = next_data(end - step)
-                with _traced(workdir, step < config.profile_at <= end):
-                    state, metrics = program.train_steps(state, data, end - step)
-                    monitor.write()  # what the call before brought, while the devices are busy with this one
-                step, samples = end, None
-                if _due(config.sample_every, step, config):
-                    samples = sampler.generate(gan, state.ema, fixed_latents)
-                monitor.take(step, metrics, samples)
-                if _due(config.checkpoint_every, step, config) or stop.signal:
+        with Checkpoints(workdir / "checkpoints", config.checkpoints_kept) as saved:
+            state, step, window = _start(fresh, saved)
+            with (
+                Monitor(workdir, config, dataset, gan, step, window) as monitor,
+                contextlib.ExitStack() as stack,
+            ):
+                monitor.introduce(state, streamed)
+                state = program.place_state(state)
+                next_data = _feed(program, gan, config, dataset, state, step, streamed, stack)
+                fixed_latents = sampler.fixed_latents(gan)
+                while step < config.num_steps and not stop.signal:
+                    end = _end_of_call(step, config)
+                    data = next_data(end - step)
+                    with _traced(workdir, step < config.profile_at <= end):
+                        state, metrics = program.train_steps(state, data, end - step)
+                        monitor.write()  # of the call before, while the devices are busy with this one
+                    step, samples = end, None
+                    if _due(config.sample_every, step, config) or (
+                        config.sample_every and step == _FIRST_GRID
+                    ):
+                        samples = sampler.generate(gan, state.ema, fixed_latents)
+                    monitor.take(step, metrics, samples)
+                    if _due(config.checkpoint_every, step, config) or stop.signal:
+                        monitor.flush()
+                        saved.save(step, state, {"window": monitor.window})
+                if step not in saved.steps():  # the signal came after the last look
                     monitor.flush()
                     saved.save(step, state, {"window": monitor.window})
-            if step not in saved.steps():  # the signal came after the last look
-                monitor.flush()
-                saved.save(step, state, {"window": monitor.window})
     if stop.signal and step < config.num_steps:
         print(f"stopped at step {step} of {config.num_steps}; the same command goes on: {workdir}")
         return 128 + stop.signal
@@ -85,47 +94,57 @@ def train(config: ConfigDict, workdir: Path) -> int:
     return 0
 
 
-def _start(gan: GAN, config: ConfigDict, checkpoints: Checkpoints) -> tuple[GanState, int, list]:
-    """The state to start from: the newest whole checkpoint, or a fresh one; its step; its open window."""
+def _make_fresh_state(gan: GAN, config: ConfigDict, ignore_weights: bool):
+    """`() -> GanState`, a function to jit: a fresh state, with the weights of `init_from` where it is set."""
     # the words of jax.random.key(seed), whatever the default generator is
-    key = jax.random.key_data(jax.random.key(config.seed, impl="threefry2x32"))
-    fresh = functools.partial(init_state, gan, hyper=experiment.make_hyper(config))
-    checkpoint = checkpoints.restore()
-    if checkpoint:
-        logging.info("going on from step %d", checkpoint.step)
-        state = serialization.from_state_dict(jax.eval_shape(fresh, key), checkpoint.tree)
-        return state, checkpoint.step, checkpoint.extra["window"]
-    state = jax.jit(fresh)(key)
-    return (_with_weights(state, config.init_from) if config.init_from else state), 0, []
-
-
-def _with_weights(state: GanState, workdir: str) -> GanState:
-    """A fresh state with the networks (not the optimizers) of another run."""
-    with Checkpoints(Path(workdir) / "checkpoints", read_only=True) as other:
-        checkpoint = other.restore()
+    key = np.array([0, config.seed], np.uint32)
+    fresh = functools.partial(init_state, gan, key, experiment.make_hyper(config))
+    if not config.init_from or ignore_weights:
+        return fresh
+    checkpoint = _newest(Path(config.init_from))
     if checkpoint is None:
-        raise UserError(f"init_from={workdir} has no checkpoint: give the workdir of a run that has one")
-
-    def weights(state):
-        networks = {name: getattr(state, name) for name in ("generator", "discriminator")}
-        parts = {name: {"params": n.params, "model_state": n.model_state} for name, n in networks.items()}
-        return {**parts, "ema": state.ema}
-
-    mine = weights(state)
-    theirs = {name: {part: checkpoint.tree[name][part] for part in mine[name]} for name in mine}
+        raise UserError(
+            f"init_from={config.init_from} has no checkpoint: give the workdir of a run that has one"
+        )
+    mine = _weights(jax.eval_shape(fresh))
     try:
-        new = serialization.from_state_dict(mine, theirs)
-        jax.tree.map(lambda a, b: np.broadcast_shapes(a.shape, b.shape) == a.shape or 1 / 0, mine, new)
-    except (ValueError, ZeroDivisionError) as error:
-        raise UserError(f"init_from={workdir}: its networks have other shapes than this config's") from error
-    return state.replace(
-        generator=state.generator.replace(**new["generator"]),
-        discriminator=state.discriminator.replace(**new["discriminator"]),
-        ema=new["ema"],
-    )
+        theirs = {name: {part: checkpoint.tree[name][part] for part in mine[name]} for name in mine}
+        theirs = serialization.from_state_dict(mine, theirs)
+        if jax.tree.map(np.shape, mine) != jax.tree.map(np.shape, theirs):
+            raise ValueError("other shapes")
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"init_from={config.init_from}: its networks have other shapes than this config's"
+        ) from error
+
+    def with_weights():
+        state = fresh()
+        return state.replace(
+            generator=state.generator.replace(**theirs["generator"]),
+            discriminator=state.discriminator.replace(**theirs["discriminator"]),
+            ema=theirs["ema"],
+        )
+
+    return with_weights
 
 
-def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: int, streamed: bool):
+def _weights(state: GanState) -> dict:
+    networks = {"generator": state.generator, "discriminator": state.discriminator}
+    parts = {name: {"params": n.params, "model_state": n.model_state} for name, n in networks.items()}
+    return {**parts, "ema": state.ema}
+
+
+def _start(fresh, checkpoints: Checkpoints) -> tuple[GanState, int, list]:
+    """The state to start from: the newest whole checkpoint, or a fresh one; its step; its open window."""
+    checkpoint = checkpoints.restore()
+    if checkpoint is None:
+        return jax.jit(fresh)(), 0, []
+    print(f"going on from step {checkpoint.step}")
+    state = serialization.from_state_dict(jax.eval_shape(fresh), checkpoint.tree)
+    return state, checkpoint.step, checkpoint.extra["window"]
+
+
+def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: int, streamed: bool, stack):
     """`num -> data` of the next call: the whole set on the devices, or `num` steps read ahead from disk."""
     if not streamed:
         examples = dataset.examples
@@ -136,6 +155,7 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
     key = np.asarray(data_key(state.key))
     per_step = gan.discriminator_steps * config.batch_size
     steps = stream.Stream(dataset, key, per_step).steps(step)
+    stack.callback(steps.close)
 
     def next_block(num):
         block = np.stack([next(steps)[0] for _ in range(num)])
@@ -147,16 +167,18 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
 def _end_of_call(step: int, config: ConfigDict) -> int:
     """Where the call that begins at `step` ends: the next multiple of a period, whatever came before."""
     periods = [config[f] for f in ("steps_per_call", "log_every", "sample_every", "checkpoint_every")]
-    return min(config.num_steps, *((step // period + 1) * period for period in periods if period))
+    ends = [(step // period + 1) * period for period in periods if period]
+    return min(config.num_steps, *ends, *([_FIRST_GRID] if step < _FIRST_GRID else []))
 
 
 def _due(every: int, step: int, config: ConfigDict) -> bool:
     return step == config.num_steps or bool(every and step % every == 0)
 
 
-def _last_step(workdir: Path) -> int:
+def _newest(workdir: Path) -> Checkpoint | None:
+    """The newest whole checkpoint of a run."""
     with Checkpoints(workdir / "checkpoints", read_only=True) as saved:
-        return max(saved.steps(), default=0)
+        return saved.restore()
 
 
 def _traced(workdir: Path, wanted: bool):

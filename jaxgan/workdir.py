@@ -20,7 +20,9 @@ def claim(workdir: Path) -> Iterator[None]:
         workdir.mkdir(parents=True, exist_ok=True)
         if not (workdir / "config.json").exists():
             foreign = sorted(
-                path.name for path in workdir.iterdir() if not path.name.startswith((".", "config"))
+                path.name
+                for path in workdir.iterdir()
+                if not path.name.startswith(".") and path.name != "config.json.tmp"
             )
             if foreign:
                 raise UserError(
@@ -54,6 +56,7 @@ class Stop:
             signal.signal(number, handler)
 
     def _note(self, number, frame) -> None:
-        if self.signal == number:  # asked twice: the user does not want to wait
+        if self.signal:  # asked twice: the user does not want to wait
             signal.signal(number, self._before[number])
+            signal.raise_signal(number)
         self.signal = number

@@ -71,9 +71,12 @@ class _TensorBoard:
 
     def __init__(self, workdir: Path, step: int):
         self._workdir, self._step, self._writer, self._off = workdir, step, None, False
+        if any(workdir.glob("events.out.tfevents.*")):
+            self.write("flush", open_first=True)  # cut what lies beyond the step now, not at the first write
 
-    def write(self, method: str, *args: Any) -> None:
-        if self._off or (self._writer is None and method in ("flush", "close")):
+    def write(self, method: str, *args: Any, open_first: bool = False) -> None:
+        idle = self._writer is None and method in ("flush", "close") and not open_first
+        if self._off or idle:
             return
         if self._writer is None:
             try:

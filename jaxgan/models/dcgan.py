@@ -7,7 +7,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
-from jaxgan.layers import Conv, ConvTranspose, apply_layer, batch_norm, make_activation, normal_init
+from jaxgan.layers import (
+    Conv,
+    ConvTranspose,
+    apply_layer,
+    batch_norm,
+    check_fields,
+    make_activation,
+    normal_init,
+)
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 
 
@@ -126,19 +134,14 @@ def dcgan_generator(
     Raises:
       UserError: the image size is no multiple of the product of the strides, or the lengths disagree.
     """
-    make_activation(activation, slope)
+    sizes = {"channels": channels, "kernels": kernels, "strides": strides, "dense": dense}
+    check_fields("generator.dcgan", sizes, activation, slope, spectral_norm)
     if len(shape) != 3 or shape[0] != shape[1]:
         raise UserError(
             f"generator 'dcgan' makes square images, but an example of the dataset has shape {shape}; "
             "use generator.name=mlp for points"
         )
-    if not len(channels) == len(kernels) == len(strides) >= 1:
-        raise UserError(
-            f"generator.dcgan: channels={tuple(channels)}, kernels={tuple(kernels)} and "
-            f"strides={tuple(strides)} must have the same length"
-        )
-    if min((*channels, *kernels, *strides, *dense)) < 1:
-        raise UserError("generator.dcgan: channels, kernels, strides and dense must be at least 1")
+    _require_same_length("generator.dcgan", channels, kernels, strides)
     factor = math.prod(strides)
     if shape[0] % factor:
         below, above = shape[0] // factor * factor, -(-shape[0] // factor) * factor
@@ -193,19 +196,14 @@ def dcgan_discriminator(
     Raises:
       UserError: an example is no image, or the lengths disagree.
     """
-    make_activation(activation, slope)
+    sizes = {"channels": channels, "kernels": kernels, "strides": strides}
+    check_fields("discriminator.dcgan", sizes, activation, slope, spectral_norm, dropout)
     if len(shape) != 3:
         raise UserError(
             f"discriminator 'dcgan' judges images, but an example of the dataset has shape {shape}; "
             "use discriminator.name=mlp for points"
         )
-    if not len(channels) == len(kernels) == len(strides) >= 1:
-        raise UserError(
-            f"discriminator.dcgan: channels={tuple(channels)}, kernels={tuple(kernels)} and "
-            f"strides={tuple(strides)} must have the same length"
-        )
-    if min((*channels, *kernels, *strides)) < 1:
-        raise UserError("discriminator.dcgan: channels, kernels and strides must be at least 1")
+    _require_same_length("discriminator.dcgan", channels, kernels, strides)
     return DCGANDiscriminator(
         tuple(channels),
         tuple(kernels),
@@ -217,3 +215,11 @@ def dcgan_discriminator(
         axis_name,
         spectral_norm,
     )
+
+
+def _require_same_length(network, channels, kernels, strides):
+    if not len(channels) == len(kernels) == len(strides) >= 1:
+        raise UserError(
+            f"{network}: channels={tuple(channels)}, kernels={tuple(kernels)} and "
+            f"strides={tuple(strides)} must have the same length"
+        )

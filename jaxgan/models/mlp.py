@@ -6,8 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.errors import UserError
-from jaxgan.layers import apply_layer, batch_norm, make_activation, make_initializer
+from jaxgan.layers import apply_layer, batch_norm, check_fields, make_activation, make_initializer
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 
 
@@ -94,7 +93,8 @@ def mlp_generator(
       spectral_norm: which layers, see `layers.apply_layer`.
       weights: the initial ones, see `layers.make_initializer`.
     """
-    _check(hidden, activation, slope, weights)
+    check_fields("generator.mlp", {"hidden": hidden}, activation, slope, spectral_norm)
+    make_initializer(weights)
     return MLPGenerator(
         shape, tuple(hidden), activation, slope, batch_norm, axis_name, spectral_norm, weights
     )
@@ -126,12 +126,7 @@ def mlp_discriminator(
       spectral_norm: which layers, see `layers.apply_layer`.
       weights: the initial ones, see `layers.make_initializer`.
     """
-    _check(hidden, activation, slope, weights)
-    return MLPDiscriminator(tuple(hidden), activation, slope, maxout, dropout, spectral_norm, weights)
-
-
-def _check(hidden, activation, slope, weights):
-    make_activation(activation, slope)
+    sizes = {"hidden": hidden, "maxout": [maxout] if maxout else []}
+    check_fields("discriminator.mlp", sizes, activation, slope, spectral_norm, dropout)
     make_initializer(weights)
-    if any(width < 1 for width in hidden):
-        raise UserError(f"mlp.hidden={tuple(hidden)}: widths of layers must be at least 1")
+    return MLPDiscriminator(tuple(hidden), activation, slope, maxout, dropout, spectral_norm, weights)
