@@ -82,7 +82,8 @@ class Checkpoints:
         for path, leaf in _leaves(tree):
             if jnp.issubdtype(leaf.dtype, jnp.inexact) and not np.isfinite(leaf).all():
                 raise Diverged(f"the state is not finite at step {step} ({path}); no checkpoint was written")
-        extra = {"extra": dict(extra), "digests": {**_digests(tree), "extra": _json_digest(extra)}}
+        extra = json.loads(json.dumps(extra))  # a copy too: the caller's lists grow while the writing goes on
+        extra = {"extra": extra, "digests": {**_digests(tree), "extra": _json_digest(extra)}}
         try:
             args = ocp.args.Composite(state=ocp.args.StandardSave(tree), extra=ocp.args.JsonSave(extra))
             self._manager.save(step, args=args)

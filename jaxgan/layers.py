@@ -30,7 +30,7 @@ def check_fields(
     """
     for field, values in sizes.items():
         if not all(isinstance(value, int) and value >= 1 for value in values):
-            raise UserError(f"{network}.{field}={tuple(values)} must be whole numbers of at least 1")
+            raise UserError(f"{network}.{field}={tuple(values)} must be at least 1, in whole numbers")
     if not 0 <= dropout < 1:
         raise UserError(f"{network}.dropout={dropout} must lie in [0, 1)")
     make_activation(activation, slope)

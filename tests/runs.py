@@ -28,10 +28,10 @@ TINY = {
     "batch_size": 16,
     "num_devices": 1,
     "num_steps": 60,
-    "steps_per_call": 5,
+    "steps_per_call": 4,
     "log_every": 4,
     "sample_every": 20,
-    "checkpoint_every": 10,
+    "checkpoint_every": 8,
 }
 
 
