@@ -314,3 +314,21 @@ def test_a_full_disk_costs_no_checkpoint(copy, allowed):
     assert_same(checkpoint.tree, tree(30))
     save(copy, (40,), keep=2)  # room again
     assert_same(restore(copy).tree, tree(40))
+
+
+def test_a_changed_digit_beside_the_arrays_is_noticed(copy, caplog):
+    """The open window of metrics is part of what a resumed run depends on."""
+    changed = [path for path in (copy / "30" / "extra").rglob("*") if path.is_file()]
+    changed = [path for path in changed if b'"loss": 10.0' in path.read_bytes()]
+    assert len(changed) == 1
+    changed[0].write_bytes(changed[0].read_bytes().replace(b'"loss": 10.0', b'"loss": 10.5'))
+    assert restore(copy).step == 20 and warnings_in(caplog)
+
+
+def test_what_is_saved_beside_the_arrays_is_as_it_was_at_the_call(tmp_path):
+    """The caller's list grows while the asynchronous writing goes on."""
+    window = [{"loss": 1.0}]
+    with Checkpoints(tmp_path / "c") as checkpoints:
+        checkpoints.save(1, {"leaf": np.ones(3)}, {"window": window})
+        window.append({"loss": 2.0})
+    assert restore(tmp_path / "c").extra == {"window": [{"loss": 1.0}]}

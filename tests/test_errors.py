@@ -20,6 +20,8 @@ COMMAND_LINES = {
     "--mode=trian": ["trian", "train"],
     "--confg=x": ["confg", "config"],
     "stray": ["stray"],
+    "--config.loss=hinge": ["--config.loss.name=hinge"],
+    "--config.los.name=hinge": ["los.name", "loss"],
 }
 
 
@@ -48,6 +50,14 @@ CONFIGS = {
     "module": ({"modules": ("no_such_module",)}, ["no_such_module", "PYTHONPATH"]),
     "folder": ({"dataset__name": "images", "dataset__path": "no/such/folder"}, ["no/such/folder"]),
     "array": ({"dataset__name": "array", "dataset__path": ""}, ["dataset.path"]),
+    "regular expression": (
+        {"discriminator__dcgan__spectral_norm": "*"},
+        ["spectral_norm", "regular expression"],
+    ),
+    "whole numbers": ({"generator__dcgan__channels": (8.0, 4, 4)}, ["channels", "whole numbers"]),
+    "dropout": ({"discriminator__dcgan__dropout": 30.0}, ["dropout", "[0, 1)"]),
+    "fallback": ({"dataset__fallback": "digit"}, ["digit", "digits"]),
+    "profile": ({"profile_at": 99}, ["profile_at", "num_steps"]),
     "init_from": ({"init_from": "no/such/run"}, ["no/such/run"]),
 }
 
@@ -59,7 +69,7 @@ def test_a_wrong_config_is_refused_before_anything_is_written(tmp_path, case):
         train(tiny_config(**overrides), tmp_path / "run")
     assert all(word in str(error.value) for word in words), error.value
     assert "\n" not in str(error.value)
-    assert case == "init_from" or not (tmp_path / "run").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_config_is_refused_with_the_fields_that_differ(tmp_path, trained):
@@ -101,6 +111,29 @@ def test_a_damaged_image_is_named_and_skipped_only_on_request(tmp_path):
     assert train(tiny_config(**overrides, dataset__images__skip_damaged=True), tmp_path / "run") == 0
 
 
+def test_init_from_networks_that_would_broadcast_is_refused(tmp_path, trained):
+    """Grey networks do not start a run in colour, though their shapes broadcast to its."""
+    np.save(tmp_path / "colour.npy", np.zeros((24, 8, 8, 3), np.uint8))
+    overrides = {"dataset__name": "array", "dataset__path": str(tmp_path / "colour.npy")}
+    with pytest.raises(UserError, match="other shapes"):
+        train(tiny_config(**overrides, init_from=str(trained)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_a_killed_start_left_is_taken(tmp_path):
+    """Killed before config.json was in place: the same command begins anew."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").touch()
+    (tmp_path / "run" / "config.json.tmp").write_text("{")
+    assert train(tiny_config(num_steps=4), tmp_path / "run") == 0
+
+
+def test_a_run_without_a_checkpoint_may_begin_with_another_config(tmp_path, trained):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text((trained / "config.json").read_text())
+    assert train(tiny_config(num_steps=4, seed=7), tmp_path / "run") == 0
+
+
 def test_a_foreign_folder_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(UserError, match="thesis.tex"):
@@ -123,6 +156,8 @@ def test_nan_ends_the_run_with_status_3_and_keeps_what_was_saved(tmp_path):
     with pytest.raises(Diverged, match="diverged at step|not finite at step") as error:
         train(tiny_config(**explosive), tmp_path / "run")
     assert error.value.exit_status == 3
+    process = launch(tmp_path / "process", **explosive)
+    assert process.returncode == 3 and "diverged: " in process.stderr and "Traceback" not in process.stderr
     step, state = leaves(tmp_path / "run")
     assert 1 <= step < 60 and all(np.isfinite(leaf).all() for leaf in state.values())
 
