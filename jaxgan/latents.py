@@ -3,9 +3,13 @@
 So the noise of example i is the same whatever the batch size is and however many devices share the batch.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
+from jax import lax
 
+from jaxgan.errors import UserError
 from jaxgan.registry import Registry
 
 LATENTS = Registry("latent")
@@ -28,7 +32,41 @@ def uniform(key: jax.Array, size: int) -> jax.Array:
     return jax.random.uniform(key, (size,), minval=-1.0, maxval=1.0)
 
 
-def sample_latents(latent: str, key: jax.Array, index: jax.Array, size: int) -> jax.Array:
-    """Latents `[B, size]` of the examples with the given global indices, int32 `[B]`."""
-    draw = LATENTS[latent]
-    return jax.vmap(lambda i: draw(jax.random.fold_in(key, i), size))(jnp.asarray(index))
+@LATENTS.register("truncated")
+def truncated(key: jax.Array, size: int, *, threshold: float = 2.0) -> jax.Array:
+    """z ~ N(0, 1) given that each |z| ≤ threshold, `[size]`: less variety, better images, the lower it is.
+
+    Source: Marchesi 2017; Brock et al. 2019, BigGAN, section 3.1 (the truncation trick, after training).
+    """
+    if not threshold > 0:
+        raise UserError(f"latent 'truncated': threshold={threshold} must be above 0")
+    return jax.random.truncated_normal(key, -threshold, threshold, (size,))
+
+
+def sample_latents(latent: str, key: jax.Array, index: jax.Array, size: int, **fields) -> jax.Array:
+    """Latents `[B, size]` of the examples with the given global indices, int32 `[B]`.
+
+    Args:
+      latent: name of the distribution; `fields` are its own.
+      key: typed; each example's draw folds in its index.
+      index: int32 `[B]`.
+      size: the latent dimension.
+    """
+    draw = functools.partial(LATENTS[latent], size=size, **fields)
+    return jax.vmap(lambda i: draw(jax.random.fold_in(key, i)))(jnp.asarray(index))
+
+
+def latent_keys(z: jax.Array) -> jax.Array:
+    """A typed key for each latent, made of its own bits: `[B, D]` to `[B]`.
+
+    What a generator draws with it is a pure function of z. The bits are those of z in bfloat16, so that a
+    network computing in it sees the same, and the last bit of a float32 draw hardly ever matters.
+    """
+    bits = lax.bitcast_convert_type(z.astype(jnp.bfloat16), jnp.uint16).astype(jnp.uint32)
+    positions = jax.random.split(make_key(jnp.zeros(2, jnp.uint32)), z.shape[-1])
+
+    def mix(bits):
+        words = jax.random.key_data(jax.vmap(jax.random.fold_in)(positions, bits))
+        return make_key(jnp.sum(words, axis=0, dtype=jnp.uint32))
+
+    return jax.vmap(mix)(bits)

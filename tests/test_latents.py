@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from jaxgan.errors import UserError
-from jaxgan.latents import LATENTS, make_key, sample_latents
+from jaxgan.latents import LATENTS, latent_keys, make_key, sample_latents
 
 KEY = jnp.array([3, 141], jnp.uint32)
 every_latent = pytest.mark.parametrize("name", list(LATENTS))
@@ -65,6 +65,46 @@ def test_uniform_is_uniform_between_minus_one_and_one(many):
     np.testing.assert_allclose(values.var(), 1 / 3, atol=0.01)
 
 
+@pytest.mark.parametrize("threshold", [0.3, 1.0, 2.0])
+def test_truncated_is_normal_within_the_threshold(threshold):
+    z = sample_latents("truncated", make_key(KEY), jnp.arange(4000), 5, threshold=threshold)
+    values = np.asarray(z).ravel()
+    assert 0.99 * threshold < np.abs(values).max() <= threshold
+    assert stats.kstest(values, stats.truncnorm(-threshold, threshold).cdf).pvalue > 1e-3
+
+
+def test_truncated_at_two_by_default_and_never_at_nothing(many):
+    same(sample_latents("truncated", make_key(KEY), jnp.arange(9), 5, threshold=2.0), many["truncated"][:9])
+    for threshold in (0.0, -1.0, float("nan")):
+        with pytest.raises(UserError, match="threshold=.* must be above 0"):
+            sample_latents("truncated", make_key(KEY), jnp.arange(2), 3, threshold=threshold)
+
+
+@jax.jit
+def words(z):
+    return jax.random.key_data(latent_keys(z))
+
+
+def test_the_key_of_a_latent_is_made_of_its_own_bits(many):
+    z = many["normal"]
+    keys = np.asarray(words(z))
+    assert keys.shape == (4000, 2) and keys.dtype == np.uint32
+    assert len(np.unique(keys, axis=0)) == 4000
+    np.testing.assert_array_equal(words(z[5:9]), keys[5:9])  # of no others
+    np.testing.assert_array_equal(words(jnp.bfloat16(z)), keys)  # computed in bfloat16 or not
+    for other in (z[:, ::-1], -z, np.roll(z, 1, axis=1), z * np.float32([1, -1, 1, -1, 1])):
+        assert not (np.asarray(words(other)) == keys).any(axis=1).any()
+
+
+def test_one_digit_of_a_latent_turns_half_of_the_bits_of_its_key(many):
+    first, rest = jnp.bfloat16(many["normal"][:, :1]), jnp.bfloat16(many["normal"][:, 1:])
+    nudged = jnp.concatenate([jnp.nextafter(first, jnp.bfloat16(9)), rest], axis=1)
+    keys, others = np.asarray(words(many["normal"])), np.asarray(words(nudged))
+    for words_of in (keys, keys ^ others):
+        share = np.unpackbits(words_of.view(np.uint8), axis=1).mean(axis=0)
+        assert np.abs(share - 0.5).max() < 4.5 / np.sqrt(4 * 4000)
+
+
 @every_latent
 def test_the_default_random_generator_does_not_matter(name, many):
     with jax.default_prng_impl("rbg"):
@@ -78,5 +118,5 @@ def test_key_words_are_those_of_jax():
 
 
 def test_an_unknown_distribution_lists_the_known_ones():
-    with pytest.raises(UserError, match="unknown latent 'gauss'; known: normal, uniform"):
+    with pytest.raises(UserError, match="unknown latent 'gauss'; known: normal, truncated, uniform"):
         sample_latents("gauss", make_key(KEY), jnp.arange(2), 3)
