@@ -1,6 +1,7 @@
 import functools
 import re
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +10,7 @@ from scipy import stats
 
 from jaxgan.errors import UserError
 from jaxgan.models import DISCRIMINATORS, GENERATORS
-from jaxgan.optimizers import OPTIMIZERS
-from jaxgan.train_state import init_network
+from jaxgan.models.multi import MultiGenerator, generator_index
 
 LATENT_DIM = 6
 ALL = [(GENERATORS, name) for name in GENERATORS] + [(DISCRIMINATORS, name) for name in DISCRIMINATORS]
@@ -179,6 +179,13 @@ def test_features_are_what_the_last_layer_sees(name):
     np.testing.assert_allclose(apply(module, variables, images), logits, rtol=1e-6)
 
 
+@every_discriminator
+def test_a_discriminator_has_as_many_outputs_as_it_is_asked_for(name):
+    module = DISCRIMINATORS[name]((8, 8, 1), None, 3)
+    logits, features = shapes_of(module, DISCRIMINATORS, (8, 8, 1), features=True)
+    assert logits.shape == (3, 3) and features.ndim == 2
+
+
 @every_network
 def test_evaluation_changes_nothing_and_treats_each_example_alone(registry, name):
     module, variables = built(registry, name, batch_norm=True, spectral_norm=".", dropout=0.5)
@@ -195,25 +202,14 @@ def test_evaluation_changes_nothing_and_treats_each_example_alone(registry, name
 
 @every_network
 def test_training_changes_collections_only(registry, name):
-    fields = small(registry, name, batch_norm=True, spectral_norm=".")
-    module, optimizer = registry[name]((8, 8, 1), **fields), OPTIMIZERS["sgd"]()
+    module, variables = built(registry, name, batch_norm=True, spectral_norm=".")
+    state = {collection: values for collection, values in variables.items() if collection != "params"}
     inputs = inputs_of(registry, (8, 8, 1))
-    network = jax.eval_shape(lambda key: init_network(module, optimizer, key, inputs), jax.random.key(0))
-    variables = dict(variables_of(module, registry, (8, 8, 1)))
-    network = network.replace(params=variables.pop("params"), model_state=variables)
-    evaluated = []
-    jax.eval_shape(
-        lambda p: evaluated.append(network.forward(p, network.model_state, inputs, train=False)),
-        network.params,
-    )
-    assert evaluated[0][1] is network.model_state
-    _, updated = jax.jit(lambda p, s: network.forward(p, s, inputs, train=True))(
-        network.params, network.model_state
-    )
-    assert jax.tree.structure(updated) == jax.tree.structure(network.model_state)
+    _, updated = apply(module, variables, inputs, train=True, mutable=tuple(state))
+    assert jax.tree.structure(dict(updated)) == jax.tree.structure(state)
     moved = [
         not np.array_equal(old, new)
-        for old, new in zip(jax.tree.leaves(network.model_state), jax.tree.leaves(updated), strict=True)
+        for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(dict(updated)), strict=True)
     ]
     assert moved and np.mean(moved) > 0.9  # a running mean may sit at its fixed point
 
@@ -376,3 +372,55 @@ def test_the_first_convolution_of_dcgan_s_discriminator_is_not_normalized():
     module = DISCRIMINATORS["dcgan"]((8, 8, 1), channels=(3, 3, 3), kernels=(3,) * 3, strides=(2,) * 3)
     shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
     assert set(shapes["batch_stats"]) == {"batch_norm_1", "batch_norm_2"}
+
+
+@pytest.fixture(scope="module")
+def three():
+    """One small generator, three of them as one, and the variables of these."""
+    one, _ = built(GENERATORS, "mlp", hidden=(5,), batch_norm=True, spectral_norm="dense")
+    return one, MultiGenerator(one, 3), variables_of(MultiGenerator(one, 3), GENERATORS, (8, 8, 1))
+
+
+def own(variables, j):
+    return {collection: values[f"generator_{j}"] for collection, values in variables.items()}
+
+
+def test_generators_take_turns_whatever_the_size_of_the_batch(three):
+    one, all_three, variables = three
+    assert set(variables["params"]) == {"generator_0", "generator_1", "generator_2"}
+    z = inputs_of(GENERATORS, (), 7)
+    each = np.stack([apply(one, own(variables, j), z) for j in range(3)])
+    expected = each[np.arange(7) % 3, np.arange(7)]
+    for batch in (1, 2, 6, 7):
+        np.testing.assert_allclose(
+            apply(all_three, variables, z[:batch]), expected[:batch], rtol=1e-4, atol=1e-6
+        )
+    np.testing.assert_array_equal(generator_index(7, 3), [0, 1, 2, 0, 1, 2, 0])
+    assert generator_index(7, 3).dtype == jnp.int32
+
+
+def test_each_generator_has_batch_statistics_of_its_own_examples(three):
+    one, all_three, variables = three
+    z = inputs_of(GENERATORS, (), 8)
+    images, updated = apply(all_three, variables, z, train=True, mutable=("batch_stats",))
+    for j in range(3):
+        expected, state = apply(one, own(variables, j), z[j::3], train=True, mutable=("batch_stats",))
+        np.testing.assert_allclose(images[j::3], expected, rtol=1e-3, atol=1e-5)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+            own(updated, j),
+            {"batch_stats": state["batch_stats"]},
+        )
+
+
+def test_generators_start_from_different_weights_and_see_their_labels(three):
+    class Echo(nn.Module):
+        @nn.compact
+        def __call__(self, z, labels=None, train=False):
+            weight = self.param("weight", nn.initializers.normal(), ())
+            return weight * z if labels is None else labels[:, None] + 0 * z
+
+    module, z = MultiGenerator(Echo(), 2), jnp.ones((3, 1))
+    (first, second, third), variables = module.init_with_output(jax.random.key(0), z)
+    assert first == third != second
+    np.testing.assert_array_equal(module.apply(variables, z, jnp.array([4, 5, 6])), [[4], [5], [6]])

@@ -2,9 +2,10 @@
 
 A generator maps `(z [B, latent_dim], labels, train)` to images `[B, H, W, C]` in [-1, 1] (or points
 `[B, D]`), a discriminator maps `(images, labels, train)` to logits `[B]` and, with `features=True`, also
-its last features `[B, F]`. A builder takes the shape of one example and, for layers that couple the
-examples of a batch, the name of the device axis; its keyword-only parameters are the config fields
-`generator.<name>.*` and `discriminator.<name>.*`.
+its last features `[B, F]`. A builder takes the shape of one example, for layers that couple the examples
+of a batch the name of the device axis, and a discriminator's also the number of its outputs (above 1 the
+logits are `[B, outputs]`); its keyword-only parameters are the config fields `generator.<name>.*` and
+`discriminator.<name>.*`.
 """
 
 from jaxgan.registry import Registry

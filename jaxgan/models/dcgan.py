@@ -67,7 +67,7 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Image → strided convolutions → flatten → logit `[B]`."""
+    """Image → strided convolutions → flatten → logit `[B]`, or `[B, outputs]` of several."""
 
     channels: tuple[int, ...]
     kernels: tuple[int, ...]
@@ -78,6 +78,7 @@ class DCGANDiscriminator(nn.Module):
     dropout: float
     axis_name: str | None = None
     spectral_norm: str = ""
+    outputs: int = 1
 
     @nn.compact
     def __call__(self, images, labels=None, train: bool = False, features: bool = False):
@@ -95,8 +96,9 @@ class DCGANDiscriminator(nn.Module):
             if self.dropout:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = x.reshape(x.shape[0], -1)
-        output = nn.Dense(1, kernel_init=normal_init, name="output")
-        logits = apply_layer(output, x, spectral_norm=self.spectral_norm, train=train)[:, 0]
+        output = nn.Dense(self.outputs, kernel_init=normal_init, name="output")
+        logits = apply_layer(output, x, spectral_norm=self.spectral_norm, train=train)
+        logits = logits[:, 0] if self.outputs == 1 else logits
         return (logits, x) if features else logits
 
 
@@ -169,6 +171,7 @@ def dcgan_generator(
 def dcgan_discriminator(
     shape: tuple[int, ...],
     axis_name: str | None = None,
+    outputs: int = 1,
     *,
     channels: tuple[int, ...] = (64, 128),
     kernels: tuple[int, ...] = (5, 5),
@@ -184,6 +187,7 @@ def dcgan_discriminator(
     Args:
       shape: of one image, `(H, W, C)`.
       axis_name: the device axis over which batch statistics are taken.
+      outputs: logits of one example.
       channels: of the convolutions, first to last.
       kernels: sizes of their kernels; as many as `channels`.
       strides: factors by which they shrink the image; as many as `channels`.
@@ -214,6 +218,7 @@ def dcgan_discriminator(
         dropout,
         axis_name,
         spectral_norm,
+        outputs,
     )
 
 

@@ -41,7 +41,7 @@ class MLPGenerator(nn.Module):
 
 
 class MLPDiscriminator(nn.Module):
-    """Image or point → flatten → hidden layers → logit `[B]`."""
+    """Image or point → flatten → hidden layers → logit `[B]`, or `[B, outputs]` of several."""
 
     hidden: tuple[int, ...]
     activation: str
@@ -50,6 +50,7 @@ class MLPDiscriminator(nn.Module):
     dropout: float
     spectral_norm: str = ""
     weights: str = "normal"
+    outputs: int = 1
 
     @nn.compact
     def __call__(self, images, labels=None, train: bool = False, features: bool = False):
@@ -64,8 +65,9 @@ class MLPDiscriminator(nn.Module):
                 x = make_activation(self.activation, self.slope)(x)
             if self.dropout:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        output = nn.Dense(1, kernel_init=initializer, name="output")
-        logits = apply_layer(output, x, spectral_norm=self.spectral_norm, train=train)[:, 0]
+        output = nn.Dense(self.outputs, kernel_init=initializer, name="output")
+        logits = apply_layer(output, x, spectral_norm=self.spectral_norm, train=train)
+        logits = logits[:, 0] if self.outputs == 1 else logits
         return (logits, x) if features else logits
 
 
@@ -104,6 +106,7 @@ def mlp_generator(
 def mlp_discriminator(
     shape: tuple[int, ...],
     axis_name: str | None = None,
+    outputs: int = 1,
     *,
     hidden: tuple[int, ...] = (512, 256),
     activation: str = "leaky_relu",
@@ -118,6 +121,7 @@ def mlp_discriminator(
     Args:
       shape: of one example (any).
       axis_name: unused: no layer here couples the examples of a batch.
+      outputs: logits of one example.
       hidden: widths of the hidden layers, first to last.
       activation: see `layers.make_activation`.
       slope: the slope of leaky_relu below zero.
@@ -129,4 +133,6 @@ def mlp_discriminator(
     sizes = {"hidden": hidden, "maxout": [maxout] if maxout else []}
     check_fields("discriminator.mlp", sizes, activation, slope, spectral_norm, dropout)
     make_initializer(weights)
-    return MLPDiscriminator(tuple(hidden), activation, slope, maxout, dropout, spectral_norm, weights)
+    return MLPDiscriminator(
+        tuple(hidden), activation, slope, maxout, dropout, spectral_norm, weights, outputs
+    )

@@ -1,0 +1,37 @@
+"""Several generators in one: Ghosh et al. 2018, Multi-Agent Diverse Generative Adversarial Networks."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+class MultiGenerator(nn.Module):
+    """`num` copies of a generator, each with its own parameters, taking turns: example i is of copy i % num.
+
+    One after the other, not vmapped: that would make grouped convolutions, several times as slow on the CPU.
+
+    Attributes:
+      generator: the module to copy; the copies are called `generator_0` and so on.
+      num: how many.
+    """
+
+    generator: nn.Module
+    num: int
+
+    @nn.compact
+    def __call__(self, z: jax.Array, labels: jax.Array | None = None, train: bool = False) -> jax.Array:
+        turns = -(-len(z) // self.num)
+        parts = []
+        for j in range(self.num):
+            copy = self.generator.clone(parent=self, name=f"generator_{j}")
+            own = None if labels is None else labels[j :: self.num]
+            part = copy(z[j :: self.num], own, train)
+            # the last turn may end before it is this copy's
+            parts.append(jnp.pad(part, ((0, turns - len(part)), *[(0, 0)] * (part.ndim - 1))))
+        examples = jnp.stack(parts, axis=1)
+        return examples.reshape(-1, *examples.shape[2:])[: len(z)]
+
+
+def generator_index(batch: int, num: int) -> jax.Array:
+    """Which of `num` generators makes each example of a batch: int32 `[batch]`."""
+    return jnp.arange(batch, dtype=jnp.int32) % num
