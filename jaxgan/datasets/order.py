@@ -6,11 +6,14 @@ No permutation is stored. An epoch's order is a keyed bijection of range(size), 
 is needed: a Feistel network over Z_a x Z_b with a * b >= size, iterated ("cycle walking") until the
 value falls inside. Black & Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002, section 5.
 
+`balanced_rows` draws instead, each example by itself and every class as often.
+
 The orders are reproducible and look random; they are not cryptography.
 """
 
 import math
 from types import ModuleType
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +23,20 @@ MAX_SIZE = 2**30  # so that sums of two remainders stay below 2^32
 _ROUNDS = 8
 _GOLDEN = 0x9E3779B9  # 2^32 / golden ratio: spreads the round numbers
 _EPOCH_SALTS = (0x243F6A88, 0x85A308D3)  # digits of pi: without them, zeros would mix to zeros
+
+
+class Groups(NamedTuple):
+    """The examples of a data set by class, for the K classes that it has.
+
+    Attributes:
+      rows: int32 [N], the examples sorted by class, in their old order within it.
+      starts: int32 [K], where each class begins in `rows`.
+      sizes: int32 [K], its number of examples.
+    """
+
+    rows: np.ndarray
+    starts: np.ndarray
+    sizes: np.ndarray
 
 
 def rows(key, step, batch: int, size: int, first=0, count: int | None = None, *, xp: ModuleType = np):
@@ -43,6 +60,43 @@ def rows(key, step, batch: int, size: int, first=0, count: int | None = None, *,
     split = _split_host if xp is np else _split_device
     epoch, index = split(step, batch, size, first, count)
     return _permute(xp.asarray(key, dtype=xp.uint32), epoch, index, size, xp).astype(xp.int32)
+
+
+def balanced_rows(
+    key, step, batch: int, groups: Groups, first=0, count: int | None = None, *, xp: ModuleType = np
+):
+    """Like `rows`, but drawn with replacement: a uniform class, then a uniform example of that class.
+
+    Each draw is a hash of (key, position), reduced to n choices by its remainder: one of n has a chance
+    above 1/n by a factor of at most 1 + n / 2^32 (1.000014 for 60,000).
+
+    Args:
+      groups: of `group_by_class`; arrays of either kind.
+      key, step, batch, first, count, xp: as of `rows`.
+
+    Returns:
+      int32 [count], each a value of `groups.rows`.
+    """
+    if not 0 < batch < MAX_SIZE:
+        raise ValueError(f"need 0 < batch < 2^30; got {batch}")
+    count = batch if count is None else count
+    split = _split_host if xp is np else _split_device
+    block, index = split(step, batch, MAX_SIZE, first, count)  # the position in two words
+    words = _words(xp.asarray(key, dtype=xp.uint32), block, xp)
+    of_class, of_example = (_noise(index, words, r, xp) for r in range(2))
+    examples, starts, sizes = (xp.asarray(part) for part in groups)
+    drawn = of_class % xp.uint32(len(sizes))
+    place = of_example % sizes[drawn].astype(xp.uint32)
+    return examples[starts[drawn] + place.astype(xp.int32)]
+
+
+def group_by_class(labels: np.ndarray) -> Groups:
+    """The examples by class; `labels` int [N], classes are the values that occur."""
+    if not 0 < len(labels) < MAX_SIZE:
+        raise ValueError(f"need 0 < labels < 2^30; got {len(labels)}")
+    order = np.argsort(labels, kind="stable")
+    _, starts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
+    return Groups(*(part.astype(np.int32) for part in (order, starts, sizes)))
 
 
 def _split_host(step, batch, size, first, count):
@@ -79,18 +133,12 @@ def _permute(key, epoch, index, size, xp):
     """The place in range(size) of each index, in the order that (key, epoch) names. All uint32 [n]."""
     a = math.isqrt(size - 1) + 1
     b = -(-size // a)
-    # One-element arrays, not scalars: NumPy warns when a scalar wraps around.
-    words = [
-        _mix(_mix(epoch + xp.uint32(salt), xp) ^ key[w : w + 1], xp) for w, salt in enumerate(_EPOCH_SALTS)
-    ]
-    words = [words[0] ^ _mix(words[1], xp), words[1] + words[0]]  # each depends on all 64 bits of the key
+    words = _words(key, epoch, xp)
 
     def feistel(x):
         left, right = x % xp.uint32(a), x // xp.uint32(a)
         for r in range(_ROUNDS):
-            salt = xp.uint32(r * _GOLDEN % 2**32)
-            source = right if r % 2 == 0 else left
-            noise = _mix(_mix(source + words[0] + salt, xp) ^ words[1], xp)
+            noise = _noise(right if r % 2 == 0 else left, words, r, xp)
             if r % 2 == 0:
                 left = (left + noise % xp.uint32(a)) % xp.uint32(a)
             else:
@@ -111,6 +159,20 @@ def _permute(key, epoch, index, size, xp):
     while outside(x):
         x = walk(x)
     return x
+
+
+def _words(key, epoch, xp):
+    """Two words for each epoch, uint32 [n], each of which depends on all 64 bits of the key."""
+    # One-element arrays, not scalars: NumPy warns when a scalar wraps around.
+    words = [
+        _mix(_mix(epoch + xp.uint32(salt), xp) ^ key[w : w + 1], xp) for w, salt in enumerate(_EPOCH_SALTS)
+    ]
+    return [words[0] ^ _mix(words[1], xp), words[1] + words[0]]
+
+
+def _noise(x, words, r, xp):
+    """The r-th hash of x under `words`, uint32 [n]."""
+    return _mix(_mix(x + words[0] + xp.uint32(r * _GOLDEN % 2**32), xp) ^ words[1], xp)
 
 
 def _mix(x, xp):

@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from jaxgan.datasets import order
 
@@ -108,3 +109,76 @@ def test_shares_of_a_batch_make_the_batch():
 def test_impossible_sizes_are_refused(batch, size):
     with pytest.raises(ValueError, match="2\\^30"):
         order.rows(KEY, 0, batch, size)
+
+
+# --- Balanced over classes ------------------------------------------------------------------------------
+
+LABELS = np.random.default_rng(2).choice([7, 2, 30, 4], 3000, p=[0.9, 0.07, 0.02, 0.01]).astype(np.int32)
+GROUPS = order.group_by_class(LABELS)
+
+
+def test_groups_hold_every_example_of_each_class():
+    assert all(part.dtype == np.int32 for part in GROUPS)
+    assert np.array_equal(GROUPS.sizes, [(LABELS == label).sum() for label in (2, 4, 7, 30)])
+    for start, size, label in zip(GROUPS.starts, GROUPS.sizes, (2, 4, 7, 30), strict=True):
+        assert np.array_equal(GROUPS.rows[start : start + size], np.flatnonzero(LABELS == label))
+
+
+def test_every_class_is_as_likely_and_every_example_within_it():
+    drawn = np.concatenate([order.balanced_rows(KEY, step, 100, GROUPS) for step in range(2000)])
+    assert drawn.dtype == np.int32
+    assert stats.chisquare(np.bincount(LABELS[drawn])[[2, 4, 7, 30]]).pvalue > 1e-4
+    for label in (2, 4, 7, 30):
+        times = np.bincount(drawn[LABELS[drawn] == label], minlength=len(LABELS))[LABELS == label]
+        assert stats.chisquare(times).pvalue > 1e-4
+
+
+def test_balanced_draws_are_unrelated():
+    labels = LABELS[order.balanced_rows(KEY, 0, 200_000, GROUPS)]
+    for lag in (1, 2, 64):
+        pairs = np.unique(labels[:-lag].astype(np.int64) * 100 + labels[lag:], return_counts=True)[1]
+        assert len(pairs) == 16 and stats.chisquare(pairs).pvalue > 1e-4
+
+
+def test_steps_and_keys_have_balanced_draws_of_their_own():
+    draws = [order.balanced_rows(KEY, step, 3000, GROUPS) for step in (0, 1, 2**20, 2**31)]
+    draws += [order.balanced_rows(np.array(key, np.uint32), 0, 3000, GROUPS) for key in ([7, 12], [11, 7])]
+    alike = (1 / GROUPS.sizes).mean() / len(GROUPS.sizes)  # the chance that two draws are the same example
+    for i, first in enumerate(draws):
+        for second in draws[:i]:
+            assert (first == second).sum() < 3000 * alike + 6 * np.sqrt(3000 * alike)
+
+
+def test_the_batch_size_does_not_change_the_balanced_draws():
+    by_seven = np.concatenate([order.balanced_rows(KEY, step, 7, GROUPS) for step in range(30)])
+    assert np.array_equal(by_seven, order.balanced_rows(KEY, 0, 210, GROUPS))
+
+
+@pytest.mark.parametrize("batch", [64, 2**20 + 3])
+def test_balanced_draws_agree_between_numpy_and_jax(batch):
+    on_device = jax.jit(
+        lambda step, groups, first: order.balanced_rows(KEY, step, batch, groups, first, 16, xp=jnp)
+    )
+    for step in STEPS:
+        for first in (0, batch - 16):
+            rows = on_device(np.uint32(step), GROUPS, first)
+            assert rows.dtype == jnp.int32
+            assert np.array_equal(rows, order.balanced_rows(KEY, step, batch, GROUPS, first, 16)), step
+
+
+def test_shares_of_a_balanced_batch_make_the_batch():
+    whole = order.balanced_rows(KEY, 9, 64, GROUPS)
+    shares = [order.balanced_rows(KEY, 9, 64, GROUPS, first, 16) for first in range(0, 64, 16)]
+    assert np.array_equal(np.concatenate(shares), whole)
+
+
+def test_one_class_and_one_example_are_enough():
+    assert set(order.balanced_rows(KEY, 0, 50, order.group_by_class(np.full(3, 5)))) == {0, 1, 2}
+    assert set(order.balanced_rows(KEY, 0, 50, order.group_by_class(np.array([8])))) == {0}
+
+
+def test_impossible_balanced_draws_are_refused():
+    with pytest.raises(ValueError, match="labels"):
+        order.group_by_class(np.zeros(0, np.int32))
+    with pytest.raises(ValueError, match="batch"):
+        order.balanced_rows(KEY, 0, 0, GROUPS)
