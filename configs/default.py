@@ -1,13 +1,17 @@
 """Every field of an experiment, with its meaning. The other configs import this one and override a few.
 
-Below `dataset`, `generator`, `discriminator`, `loss`, the optimizers and `schedule` stand `name` and, for
+Below `dataset`, `generator`, `discriminator`, `loss`, the optimizers and every `schedule` stand `name` and, for
 each known name, the fields of its builder, read from the builder's signature in `jaxgan/`: for example
-`--config.loss.name=least_squares --config.loss.least_squares.a=-1`.
+`--config.loss.name=least_squares --config.loss.least_squares.a=-1.`. Below `regularizers` stand all penalties,
+each switched on by its weight: `--config.regularizers.r1.weight=5.`.
+
+Fields that are floats live in the training state: another value of them is not another program.
 """
 
 from ml_collections import ConfigDict
 
-from jaxgan.experiment import SECTIONS, component
+from jaxgan.augment import AUGMENTATIONS
+from jaxgan.experiment import SECTIONS, component, components, regularizers
 
 
 def get_config() -> ConfigDict:
@@ -25,14 +29,46 @@ def get_config() -> ConfigDict:
     config.modules = ()  # your own Python modules to import first; they may register components
 
     # The game (Goodfellow et al. 2014).
-    config.latent = "normal"  # distribution of z: normal N(0, 1) or uniform U(-1, 1)
+    config.latent = "normal"  # distribution of z: normal N(0, 1), uniform U(-1, 1) or truncated normal
+    config.latent_threshold = 2.0  # truncated: |z| is at most this (Brock et al. 2019, section 3.1)
     config.latent_dim = 100  # length of z
     config.loss = component(SECTIONS["loss"], "nonsaturating")
+    config.discriminator_loss_weight = 1.0  # λ of L = L_G + λ·L_D, penalties included
+    config.generator_loss_weight = 1.0  # of the adversarial loss; 0: the generator matches features alone
     config.discriminator_steps = 1  # discriminator updates before each generator update, on fresh batches
+    config.generator_steps = 1  # generator updates (steps) to one discriminator update
     config.update_order = (
         "alternating"  # or simultaneous: the generator sees the discriminator of before the step
     )
     config.ema_decay = 0.999  # [0, 1): decay of the averaged generator (Yazici et al. 2019); 0: no averaging
+
+    # Penalties, any number at once: of each `weight` (0: absent from the program), `interval` (lazily: in every
+    # interval-th update, interval times as strong), `schedule` (factor on the weight) and its own fields.
+    config.regularizers = regularizers()
+
+    # Stabilizers; each 0 (or 1, of counts) is absent from the program.
+    config.label_flip = 0.0  # [0, 1]: share of pairs whose real and fake are swapped (Chintala et al. 2016)
+    config.instance_noise = ConfigDict()  # on all that the discriminator sees (Sønderby et al. 2017)
+    config.instance_noise.stddev = 0.0  # images lie in [-1, 1]
+    config.instance_noise.schedule = component(SECTIONS["schedule"], "constant")
+    config.packing = 1  # examples that the discriminator judges together (PacGAN, Lin et al. 2018)
+    config.num_generators = 1  # k generators against a discriminator of k + 1 classes (MAD-GAN, Ghosh 2018)
+    config.unrolled_steps = 0  # [0, 10]: discriminator updates that the generator foresees (Metz et al. 2017)
+    config.top_k = 0  # the generator learns from its k best fakes (Sinha et al. 2020); 0: from all
+    config.top_k_steps = 0  # steps in which k falls geometrically from the batch size to top_k
+    config.lookahead_every = 0  # steps between joint backtrackings (LookaheadGAN, Chavdarova et al. 2021)
+    config.lookahead_alpha = 0.5  # [0, 1]: how far the slow weights follow
+
+    # Augmentation of images, any of `names` in their order: color, translation, cutout, flip, crop, rotation,
+    # scale; each has its own fields.
+    config.augment = components(AUGMENTATIONS)  # of all that the discriminator sees (Zhao et al. 2020)
+    config.augment.probability = 1.0  # [0, 1]: of each operation on each image
+    config.augment.adaptive = False  # ADA's rule (Karras et al. 2020): begin with probability 0
+    config.augment.target = 0.6  # ADA: [-1, 1], what the mean sign of the real logits is steered to
+    config.augment.length = 500_000.0  # ADA: images in which the probability goes from 0 to 1
+    config.augment.adaptive_interval = 4  # ADA: discriminator updates between two adjustments
+    config.data_augment = components(AUGMENTATIONS)  # ordinary: of the real images alone
+    config.consistency_augment = components(AUGMENTATIONS)  # what regularizers.cr and bcr compare with
 
     # Data: mnist, digits, ring, grid, images (a folder), array (.npy, .npz), idx (a folder), tfds/<name>.
     config.dataset = component(SECTIONS["dataset"], "mnist")
@@ -40,6 +76,9 @@ def get_config() -> ConfigDict:
     config.dataset.fallback = ""  # data set to train on, and to say so, where the named one cannot be had
     config.dataset.image_size = 0  # pixels; shorter side resized, centre cropped; 0: as stored
     config.dataset.max_device_bytes = 2**31  # sets up to this size stay on the device, others are streamed
+
+    config.class_balance = "none"  # resample: all classes alike; weights: classes weigh in the loss
+    config.class_weights = ()  # one for each class; (): the inverse of its frequency
 
     # Networks.
     config.generator = component(SECTIONS["generator"], "dcgan")
@@ -50,6 +89,11 @@ def get_config() -> ConfigDict:
     config.discriminator_optimizer = component(SECTIONS["discriminator_optimizer"], "adam")
     # Factor on both learning rates. <name>.num_steps is the schedule's own length; 0: num_steps of a new run.
     config.schedule = component(SECTIONS["schedule"], "constant")
+
+    config.generator_clip_norm = 0.0  # largest global norm of the generator's gradient; 0: any
+    config.discriminator_clip_norm = 0.0
+    config.accumulate = 1  # parts in which a batch goes through the networks, to save memory
+    config.compute_dtype = "float32"  # or bfloat16, of the networks in training; parameters are float32
 
     # What is written, in steps; 0: never (but for the last step).
     config.log_every = 50  # metrics: means over the steps since the last line

@@ -13,9 +13,9 @@ from ml_collections import ConfigDict
 from jaxgan import experiment
 from jaxgan.datasets import Dataset
 from jaxgan.errors import Diverged, UserError
+from jaxgan.gan import GAN
 from jaxgan.grids import draw_samples
 from jaxgan.metrics.health import diagnose
-from jaxgan.steps import GAN
 from jaxgan.train_state import GanState
 from jaxgan.writers import Progress, Writers
 
@@ -98,7 +98,7 @@ class Monitor:
             self._step = step
         context: dict[str, Any] = {"dataset": self._dataset.name, "images_per_second": round(rate, 1)}
         self._writers.scalars(step, metrics, **context)
-        symptoms = diagnose(metrics, classifies=self._gan.loss.threshold is not None)
+        symptoms = diagnose(metrics, classifies=self._gan.loss().threshold is not None)
         for name in symptoms.keys() - self._symptoms.keys():
             if step >= _FIRST_DIAGNOSIS:
                 logging.warning("step %d: %s", step, symptoms[name])

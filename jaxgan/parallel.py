@@ -16,8 +16,11 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxgan.datasets import order
 from jaxgan.errors import UserError
-from jaxgan.steps import GAN, data_key, train_step
+from jaxgan.gan import GAN, data_key
+from jaxgan.steps import train_step
 from jaxgan.train_state import GanState
+
+Data = dict[str, Any]  # of arrays
 
 MODES = ("auto", "jit", "pmap")
 AXIS = "data"
@@ -30,12 +33,14 @@ class Program(NamedTuple):
       train_steps: `(state, data, num) -> (state, metrics)`, `num` steps in one call; `metrics` are arrays
         `[num]` by name. The state given is donated: do not use it again.
       place_state: state on the host or on any devices → state on this program's devices.
-      place_data: the data `[N, ...]` (or, streamed, the blocks `[num, n_D, B, ...]` of one call) → devices.
+      place_data: the data → devices: `examples` `[N, ...]`, with `labels` `[N]` where classes have weights and
+        `groups` (see `order.group_by_class`) where they are balanced; or, streamed, the blocks of one call:
+        `examples` `[num, n_D, B, ...]` and `labels` `[num, n_D, B]`.
     """
 
-    train_steps: Callable[[GanState, jax.Array, int], tuple[GanState, dict[str, jax.Array]]]
+    train_steps: Callable[[GanState, Data, int], tuple[GanState, dict[str, jax.Array]]]
     place_state: Callable[[GanState], GanState]
-    place_data: Callable[[Any], jax.Array]
+    place_data: Callable[[dict[str, Any]], Data]
 
 
 def make_program(
@@ -60,11 +65,13 @@ def make_program(
     devices = devices[:num_devices] if num_devices else devices
     if mode not in MODES:
         raise UserError(f"parallel='{mode}' is not known; choose one of {', '.join(MODES)}")
-    if batch_size % len(devices):
-        below = batch_size // len(devices) * len(devices)
-        sizes = " or ".join(str(size) for size in (below, below + len(devices)) if size)
+    granule = gan.granule * len(devices)
+    if batch_size % granule:
+        below = batch_size // granule * granule
+        sizes = " or ".join(str(size) for size in (below, below + granule) if size)
+        parts = f", in parts of {gan.granule} each" if gan.granule > 1 else ""
         raise UserError(
-            f"batch_size={batch_size} cannot be shared by {len(devices)} devices: set it to {sizes}"
+            f"batch_size={batch_size} cannot be shared by {len(devices)} devices{parts}: set it to {sizes}"
         )
     make = _make_pmap if mode == "pmap" else _make_jit
     return make(gan, batch_size, streamed, devices)
@@ -72,7 +79,7 @@ def make_program(
 
 def scan_steps(
     state: GanState,
-    data: jax.Array,
+    data: Data,
     num: int,
     *,
     gan: GAN,
@@ -86,12 +93,18 @@ def scan_steps(
     key = data_key(state.key)
 
     def body(state, block):
-        if block is None:
-            rows = order.rows(key, state.step, per_step, data.shape[0], xp=jnp)
-            block = rows.reshape(gan.discriminator_steps, batch_size)
-        batch = share({"examples": block, "index": jnp.arange(batch_size)})
-        if not streamed:
-            batch["examples"] = jnp.take(data, batch["examples"], axis=0)
+        index = jnp.arange(batch_size)
+        if streamed:
+            return train_step(state, share({**block, "index": index}), gan=gan, axis_name=axis_name)
+        if "groups" in data:
+            rows = order.balanced_rows(key, state.step, per_step, data["groups"], xp=jnp)
+        else:
+            rows = order.rows(key, state.step, per_step, len(data["examples"]), xp=jnp)
+        rows = rows.reshape(gan.discriminator_steps, batch_size)
+        batch = share({"rows": rows, "index": index})
+        rows = batch.pop("rows")
+        for name in data.keys() - {"groups"}:
+            batch[name] = jnp.take(data[name], rows, axis=0)
         return train_step(state, batch, gan=gan, axis_name=axis_name)
 
     blocks = data if streamed else None
@@ -120,9 +133,9 @@ def _make_jit(gan, batch_size, streamed, devices) -> Program:
     replicated = NamedSharding(mesh, PartitionSpec())
 
     def share(batch):
-        examples = NamedSharding(mesh, PartitionSpec(None, AXIS))
+        blocks = NamedSharding(mesh, PartitionSpec(None, AXIS))
         index = NamedSharding(mesh, PartitionSpec(AXIS))
-        return lax.with_sharding_constraint(batch, {"examples": examples, "index": index})
+        return lax.with_sharding_constraint(batch, {**dict.fromkeys(batch, blocks), "index": index})
 
     run = functools.partial(scan_steps, gan=gan, batch_size=batch_size, streamed=streamed, share=share)
     blocks = NamedSharding(mesh, PartitionSpec(None, None, AXIS))
@@ -138,19 +151,19 @@ def _make_pmap(gan, batch_size, streamed, devices) -> Program:
 
     def run(state, data, first, num):
         def share(batch):
-            examples = batch["examples"]
             if not streamed:  # streamed blocks arrive already split
-                examples = lax.dynamic_slice_in_dim(examples, first, local, axis=1)
-            return {"examples": examples, "index": first + jnp.arange(local)}
+                batch["rows"] = lax.dynamic_slice_in_dim(batch["rows"], first, local, axis=1)
+            return {**batch, "index": first + jnp.arange(local)}
 
         return scan_steps(
             state, data, num, gan=gan, batch_size=batch_size, streamed=streamed, share=share, axis_name=AXIS
         )
 
     def split(data):
-        if streamed:  # [num, n_D, B, ...] -> [num, n_D, devices, B / devices, ...]
-            data = np.reshape(data, (*data.shape[:2], len(devices), local, *data.shape[3:]))
-        return data
+        if not streamed:
+            return data
+        # [num, n_D, B, ...] -> [num, n_D, devices, B / devices, ...]
+        return jax.tree.map(lambda x: x.reshape(*x.shape[:2], len(devices), local, *x.shape[3:]), data)
 
     mapped = jax.pmap(
         run,

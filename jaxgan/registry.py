@@ -5,6 +5,7 @@ A builder's keyword-only parameters, with their defaults, ARE its config fields:
 """
 
 import difflib
+import functools
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -45,3 +46,19 @@ class Registry:
         """The config fields of `name`: its builder's keyword-only parameters."""
         parameters = inspect.signature(self[name]).parameters.values()
         return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    def bind(self, name: str, **fields) -> tuple[Callable[..., Any], dict[str, float]]:
+        """The builder with its static fields bound, and its numbers.
+
+        Fields whose default is a float are numbers: they live in the training state, and the step calls the
+        builder with them, so that one compiled program serves every value.
+        """
+        known = self.fields(name)
+        unknown = fields.keys() - known.keys()
+        if unknown:
+            raise UserError(f"{self.kind} '{name}' has no field '{min(unknown)}'; it has: {', '.join(known)}")
+        defaults = {field: parameter.default for field, parameter in known.items()}
+        numeric = {field for field, default in defaults.items() if isinstance(default, float)}
+        fields = {**defaults, **fields}
+        static = {field: value for field, value in fields.items() if field not in numeric}
+        return functools.partial(self[name], **static), {field: float(fields[field]) for field in numeric}

@@ -13,8 +13,9 @@ from flax import serialization
 from jaxgan import experiment
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.errors import UserError
-from jaxgan.latents import make_key, sample_latents
-from jaxgan.steps import GAN
+from jaxgan.gan import GAN
+from jaxgan.latents import make_key
+from jaxgan.record import read_record, recorded_config
 
 WEIGHTS = ("ema", "raw")
 BATCH = 64  # always this many at once, so that an image does not depend on how many are asked for
@@ -40,7 +41,7 @@ def generate(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
 def latents(gan: GAN, seed: jax.Array, first: jax.Array) -> jax.Array:
     """The latents of samples `first` to `first + BATCH - 1` of a seed, `[BATCH, latent_dim]`."""
     key = make_key(jnp.array([0, 1], jnp.uint32) * seed)  # the words of jax.random.key(seed)
-    return sample_latents(gan.latent, key, first + jnp.arange(BATCH), gan.latent_dim)
+    return gan.sample_latents(key, first + jnp.arange(BATCH))
 
 
 def fixed_latents(gan: GAN) -> jax.Array:
@@ -101,7 +102,9 @@ class Sampler:
             angle = np.arccos(np.clip(cosine, -1, 1))
             if (np.sin(angle) > 1e-6).all():
                 way = (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)
-        return self.decode(way.reshape(-1, z.shape[1]))
+        # one point of all ways at a time, so that with several generators a way stays with one of them
+        samples = [self.decode(way[:, i]) for i in range(steps)]
+        return np.stack(samples, axis=1).reshape(pairs * steps, *self.gan.shape)
 
 
 def load(workdir: str | Path, step: int | None = None, weights: str = "ema") -> Sampler:
@@ -118,10 +121,10 @@ def load(workdir: str | Path, step: int | None = None, weights: str = "ema") -> 
     workdir = Path(workdir)
     if weights not in WEIGHTS:
         raise UserError(f"weights='{weights}' is not known; choose one of {', '.join(WEIGHTS)}")
-    record = experiment.read_record(workdir)
+    record = read_record(workdir)
     if record is None:
         raise UserError(f"{workdir} holds no run (no config.json): give the --workdir of a training run")
-    config = experiment.recorded_config(record)
+    config = recorded_config(record)
     gan = experiment.make_gan(config, tuple(record["dataset"]["shape"]))
     with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
         checkpoint = checkpoints.restore(step)

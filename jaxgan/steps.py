@@ -2,85 +2,74 @@
 
 Goodfellow et al. 2014, algorithm 1: update the discriminator n_D times on fresh batches, then the generator
 once. What is static (networks, losses, the order of updates) stands in `GAN`; every number that training
-changes or that an ablation may vary is a leaf of `GanState`.
+changes or that an ablation may vary is a leaf of `GanState`. A term whose number is absent from
+`GanState.hyper` is absent from the program.
 """
 
-import dataclasses
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
 
-from jaxgan.latents import make_key, sample_latents
-from jaxgan.losses import Loss
-from jaxgan.train_state import GanState, NetworkState, init_network
+from jaxgan.augment import augment, update_adaptive
+from jaxgan.collectives import average, gather
+from jaxgan.gan import GAN, Regularizer
+from jaxgan.latents import make_key
+from jaxgan.losses import Loss, identification, real_or_fake
+from jaxgan.metrics.batch import diversity, judgement
+from jaxgan.models.multi import generator_index
+from jaxgan.train_state import GanState, NetworkState
+from jaxgan.tricks import (
+    accumulate,
+    clip_by_norm,
+    flip_labels,
+    generate,
+    keys_of,
+    look_back,
+    pack,
+    purpose,
+    scale,
+    top_k_weights,
+    unpack,
+)
 
-UPDATE_ORDERS = ("alternating", "simultaneous")
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class GAN:
-    """What is static about a GAN: a new value of any of these is a new program.
+class Game(NamedTuple):
+    """What both players' updates need to know of a step.
 
     Attributes:
-      generator, discriminator: linen modules (see `jaxgan.models`).
-      generator_optimizer, discriminator_optimizer: optax transformations whose numbers are injected.
-      loss: the adversarial loss (see `jaxgan.losses`).
-      schedule: `(step, **hyper.schedule) -> factor` on both learning rates (see `jaxgan.optimizers`).
-      latent: name of the latent distribution; `latent_dim` its dimension.
-      latent_dim: the length of z.
-      shape: of one example, `(H, W, C)` or `(D,)`.
-      discriminator_steps: n_D, discriminator updates before each generator update.
-      update_order: 'alternating': the generator's update sees the discriminator just updated;
-        'simultaneous': both see the networks as they were before the step.
+      gan: what is static.
+      step: int32 `[]`, the steps done before.
+      hyper: the numeric knobs.
+      generator: as it was before the step.
+      axis_name: the device axis, under pmap.
     """
 
-    generator: nn.Module
-    discriminator: nn.Module
-    generator_optimizer: optax.GradientTransformation
-    discriminator_optimizer: optax.GradientTransformation
-    loss: Loss
-    schedule: Callable[..., jax.Array]
-    latent: str
-    latent_dim: int
-    shape: tuple[int, ...]
-    discriminator_steps: int = 1
-    update_order: str = "alternating"
+    gan: GAN
+    step: jax.Array
+    hyper: dict[str, Any]
+    generator: NetworkState
+    axis_name: str | None
 
     @property
-    def is_images(self) -> bool:
-        """Whether examples are images, not points."""
-        return len(self.shape) == 3
+    def loss(self) -> Loss:
+        return self.gan.loss(**self.hyper["loss"])
+
+    def operations(self, which: str) -> tuple[Callable, ...]:
+        """Of `augment`, `data_augment` or `consistency_augment`."""
+        builders = getattr(self.gan, which)
+        return tuple(build(**self.hyper[which][name]) for name, build in builders.items())
 
 
-def init_state(gan: GAN, key: jax.Array, hyper: dict) -> GanState:
-    """A fresh state. `key` is uint32 `[2]`; `hyper` as in `GanState`, without the learning rates."""
-    generator_key, discriminator_key, _ = jax.random.split(jax.random.fold_in(make_key(key), 0), 3)
-    z = jnp.zeros((1, gan.latent_dim))
-    images = jnp.zeros((1, *gan.shape))
-    generator = init_network(gan.generator, gan.generator_optimizer, generator_key, z)
-    discriminator = init_network(gan.discriminator, gan.discriminator_optimizer, discriminator_key, images)
-    learning_rate = {
-        "generator": generator.opt_state.hyperparams["learning_rate"],
-        "discriminator": discriminator.opt_state.hyperparams["learning_rate"],
-    }
-    return GanState(
-        step=jnp.zeros((), jnp.int32),
-        key=jnp.asarray(key),
-        generator=generator,
-        discriminator=discriminator,
-        ema={"params": generator.params, "model_state": generator.model_state},
-        hyper={**jax.tree.map(jnp.float32, hyper), "learning_rate": learning_rate},
-        extras={},
-    )
+class Judgement(NamedTuple):
+    """What the discriminator says of B examples: B/m logits, under packing."""
 
-
-def data_key(key: jax.Array) -> jax.Array:
-    """The key words, uint32 `[2]`, of the order in which a run with key words `key` sees its examples."""
-    return jax.random.key_data(jax.random.split(jax.random.fold_in(make_key(key), 0), 3)[2])
+    logits: jax.Array
+    outputs: jax.Array  # the same as the logits, or [B, k + 1] with k generators
+    features: jax.Array | None
 
 
 def train_step(
@@ -92,114 +81,336 @@ def train_step(
       state: the state before the step.
       batch: `examples`, uint8 images `[n_D, B, H, W, C]` or float32 points `[n_D, B, D]`, a fresh batch for
         each discriminator update; `index`, int32 `[B]`, the examples' places in the global batch, from which
-        their noise is drawn (so that it does not depend on how many devices share the batch).
+        their noise is drawn (so that it does not depend on how many devices share the batch); `labels`, int32
+        `[n_D, B]`, where classes have weights.
       gan: what is static.
       axis_name: the device axis, under pmap.
 
     Returns:
       the state after the step, and metrics: scalars by name.
     """
+    generator = _with_learning_rate(state, gan, "generator")
+    discriminator = _with_learning_rate(state, gan, "discriminator")
+    game = Game(gan, state.step, state.hyper, generator, axis_name)
     key = jax.random.fold_in(make_key(state.key), state.step + 1)  # 0 drew the initial weights
-    latent_keys = jax.random.split(jax.random.fold_in(key, 0), gan.discriminator_steps)
-    dropout_keys = jax.random.split(jax.random.fold_in(key, 1), gan.discriminator_steps + 1)
-    state = _with_scheduled_learning_rates(state, gan)
-    generator, discriminator = state.generator, state.discriminator
+    update_keys = jax.random.split(key, gan.discriminator_steps)
 
-    def latents(key):
-        return sample_latents(gan.latent, key, batch["index"], gan.latent_dim)
+    def deal(i):
+        """What the i-th discriminator update of the step plays with."""
+        z = gan.sample_latents(purpose(update_keys[i], "latent"), batch["index"])
+        part = {"z": z, "keys": keys_of(update_keys[i], batch["index"]), "real": scale(batch["examples"][i])}
+        if gan.data_augment:
+            operations = game.operations("data_augment")
+            part["real"] = augment(operations, purpose(part["keys"], "data"), part["real"], None)
+        if "class_weights" in state.hyper:
+            part["weights"] = state.hyper["class_weights"][batch["labels"][i]]
+        return part
 
-    def update_once(discriminator, inputs):
-        images, latent_key, dropout_key = inputs
-        fake, _ = generator.forward(generator.params, generator.model_state, latents(latent_key), train=True)
-        return update_discriminator(discriminator, scale(images), fake, dropout_key, gan, axis_name)
+    def update(player, part, i):
+        count = state.step // gan.generator_steps * gan.discriminator_steps + i
+        return update_discriminator(*player, part, game, count)
+
+    def update_once(player, i):
+        part = deal(i)
+        part["fake"], _, _ = generate(generator, part["z"], gan.accumulate)
+        return update(player, part, i)[0], None
 
     # All but the last of the n_D discriminator updates draw their own fakes ...
-    if gan.discriminator_steps > 1:
-        earlier = (batch["examples"][:-1], latent_keys[:-1], dropout_keys[:-2])
-        discriminator, _ = lax.scan(update_once, discriminator, earlier)
+    player = critic = (discriminator, state.extras["discriminator"])
+    last = gan.discriminator_steps - 1
+    if last:
+        player, _ = lax.scan(update_once, player, jnp.arange(last))
     # ... the last shares its fakes, and so the generator's forward pass, with the generator's update.
-    real = scale(batch["examples"][-1])
-    z = latents(latent_keys[-1])
-    fake, pull_back, generator_state = jax.vjp(
-        lambda params: generator.forward(params, generator.model_state, z, train=True),
-        generator.params,
-        has_aux=True,
-    )
-    discriminator, metrics = update_discriminator(discriminator, real, fake, dropout_keys[-2], gan, axis_name)
-    critic = state.discriminator if gan.update_order == "simultaneous" else discriminator
-    generator, generator_metrics = update_generator(
+    part = deal(last)
+    part["fake"], pull_back, generator_state = generate(generator, part["z"], gan.accumulate)
+    if gan.generator_steps == 1:
+        player, metrics = update(player, part, last)
+    else:  # only every n_G-th step; the others repeat its metrics
+        player, metrics = lax.cond(
+            state.step % gan.generator_steps == 0,
+            lambda player: update(player, part, last),
+            lambda player: (player, state.extras["discriminator_metrics"]),
+            player,
+        )
+    if gan.update_order == "alternating":
+        critic = player
+    (generator, memory), generator_metrics = update_generator(
         generator.replace(model_state=generator_state),
-        critic, real, fake, pull_back, dropout_keys[-1], gan, axis_name,
-    )  # fmt: skip
+        state.extras["generator"],
+        *critic,
+        part,
+        pull_back,
+        game,
+    )
+    extras = {**state.extras, "generator": memory, "discriminator": player[1]}
+    if gan.generator_steps > 1:
+        extras["discriminator_metrics"] = metrics
+    networks = {"generator": generator, "discriminator": player[0]}
+    if gan.lookahead_every:
+        due = (state.step + 1) % gan.lookahead_every == 0
+        fast = {name: network.params for name, network in networks.items()}
+        fast, extras["lookahead"] = look_back(fast, extras["lookahead"], state.hyper["lookahead_alpha"], due)
+        networks = {name: network.replace(params=fast[name]) for name, network in networks.items()}
     state = state.replace(
         step=state.step + 1,
-        generator=generator,
-        discriminator=discriminator,
-        ema=update_ema(state.ema, generator, state.hyper["ema_decay"], state.step),
+        **networks,
+        ema=update_ema(state.ema, networks["generator"], state.hyper["ema_decay"], state.step),
+        extras=extras,
     )
-    metrics = {**metrics, **generator_metrics, "diversity": diversity(real, fake, axis_name)}
+    metrics = {**metrics, **generator_metrics, "diversity": diversity(part["real"], part["fake"], axis_name)}
     return state, metrics
 
 
+# --- The discriminator --------------------------------------------------------------------------------
+
+
+def judge(
+    network: NetworkState, params, model_state, examples: jax.Array, keys: jax.Array, memory, game: Game
+) -> tuple[Judgement, dict]:
+    """What the discriminator says of examples as it sees them: augmented, noisy, packed.
+
+    Args:
+      network: the discriminator; `params` and `model_state` take the place of its own.
+      params, model_state: what it judges with.
+      examples: `[B, ...]`.
+      keys: typed keys `[B]`.
+      memory: the discriminator's.
+      game: the step's.
+
+    Returns:
+      the judgement, and the mutable collections after it.
+    """
+    gan, hyper = game.gan, game.hyper
+    if gan.augment:
+        probability = (
+            memory["adaptive"]["probability"] if "adaptive" in memory else hyper.get("augment_probability")
+        )
+        examples = augment(game.operations("augment"), purpose(keys, "augment"), examples, probability)
+    if "instance_noise" in hyper:  # Sønderby et al. 2017; Arjovsky and Bottou 2017, section 3
+        numbers = hyper["instance_noise"]
+        stddev = numbers["stddev"] * gan.instance_noise(game.step, **numbers["schedule"])
+        noise = jax.vmap(lambda key: jax.random.normal(key, gan.shape))(purpose(keys, "instance noise"))
+        examples = examples + stddev * noise
+    wants_features = {"features": True} if gan.family("feature") else {}
+    outputs, model_state = network.forward(
+        params,
+        model_state,
+        pack(examples, gan.packing),
+        dropout_key=purpose(keys, "dropout")[0],
+        **wants_features,
+    )
+    outputs, features = outputs if wants_features else (outputs, None)
+    logits = real_or_fake(outputs) if gan.num_generators > 1 else outputs
+    return Judgement(logits, outputs, features), model_state
+
+
+def discriminator_loss(params, network: NetworkState, model_state, memory, part: dict, game: Game, count):
+    """λ times the adversarial loss and all penalties of the discriminator.
+
+    Real and fake examples go through the network one after the other, each with its own batch statistics
+    (Chintala et al. 2016, How to train a GAN, tip 4).
+
+    Args:
+      params: to be differentiated.
+      network: the discriminator.
+      model_state: its mutable collections.
+      memory: what its penalties and tricks remember.
+      part: `real`, `fake` `[B, ...]`, `z`, `keys` `[B]`, and `weights` `[B]` where classes have weights.
+      game: the step's.
+      count: int32 `[]`, discriminator updates done before.
+
+    Returns:
+      the loss, and `(model_state, memory, metrics)`.
+    """
+    gan, hyper, axis_name = game.gan, game.hyper, game.axis_name
+    real_keys, fake_keys = purpose(part["keys"], "real"), purpose(part["keys"], "fake")
+    frozen, before = model_state, memory
+
+    def critic(examples):
+        """Logits with the statistics that the update began with, and the same noise as the real examples."""
+        return judge(network, params, frozen, examples, real_keys, before, game)[0].logits
+
+    real, model_state = judge(network, params, model_state, part["real"], real_keys, memory, game)
+    fake, model_state = judge(network, params, model_state, part["fake"], fake_keys, memory, game)
+    real_logits, fake_logits = gather(real.logits, axis_name), gather(fake.logits, axis_name)
+
+    roles = real_logits, fake_logits
+    input_keys = part["keys"][:: gan.packing]
+    if "label_flip" in hyper:
+        draw = jax.vmap(lambda key: jax.random.bernoulli(key, hyper["label_flip"]))
+        roles = flip_labels(*roles, gather(draw(purpose(input_keys, "flip")), axis_name))
+    losses = game.loss.discriminator(*roles)
+    if "weights" in part:
+        losses = losses * gather(part["weights"].reshape(-1, gan.packing).mean(axis=1), axis_name)
+    loss = jnp.mean(losses)
+    metrics = {"discriminator_loss": loss, **judgement(game.loss, real_logits, fake_logits)}
+
+    if gan.num_generators > 1:
+        which = generator_index(len(part["fake"]), gan.num_generators)
+        metrics["identification_loss"] = jnp.mean(identification(fake.outputs, which))
+        loss += metrics["identification_loss"]
+
+    def gradient(name, penalty, _):
+        def packed_critic(inputs):
+            return critic(unpack(inputs, gan.packing))
+
+        inputs = pack(part["real"], gan.packing), pack(part["fake"], gan.packing)
+        return jnp.mean(penalty(packed_critic, *inputs, purpose(input_keys, name), axis_name)), ()
+
+    def logit(name, penalty, remembered):
+        values, remembered = penalty.penalty(real_logits, fake_logits, remembered)
+        return jnp.mean(values), remembered
+
+    def consistency(name, penalty, _):
+        return consistency_term("discriminator", name, penalty, critic, game.generator.params, part, game), ()
+
+    def weight(name, penalty, remembered):
+        return penalty.penalty(params, remembered), remembered
+
+    for family in (gradient, logit, consistency, weight):
+        total, memory, values = penalize(family, memory, game, count)
+        loss += total
+        metrics |= {f"discriminator/{name}": value for name, value in values.items()}
+    if "adaptive" in memory:
+        images = real_logits.size * gan.packing
+        numbers = hyper["adaptive"]
+        adaptive = update_adaptive(
+            memory["adaptive"], real_logits, images, interval=gan.adaptive_interval, **numbers
+        )
+        memory = {**memory, "adaptive": adaptive}
+        metrics["augment_probability"] = adaptive["probability"]
+    return hyper["loss_weight"]["discriminator"] * loss, (model_state, memory, metrics)
+
+
 def update_discriminator(
-    network: NetworkState, real, fake, dropout_key, gan: GAN, axis_name: str | None
-) -> tuple[NetworkState, dict[str, jax.Array]]:
+    network: NetworkState, memory: dict, part: dict, game: Game, count: jax.Array
+) -> tuple[tuple[NetworkState, dict], dict[str, jax.Array]]:
     """One descent step of the discriminator on a batch of real and a batch of fake examples.
 
-    The two go through the network one after the other, each with its own batch statistics
-    (Chintala et al. 2016, How to train a GAN, tip 4).
+    Returns:
+      the discriminator and what it remembers, and metrics.
     """
-    real_key, fake_key = jax.random.split(dropout_key)
+    gradient_fn = jax.value_and_grad(discriminator_loss, has_aux=True)
 
-    def loss_fn(params):
-        real_logits, state = network.forward(
-            params, network.model_state, real, train=True, dropout_key=real_key
-        )
-        fake_logits, state = network.forward(params, state, fake, train=True, dropout_key=fake_key)
-        real_logits, fake_logits = gather(real_logits, axis_name), gather(fake_logits, axis_name)
-        loss = jnp.mean(gan.loss.discriminator(real_logits, fake_logits))
-        return loss, (state, real_logits, fake_logits)
+    def update(carry, part):
+        (_, (*carry, metrics)), grads = gradient_fn(network.params, network, *carry, part, game, count)
+        return tuple(carry), ((grads, metrics), ())
 
-    (loss, (model_state, real_logits, fake_logits)), grads = jax.value_and_grad(loss_fn, has_aux=True)(
-        network.params
-    )
-    grads, model_state = average((grads, model_state), axis_name)
-    metrics = {
-        "discriminator_loss": loss,
-        "discriminator_grad_norm": optax.tree.norm(grads),
-        **judgement(gan.loss, real_logits, fake_logits),
-    }
-    return network.apply_gradients(grads=grads).replace(model_state=model_state), metrics
+    carry = (network.model_state, memory)
+    (model_state, memory), means, _ = accumulate(update, carry, part, game.gan.accumulate)
+    (grads, metrics), model_state = average((means, model_state), game.axis_name)
+    metrics["discriminator_grad_norm"] = optax.tree.norm(grads)
+    network = descend(network, grads, "discriminator", game, count).replace(model_state=model_state)
+    return (network, remember(memory, network.params, game)), metrics
+
+
+# --- The generator ------------------------------------------------------------------------------------
 
 
 def update_generator(
-    network: NetworkState, critic: NetworkState, real, fake, pull_back, dropout_key, gan, axis_name
-) -> tuple[NetworkState, dict[str, jax.Array]]:
+    network: NetworkState,
+    memory: dict,
+    critic: NetworkState,
+    critic_memory: dict,
+    part: dict,
+    pull_back: Callable,
+    game: Game,
+) -> tuple[tuple[NetworkState, dict], dict[str, jax.Array]]:
     """One descent step of the generator against the discriminator `critic`.
 
     Args:
-      network: the generator, its mutable collections as the forward pass that made `fake` left them.
-      critic: the discriminator; its parameters and collections stay as they are.
-      real, fake: examples `[B, ...]`.
-      pull_back: gradient with respect to `fake` → gradient with respect to the generator's parameters.
-      dropout_key: for the discriminator's dropout.
-      gan: what is static.
-      axis_name: the device axis, under pmap.
+      network: the generator, its mutable collections as the forward pass that made the fakes left them.
+      memory: what its penalties remember.
+      critic: the discriminator; it stays as it is.
+      critic_memory: what that one remembers.
+      part: `real`, `fake` `[B, ...]`, `z`, `keys` `[B]`, and `weights` `[B]` where classes have weights.
+      pull_back: gradient with respect to the fakes → gradient with respect to the generator's parameters.
+      game: the step's.
+
+    Returns:
+      the generator and what it remembers, and metrics.
     """
-    real_key, fake_key = jax.random.split(dropout_key)
+    gan, hyper, axis_name = game.gan, game.hyper, game.axis_name
 
-    def judge(images, key):
-        logits, _ = critic.forward(critic.params, critic.model_state, images, train=True, dropout_key=key)
-        return gather(logits, axis_name)
+    def loss_fn(fake, part):
+        """All that depends on the parameters through the fakes."""
+        part = {**part, "fake": fake, "keys": purpose(part["keys"], "generator")}
+        opponent = unroll(critic, critic_memory, part, game) if gan.unrolled_steps else critic
 
-    def loss_fn(fake):
-        return jnp.mean(gan.loss.generator(judge(real, real_key), judge(fake, fake_key)))
+        def judged(which):
+            judgement, _ = judge(
+                opponent, opponent.params, opponent.model_state,
+                part[which], purpose(part["keys"], which), critic_memory, game,
+            )  # fmt: skip
+            return judgement
 
-    loss, fake_grad = jax.value_and_grad(loss_fn)(fake)
-    (grads,) = pull_back(fake_grad)
-    grads, model_state = average((grads, network.model_state), axis_name)
-    metrics = {"generator_loss": loss, "generator_grad_norm": optax.tree.norm(grads)}
-    return network.apply_gradients(grads=grads).replace(model_state=model_state), metrics
+        real, fake = judged("real"), judged("fake")
+        fake_logits = gather(fake.logits, axis_name)
+        losses = game.loss.generator(gather(real.logits, axis_name), fake_logits)
+        if "top_k" in hyper:
+            losses = losses * top_k_weights(fake_logits, game.step, **hyper["top_k"])
+        metrics = {"generator_loss": jnp.mean(losses)}
+        loss = hyper["loss_weight"].get("generator", 0.0) * metrics["generator_loss"]
+
+        def feature(name, penalty, _):
+            return penalty(gather(real.features, axis_name), gather(fake.features, axis_name)), ()
+
+        total, _, values = penalize(feature, memory, game, game.step)
+        return loss + total, {**metrics, **{f"generator/{name}": value for name, value in values.items()}}
+
+    def update(carry, part):
+        (_, metrics), gradient = jax.value_and_grad(loss_fn, has_aux=True)(part["fake"], part)
+        return carry, (metrics, gradient / gan.accumulate)
+
+    _, metrics, fake_gradient = accumulate(update, (), part, gan.accumulate)
+    grads = pull_back(fake_gradient)
+
+    def direct_fn(params):
+        """All that depends on the parameters in other ways."""
+
+        def critic_fn(examples):
+            return judge(
+                critic, critic.params, critic.model_state, examples, part["keys"], critic_memory, game
+            )[0].logits
+
+        def consistency(name, penalty, _):
+            return consistency_term("generator", name, penalty, critic_fn, params, part, game), ()
+
+        def weight(name, penalty, remembered):
+            return penalty.penalty(params, remembered), remembered
+
+        loss, metrics = jnp.zeros(()), {}
+        for family in (consistency, weight):
+            total, _, values = penalize(family, memory, game, game.step)
+            loss += total
+            metrics |= {f"generator/{name}": value for name, value in values.items()}
+        return loss, metrics
+
+    if gan.family("consistency") or gan.family("weight"):
+        direct_grads, more = jax.grad(direct_fn, has_aux=True)(network.params)
+        grads = optax.tree.add(grads, direct_grads)
+        metrics |= more
+    grads, metrics, model_state = average((grads, metrics, network.model_state), axis_name)
+    metrics["generator_grad_norm"] = optax.tree.norm(grads)
+    network = descend(network, grads, "generator", game, game.step).replace(model_state=model_state)
+    return (network, remember(memory, network.params, game)), metrics
+
+
+def unroll(network: NetworkState, memory: dict, part: dict, game: Game) -> NetworkState:
+    """The discriminator after some more updates on the same batch, as a function of the fakes.
+
+    Source: Metz et al. 2017, Unrolled Generative Adversarial Networks, equations 5 to 7.
+    """
+
+    def update_once(network, _):
+        grads, (model_state, _, _) = jax.grad(discriminator_loss, has_aux=True)(
+            network.params, network, network.model_state, memory, part, game, game.step
+        )
+        grads, model_state = average((grads, model_state), game.axis_name)
+        network = descend(network, grads, "discriminator", game, game.step)
+        return network.replace(model_state=model_state), None
+
+    return lax.scan(update_once, network, length=game.gan.unrolled_steps)[0]
 
 
 def update_ema(ema: dict, generator: NetworkState, decay: jax.Array, step: jax.Array) -> dict:
@@ -214,50 +425,89 @@ def update_ema(ema: dict, generator: NetworkState, decay: jax.Array, step: jax.A
     return jax.tree.map(lambda average, value: average + (1 - decay) * (value - average), ema, new)
 
 
-def scale(examples: jax.Array) -> jax.Array:
-    """uint8 images to float32 in [-1, 1]; float points as they are."""
-    return examples.astype(jnp.float32) / 127.5 - 1 if examples.dtype == jnp.uint8 else examples
+# --- Both ---------------------------------------------------------------------------------------------
 
 
-def judgement(loss: Loss, real_logits: jax.Array, fake_logits: jax.Array) -> dict[str, jax.Array]:
-    """How the discriminator judges a batch: mean outputs D(x), D(G(z)) and the accuracy on both."""
-    real, fake = loss.output_fn(real_logits), loss.output_fn(fake_logits)
-    threshold = (real.mean() + fake.mean()) / 2 if loss.threshold is None else loss.threshold
-    return {
-        "D(x)": real.mean(),
-        "D(G(z))": fake.mean(),
-        "accuracy_real": jnp.mean(real > threshold),
-        "accuracy_fake": jnp.mean(fake < threshold),
-    }
+def penalize(evaluate: Callable, memory: dict, game: Game, count: jax.Array):
+    """The penalties of one family: Σ interval · weight · schedule(step) · penalty, every interval-th update.
 
+    Args:
+      evaluate: `(name, penalty, remembered) -> (value, remembered)`; its own name is the family's. The value
+        is None where the penalty has no such term.
+      memory: of the network; its `regularizers` hold what each remembers.
+      game: the step's.
+      count: int32 `[]`, updates of this network done before.
 
-def diversity(real: jax.Array, fake: jax.Array, axis_name: str | None) -> jax.Array:
-    """How much fakes differ within a batch, relative to real examples: 1 as much, 0 collapsed.
-
-    The root of the mean (over pixels or coordinates) of the variance over the batch, fake over real.
+    Returns:
+      the sum, the memory afterwards, and the values by name, times the interval (so that their mean over
+      steps is the penalty's mean).
     """
+    sum_, kept, values = jnp.zeros(()), dict(memory["regularizers"]), {}
+    for name, entry in game.gan.family(evaluate.__name__).items():
+        if entry.family == "weight" and name not in kept:  # it is the other network's
+            continue
+        numbers, remembered = game.hyper["regularizers"][name], kept.get(name, ())
 
-    def variance(images):
-        mean = average(images.mean(axis=0), axis_name)
-        return average(jnp.mean(jnp.square(images - mean)), axis_name)
+        def term(name=name, entry=entry, numbers=numbers, remembered=remembered):
+            return evaluate(name, entry.build(**numbers["fields"]), remembered)
 
-    return jnp.sqrt(variance(fake) / jnp.maximum(variance(real), 1e-12))
+        if jax.eval_shape(term)[0] is None:
+            continue
+        if entry.interval == 1:
+            value, remembered = term()
+        else:
+            due = count % entry.interval == 0
+            value, remembered = lax.cond(due, term, lambda old=remembered: (jnp.zeros(()), old))
+        values[name] = entry.interval * value
+        sum_ += _strength(entry, numbers, game) * values[name]
+        if name in kept:
+            kept[name] = remembered
+    return sum_, {**memory, "regularizers": kept}, values
 
 
-def gather(per_example: jax.Array, axis_name: str | None) -> jax.Array:
-    """The whole batch's values from each device's share: losses may couple examples."""
-    return per_example if axis_name is None else lax.all_gather(per_example, axis_name, tiled=True)
+def consistency_term(side: str, name: str, penalty, critic, generator_params, part: dict, game: Game):
+    """The mean over the batch of a consistency penalty's term for 'generator' or 'discriminator', or None."""
+
+    def generator(z):
+        network = game.generator
+        return network.forward(generator_params, network.model_state, z)[0]
+
+    def transform(keys, images):
+        return augment(game.operations("consistency_augment"), keys, images, None)
+
+    terms = penalty(critic, generator, transform, part["real"], part["z"], purpose(part["keys"], name))
+    return jnp.mean(terms[side]) if side in terms else None
 
 
-def average(tree, axis_name: str | None):
-    """The mean over devices."""
-    return tree if axis_name is None else lax.pmean(tree, axis_name)
+def descend(network: NetworkState, grads, name: str, game: Game, count: jax.Array) -> NetworkState:
+    """One step of the network's optimizer, its gradients clipped before and its parameters projected after."""
+    if name in game.hyper.get("clip_norm", {}):
+        grads = clip_by_norm(grads, game.hyper["clip_norm"][name])
+    network = network.apply_gradients(grads=grads)
+    if name == "generator":
+        return network
+    for key, entry in game.gan.family("projection").items():
+        numbers = game.hyper["regularizers"][key]
+        projected = entry.build(**numbers["fields"])(network.params)
+        way = jnp.where(count % entry.interval == 0, _strength(entry, numbers, game), 0.0)
+        params = jax.tree.map(lambda p, q, way=way: (1 - way) * p + way * q, network.params, projected)
+        network = network.replace(params=params)
+    return network
 
 
-def _with_scheduled_learning_rates(state: GanState, gan: GAN) -> GanState:
+def remember(memory: dict, params, game: Game) -> dict:
+    """The memory after an update that led to `params`."""
+    kept = dict(memory["regularizers"])
+    for name in game.gan.family("weight").keys() & kept.keys():
+        entry, numbers = game.gan.regularizers[name], game.hyper["regularizers"][name]
+        kept[name] = entry.build(**numbers["fields"]).update(params, kept[name])
+    return {**memory, "regularizers": kept}
+
+
+def _strength(entry: Regularizer, numbers: dict, game: Game) -> jax.Array:
+    return numbers["weight"] * entry.schedule(game.step, **numbers["schedule"])
+
+
+def _with_learning_rate(state: GanState, gan: GAN, name: str) -> NetworkState:
     factor = gan.schedule(state.step, **state.hyper["schedule"])
-    rates = state.hyper["learning_rate"]
-    return state.replace(
-        generator=state.generator.with_learning_rate(rates["generator"] * factor),
-        discriminator=state.discriminator.with_learning_rate(rates["discriminator"] * factor),
-    )
+    return getattr(state, name).with_learning_rate(state.hyper["learning_rate"][name] * factor)

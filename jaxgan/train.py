@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import os
 from pathlib import Path
 
@@ -10,12 +11,12 @@ import numpy as np
 from flax import serialization
 from ml_collections import ConfigDict
 
-from jaxgan import datasets, experiment, parallel, sampler
+from jaxgan import checks, datasets, experiment, parallel, record, sampler
 from jaxgan.checkpoint import Checkpoint, Checkpoints
-from jaxgan.datasets import Dataset, stream
+from jaxgan.datasets import Dataset, order, stream
 from jaxgan.errors import UserError
+from jaxgan.gan import GAN, data_key, init_state
 from jaxgan.monitor import Monitor
-from jaxgan.steps import GAN, data_key, init_state
 from jaxgan.train_state import GanState
 from jaxgan.workdir import Stop, claim
 
@@ -31,11 +32,11 @@ def train(config: ConfigDict, workdir: Path) -> int:
     """
     _require_determinism(config.deterministic)
     experiment.import_modules(config)
-    experiment.check(config)
-    record = experiment.read_record(workdir)
-    before = _newest(workdir) if record else None
+    checks.check(config)
+    recorded = record.read_record(workdir)
+    before = _newest(workdir) if recorded else None
     if before:  # a run that has no checkpoint yet begins anew
-        config = experiment.agree(config, record, workdir)
+        config = record.agree(config, recorded, workdir)
         if before.step >= config.num_steps:
             print(f"this run is finished ({before.step} steps): {workdir}")
             print(f"to go on, raise the number: --workdir={workdir} --config.num_steps=N")
@@ -45,17 +46,19 @@ def train(config: ConfigDict, workdir: Path) -> int:
 
     dataset = experiment.load_dataset(config)
     if before:
-        experiment.require_same_dataset(dataset, record, workdir)
+        record.require_same_dataset(dataset, recorded, workdir)
     axis_name = parallel.AXIS if config.parallel == "pmap" else None  # jit sees the whole batch as it is
     gan = experiment.make_gan(config, dataset.shape, axis_name)
     streamed = dataset.nbytes > config.dataset.max_device_bytes
     program = parallel.make_program(
         gan, config.parallel, config.batch_size, streamed=streamed, num_devices=config.num_devices
     )
-    fresh = _make_fresh_state(gan, config, ignore_weights=before is not None)
+    _require_labels(config, dataset)
+    hyper = experiment.make_hyper(config, dataset.labels)
+    fresh = _make_fresh_state(gan, config, hyper, ignore_weights=before is not None)
 
     with claim(workdir), Stop() as stop:
-        experiment.write_record(workdir, config, dataset)
+        record.write_record(workdir, config, dataset)
         with Checkpoints(workdir / "checkpoints", config.checkpoints_kept) as saved:
             state, step, window = _start(fresh, saved)
             with (
@@ -94,11 +97,19 @@ def train(config: ConfigDict, workdir: Path) -> int:
     return 0
 
 
-def _make_fresh_state(gan: GAN, config: ConfigDict, ignore_weights: bool):
+def _require_labels(config: ConfigDict, dataset: Dataset) -> None:
+    if config.class_balance != "none" and dataset.labels is None:
+        raise UserError(
+            f"class_balance={config.class_balance} needs labels, and '{dataset.name}' has none: set "
+            "class_balance=none, or give labels (class folders, or labels in the .npz)"
+        )
+
+
+def _make_fresh_state(gan: GAN, config: ConfigDict, hyper: dict, ignore_weights: bool):
     """`() -> GanState`, a function to jit: a fresh state, with the weights of `init_from` where it is set."""
     # the words of jax.random.key(seed), whatever the default generator is
     key = np.array([0, config.seed], np.uint32)
-    fresh = functools.partial(init_state, gan, key, experiment.make_hyper(config))
+    fresh = functools.partial(init_state, gan, key, hyper)
     if not config.init_from or ignore_weights:
         return fresh
     checkpoint = _newest(Path(config.init_from))
@@ -146,20 +157,27 @@ def _start(fresh, checkpoints: Checkpoints) -> tuple[GanState, int, list]:
 
 def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: int, streamed: bool, stack):
     """`num -> data` of the next call: the whole set on the devices, or `num` steps read ahead from disk."""
+    with_labels = config.class_balance == "weights"
+    groups = order.group_by_class(dataset.labels) if config.class_balance == "resample" else None
     if not streamed:
         examples = dataset.examples
         if not isinstance(examples, np.ndarray):  # encoded on disk, but small enough once decoded
             examples = datasets.take(examples, np.arange(len(dataset)))
-        data = program.place_data(examples)
+        data = {"examples": examples}
+        data |= {"labels": dataset.labels} if with_labels else {}
+        data |= {"groups": groups} if groups else {}
+        data = program.place_data(data)
         return lambda num: data
     key = np.asarray(data_key(state.key))
-    per_step = gan.discriminator_steps * config.batch_size
-    steps = stream.Stream(dataset, key, per_step).steps(step)
+    shape = gan.discriminator_steps, config.batch_size
+    steps = stream.Stream(dataset, key, math.prod(shape), groups=groups).steps(step)
     stack.callback(steps.close)
 
     def next_block(num):
-        block = np.stack([next(steps)[0] for _ in range(num)])
-        return program.place_data(block.reshape(num, gan.discriminator_steps, config.batch_size, *gan.shape))
+        examples, labels = zip(*(next(steps) for _ in range(num)), strict=True)
+        block = {"examples": np.stack(examples).reshape(num, *shape, *gan.shape)}
+        block |= {"labels": np.stack(labels).reshape(num, *shape)} if with_labels else {}
+        return program.place_data(block)
 
     return next_block
 

@@ -15,25 +15,30 @@ class NetworkState(train_state.TrainState):
     Attributes:
       model_state: collection → variables that the forward pass itself changes (`batch_stats`: running
         averages of batch norm, vectors of spectral norm).
+      compute_dtype: what the network computes in: parameters and inputs are cast to it, outputs to float32.
     """
 
     model_state: dict[str, Any]
+    compute_dtype: str = flax.struct.field(pytree_node=False, default="float32")
 
-    def forward(self, params, model_state, inputs, *, train: bool, dropout_key=None, **kwargs):
-        """Applies the network; returns `(outputs, new model_state)` (the old one unless `train`)."""
-        variables = {"params": params, **model_state}
+    def forward(self, params, model_state, inputs, *, dropout_key=None, **kwargs):
+        """Applies the network in training mode; returns `(outputs, new model_state)`."""
+        params, inputs = _cast((params, inputs), self.compute_dtype)
         rngs = None if dropout_key is None else {"dropout": dropout_key}
-        if not train:
-            return self.apply_fn(variables, inputs, train=False, **kwargs), model_state
         outputs, updated = self.apply_fn(
-            variables, inputs, train=True, mutable=list(model_state), rngs=rngs, **kwargs
-        )
-        return outputs, dict(updated)
+            {"params": params, **model_state},
+            inputs, train=True, mutable=list(model_state), rngs=rngs, **kwargs,
+        )  # fmt: skip
+        return _cast(outputs, "float32"), dict(updated)
 
     def with_learning_rate(self, learning_rate) -> "NetworkState":
         """The same state with another learning rate in the optimizer's leaf."""
         hyperparams = {**self.opt_state.hyperparams, "learning_rate": learning_rate}
         return self.replace(opt_state=self.opt_state._replace(hyperparams=hyperparams))
+
+
+def _cast(tree, dtype: str):
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)
 
 
 class GanState(flax.struct.PyTreeNode):
@@ -44,8 +49,15 @@ class GanState(flax.struct.PyTreeNode):
       key: uint32 `[2]`, the run's key words; never changes, every draw folds in the step.
       generator, discriminator: the two networks with their optimizers.
       ema: `params` and `model_state` of the averaged generator, which is the one to sample from.
-      hyper: the numeric knobs: `ema_decay`, `learning_rate.{generator,discriminator}`, `schedule.*`.
-      extras: memory of penalties and tricks that need one.
+      hyper: the numeric knobs; one that is switched off is absent, and so is its term from the program.
+        `ema_decay`, `loss_weight.{generator,discriminator}`, `loss.*` (the loss's own numbers),
+        `learning_rate.{generator,discriminator}`, `schedule.*`,
+        `regularizers.<name>.{weight,schedule.*,fields.*}`, `clip_norm.{generator,discriminator}`,
+        `augment`, `data_augment`, `consistency_augment` (`<name>.*` each), `augment_probability`,
+        `adaptive.{target,length}`, `instance_noise.{stddev,schedule.*}`, `label_flip`,
+        `class_weights` `[K]`, `top_k.{k,num_steps}`, `lookahead_alpha`.
+      extras: what penalties and tricks remember: `generator` and `discriminator` (each
+        `regularizers.<name>`; the discriminator's also `adaptive`), `lookahead`, `discriminator_metrics`.
     """
 
     step: jax.Array
@@ -57,7 +69,9 @@ class GanState(flax.struct.PyTreeNode):
     extras: dict[str, Any]
 
 
-def init_network(module, optimizer: optax.GradientTransformation, key, example) -> NetworkState:
+def init_network(
+    module, optimizer: optax.GradientTransformation, key, example, compute_dtype: str = "float32"
+) -> NetworkState:
     """A fresh network: parameters drawn with `key`, shapes taken from one batch `example`."""
     variables = dict(module.init(key, example, train=False))
     params = variables.pop("params")
@@ -69,4 +83,5 @@ def init_network(module, optimizer: optax.GradientTransformation, key, example) 
         tx=optimizer,
         opt_state=optimizer.init(params),
         model_state=variables,
+        compute_dtype=compute_dtype,
     )

@@ -5,7 +5,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from jaxgan import datasets, steps
+from jaxgan import datasets
+from jaxgan.gan import GAN, init_state
 from jaxgan.losses import LOSSES
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.optimizers import OPTIMIZERS, SCHEDULES
@@ -29,19 +30,25 @@ def make_gan(family="mlp", shape=(8, 8, 1), batch_norm=False, axis_name=None, op
         "discriminator": DISCRIMINATORS[family](shape, axis_name, **discriminator),
         "generator_optimizer": OPTIMIZERS[optimizer](learning_rate=0.1),
         "discriminator_optimizer": OPTIMIZERS[optimizer](learning_rate=0.1),
-        "loss": LOSSES["nonsaturating"](),
+        "loss": LOSSES["nonsaturating"],
         "schedule": SCHEDULES["constant"],
         "latent": "normal",
         "latent_dim": 3,
         "shape": shape,
     }
-    return steps.GAN(**{**fields, **overrides})
+    return GAN(**{**fields, **overrides})
 
 
-def make_state(gan, seed=7, ema_decay=0.9, **schedule):
-    """A fresh state; `schedule` are the numbers of the GAN's schedule."""
-    hyper = {"ema_decay": ema_decay, "schedule": schedule}
-    return jax.jit(lambda key: steps.init_state(gan, key, hyper))(jnp.array([0, seed], jnp.uint32))
+def make_hyper(ema_decay=0.9, **knobs):
+    """The knobs of a GAN without penalties and tricks, and others."""
+    weights = {"generator": 1.0, "discriminator": 1.0}
+    return {"ema_decay": ema_decay, "loss_weight": weights, "loss": {}, "schedule": {}, **knobs}
+
+
+def make_state(gan, seed=7, **knobs):
+    """A fresh state with these knobs."""
+    hyper = make_hyper(**knobs)
+    return jax.jit(lambda key: init_state(gan, key, hyper))(jnp.array([0, seed], jnp.uint32))
 
 
 def enlarge(state, factor):

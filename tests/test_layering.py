@@ -16,19 +16,22 @@ FLOORS = [
     "configs",
     "train sample",
     "monitor sampler",
+    "checks record",
     "experiment",
     "checkpoint writers grids workdir console",
     "parallel",
     "steps",
+    "tricks gan",
     "train_state",
     "metrics datasets models",
-    "layers losses optimizers latents",
+    "layers losses optimizers latents augment regularizers",
+    "collectives",
     "tensorflow_import",
     "registry",
     "errors",
 ]
 DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor.split()}
-SEE_A_CONFIG = {"launch", "configs", "train", "sample", "monitor", "sampler", "experiment"}
+SEE_A_CONFIG = {"launch", "configs", "train", "sample", "monitor", "sampler", "checks", "record", "experiment"}
 HEAVY = {"tensorflow", "tensorflow_datasets", "clu.metric_writers", "matplotlib", "sklearn", "grain"}
 
 FILES = sorted([ROOT / "launch.py", *(ROOT / "configs").glob("*.py"), *(ROOT / "jaxgan").rglob("*.py")])

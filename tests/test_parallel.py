@@ -8,8 +8,8 @@ from gans import enlarge, load_digits, make_gan, make_state
 from jaxgan import parallel
 from jaxgan.datasets import order
 from jaxgan.errors import UserError
+from jaxgan.gan import data_key
 from jaxgan.models import DISCRIMINATORS
-from jaxgan.steps import data_key
 
 B, NUM_STEPS = 8, 6
 
@@ -34,9 +34,9 @@ class Game:
         """The leaves of the state, by path, and the metrics [steps] after calls of the given lengths."""
         program, step, metrics = self.program(**how), 0, []
         state = program.place_state(seed_state or self.state)
-        data = program.place_data(load_digits()) if not how.get("streamed") else None
+        data = program.place_data({"examples": load_digits()}) if not how.get("streamed") else None
         for num in lengths:
-            block = program.place_data(self.blocks(step, num)) if data is None else data
+            block = program.place_data({"examples": self.blocks(step, num)}) if data is None else data
             state, new = program.train_steps(state, block, num)
             metrics.append(jax.device_get(new))
             step += num
@@ -177,7 +177,7 @@ def test_streamed_batches_on_several_devices(plain, mode, num_devices):
 def test_the_state_given_is_donated_and_the_caller_s_own_is_not(plain, mode):
     game, _ = plain
     program = game.program(mode=mode, num_devices=2)
-    placed, data = program.place_state(game.state), program.place_data(load_digits())
+    placed, data = program.place_state(game.state), program.place_data({"examples": load_digits()})
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(placed))
     program.train_steps(placed, data, NUM_STEPS)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(placed))
@@ -188,7 +188,7 @@ def test_the_state_given_is_donated_and_the_caller_s_own_is_not(plain, mode):
 def test_a_repeated_call_compiles_nothing_new(plain):
     game, _ = plain
     program = game.program()
-    data, compiled = program.place_data(load_digits()), []
+    data, compiled = program.place_data({"examples": load_digits()}), []
     state, _ = program.train_steps(program.place_state(game.state), data, NUM_STEPS)
 
     def listen(event, duration, **_):
@@ -216,7 +216,7 @@ def test_every_convolution_of_the_compiled_step_has_the_fast_order():
     game = Game(1.0, family="dcgan")
     program = game.program()
     lowered = jax.jit(lambda state, data: program.train_steps(state, data, 3)).lower(
-        program.place_state(game.state), program.place_data(load_digits())
+        program.place_state(game.state), program.place_data({"examples": load_digits()})
     )
     orders = re.findall(r"convolution\(.*dim_labels=(\S+?)[,\s]", lowered.compile().as_text())
     # the generator's 2 forward and 3 backward; the discriminator's 2 forward and 3 backward on real and on

@@ -5,13 +5,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gans import enlarge, load_digits, make_gan, make_state
+from gans import enlarge, load_digits, make_gan, make_hyper, make_state
 
 from jaxgan import steps
+from jaxgan.gan import UPDATE_ORDERS, data_key, init_state
 from jaxgan.latents import LATENTS, make_key, sample_latents
 from jaxgan.losses import LOSSES
+from jaxgan.metrics.batch import diversity, judgement
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.optimizers import OPTIMIZERS, SCHEDULES
+from jaxgan.tricks import keys_of, purpose, scale
 
 B, LATENT_DIM, NUM_STEPS = 6, 3, 3
 POINTS = (2,)
@@ -50,8 +53,8 @@ def train(gan, state, blocks):
 
 def noise(state, step, discriminator_steps):
     """float64 [n_D, B, latent_dim]: what the step draws (step 0 of a key draws the weights)."""
-    key = jax.random.fold_in(jax.random.fold_in(make_key(state.key), step + 1), 0)
-    keys = jax.random.split(key, discriminator_steps)
+    keys = jax.random.split(jax.random.fold_in(make_key(state.key), step + 1), discriminator_steps)
+    keys = [purpose(key, "latent") for key in keys]
     return [np.float64(sample_latents("normal", key, jnp.arange(B), LATENT_DIM)) for key in keys]
 
 
@@ -109,7 +112,7 @@ CASES = {
 def game(request):
     """(GAN, states, metrics, blocks) of three steps, the learning rates halved over four."""
     gan = linear(**CASES[request.param], schedule=SCHEDULES["linear"])
-    state = enlarge(make_state(gan, ema_decay=0.15, num_steps=4, final=0.5), 40.0)
+    state = enlarge(make_state(gan, ema_decay=0.15, schedule={"num_steps": 4, "final": 0.5}), 40.0)
     rates = {"generator": jnp.float32(0.3), "discriminator": jnp.float32(0.2)}
     state = state.replace(hyper={**state.hyper, "learning_rate": rates})
     blocks = batches(gan.discriminator_steps)
@@ -139,7 +142,7 @@ def test_the_orders_of_updates_differ():
     """The reference tells them apart by far more than the test above tolerates."""
     state = enlarge(make_state(linear()), 40.0)
     rates = [{"generator": 0.3, "discriminator": 0.2}]
-    orders = [next(reference(state, batches(1), rates, order)) for order in steps.UPDATE_ORDERS]
+    orders = [next(reference(state, batches(1), rates, order)) for order in UPDATE_ORDERS]
     assert np.abs(orders[0][0][0] - orders[1][0][0]).max() > 1e-3
     np.testing.assert_array_equal(orders[0][0][2], orders[1][0][2])
 
@@ -189,7 +192,7 @@ class Constant(nn.Module):
 
 def test_real_and_fake_have_batch_statistics_of_their_own():
     gan = make_gan(
-        shape=POINTS, generator=Constant(), discriminator=MeanAfterNorm(), loss=LOSSES["wasserstein"]()
+        shape=POINTS, generator=Constant(), discriminator=MeanAfterNorm(), loss=LOSSES["wasserstein"]
     )
     state, blocks = make_state(gan), batches(1, num=1)
     (_, after), (metrics,) = train(gan, state, blocks)
@@ -217,8 +220,9 @@ def test_the_generator_s_gradient_is_that_of_the_whole_game(normalized):
     """Sharing the forward pass with the discriminator's update changes nothing."""
     gan, state, after, batch, metrics = normalized
     z = jnp.float32(noise(state, 0, 1)[0])
-    key = jax.random.fold_in(jax.random.fold_in(make_key(state.key), 1), 1)
-    real_key, fake_key = jax.random.split(jax.random.split(key, 2)[1])
+    key = jax.random.split(jax.random.fold_in(make_key(state.key), 1), 1)[0]
+    keys = purpose(keys_of(key, batch["index"]), "generator")
+    fake_key = purpose(purpose(keys, "fake"), "dropout")[0]
     discriminator = after.discriminator
 
     @jax.jit
@@ -231,8 +235,8 @@ def test_the_generator_s_gradient_is_that_of_the_whole_game(normalized):
                 {"params": discriminator.params}, images, train=True, rngs={"dropout": key}
             )
 
-        real = batch["examples"][0] / 127.5 - 1
-        loss = gan.loss.generator(judge(real, real_key), judge(fake, fake_key)).mean()
+        logits = judge(fake, fake_key)
+        loss = gan.loss().generator(logits, logits).mean()  # this loss does not look at the real ones
         return loss, updated
 
     (loss, updated), grads = jax.value_and_grad(game, has_aux=True)(state.generator.params)
@@ -261,7 +265,7 @@ def entries():
     for name in DISCRIMINATORS:
         yield f"discriminator {name}", {"discriminator": DISCRIMINATORS[name]((8, 8, 1))}
     for name in LOSSES:
-        yield f"loss {name}", {"loss": LOSSES[name]()}
+        yield f"loss {name}", {"loss": LOSSES[name]}
     for name in OPTIMIZERS:
         fields = {f"{network}_optimizer": OPTIMIZERS[name]() for network in ("generator", "discriminator")}
         yield f"optimizer {name}", fields
@@ -269,7 +273,7 @@ def entries():
         yield f"schedule {name}", {"schedule": SCHEDULES[name]}
     for name in LATENTS:
         yield f"latent {name}", {"latent": name}
-    for order in steps.UPDATE_ORDERS:
+    for order in UPDATE_ORDERS:
         yield f"order {order}", {"update_order": order, "discriminator_steps": 2}
 
 
@@ -279,9 +283,9 @@ ENTRIES = dict(entries())
 @pytest.mark.parametrize("name", ENTRIES)
 def test_a_step_keeps_the_structure_of_the_state(name):
     gan = make_gan(**ENTRIES[name])
-    hyper = {"ema_decay": 0.9, "schedule": {"num_steps": 10}}
+    hyper = make_hyper(schedule={"num_steps": 10})
     key = jax.ShapeDtypeStruct((2,), jnp.uint32)
-    state = jax.eval_shape(lambda key: steps.init_state(gan, key, hyper), key)
+    state = jax.eval_shape(lambda key: init_state(gan, key, hyper), key)
     batch = {
         "examples": jax.ShapeDtypeStruct((gan.discriminator_steps, B, 8, 8, 1), jnp.uint8),
         "index": jax.ShapeDtypeStruct((B,), jnp.int32),
@@ -294,19 +298,19 @@ def test_a_step_keeps_the_structure_of_the_state(name):
 
 
 def test_bytes_are_scaled_and_points_are_not():
-    found = steps.scale(jnp.array([0, 51, 127, 128, 255], jnp.uint8))
+    found = scale(jnp.array([0, 51, 127, 128, 255], jnp.uint8))
     np.testing.assert_allclose(found, [-1, -0.6, -0.5 / 127.5, 0.5 / 127.5, 1], atol=1e-7)
     assert found.dtype == jnp.float32 and found[0] == -1 and found[-1] == 1
-    np.testing.assert_array_equal(steps.scale(jnp.array([0.0, 3.0, 255.0])), [0, 3, 255])
+    np.testing.assert_array_equal(scale(jnp.array([0.0, 3.0, 255.0])), [0, 3, 255])
 
 
 def test_diversity_is_one_for_the_data_themselves_and_zero_when_collapsed():
-    real = steps.scale(jnp.asarray(load_digits()[:50]))
-    assert steps.diversity(real, real, None) == 1
-    np.testing.assert_allclose(steps.diversity(real, 0.25 * real + 0.3, None), 0.25, rtol=1e-4)
+    real = scale(jnp.asarray(load_digits()[:50]))
+    assert diversity(real, real, None) == 1
+    np.testing.assert_allclose(diversity(real, 0.25 * real + 0.3, None), 0.25, rtol=1e-4)
     collapsed = jnp.broadcast_to(real[:1], real.shape)
-    np.testing.assert_allclose(steps.diversity(real, collapsed, None), 0, atol=1e-4)
-    assert np.isfinite(steps.diversity(real[:1], real[:1], None))  # a batch of one has no variance
+    np.testing.assert_allclose(diversity(real, collapsed, None), 0, atol=1e-4)
+    assert np.isfinite(diversity(real[:1], real[:1], None))  # a batch of one has no variance
 
 
 @pytest.mark.parametrize(
@@ -321,7 +325,7 @@ def test_diversity_is_one_for_the_data_themselves_and_zero_when_collapsed():
 )
 def test_judgement_by_hand(name, expected):
     real, fake = jnp.array([-1.0, 0.2, 3.0, 4.0]), jnp.array([-2.0, -0.5, 0.4, 2.5])
-    found = steps.judgement(LOSSES[name](), real, fake)
+    found = judgement(LOSSES[name](), real, fake)
     mean, accuracy_real, accuracy_fake = expected
     np.testing.assert_allclose(found["D(x)"], mean, rtol=1e-6)
     assert found["accuracy_real"] == accuracy_real and found["accuracy_fake"] == accuracy_fake
@@ -343,6 +347,6 @@ def test_initial_weights_depend_on_the_key_and_differ_between_the_networks():
 
 
 def test_the_order_of_the_data_has_a_key_of_its_own():
-    keys = [np.asarray(steps.data_key(jnp.array([0, seed], jnp.uint32))) for seed in range(20)]
+    keys = [np.asarray(data_key(jnp.array([0, seed], jnp.uint32))) for seed in range(20)]
     assert len({key.tobytes() for key in keys}) == 20
     assert all(key.shape == (2,) and key.dtype == np.uint32 and key.all() for key in keys)

@@ -18,6 +18,7 @@ class Stream:
       dataset: its examples are an array, a memory map or a random-access source.
       key: uint32 [2], the order's key words; the same as on the device.
       batch: examples in a whole step, over all devices.
+      groups: the rows of each class, where all classes are to be seen alike (`order.balanced_rows`).
       first, count: only this share of each step's batch (default: all), as in `order.rows`.
       num_threads: reading and decoding threads.
       prefetch: steps read ahead.
@@ -29,18 +30,23 @@ class Stream:
         key: np.ndarray,
         batch: int,
         *,
+        groups: order.Groups | None = None,
         first: int = 0,
         count: int | None = None,
         num_threads: int = 8,
         prefetch: int = 32,
     ):
         self._dataset, self._key, self._batch = dataset, np.asarray(key, np.uint32), batch
-        self._first, self._count = first, count
+        self._groups, self._first, self._count = groups, first, count
         self._num_threads, self._prefetch = num_threads, prefetch
 
     def read(self, step: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Examples [count, ...] and labels int32 [count] or None of one step."""
-        rows = order.rows(self._key, step, self._batch, len(self._dataset), self._first, self._count)
+        share = self._first, self._count
+        if self._groups is None:
+            rows = order.rows(self._key, step, self._batch, len(self._dataset), *share)
+        else:
+            rows = order.balanced_rows(self._key, step, self._batch, self._groups, *share)
         labels = self._dataset.labels
         return take(self._dataset.examples, rows), None if labels is None else labels[rows]
 

@@ -1,0 +1,160 @@
+"""Refuses, before anything is built or written, what can be seen in the config alone."""
+
+import math
+
+from ml_collections import ConfigDict
+
+from jaxgan.datasets import DATASETS
+from jaxgan.errors import UserError
+from jaxgan.experiment import (
+    LISTS,
+    active_regularizers,
+    listed,
+    plain,
+    regularizers,
+    section_of,
+    sections,
+    selected,
+)
+from jaxgan.gan import UPDATE_ORDERS
+from jaxgan.latents import LATENTS
+from jaxgan.regularizers import family_of
+
+COMPUTE_DTYPES = ("float32", "bfloat16")
+CLASS_BALANCE = ("none", "resample", "weights")
+
+_AT_LEAST_ONE = (
+    "num_steps batch_size steps_per_call latent_dim discriminator_steps generator_steps packing "
+    "num_generators accumulate log_every checkpoints_kept augment.adaptive_interval"
+)
+_AT_LEAST_ZERO = (
+    "sample_every checkpoint_every profile_at unrolled_steps lookahead_every top_k top_k_steps "
+    "discriminator_loss_weight generator_loss_weight generator_clip_norm discriminator_clip_norm "
+    "instance_noise.stddev"
+)
+_RANGES = {  # low, high, whether high itself is allowed
+    "ema_decay": (0, 1, False),
+    "seed": (0, 2**32, False),
+    "label_flip": (0, 1, True),
+    "lookahead_alpha": (0, 1, True),
+    "unrolled_steps": (0, 10, True),
+    "augment.probability": (0, 1, True),
+    "augment.target": (-1, 1, True),
+}
+_CHOICES = {
+    "update_order": UPDATE_ORDERS,
+    "compute_dtype": COMPUTE_DTYPES,
+    "class_balance": CLASS_BALANCE,
+}
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses a config that cannot be meant.
+
+    Raises:
+      UserError: an unknown name, a number out of its range, or fields that contradict each other.
+    """
+    for path in sections(config):
+        selected(config, path)
+    for path in LISTS:
+        listed(config, path)
+    LATENTS[config.latent]
+    if config.dataset.fallback:
+        DATASETS[config.dataset.fallback.partition("/")[0]]
+    for field, choices in _CHOICES.items():
+        if config[field] not in choices:
+            raise UserError(f"{field}='{config[field]}' is not known; choose one of {', '.join(choices)}")
+    _check_numbers(config)
+    _check_regularizers(config)
+    _check_combinations(config)
+
+
+def _check_numbers(config: ConfigDict) -> None:
+    def value(path):
+        return section_of(config, path)
+
+    for field in _AT_LEAST_ONE.split():
+        if value(field) < 1:
+            raise UserError(f"{field}={value(field)} must be at least 1")
+    for field in _AT_LEAST_ZERO.split():
+        if not (value(field) >= 0 and math.isfinite(value(field))):
+            raise UserError(f"{field}={value(field)} must be at least 0 (0: never, or none)")
+    for field, (low, high, closed) in _RANGES.items():
+        if not (low <= value(field) < high or closed and value(field) == high):
+            raise UserError(f"{field}={value(field)} must lie in [{low}, {high}{']' if closed else ')'}")
+    if config.profile_at > config.num_steps:
+        raise UserError(f"profile_at={config.profile_at} lies beyond num_steps={config.num_steps}")
+    if not config.augment.length > 0:
+        raise UserError(f"augment.length={config.augment.length} must be above 0")
+    if not config.latent_threshold > 0:
+        raise UserError(f"latent_threshold={config.latent_threshold} must be above 0")
+
+
+def _check_regularizers(config: ConfigDict) -> None:
+    defaults = regularizers()
+    for name, section in config.regularizers.items():
+        family_of(name)
+        if not (section.weight >= 0 and math.isfinite(section.weight)):
+            raise UserError(f"regularizers.{name}.weight={section.weight} must be at least 0 (0: absent)")
+        if section.interval < 1:
+            raise UserError(f"regularizers.{name}.interval={section.interval} must be at least 1")
+        if not section.weight and plain(section.to_dict()) != plain(defaults[name].to_dict()):
+            raise UserError(
+                f"fields of regularizers.{name} are set, but its weight is 0: set regularizers.{name}.weight, "
+                "or leave them alone"
+            )
+
+
+def _check_combinations(config: ConfigDict) -> None:
+    active = {family_of(name) for name in active_regularizers(config)}
+    if config.discriminator_steps > 1 and config.generator_steps > 1:
+        raise UserError("discriminator_steps and generator_steps are both above 1: set one of them to 1")
+    if config.packing > 1 and config.num_generators > 1:
+        raise UserError("packing would mix the fakes of num_generators generators: set one of them to 1")
+    granule = config.accumulate * math.lcm(config.packing, config.num_generators)
+    if config.batch_size % granule:
+        raise UserError(
+            f"batch_size={config.batch_size} is no multiple of {granule}, which accumulate, packing and "
+            "num_generators ask for"
+        )
+    logits = config.batch_size // config.packing // config.accumulate
+    if config.top_k > logits:
+        raise UserError(
+            f"top_k={config.top_k}, but an update has {logits} logits: set it to at most {logits}"
+        )
+    if config.top_k_steps and not config.top_k:
+        raise UserError("top_k_steps is set, but top_k is 0: set top_k, or leave it alone")
+    if not config.generator_loss_weight and "feature" not in active:
+        raise UserError(
+            "generator_loss_weight=0 leaves the generator nothing to learn from: set "
+            "regularizers.feature_matching.weight"
+        )
+    if not config.discriminator_loss_weight:
+        raise UserError("discriminator_loss_weight=0 leaves the discriminator nothing to learn from")
+    if config.latent != "truncated" and config.latent_threshold != 2.0:
+        raise UserError(f"latent_threshold is set, but latent is '{config.latent}': set latent=truncated")
+    _check_augmentation(config)
+    name, fields = selected(config, "discriminator_optimizer")
+    if config.unrolled_steps and fields.get("eps_root") == 0:
+        raise UserError(
+            f"unrolled_steps differentiates through '{name}', whose square root has no derivative at 0: set "
+            f"discriminator_optimizer.{name}.eps_root=1e-16"
+        )
+    if config.class_weights and config.class_balance != "weights":
+        raise UserError("class_weights are set, but class_balance is not 'weights'")
+    if any(not weight >= 0 for weight in config.class_weights):
+        raise UserError(f"class_weights={tuple(config.class_weights)} must all be at least 0")
+
+
+def _check_augmentation(config: ConfigDict) -> None:
+    section = config.augment
+    if not section.names and (section.adaptive or section.probability != 1):
+        raise UserError("augment.adaptive or augment.probability is set, but augment.names is empty")
+    names = {"cr", "bcr"} & active_regularizers(config).keys()
+    if names and not config.consistency_augment.names:
+        raise UserError(
+            f"regularizers.{min(names)} compares images with transformed ones: set "
+            "consistency_augment.names=flip,crop"
+        )
+    if config.consistency_augment.names and not names:
+        raise UserError("consistency_augment.names is set, but neither regularizers.cr nor bcr has a weight")

@@ -1,0 +1,14 @@
+"""What couples the devices of a program: the whole batch's values, and the mean over devices."""
+
+import jax
+from jax import lax
+
+
+def gather(per_example: jax.Array, axis_name: str | None) -> jax.Array:
+    """The whole batch's values from each device's share: losses may couple examples."""
+    return per_example if axis_name is None else lax.all_gather(per_example, axis_name, tiled=True)
+
+
+def average(tree, axis_name: str | None):
+    """The mean over devices."""
+    return tree if axis_name is None else lax.pmean(tree, axis_name)
