@@ -42,12 +42,6 @@ FAMILIES = {
     "feature": FEATURE_PENALTIES,
 }
 
-NETWORKS = {
-    "both": ("generator", "discriminator"),
-    "generator": ("generator",),
-    "discriminator": ("discriminator",),
-}
-
 PerExample = Callable[..., jax.Array]
 Terms = Callable[..., dict[str, jax.Array]]
 
@@ -96,6 +90,7 @@ def _uniform(keys, like):
 
 
 def _between(real, fake, keys):
+    """εx + (1 - ε)G(z), ε ~ U(0, 1) an example."""
     epsilon = _uniform(keys, real)
     return epsilon * real + (1 - epsilon) * fake
 
@@ -311,9 +306,10 @@ class WeightPenalty(NamedTuple):
 
 
 def _networks(networks: str) -> tuple[str, ...]:
-    if networks not in NETWORKS:
-        raise UserError(f"unknown networks '{networks}'; known: {', '.join(NETWORKS)}")
-    return NETWORKS[networks]
+    both = ("generator", "discriminator")
+    if networks not in (*both, "both"):
+        raise UserError(f"unknown networks '{networks}'; known: {', '.join(both)}, both")
+    return both if networks == "both" else (networks,)
 
 
 def _outputs(name, kernel, bias):
@@ -339,11 +335,22 @@ def _matrices(params, name=""):
     return matrices
 
 
+def _off_diagonal(matrix):
+    """‖WᵀW ⊙ (1 - I)‖²_F."""
+    rows, columns = matrix.shape
+    if columns <= 2 * rows:
+        return jnp.sum(jnp.square(matrix.T @ matrix * (1 - jnp.eye(columns))))
+    # DCGAN's projection has 12,544 columns: WWᵀ is smaller and has the same norm. Little cancels, as so many
+    # columns cannot be near right angles.
+    diagonal = jnp.sum(jnp.square(matrix), axis=0)
+    return jnp.sum(jnp.square(matrix @ matrix.T)) - jnp.sum(jnp.square(diagonal))
+
+
 @WEIGHT_PENALTIES.register("orthogonal")
 def orthogonal(*, networks: str = "generator") -> WeightPenalty:
     """Σ_W ‖WᵀW ⊙ (1 - I)‖²_F over all kernels W, `[all else, outputs]`: filters at right angles, of any norm.
 
-    W is a kernel as it is stored, before spectral normalization. Biases and batch norms have none.
+    W is a kernel as it is stored, before spectral normalization.
 
     Args:
       networks: 'generator', 'discriminator' or 'both'.
@@ -353,11 +360,7 @@ def orthogonal(*, networks: str = "generator") -> WeightPenalty:
     """
 
     def penalty(params, memory):
-        def off_diagonal(matrix):
-            gram = matrix.T @ matrix
-            return jnp.sum(jnp.square(gram * (1 - jnp.eye(len(gram)))))
-
-        return sum(map(off_diagonal, _matrices(params)), jnp.zeros(()))
+        return sum(map(_off_diagonal, _matrices(params)), jnp.zeros(()))
 
     return WeightPenalty(lambda params: {}, penalty, lambda params, memory: memory, _networks(networks))
 
