@@ -6,15 +6,21 @@ discriminator's raw outputs, never probabilities: log D(x) = -softplus(-logit) i
 log(sigmoid(logit)) is -inf.
 
 To add one: write a builder here and register it. Its keyword-only parameters become the config fields
-`loss.<name>.<parameter>`, and the contract tests cover it.
+`loss.<name>.<parameter>`, and the contract tests cover it. A parameter whose default is a float is a leaf of
+the state: the step calls the builder with a traced value, which may be computed with but not branched on.
+
+MAD-GAN's discriminator has k + 1 outputs instead of one logit; `real_or_fake` and `identification` at the
+end take them apart.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxgan.errors import UserError
 from jaxgan.registry import Registry
 
 LOSSES = Registry("loss")
@@ -31,42 +37,60 @@ class Loss(NamedTuple):
       generator: `(real_logits [B], fake_logits [B]) -> [B]`, minimized by the generator.
       output_fn: logits → what the paper calls D(x) (a probability for the logistic losses).
       threshold: the value of D(x) above which an example counts as judged real, for the accuracies
-        that are logged; None where the outputs have no zero point (Wasserstein), and the middle between
-        the two batch means is used.
+        that are logged; None where the outputs have no zero point (Wasserstein, relativistic), and the
+        middle between the two batch means is used.
     """
 
     discriminator: Callable[[Logits, Logits], PerExample]
     generator: Callable[[Logits, Logits], PerExample]
     output_fn: Callable[[Logits], jax.Array]
-    threshold: float | None
+    threshold: float | jax.Array | None
 
 
 def _identity(logits):
     return logits
 
 
-def _cross_entropy(real_logits, fake_logits):
-    """-log D(x) - log(1 - D(G(z))), with D = sigmoid(logit)."""
-    return jax.nn.softplus(-real_logits) + jax.nn.softplus(fake_logits)
+def _cross_entropy(logits, label):
+    """-t log D - (1 - t) log(1 - D), with D = sigmoid(logit) and t = label.
+
+    Not the shorter softplus(logit) - t·logit, which is 0 where the exact value is a tail of e^-logit.
+    """
+    return label * jax.nn.softplus(-logits) + (1 - label) * jax.nn.softplus(logits)
+
+
+def _logistic(generator, real_label, fake_label) -> Loss:
+    return Loss(
+        lambda real, fake: _cross_entropy(real, real_label) + _cross_entropy(fake, fake_label),
+        generator,
+        jax.nn.sigmoid,
+        (real_label + fake_label) / 2,
+    )
 
 
 @LOSSES.register("minimax")
-def minimax() -> Loss:
+def minimax(*, real_label: float = 1.0, fake_label: float = 0.0) -> Loss:
     """The saturating game as first published: min_G max_D E log D(x) + E log(1 - D(G(z))).
+
+    Args:
+      real_label: the probability that the discriminator should give real examples; 0.9 is one-sided label
+        smoothing (Salimans et al. 2016, Improved Techniques for Training GANs, section 3.4).
+      fake_label: and fake ones; above 0, smoothing is two-sided (Szegedy et al. 2016, Rethinking the
+        Inception Architecture, section 7). The generator's loss has no labels.
 
     Source: Goodfellow et al. 2014, Generative Adversarial Nets, equation 1. The generator's gradient
     vanishes where the discriminator is sure of its fakes; see `nonsaturating`.
     """
-    return Loss(_cross_entropy, lambda real, fake: -jax.nn.softplus(fake), jax.nn.sigmoid, 0.5)
+    return _logistic(lambda real, fake: -jax.nn.softplus(fake), real_label, fake_label)
 
 
 @LOSSES.register("nonsaturating")
-def nonsaturating() -> Loss:
-    """The discriminator of `minimax`; the generator minimizes -log D(G(z)).
+def nonsaturating(*, real_label: float = 1.0, fake_label: float = 0.0) -> Loss:
+    """The discriminator and labels of `minimax`; the generator minimizes -log D(G(z)).
 
     Source: Goodfellow et al. 2014, Generative Adversarial Nets, section 3.
     """
-    return Loss(_cross_entropy, lambda real, fake: jax.nn.softplus(-fake), jax.nn.sigmoid, 0.5)
+    return _logistic(lambda real, fake: jax.nn.softplus(-fake), real_label, fake_label)
 
 
 @LOSSES.register("least_squares")
@@ -111,3 +135,137 @@ def wasserstein() -> Loss:
     Source: Arjovsky et al. 2017, Wasserstein GAN, equation 2.
     """
     return Loss(lambda real, fake: fake - real, lambda real, fake: -fake, _identity, None)
+
+
+def _f_gan(activation, conjugate, threshold: float, generator: str) -> Loss:
+    """D: f*(g(V(G(z)))) - g(V(x));  G: -f*(g(V(G(z)))), saturating, or -g(V(G(z))), nonsaturating.
+
+    The discriminator's minimum is -D_f(P‖Q), P of the real and Q of the fake examples. The builders below
+    write f*(g(v)) in one closed form: the inner exponential of the two is gone, and so is its overflow.
+
+    Args:
+      activation: v → g(v), the output activation g_f.
+      conjugate: v → f*(g(v)), with f* the convex conjugate of f.
+      threshold: f'(1), the best output where P = Q.
+      generator: 'nonsaturating' or 'saturating'. The paper found the first useful for every divergence, and
+        it is the default, but for the two whose -g(v) = e^-v explodes where the discriminator is sure of its
+        fakes (on a ring of 8 Gaussians it lost modes with squared Hellinger and overflowed with reverse KL).
+
+    Source: Nowozin et al. 2016, f-GAN, equation 7, tables 1, 2 and 6; section 3.2 for the generator.
+    """
+    generators = {
+        "nonsaturating": lambda real, fake: -activation(fake),
+        "saturating": lambda real, fake: -conjugate(fake),
+    }
+    if generator not in generators:
+        raise UserError(f"unknown generator loss '{generator}'; known: {', '.join(generators)}")
+    return Loss(
+        lambda real, fake: conjugate(fake) - activation(real),
+        generators[generator],
+        activation,
+        threshold,
+    )
+
+
+@LOSSES.register("kl")
+def kl(*, generator: str = "nonsaturating") -> Loss:
+    """KL(P‖Q), `_f_gan` with f(u) = u log u: g(v) = v, f*(t) = e^(t - 1), f'(1) = 1."""
+    return _f_gan(_identity, lambda v: jnp.exp(v - 1), 1.0, generator)
+
+
+@LOSSES.register("reverse_kl")
+def reverse_kl(*, generator: str = "saturating") -> Loss:
+    """KL(Q‖P), `_f_gan` with f(u) = -log u: g(v) = -e^-v, f*(t) = -1 - log(-t), f'(1) = -1."""
+    return _f_gan(lambda v: -jnp.exp(-v), lambda v: v - 1, -1.0, generator)
+
+
+@LOSSES.register("pearson")
+def pearson(*, generator: str = "nonsaturating") -> Loss:
+    """χ² = ∫(p - q)²/q, `_f_gan` with f(u) = (u - 1)²: g(v) = v, f*(t) = t²/4 + t, f'(1) = 0."""
+    return _f_gan(_identity, lambda v: jnp.square(v) / 4 + v, 0.0, generator)
+
+
+@LOSSES.register("squared_hellinger")
+def squared_hellinger(*, generator: str = "saturating") -> Loss:
+    """∫(√p - √q)², `_f_gan` with f(u) = (√u - 1)²: g(v) = 1 - e^-v, f*(t) = t/(1 - t), f'(1) = 0."""
+    return _f_gan(lambda v: 1 - jnp.exp(-v), lambda v: jnp.exp(v) - 1, 0.0, generator)
+
+
+@LOSSES.register("jensen_shannon")
+def jensen_shannon(*, generator: str = "nonsaturating") -> Loss:
+    """KL(P‖M) + KL(Q‖M), M = (P + Q)/2: twice the usual Jensen-Shannon divergence, as in the paper's table 1.
+
+    `_f_gan` with f(u) = u log u - (u + 1) log((u + 1)/2): g(v) = log 2 - log(1 + e^-v),
+    f*(t) = -log(2 - e^t), f'(1) = 0. It is the game of `minimax` and `nonsaturating` shifted by log 4.
+    """
+    log2 = math.log(2)
+    return _f_gan(lambda v: log2 - jax.nn.softplus(-v), lambda v: jax.nn.softplus(v) - log2, 0.0, generator)
+
+
+def _relativistic_average(real_loss, fake_loss) -> Loss:
+    """D: real_loss(C(x) - E C(G(z))) + fake_loss(C(G(z)) - E C(x));  G: the same, real and fake swapped.
+
+    The means are over the batch. Only differences of logits count, so the outputs have no zero point.
+    Source: Jolicoeur-Martineau 2018, The relativistic discriminator, section 4.
+    """
+
+    def discriminator(real, fake):
+        return real_loss(real - jnp.mean(fake)) + fake_loss(fake - jnp.mean(real))
+
+    return Loss(discriminator, lambda real, fake: discriminator(fake, real), _identity, None)
+
+
+@LOSSES.register("relativistic_average")
+def relativistic_average() -> Loss:
+    """RaSGAN: `_relativistic_average` of the logistic losses, -log σ(d) and -log(1 - σ(d))."""
+    return _relativistic_average(lambda d: jax.nn.softplus(-d), jax.nn.softplus)
+
+
+@LOSSES.register("relativistic_average_least_squares")
+def relativistic_average_least_squares() -> Loss:
+    """RaLSGAN: `_relativistic_average` of (d - 1)² and (d + 1)²."""
+    return _relativistic_average(lambda d: jnp.square(d - 1), lambda d: jnp.square(d + 1))
+
+
+@LOSSES.register("relativistic_average_hinge")
+def relativistic_average_hinge() -> Loss:
+    """RaHingeGAN: `_relativistic_average` of max(0, 1 - d) and max(0, 1 + d)."""
+    return _relativistic_average(lambda d: jax.nn.relu(1 - d), lambda d: jax.nn.relu(1 + d))
+
+
+@LOSSES.register("relativistic_pairing")
+def relativistic_pairing() -> Loss:
+    """D: -log σ(C(x) - C(G(z)));  G: -log σ(C(G(z)) - C(x)), example i of the one batch with i of the other.
+
+    Source: Jolicoeur-Martineau 2018, The relativistic discriminator, section 4 (RSGAN); Huang et al. 2024,
+    The GAN is dead; long live the GAN! A Modern GAN Baseline, section 2 (RpGAN, the loss of R3GAN).
+    """
+    return Loss(
+        lambda real, fake: jax.nn.softplus(fake - real),
+        lambda real, fake: jax.nn.softplus(real - fake),
+        _identity,
+        None,
+    )
+
+
+def real_or_fake(outputs: jax.Array) -> Logits:
+    """MAD-GAN's logit of "real", l_k - log Σ_{i<k} e^{l_i}, to which any loss applies.
+
+    Args:
+      outputs: `[B, k + 1]`, the discriminator's: one for each of the k generators, the last for "real".
+
+    Source: Ghosh et al. 2018, Multi-Agent Diverse Generative Adversarial Networks, section 4. With `minimax`,
+    its discriminator loss plus `identification` is the paper's cross entropy over the k + 1 classes.
+    """
+    return outputs[:, -1] - jax.nn.logsumexp(outputs[:, :-1], axis=1)
+
+
+def identification(outputs: jax.Array, generator_index: jax.Array) -> PerExample:
+    """MAD-GAN: -log P(generator i | fake) = log Σ_{j<k} e^{l_j} - l_i, minimized by the discriminator.
+
+    Args:
+      outputs: `[B, k + 1]` of fake examples, as in `real_or_fake`.
+      generator_index: int32 `[B]`, which of the k generators made each.
+    """
+    log_probabilities = jax.nn.log_softmax(outputs[:, :-1], axis=1)
+    return -jnp.take_along_axis(log_probabilities, generator_index[:, None], axis=1)[:, 0]
