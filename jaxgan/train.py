@@ -33,6 +33,11 @@ def train(config: ConfigDict, workdir: Path) -> int:
     _require_determinism(config.deterministic)
     experiment.import_modules(config)
     checks.check(config)
+    with claim(workdir):
+        return _train(config, workdir)
+
+
+def _train(config: ConfigDict, workdir: Path) -> int:
     recorded = record.read_record(workdir)
     before = _newest(workdir) if recorded else None
     if before:  # a run that has no checkpoint yet begins anew
@@ -57,7 +62,7 @@ def train(config: ConfigDict, workdir: Path) -> int:
     hyper = experiment.make_hyper(config, dataset.labels)
     fresh = _make_fresh_state(gan, config, hyper, ignore_weights=before is not None)
 
-    with claim(workdir), Stop() as stop:
+    with Stop() as stop:
         record.write_record(workdir, config, dataset)
         with Checkpoints(workdir / "checkpoints", config.checkpoints_kept) as saved:
             state, step, window = _start(fresh, saved)

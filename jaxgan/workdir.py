@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,16 @@ from jaxgan.errors import UserError
 def claim(workdir: Path) -> Iterator[None]:
     """Makes the folder and holds its lock, which the system lets go of however the process ends.
 
+    Where an error ends the block before the folder holds a run, what was made is removed.
+
     Raises:
       UserError: another process holds it, it cannot be written, or it holds files that are not a run's.
     """
+    record, path = workdir / "config.json", workdir / ".lock"
     try:
+        made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
         workdir.mkdir(parents=True, exist_ok=True)
-        if not (workdir / "config.json").exists():
+        if not record.exists():
             foreign = sorted(
                 path.name
                 for path in workdir.iterdir()
@@ -28,17 +33,32 @@ def claim(workdir: Path) -> Iterator[None]:
                 raise UserError(
                     f"{workdir} is not empty ({foreign[0]}, ...) and holds no run: choose another --workdir"
                 )
-        lock = (workdir / ".lock").open("w")
+        lock = path.open("a")
     except OSError as error:
         raise UserError(f"cannot write to {workdir} ({error.strerror}): choose another --workdir") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = os.path.samestat(os.fstat(lock.fileno()), path.stat())  # not one that was just removed
         except OSError:
+            held = False
+        if not held:
             raise UserError(
                 f"{workdir} is in use by another process: wait for it, or choose another --workdir"
-            ) from None
-        yield
+            )
+        try:
+            yield
+        except BaseException:
+            if not record.exists():
+                _remove(path, made)
+            raise
+
+
+def _remove(lock: Path, folders: list[Path]) -> None:
+    with contextlib.suppress(OSError):  # a folder that others use meanwhile is not empty: it stays
+        lock.unlink()
+        for folder in folders:
+            folder.rmdir()
 
 
 class Stop:

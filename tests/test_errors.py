@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 from runs import arguments, environment, launch, leaves, tiny_config
 
+from jaxgan import experiment
 from jaxgan.errors import Diverged, UserError
 from jaxgan.train import train
+from jaxgan.workdir import claim
 
 # what is wrong → words that the one line has to have
 COMMAND_LINES = {
@@ -139,6 +141,12 @@ def test_a_foreign_folder_is_left_alone(tmp_path):
     with pytest.raises(UserError, match="thesis.tex"):
         train(tiny_config(num_steps=2), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_workdir_in_use_is_refused_before_the_data_are_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "load_dataset", None)
+    with claim(tmp_path / "run"), pytest.raises(UserError, match="in use by another process"):
+        train(tiny_config(num_steps=4), tmp_path / "run")
 
 
 def test_nan_ends_the_run_with_status_3_and_keeps_what_was_saved(tmp_path):
