@@ -6,9 +6,11 @@ Orbax restores a file with a flipped byte without a word, so every checkpoint ca
 import contextlib
 import hashlib
 import json
+import logging as standard_logging
 import os
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +28,10 @@ logging.get_absl_logger().addFilter(
     lambda record: (
         f"{os.sep}orbax{os.sep}" not in record.pathname or record.levelno >= logging.converter.STANDARD_ERROR
     )
+)
+# Of the reads that fail together where a file is damaged it awaits one only.
+standard_logging.getLogger("asyncio").addFilter(
+    lambda record: "never retrieved" not in record.getMessage() or "tensorstore" not in record.getMessage()
 )
 
 
@@ -122,6 +128,10 @@ class Checkpoints:
         Raises:
           UserError: `step` has no checkpoint, or every checkpoint is damaged.
         """
+        with _no_complaints_of_closed_loops():
+            return self._restore(step)
+
+    def _restore(self, step: int | None) -> Checkpoint | None:
         while True:
             steps = self.steps()
             if step is not None and step not in steps:
@@ -133,7 +143,7 @@ class Checkpoints:
                 except Exception as error:  # Orbax and TensorStore raise many kinds
                     if self.read_only and candidate not in self.steps():
                         continue  # the run went on and let go of it
-                    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
                     logging.warning("checkpoint %s is damaged: %s", self.directory / str(candidate), reason)
                     damaged.append(candidate)
                     continue
@@ -182,6 +192,20 @@ class Checkpoints:
             f"could not save a checkpoint in {self.directory} ({free:.0f} MiB free): {reason}; {kept}: make "
             "room and run the same command again"
         )
+
+
+@contextlib.contextmanager
+def _no_complaints_of_closed_loops() -> Iterator[None]:
+    """Where a file is damaged, Orbax closes an event loop under the reads that are still going on.
+
+    Each of them prints a traceback then, which says nothing that the error of the first has not said.
+    """
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda args: None if "loop is closed" in str(args.exc_value) else before(args)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _leaves(tree) -> list[tuple[str, np.ndarray]]:
