@@ -99,10 +99,12 @@ class Monitor:
         context: dict[str, Any] = {"dataset": self._dataset.name, "images_per_second": round(rate, 1)}
         self._writers.scalars(step, metrics, **context)
         symptoms = diagnose(metrics, classifies=self._gan.loss().threshold is not None)
-        for name in symptoms.keys() - self._symptoms.keys():
-            if step >= _FIRST_DIAGNOSIS:
-                logging.warning("step %d: %s", step, symptoms[name])
-        self._symptoms = symptoms if step >= _FIRST_DIAGNOSIS else {}
+        if step < _FIRST_DIAGNOSIS:
+            return
+        for name, sentence in symptoms.items():
+            if name not in self._symptoms:
+                logging.warning("step %d: %s", step, sentence)
+        self._symptoms = symptoms
 
     def _title(self, step: int) -> str:
         dataset = self._dataset
