@@ -22,15 +22,19 @@ def check_fields(
     slope: float,
     spectral_norm: str,
     dropout: float = 0.0,
+    counts: dict[str, int] | None = None,
 ) -> None:
     """Refuses what no network of the builders in `jaxgan.models` can be made of, by the field's name.
 
     Raises:
-      UserError: a size is no positive integer, or another field is out of its range.
+      UserError: a size is no positive integer, a count is below 0, or another field is out of its range.
     """
     for field, values in sizes.items():
         if not all(isinstance(value, int) and value >= 1 for value in values):
             raise UserError(f"{network}.{field}={tuple(values)} must be at least 1, in whole numbers")
+    for field, value in (counts or {}).items():
+        if not (isinstance(value, int) and value >= 0):
+            raise UserError(f"{network}.{field}={value} must be 0 (none) or more, in whole numbers")
     if not 0 <= dropout < 1:
         raise UserError(f"{network}.dropout={dropout} must lie in [0, 1)")
     make_activation(activation, slope)
@@ -88,7 +92,10 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     Returns:
       `[N, ⌈H/stride⌉, ⌈W/stride⌉, O]`.
     """
-    return _canonical_conv(x, kernel, stride, "SAME")
+    padding = "SAME"
+    if stride == 1:
+        x, padding = _enlarge(x, kernel, _padding(x.shape[1:3], kernel.shape, stride))
+    return _canonical_conv(x, kernel, stride, padding)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -110,11 +117,7 @@ def conv_transpose(y: jax.Array, kernel: jax.Array, stride: int, size: tuple[int
     for k, (low, high) in zip(kernel.shape[:2], _padding(size, kernel.shape, stride), strict=True):
         padding.append((k - 1 - low, k - 1 - high))
     flipped = jnp.swapaxes(jnp.flip(kernel, (0, 1)), 2, 3)
-    if stride > 1:
-        # XLA swaps image and kernel where the kernel is the larger one, and leaves the fast path: enlarge y
-        rest = [max(k - h, 0) for h, k in zip(y.shape[1:3], kernel.shape[:2], strict=True)]
-        y = jnp.pad(y, ((0, 0), (0, rest[0]), (0, rest[1]), (0, 0)))
-        padding = [(low, high - stride * r) for (low, high), r in zip(padding, rest, strict=True)]
+    y, padding = _enlarge(y, kernel, padding, stride)
     return _canonical_conv(y, flipped, 1, padding, lhs_dilation=stride)
 
 
@@ -147,6 +150,19 @@ def _padding(size, kernel_size, stride):
         low = max(read - big, 0) // 2
         padding.append((low, read - big - low))  # negative where windows leave a rest unread
     return padding
+
+
+def _enlarge(image, kernel, padding, dilation=1):
+    """The image with zeros behind it, at least as large as the kernel, and its padding without them.
+
+    Where the kernel is the larger one, XLA swaps the two and leaves the fast path.
+    """
+    rest = [max(k - h, 0) for h, k in zip(image.shape[1:3], kernel.shape[:2], strict=True)]
+    if not any(rest):
+        return image, padding
+    # The barrier is against XLA: it would take the zeros for padding again.
+    image = lax.optimization_barrier(jnp.pad(image, ((0, 0), (0, rest[0]), (0, rest[1]), (0, 0))))
+    return image, [(low, high - dilation * r) for (low, high), r in zip(padding, rest, strict=True)]
 
 
 conv.defvjp(
@@ -210,7 +226,7 @@ class SpectralNorm(nn.Module):
     """`layer` with its kernel divided by its largest singular value, as a matrix of outputs by all else.
 
     Not linen's: that one stores the weights normalized when it initializes them, and takes the inputs of a
-    transposed convolution for its outputs.
+    transposed convolution for its outputs. The norm is computed in float32 whatever the kernel is kept in.
     """
 
     layer: nn.Module
@@ -220,8 +236,9 @@ class SpectralNorm(nn.Module):
         if self.is_initializing():
             self.layer(x)
         params = self.layer.variables["params"]
+        kernel = params["kernel"].astype(jnp.promote_types(params["kernel"].dtype, jnp.float32))
         outputs = -2 if isinstance(self.layer, ConvTranspose) else -1
-        matrix = jnp.moveaxis(params["kernel"], outputs, -1)
+        matrix = jnp.moveaxis(kernel, outputs, -1)
         matrix = matrix.reshape(-1, matrix.shape[-1])
         u = self.variable(
             "batch_stats", "u", lambda: jax.random.normal(self.make_rng("params"), matrix.shape[1:])
@@ -230,7 +247,7 @@ class SpectralNorm(nn.Module):
         right = _normalize(lax.stop_gradient(matrix).T @ left)
         if train:
             u.value = right
-        kernel = params["kernel"] / (left @ matrix @ right)
+        kernel = (kernel / (left @ matrix @ right)).astype(params["kernel"].dtype)
         return self.layer.clone(parent=None).apply({"params": {**params, "kernel": kernel}}, x)
 
 

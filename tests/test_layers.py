@@ -178,20 +178,22 @@ def test_the_three_are_one_trilinear_form(size, kernel, stride):
     )
 
 
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(("size", "kernel"), [(7, 5), (4, 5), (2, 3)])
-def test_in_a_loop_every_convolution_keeps_the_fast_order(size, kernel):
+def test_in_a_loop_every_convolution_keeps_the_fast_order(size, kernel, stride):
     """XLA swaps image and kernel where the kernel is larger: 20 times as slow on the CPU (4×4, kernel 5)."""
     y, k = jnp.ones((2, size, size, 3)), jnp.ones((kernel, kernel, 4, 3))
+    large = (stride * size, stride * size)
 
-    def body(y, _):
-        def critic(y):
-            return jnp.sum(jnp.sin(conv(conv_transpose(y, k, 2, (2 * size, 2 * size)), k, 2)))
+    def body(carry, _):
+        def critic(y, k):
+            return jnp.sum(jnp.sin(conv(conv_transpose(y, k, stride, large), k, stride)))
 
-        return jax.grad(critic)(y), None
+        return jax.grad(critic, (0, 1))(*carry), None
 
-    text = jax.jit(lambda y: lax.scan(body, y, length=3)[0]).lower(y).compile().as_text()
+    text = jax.jit(lambda *carry: lax.scan(body, carry, length=3)[0]).lower(y, k).compile().as_text()
     orders = re.findall(r"convolution\(.*dim_labels=(\S+?)[,\s]", text)
-    assert len(orders) == 4 and set(orders) == {"b01f_01io->b01f"}
+    assert len(orders) == 6 and set(orders) == {"b01f_01io->b01f"}
 
 
 def test_images_need_not_be_square():
@@ -205,6 +207,26 @@ def test_images_need_not_be_square():
         close(
             conv_kernel_gradient(x, y, 2, (3, 5)), numpy_kernel_gradient(x, np.asarray(y), 2, (3, 5)), 1e-12
         )
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride"), [(7, 3, 2), (2, 3, 1)])
+def test_convolutions_and_their_gradients_in_bfloat16(size, kernel, stride):
+    halves = [jnp.bfloat16(array) for array in arrays(size, kernel, stride)]
+    x, k, y = (np.float64(array) for array in halves)
+
+    def form(x, k, y):
+        return jnp.vdot(conv(x, k, stride), y) + jnp.vdot(x, conv_transpose(y, k, stride, (size, size)))
+
+    value, gradients = jax.jit(jax.value_and_grad(form, (0, 1, 2)))(*halves)
+    expected = (
+        numpy_conv_transpose(y, k, stride, (size, size)),
+        numpy_kernel_gradient(x, y, stride, (kernel, kernel)),
+        numpy_conv(x, k, stride),
+    )
+    assert value.dtype == jnp.bfloat16
+    for found, exact in zip(gradients, expected, strict=True):
+        assert found.dtype == jnp.bfloat16
+        close(found, 2 * exact, 1e-2)
 
 
 @pytest.mark.parametrize("use_bias", [True, False])
@@ -286,6 +308,23 @@ def test_one_power_iteration_is_the_algorithm(normalized):
     w, u = kernels(params)["dense"], vector(states[0])
     v = w @ u / np.linalg.norm(w @ u)
     close(vector(states[1]), w.T @ v / np.linalg.norm(w.T @ v), 1e-5)
+
+
+def test_spectral_norms_are_computed_in_float32(normalized):
+    """Layers compute in bfloat16, like their parameters; the norm is that of float32."""
+    module, params, states, x = normalized
+    half = jax.tree.map(jnp.bfloat16, params)
+    apply = jax.jit(lambda params, x: module.apply(
+        {"params": params, "batch_stats": states[5]}, x, train=True, mutable=["batch_stats"]
+    ))  # fmt: skip
+    outputs, updated = apply(half, jnp.bfloat16(x))
+    expected, exact = apply(jax.tree.map(jnp.float32, half), jnp.float32(jnp.bfloat16(x)))
+    for found, single in zip(outputs, expected, strict=True):
+        assert found.dtype == jnp.bfloat16
+        close(found, single, 2e-2)
+    for found, single in zip(jax.tree.leaves(updated), jax.tree.leaves(exact), strict=True):
+        assert found.dtype == jnp.float32
+        close(found, single, 1e-5)
 
 
 def test_the_power_iteration_moves_in_training_only(normalized):
