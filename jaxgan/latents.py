@@ -63,10 +63,10 @@ def latent_keys(z: jax.Array) -> jax.Array:
     network computing in it sees the same, and the last bit of a float32 draw hardly ever matters.
     """
     bits = lax.bitcast_convert_type(z.astype(jnp.bfloat16), jnp.uint16).astype(jnp.uint32)
-    positions = jax.random.split(make_key(jnp.zeros(2, jnp.uint32)), z.shape[-1])
 
-    def mix(bits):
-        words = jax.random.key_data(jax.vmap(jax.random.fold_in)(positions, bits))
-        return make_key(jnp.sum(words, axis=0, dtype=jnp.uint32))
+    def words(position, bits):
+        return jax.random.key_data(jax.random.fold_in(make_key(jnp.stack([0, position])), bits))
 
-    return jax.vmap(mix)(bits)
+    positions = jnp.arange(z.shape[-1], dtype=jnp.uint32)
+    mixed = jax.vmap(jax.vmap(words), (None, 0))(positions, bits)
+    return jax.vmap(make_key)(jnp.sum(mixed, axis=1, dtype=jnp.uint32))

@@ -100,9 +100,9 @@ def test_one_digit_of_a_latent_turns_half_of_the_bits_of_its_key(many):
     first, rest = jnp.bfloat16(many["normal"][:, :1]), jnp.bfloat16(many["normal"][:, 1:])
     nudged = jnp.concatenate([jnp.nextafter(first, jnp.bfloat16(9)), rest], axis=1)
     keys, others = np.asarray(words(many["normal"])), np.asarray(words(nudged))
-    for words_of in (keys, keys ^ others):
+    for words_of, draws in ((keys, 4000), (keys ^ others, 500)):  # few different first coordinates
         share = np.unpackbits(words_of.view(np.uint8), axis=1).mean(axis=0)
-        assert np.abs(share - 0.5).max() < 4.5 / np.sqrt(4 * 4000)
+        assert np.abs(share - 0.5).max() < 4.5 / np.sqrt(4 * draws)
 
 
 @every_latent

@@ -9,11 +9,17 @@ import pytest
 from scipy import stats
 
 from jaxgan.errors import UserError
+from jaxgan.latents import latent_keys
 from jaxgan.models import DISCRIMINATORS, GENERATORS
+from jaxgan.models.injection import NoiseInjection, inject
+from jaxgan.models.minibatch import MinibatchDiscrimination, minibatch_stddev
 from jaxgan.models.multi import MultiGenerator, generator_index
 
 LATENT_DIM = 6
 ALL = [(GENERATORS, name) for name in GENERATORS] + [(DISCRIMINATORS, name) for name in DISCRIMINATORS]
+EVERYTHING = {  # but noise, which takes long to compile
+    "batch_norm": True, "latent_injection": True, "minibatch_stddev": 2, "minibatch_discrimination": 3,
+}  # fmt: skip
 every_network = pytest.mark.parametrize(("registry", "name"), ALL, ids=lambda v: getattr(v, "kind", v))
 every_generator = pytest.mark.parametrize("name", list(GENERATORS))
 every_discriminator = pytest.mark.parametrize("name", list(DISCRIMINATORS))
@@ -46,9 +52,9 @@ def variables_of(module, registry, shape):
     def draw(path, leaf):
         kind = path[-1].key
         if kind in ("scale", "var") or kind.endswith("sigma"):
-            return jnp.ones(leaf.shape)
+            return jnp.ones(leaf.shape, jnp.float32)
         if kind in ("bias", "mean"):
-            return jnp.zeros(leaf.shape)
+            return jnp.zeros(leaf.shape, jnp.float32)
         return jnp.float32(rng.normal(0, 0.02, leaf.shape))
 
     shapes = jax.eval_shape(module.init, jax.random.key(0), inputs_of(registry, shape))
@@ -137,6 +143,14 @@ def test_dcgan_refuses_fields_that_cannot_work(registry, fields, message):
         registry["dcgan"]((28, 28, 1), **fields)
 
 
+@pytest.mark.parametrize("field", ["minibatch_stddev", "minibatch_discrimination"])
+@every_discriminator
+def test_discriminators_compare_no_negative_number_of_examples(name, field):
+    for value in (-1, 2.0):
+        with pytest.raises(UserError, match=f"discriminator.{name}.{field}={value} must be 0"):
+            DISCRIMINATORS[name]((8, 8, 1), **{field: value})
+
+
 @pytest.mark.parametrize("registry", [GENERATORS, DISCRIMINATORS], ids=["generator", "discriminator"])
 def test_dcgan_refuses_points_and_mlp_takes_them(registry):
     with pytest.raises(UserError, match="mlp for points"):
@@ -217,14 +231,17 @@ def test_training_changes_collections_only(registry, name):
 @every_network
 def test_every_parameter_matters_so_no_bias_stands_in_front_of_a_batch_norm(registry, name):
     """The gradient of such a bias is exactly zero in theory: in float64 it is noise of 1e-17."""
+    module = registry[name]((8, 8, 1), **small(registry, name, **EVERYTHING))
+    variables = variables_of(module, registry, (8, 8, 1))
     with jax.enable_x64(True):
-        module = registry[name]((8, 8, 1), **small(registry, name, batch_norm=True))
         size = (LATENT_DIM,) if registry is GENERATORS else (8, 8, 1)
         rng = np.random.default_rng(0)
         inputs = rng.normal(size=(5, *size))
-        variables = jax.tree.map(jnp.float64, variables_of(module, registry, (8, 8, 1)))
+        variables = jax.tree.map(jnp.float64, variables)
         # weights of the usual size, so that no gradient is small for want of signal
         params = jax.tree.map(lambda leaf: leaf * (25 if leaf.ndim > 1 else 1), variables["params"])
+        if "minibatch_discrimination" in params:  # its distances are large enough
+            params["minibatch_discrimination"] = variables["params"]["minibatch_discrimination"]
         others = {collection: v for collection, v in variables.items() if collection != "params"}
 
         @jax.jit
@@ -424,3 +441,210 @@ def test_generators_start_from_different_weights_and_see_their_labels(three):
     (first, second, third), variables = module.init_with_output(jax.random.key(0), z)
     assert first == third != second
     np.testing.assert_array_equal(module.apply(variables, z, jnp.array([4, 5, 6])), [[4], [5], [6]])
+
+
+@every_network
+def test_networks_compute_in_bfloat16(registry, name):
+    """Parameters and inputs in bfloat16, batch statistics in float32, everything switched on."""
+    shallow = {"hidden": (4, 3), "channels": (4, 3), "kernels": (3, 3), "strides": (2, 1)}
+    module, variables = built(registry, name, (4, 4, 1), spectral_norm="output", **shallow, **EVERYTHING)
+    inputs = jnp.bfloat16(inputs_of(registry, (4, 4, 1), 4))
+    half = {**variables, "params": jax.tree.map(jnp.bfloat16, variables["params"])}
+
+    @jax.jit
+    def run(params, inputs):
+        def total(params, inputs):
+            outputs, updated = module.apply({**half, "params": params}, inputs, train=True, mutable=True)
+            return jnp.sum(jnp.square(outputs)), (outputs, updated["batch_stats"])
+
+        return jax.grad(total, (0, 1), has_aux=True)(params, inputs)
+
+    gradients, (outputs, state) = run(half["params"], inputs)
+    for leaf in (outputs, *jax.tree.leaves(gradients)):
+        assert leaf.dtype == jnp.bfloat16 and np.isfinite(np.float32(leaf)).all() and np.any(leaf)
+    # the same numbers in float32
+    half = {**half, "params": jax.tree.map(jnp.float32, half["params"])}
+    expected, updated = apply(module, half, jnp.float32(inputs), train=True, mutable=("batch_stats",))
+    np.testing.assert_allclose(np.float32(outputs), expected, rtol=2e-2, atol=2e-2 * np.abs(expected).max())
+    for found, exact in zip(jax.tree.leaves(state), jax.tree.leaves(updated["batch_stats"]), strict=True):
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, exact, rtol=2e-2, atol=1e-3)
+
+
+def numpy_stddev(x, groups):
+    """For each example the mean deviation within its group, given as lists of examples."""
+    x = np.float64(x)
+    appended = np.zeros(len(x))
+    for group in groups:
+        variance = np.mean((x[group] - x[group].mean(axis=0)) ** 2, axis=0)
+        appended[group] = np.sqrt(variance + 1e-8).mean()
+    return appended
+
+
+@pytest.mark.parametrize(
+    ("batch", "group_size", "groups"),
+    [
+        (6, 3, [[0, 2, 4], [1, 3, 5]]),
+        (6, 2, [[0, 3], [1, 4], [2, 5]]),
+        (6, 4, [[0, 2, 4], [1, 3, 5]]),  # 4 does not divide 6: groups of 3
+        (4, 64, [[0, 1, 2, 3]]),
+        (5, 4, [[0], [1], [2], [3], [4]]),
+    ],
+)
+def test_minibatch_stddev_by_hand(batch, group_size, groups):
+    rng = np.random.default_rng(0)
+    for shape in ((7,), (3, 2, 4)):
+        x = np.float32(rng.normal(size=(batch, *shape)))
+        found = minibatch_stddev(x, group_size)
+        np.testing.assert_array_equal(found[..., :-1], x)
+        appended = numpy_stddev(x, groups).reshape(-1, *[1] * len(shape))
+        np.testing.assert_allclose(found[..., -1:], np.broadcast_to(appended, (*x.shape[:-1], 1)), rtol=1e-5)
+
+
+def test_minibatch_stddev_of_equal_examples_has_a_gradient():
+    gradient = jax.grad(lambda x: jnp.sum(minibatch_stddev(x, 4)))(jnp.ones((4, 3)))
+    np.testing.assert_allclose(gradient, np.ones((4, 3)), rtol=1e-5)
+
+
+def test_minibatch_discrimination_by_hand():
+    x = np.random.default_rng(0).normal(size=(5, 4))
+    module = MinibatchDiscrimination(3, 2)
+    variables = module.init(jax.random.key(0), jnp.float32(x))
+    tensor = np.float64(variables["params"]["kernel"]).reshape(4, 3, 2)
+    matrices = np.einsum("if,fbc->ibc", x, tensor)
+    expected = np.zeros((5, 3))
+    for i, b, j in np.ndindex(5, 3, 5):
+        expected[i, b] += (i != j) * np.exp(-np.abs(matrices[i, b] - matrices[j, b]).sum())
+    found = module.apply(variables, jnp.float32(x))
+    np.testing.assert_array_equal(found[:, :4], np.float32(x))
+    np.testing.assert_allclose(found[:, 4:], expected, rtol=1e-4)
+
+
+@every_discriminator
+def test_discriminators_may_compare_the_examples_of_a_batch(name):
+    comparing = {"minibatch_stddev": 2, "minibatch_discrimination": 3}
+    module, variables = built(DISCRIMINATORS, name, batch_norm=False, **comparing)
+    plain, without = built(DISCRIMINATORS, name, batch_norm=False)
+    params = {layer: leaves for layer, leaves in variables["params"].items() if layer != "output"}
+    without = {"params": {**params, "output": without["params"]["output"]}}
+    images = inputs_of(DISCRIMINATORS, (8, 8, 1), 4)
+    logits, features = apply(module, variables, images, features=True)
+    others, _ = apply(module, variables, images.at[1:].set(images[0]), features=True)
+    assert np.abs(others[0] - logits[0]) > 1e-5
+    np.testing.assert_allclose(features, apply(plain, without, images, features=True)[1], rtol=1e-5)
+
+
+@every_discriminator
+def test_over_devices_the_whole_batch_is_compared(name):
+    fields = small(
+        DISCRIMINATORS, name, batch_norm=False, minibatch_stddev=4, minibatch_discrimination=3, kernels=(3, 3)
+    )
+    whole, spread = (DISCRIMINATORS[name]((4, 4, 1), axis, **fields) for axis in (None, "data"))
+    params = variables_of(whole, DISCRIMINATORS, (4, 4, 1))["params"]
+    images = inputs_of(DISCRIMINATORS, (4, 4, 1), 8)
+
+    def gradients(module, params, images):
+        """With respect to weights and images, and the logits."""
+
+        def loss(params, images):
+            logits = module.apply({"params": params}, images, train=True)
+            return jnp.sum(jnp.sin(20 * logits + images[:, 0, 0, 0])), logits
+
+        return jax.grad(loss, (0, 1), has_aux=True)(params, images)
+
+    (by_params, by_images), logits = jax.jit(lambda *args: gradients(whole, *args))(params, images)
+    (shares, by_own_images), own_logits = jax.pmap(
+        lambda *args: gradients(spread, *args), "data", in_axes=(None, 0), devices=jax.devices()[:4]
+    )(params, images.reshape(4, 2, 4, 4, 1))
+    np.testing.assert_allclose(own_logits.ravel(), logits, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(by_own_images.reshape(images.shape), by_images, rtol=1e-3, atol=1e-5)
+    for share, leaf in zip(jax.tree.leaves(shares), jax.tree.leaves(by_params), strict=True):
+        np.testing.assert_allclose(share.sum(axis=0), leaf, rtol=1e-3, atol=1e-5)
+
+
+@every_generator
+def test_noise_is_a_pure_function_of_the_latent(name):
+    module, variables = built(GENERATORS, name, noise=True)
+    params = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: leaf + 2 if path[-1].key == "weight" else leaf, variables["params"]
+    )
+    z = inputs_of(GENERATORS, (), 3)
+    images = apply(module, {**variables, "params": params}, z)
+    others = apply(module, {**variables, "params": params}, z[np.array([2, 0, 0])])
+    np.testing.assert_allclose(others, images[np.array([2, 0, 0])], rtol=1e-4, atol=1e-6)
+    silent = jax.tree.map(lambda leaf: leaf if leaf.ndim > 1 else 0 * leaf, params)
+    quiet = apply(module, {**variables, "params": silent}, z)
+    assert np.abs(quiet - images).max() > 1e-3
+
+
+@every_generator
+def test_noise_is_silent_at_first(name):
+    fields = small(GENERATORS, name, noise=True)
+    shapes = jax.eval_shape(
+        GENERATORS[name]((8, 8, 1), **fields).init, jax.random.key(0), inputs_of(GENERATORS, ())
+    )["params"]
+    layers = [layer for layer in shapes if layer.startswith("noise")]
+    assert len(layers) == 3 and all(shapes[layer]["weight"].ndim == 1 for layer in layers)
+    params = NoiseInjection().init(jax.random.key(0), jnp.ones((2, 5)), latent_keys(jnp.ones((2, 3))))
+    assert not params["params"]["weight"].any()
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 3), (40,)])
+def test_noise_is_one_normal_number_a_pixel_or_a_unit(shape):
+    rng = np.random.default_rng(0)
+    z, x = jnp.float32(rng.normal(size=(50, 4))), jnp.float32(rng.normal(size=(50, *shape)))
+    weight = jnp.linspace(1, 2, shape[-1])
+    keys = latent_keys(z)
+    apply_noise = jax.jit(lambda x, keys: NoiseInjection().apply({"params": {"weight": weight}}, x, keys))
+    noise = (np.asarray(apply_noise(x, keys)) - np.asarray(x)) / np.asarray(weight)
+    if len(shape) == 3:
+        np.testing.assert_allclose(noise, np.broadcast_to(noise[..., :1], noise.shape), atol=1e-5)
+        noise = noise[..., 0]
+    assert stats.kstest(noise.ravel(), "norm").pvalue > 1e-3
+    assert abs(np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1]) < 4 / np.sqrt(noise.size)
+
+
+@functools.partial(jax.jit, static_argnames=("layer", "noise", "latent"))
+def injected(x, z, params, layer, noise=False, latent=False):
+    class Layer(nn.Module):
+        @nn.compact
+        def __call__(self, x, z):
+            return inject(
+                x, z, layer, keys=latent_keys(z) if noise else None, latent=latent,
+                kernel_init=nn.initializers.ones, spectral_norm="", train=True,
+            )  # fmt: skip
+
+    return Layer().apply({"params": params}, x, z)
+
+
+def test_each_layer_has_noise_of_its_own():
+    z, x = inputs_of(GENERATORS, ()), jnp.zeros((3, 8))
+    one, two = (injected(x, z, {f"noise_{i}": {"weight": jnp.ones(8)}}, i, noise=True) for i in (0, 1))
+    assert not (one == two).any() and one.shape == (3, 8)
+    half = injected(
+        *(jnp.bfloat16(array) for array in (x, z)),
+        {"noise_1": {"weight": jnp.ones(8, jnp.bfloat16)}},
+        1,
+        True,
+    )
+    np.testing.assert_array_equal(half, jnp.bfloat16(two))
+
+
+def test_a_latent_is_added_to_each_pixel_of_all_layers_but_the_first():
+    z, kernel = inputs_of(GENERATORS, ()), jnp.arange(12.0).reshape(LATENT_DIM, 2)
+    x = jnp.float32(np.random.default_rng(0).normal(size=(3, 4, 4, 2)))
+    found = injected(x, z, {"inject_1": {"kernel": kernel}}, 1, latent=True)
+    np.testing.assert_allclose(found, x + (z @ kernel)[:, None, None], rtol=1e-5)
+    points = injected(x[:, 0, 0], z, {"inject_2": {"kernel": kernel}}, 2, latent=True)
+    np.testing.assert_allclose(points, x[:, 0, 0] + z @ kernel, rtol=1e-5)
+    np.testing.assert_array_equal(injected(x, z, {}, 0, latent=True), x)
+
+
+@every_generator
+def test_latents_are_injected_into_hidden_layers(name):
+    fields = small(GENERATORS, name, latent_injection=True)
+    module = GENERATORS[name]((8, 8, 1), **fields)
+    params = jax.eval_shape(module.init, jax.random.key(0), inputs_of(GENERATORS, ()))["params"]
+    widths = fields.get("channels") or fields["hidden"]
+    found = {layer: leaves["kernel"].shape for layer, leaves in params.items() if "inject" in layer}
+    assert found == {f"inject_{i}": (LATENT_DIM, widths[i]) for i in (1, 2)}

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
+from jaxgan.latents import latent_keys
 from jaxgan.layers import (
     Conv,
     ConvTranspose,
@@ -17,6 +18,8 @@ from jaxgan.layers import (
     normal_init,
 )
 from jaxgan.models import DISCRIMINATORS, GENERATORS
+from jaxgan.models.injection import inject
+from jaxgan.models.minibatch import with_batch_features
 
 
 class DCGANGenerator(nn.Module):
@@ -32,14 +35,21 @@ class DCGANGenerator(nn.Module):
     batch_norm: bool
     axis_name: str | None = None
     spectral_norm: str = ""
+    noise: bool = False
+    latent_injection: bool = False
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array | None = None, train: bool = False) -> jax.Array:
         activation = make_activation(self.activation, self.slope)
+        keys = latent_keys(z) if self.noise else None
 
-        def normalized(x, i):
+        def activated(x, i):
             if self.batch_norm:
                 x = batch_norm(x, train=train, axis_name=self.axis_name, name=f"batch_norm_{i}")
+            x = inject(
+                x, z, i, keys=keys, latent=self.latent_injection, kernel_init=normal_init,
+                spectral_norm=self.spectral_norm, train=train,
+            )  # fmt: skip
             return activation(x)
 
         start = self.shape[0] // math.prod(self.strides)
@@ -54,7 +64,7 @@ class DCGANGenerator(nn.Module):
             else:
                 layer = nn.Dense(width, use_bias, kernel_init=normal_init, name=f"dense_{i}")
                 x = apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
-            x = normalized(x, i)
+            x = activated(x, i)
         last = len(self.kernels) - 1
         features = (*self.channels[1:], self.shape[2])
         for i, (width, kernel, stride) in enumerate(zip(features, self.kernels, self.strides, strict=True)):
@@ -62,7 +72,7 @@ class DCGANGenerator(nn.Module):
             layer = ConvTranspose(width, kernel, stride, use_bias or i == last, name=name)
             x = apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
             if i != last:
-                x = normalized(x, len(self.dense) + 1 + i)
+                x = activated(x, len(self.dense) + 1 + i)
         return jnp.tanh(x)
 
 
@@ -79,6 +89,8 @@ class DCGANDiscriminator(nn.Module):
     axis_name: str | None = None
     spectral_norm: str = ""
     outputs: int = 1
+    minibatch_stddev: int = 0
+    minibatch_discrimination: int = 0
 
     @nn.compact
     def __call__(self, images, labels=None, train: bool = False, features: bool = False):
@@ -95,11 +107,16 @@ class DCGANDiscriminator(nn.Module):
             x = activation(x)
             if self.dropout:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        x = x.reshape(x.shape[0], -1)
+        compared = with_batch_features(
+            x,
+            stddev=self.minibatch_stddev,
+            discrimination=self.minibatch_discrimination,
+            axis_name=self.axis_name if train else None,
+        )
         output = nn.Dense(self.outputs, kernel_init=normal_init, name="output")
-        logits = apply_layer(output, x, spectral_norm=self.spectral_norm, train=train)
+        logits = apply_layer(output, compared, spectral_norm=self.spectral_norm, train=train)
         logits = logits[:, 0] if self.outputs == 1 else logits
-        return (logits, x) if features else logits
+        return (logits, x.reshape(len(x), -1)) if features else logits
 
 
 @GENERATORS.register("dcgan")
@@ -115,6 +132,8 @@ def dcgan_generator(
     slope: float = 0.2,
     batch_norm: bool = True,
     spectral_norm: str = "",
+    noise: bool = False,
+    latent_injection: bool = False,
 ) -> nn.Module:
     """A projection to s·s·channels[0], s = size / (product of strides), then transposed convolutions.
 
@@ -132,6 +151,8 @@ def dcgan_generator(
       slope: the slope of leaky_relu below zero.
       batch_norm: whether hidden layers are batch normalized.
       spectral_norm: which layers, see `layers.apply_layer`.
+      noise: whether hidden layers get noise, see `models.injection`: interpolations in z flicker with it.
+      latent_injection: whether hidden layers but the first get z once more.
 
     Raises:
       UserError: the image size is no multiple of the product of the strides, or the lengths disagree.
@@ -164,6 +185,8 @@ def dcgan_generator(
         batch_norm,
         axis_name,
         spectral_norm,
+        noise,
+        latent_injection,
     )
 
 
@@ -181,12 +204,14 @@ def dcgan_discriminator(
     batch_norm: bool = True,
     dropout: float = 0.0,
     spectral_norm: str = "",
+    minibatch_stddev: int = 0,
+    minibatch_discrimination: int = 0,
 ) -> nn.Module:
     """Strided convolutions, then one dense layer to the logit.
 
     Args:
       shape: of one image, `(H, W, C)`.
-      axis_name: the device axis over which batch statistics are taken.
+      axis_name: the device axis over which the batch is spread.
       outputs: logits of one example.
       channels: of the convolutions, first to last.
       kernels: sizes of their kernels; as many as `channels`.
@@ -196,12 +221,15 @@ def dcgan_discriminator(
       batch_norm: whether all convolutions but the first are batch normalized.
       dropout: the share of units dropped after each convolution in training.
       spectral_norm: which layers, see `layers.apply_layer`.
+      minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
+      minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
 
     Raises:
       UserError: an example is no image, or the lengths disagree.
     """
     sizes = {"channels": channels, "kernels": kernels, "strides": strides}
-    check_fields("discriminator.dcgan", sizes, activation, slope, spectral_norm, dropout)
+    counts = {"minibatch_stddev": minibatch_stddev, "minibatch_discrimination": minibatch_discrimination}
+    check_fields("discriminator.dcgan", sizes, activation, slope, spectral_norm, dropout, counts)
     if len(shape) != 3:
         raise UserError(
             f"discriminator 'dcgan' judges images, but an example of the dataset has shape {shape}; "
@@ -219,6 +247,8 @@ def dcgan_discriminator(
         axis_name,
         spectral_norm,
         outputs,
+        minibatch_stddev,
+        minibatch_discrimination,
     )
 
 

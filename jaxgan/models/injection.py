@@ -1,0 +1,62 @@
+"""What hidden layers of a generator get besides the layer before: the latent itself, and noise.
+
+The noise is made of the latent's own bits, so that a generator stays a pure function of z. It is another one
+for every other z: along an interpolation it flickers.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.layers import apply_layer
+
+
+class NoiseInjection(nn.Module):
+    """x + w·n: n ~ N(0, 1) for each pixel of an image, or each unit; w for each channel, at first 0.
+
+    Source: Karras et al. 2019, A Style-Based Generator Architecture for GANs, section 2 (B in figure 1).
+    """
+
+    @nn.compact
+    def __call__(self, x: jax.Array, keys: jax.Array) -> jax.Array:
+        """`x` is `[B, H, W, C]` or `[B, C]`; `keys` `[B]`, one for each example."""
+        weight = self.param("weight", nn.initializers.zeros, x.shape[-1:])
+        shape = (*x.shape[1:3], 1) if x.ndim == 4 else x.shape[1:]
+        noise = jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys)
+        return x + weight * noise.astype(x.dtype)
+
+
+def inject(
+    x: jax.Array,
+    z: jax.Array,
+    layer: int,
+    *,
+    keys: jax.Array | None,
+    latent: bool,
+    kernel_init: nn.initializers.Initializer,
+    spectral_norm: str,
+    train: bool,
+) -> jax.Array:
+    """Adds to a hidden layer, in front of its activation, what the generator's fields ask for.
+
+    Call it inside a compact `__call__`.
+
+    Args:
+      x: the layer's outputs, `[B, H, W, C]` or `[B, C]`.
+      z: `[B, latent_dim]`.
+      layer: its number, 0 for the one that sees z and needs no more of it.
+      keys: of the noise, `latent_keys(z)`; None: no noise.
+      latent: whether to add a linear projection of z to each channel (Brock et al. 2019, BigGAN, section 3:
+        skip-z; here it is the bias alone).
+      kernel_init: of that projection.
+      spectral_norm: see `layers.apply_layer`.
+      train: whether the power iteration moves on.
+    """
+    if latent and layer > 0:
+        project = nn.Dense(x.shape[-1], use_bias=False, kernel_init=kernel_init, name=f"inject_{layer}")
+        bias = apply_layer(project, z, spectral_norm=spectral_norm, train=train)
+        x = x + bias.reshape(len(z), *[1] * (x.ndim - 2), -1)
+    if keys is not None:
+        keys = jax.vmap(jax.random.fold_in, (0, None))(keys, layer)
+        x = NoiseInjection(name=f"noise_{layer}")(x, keys)
+    return x

@@ -1,0 +1,90 @@
+"""What lets a discriminator compare the examples of a batch: no single one shows that all are alike."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def minibatch_stddev(x: jax.Array, group_size: int, axis_name: str | None = None) -> jax.Array:
+    """Appends the standard deviation over a group of examples, averaged over all features, as one more.
+
+    mean_f √(mean_i (x_if - mean_i x_if)² + 1e-8) over the group's examples i, features f (and pixels).
+    Of B examples, the i-th is of group i mod B/G, where G, the size of a group, is the largest divisor of B
+    that is at most `group_size`.
+
+    Args:
+      x: `[B, H, W, C]` or `[B, F]`.
+      group_size: at least 1, where all groups are of one.
+      axis_name: the device axis over which the batch is spread.
+
+    Returns:
+      `[B, H, W, C + 1]` or `[B, F + 1]`.
+
+    Source: Karras et al. 2018, Progressive Growing of GANs, section 3; groups as in the code of Karras et al.
+    2020 (StyleGAN2), which refuses batches that they do not divide.
+    """
+    everyone = _gather(x, axis_name)
+    everyone = everyone.astype(jnp.promote_types(x.dtype, jnp.float32))
+    size = max(divisor for divisor in range(1, group_size + 1) if len(everyone) % divisor == 0)
+    groups = everyone.reshape(size, len(everyone) // size, -1)
+    variance = jnp.mean(jnp.square(groups - groups.mean(axis=0)), axis=0)
+    deviation = jnp.tile(jnp.sqrt(variance + 1e-8).mean(axis=-1), size)
+    if axis_name is not None:
+        deviation = lax.dynamic_slice_in_dim(deviation, lax.axis_index(axis_name) * len(x), len(x))
+    deviation = jnp.broadcast_to(deviation.reshape(-1, *[1] * (x.ndim - 1)), (*x.shape[:-1], 1))
+    return jnp.concatenate([x, deviation.astype(x.dtype)], axis=-1)
+
+
+class MinibatchDiscrimination(nn.Module):
+    """Appends how near each example is to the others, as many features as `kernels`: `[B, F + kernels]`.
+
+    o_b(x_i) = Σ_{j≠i} exp(-‖M_ib - M_jb‖₁), M_i = x_i·T, a matrix `[kernels, dim]`.
+
+    Source: Salimans et al. 2016, Improved Techniques for Training GANs, section 3.2; `dim` as in its code.
+
+    Attributes:
+      kernels, dim: of the matrix.
+      axis_name: the device axis over which the batch is spread.
+    """
+
+    kernels: int
+    dim: int = 5
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        # Columns of length 1, as the published code normalizes them: smaller ones see no distances.
+        initializer = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+        kernel = self.param("kernel", initializer, (x.shape[-1], self.kernels * self.dim))
+        matrix = (x @ kernel).astype(jnp.promote_types(x.dtype, jnp.float32))
+        matrix = matrix.reshape(-1, self.kernels, self.dim)
+        others = _gather(matrix, self.axis_name)
+        distances = jnp.sum(jnp.abs(matrix[:, None] - others[None]), axis=-1)
+        nearness = jnp.sum(jnp.exp(-distances), axis=1) - 1  # x_i itself is at distance 0
+        return jnp.concatenate([x, nearness.astype(x.dtype)], axis=-1)
+
+
+def with_batch_features(
+    x: jax.Array, *, stddev: int, discrimination: int, axis_name: str | None
+) -> jax.Array:
+    """A discriminator's last features `[B, F]`, of its last maps or units, and what its fields ask for.
+
+    Call it inside a compact `__call__`.
+
+    Args:
+      x: `[B, H, W, C]` or `[B, F]`.
+      stddev: the group size of `minibatch_stddev`; 0: none.
+      discrimination: the kernels of `MinibatchDiscrimination`; 0: none.
+      axis_name: the device axis over which the batch is spread.
+    """
+    if stddev:
+        x = minibatch_stddev(x, stddev, axis_name)
+    x = x.reshape(len(x), -1)
+    if discrimination:
+        x = MinibatchDiscrimination(discrimination, axis_name=axis_name, name="minibatch_discrimination")(x)
+    return x
+
+
+def _gather(x, axis_name):
+    return x if axis_name is None else lax.all_gather(x, axis_name, tiled=True)
