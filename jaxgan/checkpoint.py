@@ -10,7 +10,7 @@ import logging as standard_logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,14 +61,14 @@ class Checkpoints:
         )
         handlers = {"state": ocp.StandardCheckpointHandler(), "extra": ocp.JsonCheckpointHandler()}
         self._open = lambda: ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
-        self._manager = None if read_only and not self.directory.is_dir() else self._open()
+        self._manager = None if read_only and not self.directory.is_dir() else _look(self._open)
 
     def steps(self) -> list[int]:
         """Steps with a complete checkpoint, oldest first."""
         if self._manager is None:
             return []
         if self.read_only:
-            self._manager.reload()
+            _look(self._manager.reload)
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, state: Any, extra: Mapping[str, Any]) -> None:
@@ -141,15 +141,15 @@ class Checkpoints:
                 try:
                     checkpoint = self._read(candidate)
                 except Exception as error:  # Orbax and TensorStore raise many kinds
-                    if self.read_only and candidate not in self.steps():
-                        continue  # the run went on and let go of it
+                    if self.read_only and self.steps() != steps:
+                        break  # the run has gone on meanwhile, and lets go of the old ones: look again
                     reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
                     logging.warning("checkpoint %s is damaged: %s", self.directory / str(candidate), reason)
                     damaged.append(candidate)
                     continue
                 self._move_away(damaged)
                 return checkpoint
-            if not self.read_only or self.steps() == steps:
+            else:
                 break
         if damaged:
             raise UserError(
@@ -192,6 +192,14 @@ class Checkpoints:
             f"could not save a checkpoint in {self.directory} ({free:.0f} MiB free): {reason}; {kept}: make "
             "room and run the same command again"
         )
+
+
+def _look(read: Callable[[], Any]) -> Any:
+    """`read()`, again where a checkpoint is gone that it has seen: a run that still goes lets go of some."""
+    for _ in range(20):
+        with contextlib.suppress(FileNotFoundError):
+            return read()
+    return read()
 
 
 @contextlib.contextmanager

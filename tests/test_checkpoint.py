@@ -273,6 +273,30 @@ def test_a_reader_sees_what_a_run_saves_meanwhile(copy):
         assert reader.steps() == [30, 40] and reader.restore().step == 40
 
 
+def test_a_reader_is_not_confused_by_a_run_that_lets_go_of_checkpoints(copy, caplog, monkeypatch):
+    """One is gone between two looks of Orbax; the newest is overtaken and half removed as it is read."""
+    looks = []
+    with Checkpoints(copy, read_only=True) as reader:
+        reload, read = reader._manager.reload, reader._read
+
+        def gone():
+            looks.append(reload)
+            if len(looks) == 1:
+                raise FileNotFoundError
+            reload()
+
+        def overtaken(step):
+            if step == 30:
+                save(copy, (40,))
+                array_files(copy / "30")[-1].unlink()
+            return read(step)
+
+        monkeypatch.setattr(reader._manager, "reload", gone)
+        monkeypatch.setattr(reader, "_read", overtaken)
+        assert reader.restore().step == 40
+    assert not warnings_in(caplog)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, jnp.bfloat16])
 def test_a_state_that_is_not_finite_is_not_saved(tmp_path, value, dtype):
