@@ -394,7 +394,8 @@ def test_the_first_convolution_of_dcgan_s_discriminator_is_not_normalized():
 @pytest.fixture(scope="module")
 def three():
     """One small generator, three of them as one, and the variables of these."""
-    one, _ = built(GENERATORS, "mlp", hidden=(5,), batch_norm=True, spectral_norm="dense")
+    fields = {"hidden": (5, 4), "batch_norm": True, "spectral_norm": "dense", "latent_injection": True}
+    one, _ = built(GENERATORS, "mlp", **fields)
     return one, MultiGenerator(one, 3), variables_of(MultiGenerator(one, 3), GENERATORS, (8, 8, 1))
 
 

@@ -55,7 +55,7 @@ def inject(
     if latent and layer > 0:
         project = nn.Dense(x.shape[-1], use_bias=False, kernel_init=kernel_init, name=f"inject_{layer}")
         bias = apply_layer(project, z, spectral_norm=spectral_norm, train=train)
-        x = x + bias.reshape(len(z), *[1] * (x.ndim - 2), -1)
+        x = x + jnp.expand_dims(bias, range(1, x.ndim - 1))
     if keys is not None:
         keys = jax.vmap(jax.random.fold_in, (0, None))(keys, layer)
         x = NoiseInjection(name=f"noise_{layer}")(x, keys)

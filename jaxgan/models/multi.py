@@ -20,16 +20,23 @@ class MultiGenerator(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array | None = None, train: bool = False) -> jax.Array:
-        turns = -(-len(z) // self.num)
+        batch, turns = len(z), -(-len(z) // self.num)
+        z, labels = (_pad(array, max(batch, self.num)) for array in (z, labels))  # something for each copy
         parts = []
         for j in range(self.num):
             copy = self.generator.clone(parent=self, name=f"generator_{j}")
             own = None if labels is None else labels[j :: self.num]
-            part = copy(z[j :: self.num], own, train)
             # the last turn may end before it is this copy's
-            parts.append(jnp.pad(part, ((0, turns - len(part)), *[(0, 0)] * (part.ndim - 1))))
+            parts.append(_pad(copy(z[j :: self.num], own, train), turns))
         examples = jnp.stack(parts, axis=1)
-        return examples.reshape(-1, *examples.shape[2:])[: len(z)]
+        return examples.reshape(-1, *examples.shape[2:])[:batch]
+
+
+def _pad(array, rows):
+    """Zeros behind the last example, up to that many."""
+    if array is None:
+        return None
+    return jnp.pad(array, ((0, rows - len(array)), *[(0, 0)] * (array.ndim - 1)))
 
 
 def generator_index(batch: int, num: int) -> jax.Array:
