@@ -1,9 +1,9 @@
 """Every field of an experiment, with its meaning. The other configs import this one and override a few.
 
-Below `dataset`, `generator`, `discriminator`, `loss`, the optimizers and every `schedule` stand `name` and, for
-each known name, the fields of its builder, read from the builder's signature in `jaxgan/`: for example
-`--config.loss.name=least_squares --config.loss.least_squares.a=-1.`. Below `regularizers` stand all penalties,
-each switched on by its weight: `--config.regularizers.r1.weight=5.`.
+Below `dataset`, `generator`, `discriminator`, `loss`, the optimizers and every `schedule` stand `name` and,
+for each known name, the fields of its builder, read from the builder's signature in `jaxgan/`: for example
+`--config.loss.name=least_squares --config.loss.least_squares.a=-1`. Below `regularizers` stand all
+penalties, each switched on by its weight: `--config.regularizers.r1.weight=5`.
 
 Fields that are floats live in the training state: another value of them is not another program.
 """
@@ -42,8 +42,8 @@ def get_config() -> ConfigDict:
     )
     config.ema_decay = 0.999  # [0, 1): decay of the averaged generator (Yazici et al. 2019); 0: no averaging
 
-    # Penalties, any number at once: of each `weight` (0: absent from the program), `interval` (lazily: in every
-    # interval-th update, interval times as strong), `schedule` (factor on the weight) and its own fields.
+    # Penalties, any number at once: of each `weight` (0: absent from the program), `interval` (lazily: in
+    # every interval-th update, interval times as strong), `schedule` (factor on the weight), its own fields.
     config.regularizers = regularizers()
 
     # Stabilizers; each 0 (or 1, of counts) is absent from the program.

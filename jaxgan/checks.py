@@ -100,8 +100,8 @@ def _check_regularizers(config: ConfigDict) -> None:
             raise UserError(f"regularizers.{name}.interval={section.interval} must be at least 1")
         if not section.weight and plain(section.to_dict()) != plain(defaults[name].to_dict()):
             raise UserError(
-                f"fields of regularizers.{name} are set, but its weight is 0: set regularizers.{name}.weight, "
-                "or leave them alone"
+                f"fields of regularizers.{name} are set, but its weight is 0: set "
+                f"regularizers.{name}.weight, or leave them alone"
             )
 
 

@@ -360,9 +360,9 @@ def _refuse_batch_norm_under_gradient_penalties(gan: GAN, config: ConfigDict) ->
     if any(getattr(path[-1], "key", "") == "mean" for path, _ in paths):
         name = config.discriminator.name
         raise UserError(
-            f"regularizers.{min(penalties)} asks for the gradient of each example's own logit, but batch norm "
-            f"makes a logit depend on the whole batch: set discriminator.{name}.batch_norm=False (or use "
-            "spectral norm), or the penalty's weight to 0"
+            f"regularizers.{min(penalties)} asks for the gradient of each example's own logit, but batch "
+            f"norm makes a logit depend on the whole batch: set discriminator.{name}.batch_norm=False "
+            "(spectral norm does no such thing), or the penalty's weight to 0"
         )
 
 

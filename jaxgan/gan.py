@@ -13,13 +13,13 @@ import optax
 from jaxgan.augment import init_adaptive
 from jaxgan.latents import make_key, sample_latents
 from jaxgan.losses import Loss
-from jaxgan.train_state import GanState, init_network
+from jaxgan.train_state import GanState, NetworkState, init_network
 
 UPDATE_ORDERS = ("alternating", "simultaneous")
 
 
 class Regularizer(NamedTuple):
-    """A penalty and how it is applied: `interval · weight · schedule(step) · penalty`, every interval-th update.
+    """A penalty and how it is applied: interval · weight · schedule(step) · penalty in every interval-th.
 
     Attributes:
       family: a key of `regularizers.FAMILIES`.
@@ -109,6 +109,33 @@ class GAN:
     def family(self, name: str) -> dict[str, Regularizer]:
         """The regularizers of one family, by name."""
         return {key: entry for key, entry in self.regularizers.items() if entry.family == name}
+
+
+class Game(NamedTuple):
+    """What both players' updates need to know of a step.
+
+    Attributes:
+      gan: what is static.
+      step: int32 `[]`, the steps done before.
+      hyper: the numeric knobs.
+      generator: as it was before the step.
+      axis_name: the device axis, under pmap.
+    """
+
+    gan: GAN
+    step: jax.Array
+    hyper: dict[str, Any]
+    generator: NetworkState
+    axis_name: str | None
+
+    @property
+    def loss(self) -> Loss:
+        return self.gan.loss(**self.hyper["loss"])
+
+    def operations(self, which: str) -> tuple[Callable, ...]:
+        """Of `augment`, `data_augment` or `consistency_augment`."""
+        builders = getattr(self.gan, which)
+        return tuple(build(**self.hyper[which][name]) for name, build in builders.items())
 
 
 def packed_shape(shape: tuple[int, ...], packing: int) -> tuple[int, ...]:

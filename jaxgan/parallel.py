@@ -33,9 +33,9 @@ class Program(NamedTuple):
       train_steps: `(state, data, num) -> (state, metrics)`, `num` steps in one call; `metrics` are arrays
         `[num]` by name. The state given is donated: do not use it again.
       place_state: state on the host or on any devices → state on this program's devices.
-      place_data: the data → devices: `examples` `[N, ...]`, with `labels` `[N]` where classes have weights and
-        `groups` (see `order.group_by_class`) where they are balanced; or, streamed, the blocks of one call:
-        `examples` `[num, n_D, B, ...]` and `labels` `[num, n_D, B]`.
+      place_data: the data → devices: `examples` `[N, ...]`, with `labels` `[N]` where classes have weights
+        and `groups` (see `order.group_by_class`) where they are balanced; or, streamed, the blocks of one
+        call: `examples` `[num, n_D, B, ...]` and `labels` `[num, n_D, B]`.
     """
 
     train_steps: Callable[[GanState, Data, int], tuple[GanState, dict[str, jax.Array]]]
@@ -103,8 +103,7 @@ def scan_steps(
         rows = rows.reshape(gan.discriminator_steps, batch_size)
         batch = share({"rows": rows, "index": index})
         rows = batch.pop("rows")
-        for name in data.keys() - {"groups"}:
-            batch[name] = jnp.take(data[name], rows, axis=0)
+        batch |= {name: jnp.take(data[name], rows, axis=0) for name in ("examples", "labels") if name in data}
         return train_step(state, batch, gan=gan, axis_name=axis_name)
 
     blocks = data if streamed else None

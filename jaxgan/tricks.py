@@ -1,4 +1,4 @@
-"""Small pure functions that the step is made of: noise by example, packing, top-k, accumulation, lookahead."""
+"""Small pure functions that the step is made of: noise by example, packing, top-k, accumulation."""
 
 import zlib
 
@@ -78,7 +78,7 @@ def top_k_weights(fake_logits: jax.Array, step: jax.Array, k: jax.Array, num_ste
 
 
 def clip_by_norm(grads, bound: jax.Array):
-    """The gradients scaled down to a global norm of at most `bound`. Source: Pascanu et al. 2013, algorithm 1."""
+    """The gradients, scaled down to a global norm of at most `bound` (Pascanu et al. 2013, algorithm 1)."""
     factor = jnp.minimum(1.0, bound / jnp.maximum(optax.tree.norm(grads), 1e-12))
     return optax.tree.scale(factor, grads)
 

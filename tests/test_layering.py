@@ -21,6 +21,8 @@ FLOORS = [
     "checkpoint writers grids workdir console",
     "parallel",
     "steps",
+    "players",
+    "penalties",
     "tricks gan",
     "train_state",
     "metrics datasets models",
@@ -31,7 +33,7 @@ FLOORS = [
     "errors",
 ]
 DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor.split()}
-SEE_A_CONFIG = {"launch", "configs", "train", "sample", "monitor", "sampler", "checks", "record", "experiment"}
+SEE_A_CONFIG = set("launch configs train sample monitor sampler checks record experiment".split())
 HEAVY = {"tensorflow", "tensorflow_datasets", "clu.metric_writers", "matplotlib", "sklearn", "grain"}
 
 FILES = sorted([ROOT / "launch.py", *(ROOT / "configs").glob("*.py"), *(ROOT / "jaxgan").rglob("*.py")])

@@ -1,0 +1,307 @@
+"""Known recipes by name, each a handful of overrides on any other config, with their papers.
+
+python launch.py --config=configs/recipes.py:wgan_gp                         on configs/dcgan_mnist.py
+python launch.py --config=configs/recipes.py:wgan_gp,gan_ring                on another config
+python launch.py --config=configs/recipes.py:wgan_gp,dcgan_mnist,full        on a variant of one
+
+A recipe sets the game, not the networks' sizes, and leaves the number of steps alone. RECIPES below lists
+them.
+"""
+
+import importlib
+
+from jaxgan.experiment import SECTIONS, component
+
+
+def _without_batch_norm(config):
+    """In the discriminator: batch norm makes a logit depend on the whole batch."""
+    network = config.discriminator[config.discriminator.name]
+    if "batch_norm" in network:
+        network.batch_norm = False
+
+
+def _spectral_norm(config):
+    """In every layer of the discriminator, in place of batch norm."""
+    _without_batch_norm(config)
+    config.discriminator[config.discriminator.name].spectral_norm = "."
+
+
+def _optimizers(config, name):
+    """Of both networks, with its own defaults."""
+    for section in ("generator_optimizer", "discriminator_optimizer"):
+        config[section] = component(SECTIONS[section], name)
+
+
+def _adam(config, learning_rate, b1, b2, ratio=1):
+    """For both networks; the discriminator's learning rate is `ratio` times the generator's."""
+    _optimizers(config, "adam")
+    for network, factor in (("generator", 1), ("discriminator", ratio)):
+        adam = config[f"{network}_optimizer"].adam
+        adam.update({"learning_rate": factor * learning_rate, "b1": b1, "b2": b2})
+
+
+def minimax(config):
+    """Goodfellow et al. 2014, Generative Adversarial Nets: the game as first written."""
+    config.loss.name = "minimax"
+
+
+def nonsaturating(config):
+    """Goodfellow et al. 2014, section 3: the game as it is played."""
+    config.loss.name = "nonsaturating"
+
+
+def lsgan(config):
+    """Mao et al. 2017, Least Squares Generative Adversarial Networks."""
+    config.loss.name = "least_squares"
+
+
+def fgan_kl(config):
+    """Nowozin et al. 2016, f-GAN: the Kullback-Leibler divergence."""
+    config.loss.name = "kl"
+    config.discriminator_clip_norm = 1.0  # its discriminator's loss grows exponentially
+
+
+def fgan_pearson(config):
+    """Nowozin et al. 2016, f-GAN: the Pearson χ² divergence."""
+    config.loss.name = "pearson"
+
+
+def fgan_js(config):
+    """Nowozin et al. 2016, f-GAN: the Jensen-Shannon divergence."""
+    config.loss.name = "jensen_shannon"
+
+
+def wgan(config):
+    """Arjovsky et al. 2017, Wasserstein GAN, algorithm 1."""
+    config.loss.name = "wasserstein"
+    config.regularizers.clip.weight = 1.0
+    config.discriminator_steps = 5
+    _optimizers(config, "rmsprop")
+
+
+def wgan_gp(config):
+    """Gulrajani et al. 2017, Improved Training of Wasserstein GANs, algorithm 1."""
+    config.loss.name = "wasserstein"
+    config.regularizers.wgan_gp.weight = 10.0
+    config.discriminator_steps = 5
+    _without_batch_norm(config)
+    _adam(config, 1e-4, 0.0, 0.9)
+
+
+def wgan_lp(config):
+    """Petzka et al. 2018, On the regularization of Wasserstein GANs: only slopes above 1 are penalized."""
+    wgan_gp(config)
+    config.regularizers.wgan_gp.one_sided = True
+
+
+def progan(config):
+    """Karras et al. 2018, Progressive Growing of GANs, appendix A: WGAN-GP, drift, minibatch deviation."""
+    wgan_gp(config)
+    config.discriminator_steps = 1
+    config.regularizers.drift.weight = 1e-3
+    config.discriminator[config.discriminator.name].minibatch_stddev = 4
+    _adam(config, 1e-3, 0.0, 0.99)
+
+
+def dragan(config):
+    """Kodali et al. 2017, On Convergence and Stability of GANs."""
+    config.loss.name = "nonsaturating"
+    config.regularizers.dragan.weight = 10.0
+    _without_batch_norm(config)
+
+
+def r1(config):
+    """Mescheder et al. 2018, Which Training Methods for GANs do actually Converge?, γ = 10."""
+    config.loss.name = "nonsaturating"
+    config.regularizers.r1.weight = 10.0
+    _without_batch_norm(config)
+
+
+def stylegan2(config):
+    """Karras et al. 2020, StyleGAN2, section 3.1 and appendix B: lazy R1, minibatch deviation."""
+    r1(config)
+    config.regularizers.r1.interval = 16
+    config.discriminator[config.discriminator.name].minibatch_stddev = 4
+    _adam(config, 2e-3, 0.0, 0.99)
+
+
+def zero_centered(config):
+    """Thanh-Tung et al. 2019, Improving Generalization and Stability of GANs."""
+    config.loss.name = "nonsaturating"
+    config.regularizers.zero_centered.weight = 10.0
+    _without_batch_norm(config)
+
+
+def sngan(config):
+    """Miyato et al. 2018, Spectral Normalization for GANs, section 4: setting C of their table 1."""
+    config.loss.name = "nonsaturating"
+    _spectral_norm(config)
+    _adam(config, 2e-4, 0.5, 0.999)
+
+
+def hinge_sn(config):
+    """Lim and Ye 2017, Geometric GAN; Miyato et al. 2018, with spectral norm."""
+    config.loss.name = "hinge"
+    _spectral_norm(config)
+    _adam(config, 2e-4, 0.5, 0.999)
+
+
+def ttur(config):
+    """Heusel et al. 2017, Two Time-Scale Update Rule; the rates are those of Zhang et al. 2019 (SAGAN)."""
+    hinge_sn(config)
+    _adam(config, 1e-4, 0.0, 0.9, ratio=4)
+
+
+def ragan(config):
+    """Jolicoeur-Martineau 2018, The relativistic discriminator: the relativistic average logistic loss."""
+    config.loss.name = "relativistic_average"
+    _spectral_norm(config)
+
+
+def ralsgan(config):
+    """Jolicoeur-Martineau 2018: relativistic average least squares."""
+    config.loss.name = "relativistic_average_least_squares"
+    _spectral_norm(config)
+
+
+def rahinge(config):
+    """Jolicoeur-Martineau 2018: relativistic average hinge."""
+    config.loss.name = "relativistic_average_hinge"
+    _spectral_norm(config)
+
+
+def rpgan_r1r2(config):
+    """Huang et al. 2024, The GAN is dead; long live the GAN! (R3GAN): R1 and R2 in every update."""
+    config.loss.name = "relativistic_pairing"
+    config.regularizers.r1.weight = 1.0
+    config.regularizers.r2.weight = 1.0
+    _without_batch_norm(config)
+    _adam(config, 2e-4, 0.0, 0.99)
+
+
+def rpgan_r1r2_lazy(config):
+    """The same with penalties in every 16th update only, which Huang et al. 2024 report to fail."""
+    rpgan_r1r2(config)
+    config.regularizers.r1.interval = 16
+    config.regularizers.r2.interval = 16
+
+
+def pacgan(config):
+    """Lin et al. 2018, PacGAN: the discriminator judges pairs."""
+    config.packing = 2
+
+
+def unrolled(config):
+    """Metz et al. 2017, Unrolled Generative Adversarial Networks: five steps ahead."""
+    config.unrolled_steps = 5
+    optimizer = config.discriminator_optimizer
+    if "eps_root" in optimizer[optimizer.name]:
+        optimizer[optimizer.name].eps_root = 1e-16
+
+
+def madgan(config):
+    """Ghosh et al. 2018, Multi-Agent Diverse GANs: four generators, a discriminator of five classes."""
+    config.num_generators = 4
+
+
+def improved(config):
+    """Salimans et al. 2016, Improved Techniques for Training GANs, sections 3.1 to 3.4."""
+    config.loss.name = "nonsaturating"
+    config.loss.nonsaturating.real_label = 0.9
+    config.regularizers.feature_matching.weight = 1.0
+    config.regularizers.historical_averaging.weight = 1e-3
+    config.discriminator[config.discriminator.name].minibatch_discrimination = 16
+
+
+def feature_matching(config):
+    """Salimans et al. 2016, section 3.1: feature matching in place of the adversarial loss."""
+    config.generator_loss_weight = 0.0
+    config.regularizers.feature_matching.weight = 1.0
+
+
+def top_k(config):
+    """Sinha et al. 2020, Top-k Training of GANs: down to the better half."""
+    config.top_k = config.batch_size // 2
+    config.top_k_steps = config.num_steps // 2
+
+
+def lookahead(config):
+    """Chavdarova et al. 2021, Taming GANs with Lookahead-Minmax."""
+    config.lookahead_every = 5
+
+
+def optimistic(config):
+    """Daskalakis et al. 2018, Training GANs with Optimism: WGAN-GP with optimistic Adam."""
+    wgan_gp(config)
+    config.discriminator_steps = 1
+    _optimizers(config, "optimistic_adam")
+
+
+def instance_noise(config):
+    """Sønderby et al. 2017, Amortised MAP Inference; Arjovsky and Bottou 2017: noise that fades."""
+    config.instance_noise.stddev = 0.3
+    config.instance_noise.schedule.name = "linear"
+
+
+def diffaugment(config):
+    """Zhao et al. 2020, Differentiable Augmentation for Data-Efficient GAN Training."""
+    hinge_sn(config)
+    config.augment.names = ("color", "translation", "cutout")
+
+
+def ada(config):
+    """Karras et al. 2020, Training Generative Adversarial Networks with Limited Data."""
+    r1(config)
+    config.augment.names = ("flip", "translation", "rotation", "scale", "color")
+    config.augment.adaptive = True
+    config.augment.probability = 0.0
+
+
+def lecam(config):
+    """Tseng et al. 2021, Regularizing Generative Adversarial Networks under Limited Data."""
+    hinge_sn(config)
+    config.regularizers.lecam.weight = 0.01
+
+
+def cr(config):
+    """Zhang et al. 2020, Consistency Regularization for GANs."""
+    hinge_sn(config)
+    config.regularizers.cr.weight = 10.0
+    config.consistency_augment.names = ("flip", "crop")
+
+
+def icr(config):
+    """Zhao et al. 2021, Improved Consistency Regularization for GANs: bCR and zCR."""
+    hinge_sn(config)
+    config.regularizers.bcr.weight = 10.0
+    config.regularizers.zcr.weight = 5.0
+    config.consistency_augment.names = ("flip", "crop")
+
+
+def orthogonal(config):
+    """Brock et al. 2019, BigGAN, sections 3.1 and 3.2: orthogonal regularization for truncated latents."""
+    hinge_sn(config)
+    config.regularizers.orthogonal.weight = 1e-4
+    config.regularizers.orthogonal.networks = "generator"
+
+
+RECIPES = {
+    recipe.__name__: recipe
+    for recipe in (
+        minimax, nonsaturating, lsgan, fgan_kl, fgan_pearson, fgan_js, wgan, wgan_gp, wgan_lp, progan, dragan,
+        r1, stylegan2, zero_centered, sngan, hinge_sn, ttur, ragan, ralsgan, rahinge, rpgan_r1r2,
+        rpgan_r1r2_lazy,
+        pacgan, unrolled, madgan, improved, feature_matching, top_k, lookahead, optimistic, instance_noise,
+        diffaugment, ada, lecam, cr, icr, orthogonal,
+    )
+}  # fmt: skip
+
+
+def get_config(name: str = "nonsaturating"):
+    """`recipe`, `recipe,config` or `recipe,config,variant`."""
+    recipe, base, *variant = *name.split(","), *(["dcgan_mnist"] if "," not in name else [])
+    if recipe not in RECIPES:
+        raise ValueError(f"configs/recipes.py has the recipes {', '.join(RECIPES)}, not '{recipe}'")
+    config = importlib.import_module(f"configs.{base}").get_config(*variant)
+    RECIPES[recipe](config)
+    return config
