@@ -188,7 +188,7 @@ def test_a_lazy_penalty_acts_in_every_third_update_three_times_as_strongly():
 
 
 def test_lazy_penalties_count_discriminator_updates():
-    """The metrics are those of the last of three: updates 2, 5, 8 and 11, of which the even ones are penalized."""
+    """Metrics are those of the last of three: updates 2, 5, 8, 11, of which the even ones are penalized."""
     gan = make_linear(discriminator_steps=3, regularizers=penalty("r1", interval=2))
     _, metrics = step(gan, start(gan, **weighted("r1", 0.5)), num=4)
     assert [values["discriminator/r1"] > 0 for values in metrics] == [True, False, True, False]

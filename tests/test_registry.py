@@ -2,6 +2,7 @@ import inspect
 
 import pytest
 
+from jaxgan.augment import AUGMENTATIONS
 from jaxgan.datasets import DATASETS
 from jaxgan.errors import UserError
 from jaxgan.latents import LATENTS
@@ -9,8 +10,12 @@ from jaxgan.losses import LOSSES
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.optimizers import OPTIMIZERS, SCHEDULES
 from jaxgan.registry import Registry
+from jaxgan.regularizers import FAMILIES
 
-REGISTRIES = (DATASETS, DISCRIMINATORS, GENERATORS, LATENTS, LOSSES, OPTIMIZERS, SCHEDULES)
+REGISTRIES = (
+    *(AUGMENTATIONS, DATASETS, DISCRIMINATORS, GENERATORS, LATENTS, LOSSES, OPTIMIZERS, SCHEDULES),
+    *FAMILIES.values(),
+)
 ENTRIES = [(registry, name) for registry in REGISTRIES for name in registry]
 
 
@@ -84,3 +89,13 @@ def test_every_registry_names_all_that_it_knows(registry):
 
 def test_kinds_differ():
     assert len({registry.kind for registry in REGISTRIES}) == len(REGISTRIES)
+
+
+def test_a_bound_builder_takes_its_numbers_later(registry):
+    """Fields that are floats are numbers; the others are static."""
+    build, numbers = registry.bind("saffron", origin="Spain", grams=2)
+    assert numbers == {"grams": 2.0}
+    assert build("shape", grams=0.25) == ("shape", None, 0.25, "Spain")
+    assert registry.bind("saffron")[1] == {"grams": 0.5} and registry.bind("cumin")[1] == {}
+    with pytest.raises(UserError, match="spice 'cumin' has no field 'grams'; it has: seeds"):
+        registry.bind("cumin", grams=1.0)

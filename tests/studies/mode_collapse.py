@@ -30,7 +30,7 @@ METHODS = {
     "packing 2": ("pacgan", {}),
     "unrolling 5": ("unrolled", {}),
     "RpGAN + R1 + R2": ("rpgan_r1r2", {}),
-    "RpGAN + R1 + R2, lazy 16": ("rpgan_r1r2_lazy", {}),
+    "lazy RpGAN + R1 + R2": ("rpgan_r1r2_lazy", {}),
 }
 MODES = {"ring": (ring_modes(), 0.01), "grid": (grid_modes(), 0.05)}
 SAMPLES = 2500
