@@ -86,28 +86,46 @@ def lines(workdir):
     return [{name: value for name, value in row.items() if name != "images_per_second"} for row in rows]
 
 
-def curves(workdir):
-    """The scalars in the TensorBoard events, as sorted (step, tag, value)."""
+def values(workdir):
+    """The values in the TensorBoard events, each with its step."""
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
     from tensorboard.compat.proto.event_pb2 import Event
 
-    points = []
     for path in Path(workdir).glob("events.out.tfevents.*"):
         for record in RawEventFileLoader(str(path)).Load():
             event = Event.FromString(record)
             for value in event.summary.value:
-                content = value.tensor.float_val or value.tensor.tensor_content or value.tensor.string_val
-                if value.metadata.plugin_data.plugin_name != "hparams" and "hparams" not in value.tag:
-                    points.append((event.step, value.tag, str(content)))
+                yield event.step, value
+
+
+def curves(workdir):
+    """The scalars in the TensorBoard events, as sorted (step, tag, value)."""
+    points = []
+    for step, value in values(workdir):
+        content = value.tensor.float_val or value.tensor.tensor_content or value.tensor.string_val
+        if value.metadata.plugin_data.plugin_name != "hparams" and "hparams" not in value.tag:
+            points.append((step, value.tag, str(content)))
     return sorted(points)
 
 
-def leaves(workdir):
-    """The newest checkpoint: its step, and every leaf of the state by path."""
+def hparams(workdir):
+    """The hyper-parameters in the TensorBoard events, as often as they are there."""
+    from tensorboard.plugins.hparams import metadata
+
+    found = []
+    for _, value in values(workdir):
+        if value.tag == metadata.SESSION_START_INFO_TAG:
+            info = metadata.parse_session_start_info_plugin_data(value.metadata.plugin_data.content)
+            found.append({name: getattr(v, v.WhichOneof("kind")) for name, v in info.hparams.items()})
+    return found
+
+
+def leaves(workdir, step=None):
+    """A checkpoint, the newest by default: its step, and every leaf of the state by path."""
     import jax
 
     with Checkpoints(Path(workdir) / "checkpoints", read_only=True) as saved:
-        checkpoint = saved.restore()
+        checkpoint = saved.restore(step)
     flat = jax.tree_util.tree_flatten_with_path(checkpoint.tree)[0]
     return checkpoint.step, {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in flat}
 

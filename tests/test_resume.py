@@ -1,12 +1,18 @@
 """A run that is killed and started again ends with the bits of one that never was."""
 
+import contextlib
 import os
 import random
 import signal
 import subprocess
+import sys
 
+import numpy as np
 import pytest
-from runs import arguments, assert_same_run, environment, launch, leaves, lines
+from runs import ROOT, arguments, assert_same_run, environment, hparams, launch, leaves, lines
+
+import jaxgan
+from jaxgan.sample import sample
 
 KILLS = int(os.environ.get("JAXGAN_TEST_KILLS", "4"))
 STEPS = max(60, 20 * KILLS)
@@ -16,19 +22,29 @@ STEPS = max(60, 20 * KILLS)
 def reference(tmp_path_factory):
     """The run that nobody disturbs."""
     workdir = tmp_path_factory.mktemp("reference") / "run"
-    done = launch(workdir, num_steps=STEPS)
+    done = launch(workdir, num_steps=STEPS, checkpoints_kept=STEPS)
     assert done.returncode == 0, done.stderr
     return workdir
 
 
-def start(workdir, **overrides):
-    return subprocess.Popen(
-        arguments(workdir, **overrides),
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+@pytest.fixture
+def start():
+    """Starts a run; whatever becomes of the test, nothing stays behind."""
+    with contextlib.ExitStack() as stack:
+
+        def popen(workdir, env=None, **overrides):
+            process = subprocess.Popen(
+                arguments(workdir, **overrides),
+                env=env or environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            stack.enter_context(process)  # closes its output and waits for it
+            stack.callback(process.kill)
+            return process
+
+        yield popen
 
 
 def wait_for(process, text):
@@ -36,12 +52,18 @@ def wait_for(process, text):
     return any(text in line for line in process.stdout)
 
 
-def test_sigkill_at_random_moments(reference, tmp_path):
-    """Killed as progress lines appear, and while a checkpoint is being written."""
+def kill(process):
+    """SIGKILL, and proof that it came in time."""
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+
+
+def test_sigkill_at_random_moments(reference, start, tmp_path):
+    """Killed as progress lines appear, and while a checkpoint is being written; the second half streamed."""
     rng = random.Random(os.environ.get("JAXGAN_TEST_KILL_SEED", "0"))
-    workdir, killed = tmp_path / "run", 0
+    workdir, streamed = tmp_path / "run", {"dataset__max_device_bytes": 0}
     for i in range(KILLS):
-        process = start(workdir, num_steps=STEPS)
+        process = start(workdir, num_steps=STEPS, **(streamed if 2 * i >= KILLS else {}))
         if i % 2:  # in the middle of a save: a checkpoint's temporary folder is there
             folder = workdir / "checkpoints"
             while process.poll() is None and not any("tmp" in path.name for path in _listed(folder)):
@@ -49,12 +71,9 @@ def test_sigkill_at_random_moments(reference, tmp_path):
         else:
             for _ in range(rng.randint(1, 3)):
                 wait_for(process, "images/s")
-        process.kill()
-        killed += process.wait() == -signal.SIGKILL
-        process.stdout.close()
-    assert killed == KILLS
-    done = launch(workdir, num_steps=STEPS)
-    assert done.returncode == 0, done.stderr
+        kill(process)
+    done = launch(workdir, num_steps=STEPS, **streamed)
+    assert done.returncode == 0 and "read from disk" in done.stdout, done.stderr
     assert_same_run(workdir, reference)
 
 
@@ -65,19 +84,88 @@ def _listed(folder):
         return []
 
 
+def test_sigkill_before_the_first_line(reference, start, tmp_path):
+    """As soon as the workdir holds a run, and while the first call compiles."""
+    workdir = tmp_path / "run"
+    process = start(workdir, num_steps=STEPS)
+    while process.poll() is None and not (workdir / "config.json").exists():
+        pass
+    kill(process)
+    process = start(workdir, num_steps=STEPS)
+    assert wait_for(process, "compiling")
+    kill(process)
+    assert not (workdir / "metrics.jsonl").read_text() and not _listed(workdir / "checkpoints")
+    done = launch(workdir, num_steps=STEPS)
+    assert done.returncode == 0 and "going on" not in done.stdout, done.stderr
+    assert_same_run(workdir, reference)
+
+
+def test_sigkill_under_pmap_on_two_devices(start, tmp_path):
+    """Dense networks, with batch norm and dropout, which differ from device to device."""
+    run = {
+        "parallel": "pmap",
+        "num_devices": 2,
+        "num_steps": STEPS,
+        "generator__name": "mlp",
+        "generator__mlp__hidden": (16,),
+        "generator__mlp__batch_norm": True,
+        "discriminator__name": "mlp",
+        "discriminator__mlp__hidden": (16,),
+        "discriminator__mlp__dropout": 0.1,
+        "env": environment(XLA_FLAGS="--xla_force_host_platform_device_count=2"),
+    }
+    done = launch(tmp_path / "whole", **run)
+    assert done.returncode == 0 and "devices: 2" in done.stdout, done.stderr
+    process = start(tmp_path / "killed", **run)
+    assert wait_for(process, "step 20/")  # step 8 is saved by then
+    kill(process)
+    done = launch(tmp_path / "killed", **run)
+    assert done.returncode == 0 and "going on from step" in done.stdout, done.stderr
+    assert_same_run(tmp_path / "killed", tmp_path / "whole")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_the_run_goes_on(reference, tmp_path, number):
+def test_a_signal_saves_and_the_run_goes_on(reference, start, tmp_path, number):
     workdir = tmp_path / "run"
     process = start(workdir, num_steps=STEPS)
     assert wait_for(process, "step 8/")
     process.send_signal(number)
     output = process.stdout.read()
-    process.stdout.close()
     assert process.wait() == 128 + number and "the same command goes on" in output, output
     step, _ = leaves(workdir)
     assert 8 <= step < STEPS
     assert launch(workdir, num_steps=STEPS).returncode == 0
     assert_same_run(workdir, reference)
+    assert len(hparams(workdir)) == 1
+
+
+# A run to which SIGINT comes twice, with no progress in between.
+ASKED_TWICE = """
+import signal
+import launch
+from jaxgan.monitor import Monitor
+
+def take(self, step, *results, take=Monitor.take):
+    take(self, step, *results)
+    if step == 24:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+Monitor.take = take
+launch.console.run(launch.main)
+"""
+
+
+def test_a_second_sigint_ends_the_run_at_once(reference, tmp_path):
+    """Nothing more is saved, and nothing is lost that was."""
+    workdir = tmp_path / "run"
+    _, _, *flags = arguments(workdir, num_steps=STEPS)
+    command = [sys.executable, "-c", ASKED_TWICE, *flags]
+    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 128 + signal.SIGINT and "stopped at" not in done.stdout
+    assert done.stderr.splitlines()[-1] == "interrupted" and "Traceback" not in done.stderr, done.stderr
+    (step, found), (_, expected) = leaves(workdir), leaves(reference, step=16)
+    assert step == 16 and all(found[path].tobytes() == leaf.tobytes() for path, leaf in expected.items())
 
 
 def test_raising_num_steps_does_not_bend_the_schedule(reference, tmp_path):
@@ -108,12 +196,33 @@ def test_a_finished_run_says_so(reference):
     assert before == {path: path.stat().st_mtime_ns for path in reference.rglob("*") if path.is_file()}
 
 
-def test_a_second_process_is_refused(reference, tmp_path):
+def test_a_second_process_is_refused(reference, start, tmp_path):
     workdir = tmp_path / "run"
     process = start(workdir, num_steps=STEPS)
     assert wait_for(process, "step 4/")
     second = launch(workdir, num_steps=STEPS)
     assert second.returncode == 2 and "in use by another process" in second.stderr
     assert process.wait() == 0
-    process.stdout.close()
     assert_same_run(workdir, reference)
+
+
+def test_sampling_from_a_run_that_is_still_going(reference, start, tmp_path):
+    """The run keeps one checkpoint and lets go of it all the time."""
+    workdir = tmp_path / "run"
+    process = start(workdir, num_steps=10**6, log_every=20, checkpoints_kept=1)
+    assert wait_for(process, "step 20/")
+    process.send_signal(signal.SIGSTOP)  # in the middle of whatever it does
+    sampler = jaxgan.load(workdir)
+    expected = jaxgan.load(reference, step=sampler.step)
+    assert np.array_equal(sampler(num=3), expected(num=3))
+    process.send_signal(signal.SIGCONT)
+    steps = [sampler.step]
+    while len(set(steps)) < 4:
+        steps.append(jaxgan.load(workdir).step)
+    assert sample(workdir, 3, None, 0, None, "ema") == 0
+    with np.load(workdir / "samples.npz") as file:
+        assert file["images"].shape == (3, 8, 8, 1)
+    assert steps == sorted(steps) and process.poll() is None
+    process.terminate()
+    output = process.stdout.read()
+    assert process.wait() == 128 + signal.SIGTERM and "WARNING" not in output, output

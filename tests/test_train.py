@@ -4,10 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from runs import leaves, lines, tiny_config
+from PIL import Image
+from runs import hparams, leaves, lines, tiny_config
 
 import jaxgan
+from jaxgan import experiment
 from jaxgan.errors import UserError
+from jaxgan.grids import draw_samples
 from jaxgan.train import train
 
 
@@ -41,7 +44,24 @@ def test_the_fallback_is_loud_and_on_record(tmp_path, monkeypatch, caplog):
     assert record(tmp_path / "run")["dataset"]["fallback_for"] == "mnist"
     assert record(tmp_path / "run")["dataset"]["name"] == "digits"
     assert {row["dataset"] for row in lines(tmp_path / "run")} == {"digits"}
-    assert jaxgan.load(tmp_path / "run").dataset["fallback_for"] == "mnist"
+    sampler = jaxgan.load(tmp_path / "run")
+    assert sampler.dataset["fallback_for"] == "mnist"
+    with Image.open(tmp_path / "run" / "samples" / "step_00000004.png") as picture:
+        grid = np.asarray(picture)
+    titles = "digits (in place of mnist), step 4", "digits, step 4"
+    told, untold = (np.asarray(draw_samples(sampler(seed=0, num=64), title)) for title in titles)
+    assert np.array_equal(grid, told) and not np.array_equal(grid, untold)
+
+
+def test_tensorboard_has_the_hyper_parameters(trained):
+    (found,) = hparams(trained)
+    config = experiment.fix_schedule(tiny_config(num_steps=20))
+    expected = experiment.flatten(experiment.essential(config))
+    numbers = {name for name, value in expected.items() if isinstance(value, int | float)}
+    assert found == {name: value if name in numbers else str(value) for name, value in expected.items()}
+    assert found["batch_size"] == 16 and found["generator_optimizer.adam.learning_rate"] == 0.01
+    assert found["generator.dcgan.channels"] == "(8, 4, 4)" and found["deterministic"] is False
+    assert found["loss.name"] == "nonsaturating" and not any("wasserstein" in name for name in found)
 
 
 def test_real_mnist_where_it_is_at_hand(tmp_path, real_mnist):

@@ -6,11 +6,13 @@ import sys
 
 import numpy as np
 import pytest
+from runs import leaves, lines, tiny_config
 
 from jaxgan import datasets
 from jaxgan.datasets import network, tfds_prepare
 from jaxgan.datasets.tfds_records import RandomAccess
 from jaxgan.errors import UserError
+from jaxgan.train import train
 
 RECORD_HEADER = 12  # bytes of a tfrecord before its data: length and checksum
 
@@ -212,7 +214,7 @@ def own_set():
 
     class EmbeddedDigits(tfds.core.GeneratorBasedBuilder):
         VERSION = tfds.core.Version("1.0.0")
-        failure = None
+        failure, count = None, 20
 
         def _info(self):
             features = tfds.features.FeaturesDict(
@@ -230,8 +232,8 @@ def own_set():
 
         def _generate_examples(self, split):
             digits = datasets.load("digits", split)
-            for n, (image, label) in enumerate(zip(digits.examples[:20], digits.labels[:20], strict=True)):
-                yield n, {"image": image, "label": label}
+            for n in range(min(self.count, len(digits))):
+                yield n, {"image": digits.examples[n], "label": digits.labels[n]}
 
     return EmbeddedDigits
 
@@ -258,3 +260,27 @@ def test_a_download_that_fails_is_missing_and_one_that_is_damaged_is_not(own_set
     ]:
         monkeypatch.setattr(own_set, "failure", failure)
         assert part in refused("tfds/embedded_digits", "train", path=str(tmp_path), fallback="digits")
+
+
+def test_a_run_streams_array_records_as_it_trains_from_memory(own_set, tmp_path, monkeypatch):
+    """Decoded in memory, decoded from the records onto the device, read from the records step by step."""
+    import tensorflow_datasets as tfds
+
+    monkeypatch.setattr(own_set, "count", 2000)
+    tfds.builder("embedded_digits", data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    ways = {"memory": (4.0, 2**31), "device": (0.0, 2**31), "streamed": (0.0, 0)}
+    for name, (decode_below_gb, max_device_bytes) in ways.items():
+        config = tiny_config(
+            dataset__name="tfds/embedded_digits",
+            dataset__path=str(tmp_path),
+            dataset__tfds__decode_below_gb=decode_below_gb,
+            dataset__max_device_bytes=max_device_bytes,
+            num_steps=8,
+            discriminator_steps=2,
+        )
+        assert train(config, tmp_path / name) == 0
+    _, expected = leaves(tmp_path / "memory")
+    for name in ("device", "streamed"):
+        _, found = leaves(tmp_path / name)
+        assert all(found[path].tobytes() == leaf.tobytes() for path, leaf in expected.items())
+        assert lines(tmp_path / name) == lines(tmp_path / "memory")
