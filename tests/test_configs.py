@@ -17,7 +17,7 @@ from jaxgan.train import train
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(path for path in (ROOT / "configs").glob("*.py") if path.stem not in ("__init__", "default"))
-COMMAND = re.compile(r"^python launch\.py --config=configs/(\w+)\.py(?::(\w+))?(?= |$)", re.MULTILINE)
+COMMAND = re.compile(r"^python launch\.py --config=configs/(\w+)\.py(?::([\w,]+))?(?= |$)", re.MULTILINE)
 
 
 def commands(file):

@@ -6,10 +6,14 @@ import pytest
 from gans import enlarge, load_digits, make_gan, make_state
 
 from jaxgan import parallel
+from jaxgan.augment import AUGMENTATIONS
 from jaxgan.datasets import order
 from jaxgan.errors import UserError
-from jaxgan.gan import data_key
+from jaxgan.gan import Regularizer, data_key
+from jaxgan.losses import LOSSES
 from jaxgan.models import DISCRIMINATORS
+from jaxgan.optimizers import SCHEDULES
+from jaxgan.regularizers import FAMILIES, family_of
 
 B, NUM_STEPS = 8, 6
 
@@ -98,6 +102,77 @@ def adaptive():
     discriminator = DISCRIMINATORS["dcgan"]((8, 8, 1), channels=(4, 4), kernels=(3, 3), strides=(2, 2))
     game = Game(1.0, family="dcgan", batch_norm=True, optimizer="adam", discriminator=discriminator)
     return game, game.train()
+
+
+def coupled_gan(axis_name):
+    """All that couples the examples of a batch, and all that draws noise for each, under plain descent."""
+    coupled = {"minibatch_stddev": 4, "minibatch_discrimination": 2, "hidden": (8,)}
+    names = ("dragan", "lecam", "feature_matching", "cr")
+    regularizers = {name: (family_of(name), FAMILIES[family_of(name)].bind(name)[0]) for name in names}
+    return make_gan(
+        axis_name=axis_name,
+        discriminator=DISCRIMINATORS["mlp"]((8, 8, 2), axis_name, **coupled),
+        loss=LOSSES["relativistic_average"],
+        packing=2,
+        accumulate=2,
+        instance_noise=SCHEDULES["constant"],
+        augment={"translation": AUGMENTATIONS["translation"]},
+        consistency_augment={"flip": AUGMENTATIONS["flip"]},
+        regularizers={
+            name: Regularizer(family, build, 2 if name == "dragan" else 1, SCHEDULES["constant"])
+            for name, (family, build) in regularizers.items()
+        },
+    )
+
+
+def coupled_knobs():
+    penalty = {"weight": 0.1, "schedule": {}, "fields": {}}
+    return {
+        "regularizers": dict.fromkeys(("dragan", "lecam", "feature_matching", "cr"), penalty),
+        "top_k": {"k": 3, "num_steps": 0},
+        "instance_noise": {"stddev": 0.1, "schedule": {}},
+        "label_flip": 0.3,
+        "augment": {"translation": {}},
+        "consistency_augment": {"flip": {}},
+        "augment_probability": 0.5,
+        "adaptive": {"target": 0.6, "length": 1000.0},
+        "class_weights": np.linspace(0.5, 1.5, 10),
+    }
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_whatever_couples_a_batch_means_the_same_on_several_devices(mode):
+    """Relativistic means, top-k, feature means, minibatch features, LeCam, ADA, DRAGAN's deviation."""
+    labels = np.arange(len(load_digits()), dtype=np.int32) % 10
+
+    def train(mode, num_devices):
+        gan = coupled_gan(parallel.AXIS if mode == "pmap" else None)
+        program = parallel.make_program(gan, mode, 16, num_devices=num_devices)
+        state = program.place_state(enlarge(make_state(gan, **coupled_knobs()), 5.0))
+        data = program.place_data({"examples": load_digits(), "labels": labels})
+        state, metrics = program.train_steps(state, data, 3)
+        flat = jax.tree_util.tree_flatten_with_path(jax.device_get(state))[0]
+        leaves = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in flat}
+        return leaves, jax.device_get(metrics)
+
+    assert_close(train(mode, 2), train("jit", 1))
+
+
+def test_balanced_classes_are_the_same_streamed_and_on_the_device(plain):
+    game, _ = plain
+    labels = np.minimum(np.arange(len(load_digits())) // 5, 9)  # the last class has almost all
+    groups = order.group_by_class(labels)
+    program = game.program()
+    data = program.place_data({"examples": load_digits(), "groups": groups})
+    state, _ = program.train_steps(program.place_state(game.state), data, NUM_STEPS)
+    key, n_d = np.asarray(data_key(game.state.key)), game.gan.discriminator_steps
+    rows = np.stack([order.balanced_rows(key, step, n_d * B, groups) for step in range(NUM_STEPS)])
+    assert (labels[rows] < 9).mean() > 0.8
+    blocks = {"examples": load_digits()[rows].reshape(NUM_STEPS, n_d, B, 8, 8, 1)}
+    streamed = game.program(streamed=True)
+    other, _ = streamed.train_steps(streamed.place_state(game.state), streamed.place_data(blocks), NUM_STEPS)
+    for one, two in zip(jax.tree.leaves(state), jax.tree.leaves(other), strict=True):
+        assert np.asarray(one).tobytes() == np.asarray(two).tobytes()
 
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])

@@ -1,0 +1,83 @@
+"""Configs that cannot be meant are refused before anything is built, with the field and the remedy."""
+
+import pytest
+from runs import tiny_config
+
+from jaxgan import checks, experiment
+from jaxgan.errors import UserError
+
+REFUSED = {
+    "unknown loss 'wgan'; known: .*wasserstein": {"loss.name": "wgan"},
+    "regularizers.r1.interval=0 must be at least 1": {"regularizers.r1.interval": 0},
+    "regularizers.r1.weight=-1.0 must be at least 0": {"regularizers.r1.weight": -1.0},
+    "regularizers.r1.weight=nan": {"regularizers.r1.weight": float("nan")},
+    "set regularizers.lecam.weight": {"regularizers.lecam.decay": 0.5},
+    "loss.least_squares.a is set, but loss.name is 'nonsaturating'": {"loss.least_squares.a": 0.5},
+    "top_k=17, but an update has 16 logits": {"top_k": 17},
+    "top_k=9, but an update has 8": {"top_k": 9, "packing": 2},
+    "top_k_steps is set, but top_k is 0": {"top_k_steps": 5},
+    "batch_size=16 is no multiple of 3": {"packing": 3},
+    "no multiple of 12": {"num_generators": 3, "accumulate": 4},
+    "packing would mix": {"packing": 2, "num_generators": 2},
+    "generator_steps are both above 1": {"discriminator_steps": 2, "generator_steps": 2},
+    "leaves the generator nothing to learn from": {"generator_loss_weight": 0.0},
+    "leaves the discriminator nothing": {"discriminator_loss_weight": 0.0},
+    "unrolled_steps=11 must lie in": {"unrolled_steps": 11},
+    "eps_root=1e-16": {"unrolled_steps": 2},
+    "label_flip=1.5 must lie in": {"label_flip": 1.5},
+    "latent_threshold is set, but latent is 'normal'": {"latent_threshold": 1.0},
+    "latent_threshold=-1.0 must be above 0": {"latent": "truncated", "latent_threshold": -1.0},
+    "compute_dtype='float16' is not known": {"compute_dtype": "float16"},
+    "class_balance='even' is not known": {"class_balance": "even"},
+    "class_weights are set, but class_balance is not": {"class_weights": (1.0, 2.0)},
+    "unknown augmentation 'cutuot'.*Did you mean 'cutout'": {"augment.names": ("cutuot",)},
+    "augment.cutout.ratio is set, but augment.names does not have it": {"augment.cutout.ratio": 0.2},
+    "augment.names is empty": {"augment.adaptive": True},
+    "set consistency_augment.names=flip,crop": {"regularizers.cr.weight": 1.0},
+    "neither regularizers.cr nor bcr has a weight": {"consistency_augment.names": ("flip",)},
+    "instance_noise.stddev=-0.1": {"instance_noise.stddev": -0.1},
+    "unknown schedule 'cosin'": {"instance_noise.schedule.name": "cosin"},
+    "discriminator_clip_norm=-1.0": {"discriminator_clip_norm": -1.0},
+    "lookahead_alpha=2.0": {"lookahead_every": 5, "lookahead_alpha": 2.0},
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_refused(message):
+    config = tiny_config(**{field.replace(".", "__"): value for field, value in REFUSED[message].items()})
+    with pytest.raises(UserError, match=message) as error:
+        checks.check(config)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("penalty", ["wgan_gp", "dragan", "r1", "r2", "zero_centered"])
+def test_batch_norm_under_a_gradient_penalty_is_refused(penalty):
+    config = tiny_config(
+        **{f"regularizers__{penalty}__weight": 1.0, "discriminator__dcgan__batch_norm": True}
+    )
+    with pytest.raises(UserError, match=f"regularizers.{penalty}.*set discriminator.dcgan.batch_norm=False"):
+        experiment.make_gan(config, (8, 8, 1))
+    config.discriminator.dcgan.batch_norm = False  # spectral norm keeps statistics, too, but of weights
+    experiment.make_gan(config, (8, 8, 1))
+
+
+def test_what_transforms_images_is_refused_for_points():
+    config = tiny_config(generator__name="mlp", discriminator__name="mlp", augment__names=("flip",))
+    with pytest.raises(UserError, match=r"augment.names transform images, but an example has shape \(2,\)"):
+        experiment.make_gan(config, (2,))
+
+
+@pytest.mark.parametrize(("labels", "weights", "expected"), [
+    ([0, 0, 0, 1], (), [2 / 3, 2]),  # every class weighs the same in all
+    ([0, 0, 0, 1], (1.0, 3.0), [2 / 3, 2]),
+    ([0, 1, 2, 2], (1.0, 1.0, 1.0), [1, 1, 1]),
+])  # fmt: skip
+def test_class_weights_have_a_mean_of_one_over_the_data(labels, weights, expected):
+    found = experiment.class_weights(labels, weights)
+    assert found.tolist() == pytest.approx(expected)
+    assert found[labels].mean() == pytest.approx(1)
+
+
+def test_class_weights_must_be_as_many_as_classes():
+    with pytest.raises(UserError, match="class_weights has 2 numbers, but the data set has 3 classes"):
+        experiment.class_weights([0, 1, 2], (1.0, 2.0))
