@@ -90,8 +90,19 @@ def _unknown_field(argv: Sequence[str], message: str) -> str:
     words = re.findall(r"\w+", message.replace("\\n", " ").replace("\\", " "))
     paths = [argument.partition("=")[0].removeprefix("--config.") for argument in argv]
     path = next((path for path in paths if words[0] in path.split(".")), words[0])
+    if path.startswith(f"regularizers.{words[0]}"):
+        return _unknown_regularizer(words[0])
     hint = f" Did you mean '{words[4]}'?" if words[1:4] == ["Did", "you", "mean"] else ""
     return f"the config has no field '{path}' (configs/default.py explains all fields).{hint}"
+
+
+def _unknown_regularizer(name: str) -> str:
+    from jaxgan.regularizers import family_of  # late: nothing else here needs JAX
+
+    try:
+        return f"regularizers.{name} is in the {family_of(name)} family, but not in this config"
+    except UserError as error:
+        return str(error)
 
 
 def _set_up_logging() -> None:

@@ -115,12 +115,17 @@ def selected(config: ConfigDict, path: str) -> tuple[str, dict[str, Any]]:
 def listed(config: ConfigDict, path: str) -> dict[str, dict[str, Any]]:
     """Of a section with `names`: the fields of each, in their order."""
     section = section_of(config, path)
-    for name in section.names:
+    names = names_of(section)
+    for name in names:
         AUGMENTATIONS[name]
-    names = ",".join([*section.names, ""])
-    remedy = f"{path}.names does not have it: set {path}.names={names}"
-    _refuse_unused(AUGMENTATIONS, section, path, set(section.names), remedy)
-    return {name: _values(section, name) for name in section.names}
+    remedy = f"{path}.names does not have it: set {path}.names={','.join([*names, ''])}"
+    _refuse_unused(AUGMENTATIONS, section, path, set(names), remedy)
+    return {name: _values(section, name) for name in names}
+
+
+def names_of(section: ConfigDict) -> tuple[str, ...]:
+    """The names of a section; the command line gives several as one, joined by commas."""
+    return tuple(name for entry in section.names for name in entry.split(","))
 
 
 def _refuse_unused(registry, section, path, used, remedy):
@@ -176,8 +181,9 @@ def essential(config: ConfigDict) -> dict[str, Any]:
             kept = {k: v for k, v in parent[last].items() if k == chosen or k not in registry}
             parent[last] = kept
     for path in LISTS:
-        names = tree[path]["names"]
+        names = names_of(config[path])
         tree[path] = {k: v for k, v in tree[path].items() if k in names or k not in AUGMENTATIONS}
+        tree[path]["names"] = names
     return tree
 
 

@@ -50,6 +50,13 @@ def test_refused(message):
     assert "\n" not in str(error.value)
 
 
+def test_the_command_line_gives_several_names_as_one():
+    config = tiny_config(augment__names=("flip,cutout",))
+    checks.check(config)
+    assert [*experiment.make_gan(config, (8, 8, 1)).augment] == ["flip", "cutout"]
+    assert experiment.essential(config)["augment"]["names"] == ("flip", "cutout")
+
+
 @pytest.mark.parametrize("penalty", ["wgan_gp", "dragan", "r1", "r2", "zero_centered"])
 def test_batch_norm_under_a_gradient_penalty_is_refused(penalty):
     config = tiny_config(

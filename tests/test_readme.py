@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from configs import default
-from jaxgan import experiment
+from jaxgan import experiment, record
+from jaxgan.augment import AUGMENTATIONS
+from jaxgan.latents import LATENTS
+from jaxgan.regularizers import FAMILIES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -39,12 +42,15 @@ def test_every_field_exists(field):
     assert field in experiment.flatten(default.get_config().to_dict())
 
 
-@pytest.mark.parametrize("section", ["loss", "dataset", "generator_optimizer", "schedule"])
-def test_every_component_is_named(section):
-    for name in experiment.SECTIONS[section]:
+@pytest.mark.parametrize("registry", [
+    *(experiment.SECTIONS[section] for section in ("loss", "dataset", "generator_optimizer", "schedule")),
+    *(AUGMENTATIONS, LATENTS, *FAMILIES.values()),
+], ids=lambda registry: registry.kind)  # fmt: skip
+def test_every_component_is_named(registry):
+    for name in registry:
         assert f"`{name}" in README
 
 
 def test_every_changeable_field_is_named():
-    for field in experiment.CHANGEABLE:
+    for field in record.CHANGEABLE:
         assert f"`{field}`" in README or (field.endswith("_every") and "`*_every`" in README)
