@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 
 from jaxgan.datasets.mixtures import grid_modes, ring_modes
-from jaxgan.metrics.modes import mode_coverage
+from jaxgan.errors import UserError
+from jaxgan.metrics.modes import class_coverage, mode_coverage
 
 CENTRES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
 
@@ -33,3 +35,58 @@ def test_collapse():
     assert found["modes"] == 1 and found["good"] == 1
     np.testing.assert_allclose(found["reverse_kl"], np.log(4), rtol=1e-12)
     assert mode_coverage(CENTRES + 5.0, CENTRES, std=1.0)["modes"] == 0
+
+
+def test_classified_by_hand():
+    """Shares of 1/2, 1/4, 1/4, 0."""
+    found = class_coverage(np.array([0, 0, 1, 2], np.int32), num_modes=4)
+    assert found["modes"] == 3
+    np.testing.assert_allclose(found["reverse_kl"], 0.5 * np.log(2), rtol=1e-12)
+    assert class_coverage(np.array([0, 0, 1, 2]), 4, np.array([2, 1, 1, 4]))["reverse_kl"] == pytest.approx(
+        np.log(2), rel=1e-12
+    )
+    np.testing.assert_allclose(class_coverage(np.full(9, 7), 1000)["reverse_kl"], np.log(1000), rtol=1e-12)
+
+
+def triples_of(digits):
+    """The shares of 1,000 triples of independent digits with these counts."""
+    share = np.asarray(digits) / np.sum(digits)
+    return np.einsum("i,j,k->ijk", share, share, share).ravel()
+
+
+@pytest.mark.parametrize(
+    ("true", "floor", "within"),
+    [
+        (np.ones(1000), 0.0194, 0.0009),
+        # MNIST's training labels; the sampler is perfect, the divergence taken to the uniform modes
+        (triples_of([5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]), 0.0236, 0.0010),
+    ],
+)
+def test_floor_of_stacked_mnist(true, floor, within):
+    """A perfect sampler's 26,000 samples of 1,000 modes."""
+    random = np.random.default_rng(0)
+    draws = [random.choice(1000, size=26_000, p=true / true.sum()) for _ in range(20)]
+    found = [class_coverage(draw, 1000) for draw in draws]
+    assert all(values["modes"] == 1000 for values in found)
+    np.testing.assert_allclose(np.mean([values["reverse_kl"] for values in found]), floor, atol=within)
+
+
+def test_floor_to_the_true_shares():
+    """About (M - 1) / 2N whatever the shares are."""
+    true = np.arange(1, 101)
+    draw = np.random.default_rng(0).choice(100, size=10_000, p=true / true.sum())
+    np.testing.assert_allclose(class_coverage(draw, 100, true)["reverse_kl"], 99 / 20_000, rtol=0.5)
+
+
+@pytest.mark.parametrize("predicted", [np.zeros(3), np.zeros((2, 2), int), np.array([0, 4]), np.array([-1])])
+def test_what_is_no_mode_is_refused(predicted):
+    with pytest.raises(ValueError, match="modes"):
+        class_coverage(predicted, 4)
+
+
+def test_true_shares_of_nothing_are_refused():
+    for true in (np.array([1, 0, 1]), np.ones(2), np.array([1, np.nan, 1])):
+        with pytest.raises(ValueError, match="true shares must be 3 finite numbers above 0"):
+            class_coverage(np.array([0]), 3, true)
+    with pytest.raises(UserError, match="at least one sample"):
+        class_coverage(np.zeros(0, int), 3)

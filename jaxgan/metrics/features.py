@@ -1,0 +1,47 @@
+"""What every statistic asks of features: one row an example, enough rows, finite numbers."""
+
+import numpy as np
+
+from jaxgan.errors import UserError
+
+_ROWS = 4096  # as many are looked at at a time
+
+
+def check_features(features: np.ndarray, name: str, *, at_least: int = 1) -> np.ndarray:
+    """The features `[N, D]` on the host, as they are.
+
+    Args:
+      features: `[N, D]` of any real type.
+      name: what to call them in a message: 'real', 'fake'.
+      at_least: the rows that the statistic needs.
+
+    Raises:
+      ValueError: another shape.
+      UserError: fewer rows, or rows with NaN or infinite numbers.
+    """
+    features = np.asarray(features)
+    if features.ndim != 2 or not features.shape[1]:
+        raise ValueError(f"{name} features have shape {features.shape}, not [N, D]")
+    if len(features) < at_least:
+        raise UserError(f"{len(features)} {name} examples are too few: this statistic needs {at_least}")
+    chunks = (features[start : start + _ROWS] for start in range(0, len(features), _ROWS))
+    broken = sum(np.count_nonzero(~np.isfinite(chunk).all(axis=1)) for chunk in chunks)
+    if broken:
+        raise UserError(f"{broken} of {len(features)} {name} examples have NaN or infinite features")
+    return features
+
+
+def check_pair(
+    real_features: np.ndarray, fake_features: np.ndarray, *, at_least: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """`check_features` of both, and the same D."""
+    real = check_features(real_features, "real", at_least=at_least)
+    fake = check_features(fake_features, "fake", at_least=at_least)
+    check_width(real, fake)
+    return real, fake
+
+
+def check_width(features: np.ndarray, others: np.ndarray):
+    """ValueError where two sets of features differ in D."""
+    if features.shape[1] != others.shape[1]:
+        raise ValueError(f"features of {features.shape[1]} and of {others.shape[1]} numbers do not compare")

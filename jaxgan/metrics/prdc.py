@@ -1,0 +1,60 @@
+"""Fidelity and diversity apart: precision and recall, density and coverage, by nearest neighbours."""
+
+import numpy as np
+
+from jaxgan.errors import UserError
+from jaxgan.metrics.distances import nearest_squares, squared_distances
+from jaxgan.metrics.features import check_pair
+
+
+def prdc(
+    real_features: np.ndarray, fake_features: np.ndarray, *, precision_k: int = 3, density_k: int = 5
+) -> dict[str, float]:
+    """Improved precision and recall, density and coverage; one pass over the distances serves all four.
+
+    With B_k(x) the ball around x that reaches to its k-th nearest other example of its own set, N real x and
+    M fake y:
+
+    - `precision`: the share of fakes that lie in some B_k(x), k = precision_k; [0, 1].
+    - `recall`: the share of real examples that lie in some B_k(y), k = precision_k; [0, 1].
+    - `density`: Σ_j #{i: y_j in B_k(x_i)} / kM, k = density_k; 1 for equal distributions, may be above.
+    - `coverage`: the share of real examples whose B_k(x) holds a fake, k = density_k; [0, 1].
+
+    Args:
+      real_features: `[N, D]`, N > both k. fake_features: `[M, D]`, M > both k. Coverage grows with M/N, and
+        precision and recall depend on both, so numbers of the same N and M compare.
+
+    Balls are closed for precision and recall, open for density and coverage: so are the authors' own codes.
+    It counts for repeated examples: a real set of one image only has precision 1 and density 0.
+
+    Work: N²/2 + M²/2 + NM distances in float64. Memory: under 200 MiB beside features of
+    2,048 numbers, at any N and M.
+
+    Sources: Kynkäänniemi et al. 2019, Improved Precision and Recall Metric for Assessing Generative Models,
+    equations 1 and 2, k = 3; Naeem et al. 2020, Reliable Fidelity and Diversity Metrics for Generative
+    Models, section 3, k = 5.
+    """
+    if precision_k < 1 or density_k < 1:
+        raise UserError(f"precision_k={precision_k} and density_k={density_k} must be at least 1")
+    most = max(precision_k, density_k)
+    real, fake = check_pair(real_features, fake_features, at_least=most + 1)
+    origin = real[0]
+    real_nearest = nearest_squares(real, most, origin)
+    real_radius, density_radius = real_nearest[:, precision_k - 1], real_nearest[:, density_k - 1]
+    fake_radius = nearest_squares(fake, precision_k, origin)[:, -1]
+    precise = np.zeros(len(fake), bool)
+    recalled = np.zeros(len(real), bool)
+    covered = np.zeros(len(real), bool)
+    balls = 0
+    for i, j, squares in squared_distances(real, fake, origin):
+        precise[j] |= (squares <= real_radius[i, None]).any(axis=0)
+        recalled[i] |= (squares <= fake_radius[j]).any(axis=1)
+        inside = squares < density_radius[i, None]
+        covered[i] |= inside.any(axis=1)
+        balls += np.count_nonzero(inside)
+    return {
+        "precision": float(precise.mean()),
+        "recall": float(recalled.mean()),
+        "density": float(balls / (density_k * len(fake))),
+        "coverage": float(covered.mean()),
+    }

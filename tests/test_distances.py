@@ -1,0 +1,82 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+from gans import load_digits
+
+from jaxgan.metrics import distances
+from jaxgan.metrics.distances import nearest_squares, squared_distances
+
+
+@pytest.fixture(autouse=True, params=[5, 2048])
+def rows(request, monkeypatch):
+    """Many blocks with a remainder, and one block."""
+    monkeypatch.setattr(distances, "_ROWS", request.param)
+    return request.param
+
+
+def direct(x, y):
+    """Differences first, one pair at a time."""
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    return np.array([[np.sum((a - b) ** 2) for b in y] for a in x])
+
+
+def assembled(x, y, origin):
+    found = np.full((len(x), len(x if y is None else y)), np.nan)
+    for i, j, squares in squared_distances(x, y, origin):
+        assert np.isnan(found[i, j]).all()
+        found[i, j] = squares
+    return found
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_all_pairs(offset):
+    """Also where a common offset is 10,000 times the deviations."""
+    random = np.random.default_rng(0)
+    x = (random.standard_normal((12, 9)) + offset).astype(np.float32)
+    y = (random.standard_normal((17, 9)) + offset).astype(np.float32)
+    np.testing.assert_allclose(assembled(x, y, x[0]), direct(x, y), rtol=1e-12)
+
+
+def test_half_of_the_pairs_of_one_set(rows):
+    x = np.random.default_rng(0).standard_normal((12, 3))
+    found = assembled(x, None, x[0])
+    assert not np.isnan(assembled(x, x, x[0])).any()
+    known = ~np.isnan(found)
+    np.testing.assert_allclose(found[known], direct(x, x)[known], rtol=1e-10, atol=1e-14)
+    assert known.all() if rows > 12 else known.sum() == 5 * 5 + 5 * 5 + 2 * 2 + 5 * 5 + 2 * (5 * 2)
+    assert (known | known.T).all()
+
+
+def test_equal_examples_are_at_no_distance_and_whole_numbers_are_exact():
+    x = np.random.default_rng(0).standard_normal((8, 500)) + 1
+    assert (np.diag(assembled(x, x.copy(), x[3] + 1)) == 0).all()
+    digits = load_digits()[:20].reshape(20, 64)
+    np.testing.assert_array_equal(assembled(digits, digits[5:], digits[0]), direct(digits, digits[5:]))
+
+
+@pytest.mark.parametrize("k", [1, 3, 11])
+def test_nearest_others(k):
+    """Itself excluded, a copy of it included."""
+    x = np.random.default_rng(0).standard_normal((12, 3))
+    x[7] = x[2]
+    expected = direct(x, x)
+    np.fill_diagonal(expected, np.inf)
+    found = nearest_squares(x, k, x[0])
+    np.testing.assert_allclose(found, np.sort(expected, axis=1)[:, :k], rtol=1e-10, atol=1e-14)
+    assert found[2, 0] == found[7, 0] == 0
+
+
+def test_memory_is_a_few_blocks(monkeypatch):
+    monkeypatch.setattr(distances, "_ROWS", 200)
+    x = np.random.default_rng(0).standard_normal((2000, 4))
+    tracemalloc.start()
+    nearest_squares(x, 3, x[0])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6 * 200 * 200 * 8  # the whole matrix would be 100 blocks
+
+
+def test_two_widths():
+    with pytest.raises(ValueError, match="do not compare"):
+        list(squared_distances(np.zeros((3, 2)), np.zeros((3, 4)), np.zeros(2)))
