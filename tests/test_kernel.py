@@ -48,8 +48,8 @@ def test_subsets():
         for _ in range(7)
     ]
     found = kernel_distance(x, y, subset_size=20, num_subsets=7, seed=5)
-    np.testing.assert_allclose(found["kernel_distance"], np.mean(draws), rtol=1e-12)
-    np.testing.assert_allclose(found["kernel_distance_stderr"], np.std(draws, ddof=1) / 7**0.5, rtol=1e-12)
+    np.testing.assert_allclose(found["kernel_distance"], np.mean(draws), rtol=1e-5)
+    np.testing.assert_allclose(found["kernel_distance_stderr"], np.std(draws, ddof=1) / 7**0.5, rtol=1e-5)
     assert found == kernel_distance(x, y, subset_size=20, num_subsets=7, seed=5)
     assert found != kernel_distance(x, y, subset_size=20, num_subsets=7, seed=6)
     whole = kernel_distance(x, y[:50], subset_size=50, num_subsets=2)

@@ -45,16 +45,18 @@ class Moments(NamedTuple):
         check_width(self.scatter, features)
         moments = self
         for start in range(0, len(features), _ROWS):
-            moments = moments._add(features[start : start + _ROWS].astype(np.float64))
+            moments = moments._add(features[start : start + _ROWS])
         return moments
 
     def _add(self, features):
-        mean = features.mean(axis=0)
+        rows = np.empty((len(features) + 1, features.shape[1]))
+        rows[:-1] = features
+        mean = rows[:-1].mean(axis=0)
+        rows[:-1] -= mean
         count = self.count + len(features)
         delta = mean - self.mean
         # what `merge` adds for the two means is the square of one more row
-        step = delta * np.sqrt(self.count * len(features) / count)
-        rows = np.vstack([features - mean, step])
+        rows[-1] = delta * np.sqrt(self.count * len(features) / count)
         scatter = rows.T @ rows
         scatter += self.scatter
         return Moments(count, self.mean + delta * (len(features) / count), scatter)

@@ -5,6 +5,42 @@ import numpy as np
 from jaxgan.errors import UserError
 from jaxgan.metrics.features import check_pair
 
+_ROWS = 256  # as many rows at a time are held in float64
+
+
+def _prepare(features, centre):
+    """Deviations (x - c)/√D in float32, and in float64 a = (c·x - c·c/2)/D + ½: x·y/D + 1 is of these."""
+    dim = features.shape[1]
+    deviations = np.empty(features.shape, np.float32)
+    offsets = np.empty(len(features))
+    for start in range(0, len(features), _ROWS):
+        exact = features[start : start + _ROWS] - centre
+        deviations[start : start + _ROWS] = exact / np.sqrt(dim)
+        offsets[start : start + _ROWS] = (exact @ centre + centre @ centre / 2) / dim + 0.5
+    return deviations, offsets
+
+
+def _prepare_pair(real, fake):
+    centre = real.mean(axis=0, dtype=np.float64)
+    return _prepare(real, centre), _prepare(fake, centre)
+
+
+def _kernel(x, of_x, y, of_y):
+    base = (x @ y.T).astype(np.float64)
+    base += of_x[:, None]
+    base += of_y
+    values = base * base  # several times as fast as ** 3
+    values *= base
+    return values
+
+
+def _mmd2(real, fake):
+    def within(x):
+        values = _kernel(*x, *x)
+        return (values.sum() - np.trace(values)) / (len(values) * (len(values) - 1))
+
+    return float(within(real) + within(fake) - 2 * _kernel(*real, *fake).mean())
+
 
 def mmd2(real_features: np.ndarray, fake_features: np.ndarray) -> float:
     """Σ_{i≠j} k(xᵢ, xⱼ) / n(n-1) + Σ_{i≠j} k(yᵢ, yⱼ) / m(m-1) - 2 Σ k(xᵢ, yⱼ) / nm, k = (x·y/D + 1)³.
@@ -17,30 +53,13 @@ def mmd2(real_features: np.ndarray, fake_features: np.ndarray) -> float:
 
     Products of deviations from the mean are taken in float32, twice as fast, and all else in float64: x·y =
     (x - c)·(y - c) + c·x + c·y - c·c. Their rounding averages out over the pairs: of the mean kernel the
-    error is 1e-11 at n = 1,000 and D = 2,048, 1e-8 at D = 4, and below 1e-6 for a few points.
+    error is 1e-11 at n = 1,000 and D = 2,048, 1e-8 at D = 4, and below 1e-6 for a few points. (Float32 throughout was
+    0.8 % off a distance of 8e-6 between two sets of 5,000 from one distribution.)
 
     Source: Gretton et al. 2012, A Kernel Two-Sample Test, equation 3; Bińkowski et al. 2018, Demystifying
     MMD GANs, section 4 for the kernel.
     """
-    real, fake = check_pair(real_features, fake_features, at_least=2)
-    dim = real.shape[1]
-    centre = real.mean(axis=0, dtype=np.float64)
-
-    def prepare(features):
-        deviations = features - centre
-        return deviations.astype(np.float32), (deviations @ centre + centre @ centre / 2) / dim + 0.5
-
-    def kernel(prepared, other):
-        (x, of_x), (y, of_y) = prepared, other
-        base = (x @ y.T).astype(np.float64) / dim + of_x[:, None] + of_y
-        return base * base * base  # many times as fast as ** 3
-
-    def within(x):
-        values = kernel(x, x)
-        return (values.sum() - np.trace(values)) / (len(values) * (len(values) - 1))
-
-    real, fake = prepare(real), prepare(fake)
-    return float(within(real) + within(fake) - 2 * kernel(real, fake).mean())
+    return _mmd2(*_prepare_pair(*check_pair(real_features, fake_features, at_least=2)))
 
 
 def kernel_distance(
@@ -65,19 +84,20 @@ def kernel_distance(
       `kernel_distance_stderr`: the deviation over the subsets by √num_subsets. Subsets that share examples
       are not independent, so where num_subsets · subset_size > N it understates the error of drawing N.
 
+    Memory: a float32 copy of all features.
+
     Source: Bińkowski et al. 2018, Demystifying MMD GANs, section 4; sizes as in torch-fidelity.
     """
     if subset_size < 2 or num_subsets < 2:
         raise UserError(f"subset_size={subset_size} and num_subsets={num_subsets} must be at least 2")
-    real, fake = check_pair(real_features, fake_features, at_least=subset_size)
+    real, fake = _prepare_pair(*check_pair(real_features, fake_features, at_least=subset_size))
     random = np.random.RandomState(seed)
-    distances = [
-        mmd2(
-            real[random.choice(len(real), subset_size, replace=False)],
-            fake[random.choice(len(fake), subset_size, replace=False)],
-        )
-        for _ in range(num_subsets)
-    ]
+
+    def draw(prepared):
+        chosen = random.choice(len(prepared[0]), subset_size, replace=False)
+        return [part[chosen] for part in prepared]
+
+    distances = [_mmd2(draw(real), draw(fake)) for _ in range(num_subsets)]
     return {
         "kernel_distance": float(np.mean(distances)),
         "kernel_distance_stderr": float(np.std(distances, ddof=1) / np.sqrt(num_subsets)),
