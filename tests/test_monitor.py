@@ -63,8 +63,17 @@ def test_a_critic_cannot_be_saturated(warned):
 def test_a_run_prints_each_warning_once(tmp_path):
     """A generator that stands still, on a machine without TensorFlow."""
     (tmp_path / "tensorflow.py").write_text("raise ImportError('it is not here')")
-    still = {"generator_optimizer__adam__learning_rate": 0.0, "log_every": 20, "num_steps": 360}
-    done = launch(tmp_path / "run", env=environment(PYTHONPATH=str(tmp_path)), checkpoint_every=0, **still)
+    still = {
+        "generator__name": "mlp",
+        "generator__mlp__hidden": (16,),
+        "discriminator__name": "mlp",
+        "discriminator__mlp__hidden": (16,),
+        "generator_optimizer__adam__learning_rate": 0.0,
+        "log_every": 20,
+        "num_steps": 360,
+        "checkpoint_every": 0,
+    }
+    done = launch(tmp_path / "run", env=environment(PYTHONPATH=str(tmp_path)), **still)
     assert done.returncode == 0, done.stderr
     warnings = [line for line in done.stderr.splitlines() if line.startswith("WARNING: ")]
     assert [" ".join(line.split()[1:6]) for line in warnings] == [
