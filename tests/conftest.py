@@ -4,9 +4,9 @@ import gc
 import os
 from pathlib import Path
 
-# Before JAX starts. Most tests take one of the devices (num_devices=1). Compiling is the main cost of the tests,
-# and what they compile runs for milliseconds: little optimization by LLVM, whose work comes after XLA's own
-# passes. Real runs, which the tests start as processes of their own, are started without these flags.
+# Before JAX starts. Most tests take one of the devices (num_devices=1). Compiling is the main cost of the
+# tests, and what they compile runs for milliseconds: little optimization by LLVM, whose work comes after that
+# of XLA itself. Real runs, which tests start as processes of their own, are started without these flags.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 )

@@ -1,1 +1,1 @@
-"""Measures of a run: diagnostics while it trains."""
+"""Measures: what a step tells of its batch, diagnostics of a run, statistics of features and of modes."""
