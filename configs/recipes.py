@@ -95,12 +95,15 @@ def wgan_lp(config):
 
 
 def progan(config):
-    """Karras et al. 2018, Progressive Growing of GANs, appendix A: WGAN-GP, drift, minibatch deviation."""
+    """Karras et al. 2018, Progressive Growing of GANs, appendix A: WGAN-GP, drift, minibatch deviation.
+
+    The learning rate is a tenth of theirs: weights are not equalized here.
+    """
     wgan_gp(config)
     config.discriminator_steps = 1
     config.regularizers.drift.weight = 1e-3
     config.discriminator[config.discriminator.name].minibatch_stddev = 4
-    _adam(config, 1e-3, 0.0, 0.99)
+    _adam(config, 1e-4, 0.0, 0.99)
 
 
 def dragan(config):
@@ -118,11 +121,14 @@ def r1(config):
 
 
 def stylegan2(config):
-    """Karras et al. 2020, StyleGAN2, section 3.1 and appendix B: lazy R1, minibatch deviation."""
+    """Karras et al. 2020, StyleGAN2, section 3.1 and appendix B: lazy R1, minibatch deviation.
+
+    The learning rate is a tenth of theirs: weights are not equalized here.
+    """
     r1(config)
     config.regularizers.r1.interval = 16
     config.discriminator[config.discriminator.name].minibatch_stddev = 4
-    _adam(config, 2e-3, 0.0, 0.99)
+    _adam(config, 2e-4, 0.0, 0.99)
 
 
 def zero_centered(config):
@@ -207,6 +213,7 @@ def madgan(config):
 def improved(config):
     """Salimans et al. 2016, Improved Techniques for Training GANs, sections 3.1 to 3.4."""
     config.loss.name = "nonsaturating"
+    _without_batch_norm(config)  # it would make the features' means equal by itself
     config.loss.nonsaturating.real_label = 0.9
     config.regularizers.feature_matching.weight = 1.0
     config.regularizers.historical_averaging.weight = 1e-3
@@ -215,6 +222,7 @@ def improved(config):
 
 def feature_matching(config):
     """Salimans et al. 2016, section 3.1: feature matching in place of the adversarial loss."""
+    _without_batch_norm(config)  # it would make the features' means equal by itself
     config.generator_loss_weight = 0.0
     config.regularizers.feature_matching.weight = 1.0
 
@@ -235,6 +243,8 @@ def optimistic(config):
     wgan_gp(config)
     config.discriminator_steps = 1
     _optimizers(config, "optimistic_adam")
+    for optimizer in (config.generator_optimizer, config.discriminator_optimizer):
+        optimizer.optimistic_adam.update({"learning_rate": 1e-4, "b1": 0.5, "b2": 0.9})
 
 
 def instance_noise(config):

@@ -10,6 +10,7 @@ from jaxgan.experiment import (
     LISTS,
     active_regularizers,
     listed,
+    names_of,
     plain,
     regularizers,
     section_of,
@@ -18,6 +19,7 @@ from jaxgan.experiment import (
 )
 from jaxgan.gan import UPDATE_ORDERS
 from jaxgan.latents import LATENTS
+from jaxgan.losses import LOSSES
 from jaxgan.regularizers import family_of
 
 COMPUTE_DTYPES = ("float32", "bfloat16")
@@ -122,6 +124,10 @@ def _check_combinations(config: ConfigDict) -> None:
         raise UserError(
             f"top_k={config.top_k}, but an update has {logits} logits: set it to at most {logits}"
         )
+    if config.top_k and config.accumulate > 1:
+        raise UserError("top_k picks from the whole batch, and accumulate parts it: set accumulate=1")
+    if config.top_k and config.loss.name.startswith("relativistic_average"):
+        raise UserError(f"top_k leaves fakes out, but {config.loss.name} compares with the mean of all")
     if config.top_k_steps and not config.top_k:
         raise UserError("top_k_steps is set, but top_k is 0: set top_k, or leave it alone")
     if not config.generator_loss_weight and "feature" not in active:
@@ -140,6 +146,20 @@ def _check_combinations(config: ConfigDict) -> None:
             f"unrolled_steps differentiates through '{name}', whose square root has no derivative at 0: set "
             f"discriminator_optimizer.{name}.eps_root=1e-16"
         )
+    inner = {"bcr", "zcr"} & active_regularizers(config).keys()
+    if config.unrolled_steps and inner:
+        raise UserError(
+            f"unrolled_steps do not reach through the fakes that regularizers.{min(inner)} makes: use one"
+        )
+    if config.class_balance == "weights" and (
+        config.loss.name.startswith("relativistic") or "feature" in active
+    ):
+        raise UserError(
+            "class_balance=weights weighs single real examples, but a relativistic loss and feature matching "
+            "compare whole batches: set class_balance=resample"
+        )
+    if config.num_generators > 64:
+        raise UserError(f"num_generators={config.num_generators} must be at most 64")
     if config.class_weights and config.class_balance != "weights":
         raise UserError("class_weights are set, but class_balance is not 'weights'")
     if any(not weight >= 0 for weight in config.class_weights):
@@ -150,6 +170,22 @@ def _check_augmentation(config: ConfigDict) -> None:
     section = config.augment
     if not section.names and (section.adaptive or section.probability != 1):
         raise UserError("augment.adaptive or augment.probability is set, but augment.names is empty")
+    if section.adaptive and section.probability == 1:
+        raise UserError("augment.adaptive would begin with every image augmented: set augment.probability=0")
+    loss, fields = selected(config, "loss")
+    if section.adaptive and LOSSES[loss](**fields).threshold is None:
+        raise UserError(
+            f"augment.adaptive asks whether logits are above zero, but those of loss '{loss}' have no zero "
+            "point: set augment.adaptive=False and an augment.probability"
+        )
+    for path in LISTS:
+        if len(set(names_of(config[path]))) < len(names_of(config[path])):
+            raise UserError(f"{path}.names={','.join(names_of(config[path]))} names one twice")
+    noisy = config.generator[config.generator.name].get("noise", False)
+    if noisy and "zcr" in active_regularizers(config):
+        raise UserError(
+            "regularizers.zcr compares nearby latents, but the generator's noise tells them apart"
+        )
     names = {"cr", "bcr"} & active_regularizers(config).keys()
     if names and not config.consistency_augment.names:
         raise UserError(

@@ -165,11 +165,12 @@ def init_state(gan: GAN, key: jax.Array, hyper: dict) -> GanState:
         discriminator=discriminator,
         ema={"params": generator.params, "model_state": generator.model_state},
         hyper=hyper,
-        extras=_init_extras(gan, hyper, params),
+        extras=init_extras(gan, hyper, params),
     )
 
 
-def _init_extras(gan: GAN, hyper: dict, params: dict) -> dict[str, Any]:
+def init_extras(gan: GAN, hyper: dict, params: dict) -> dict[str, Any]:
+    """What penalties and tricks remember at first; `params` are those of both networks, by name."""
     extras: dict[str, Any] = {network: {"regularizers": {}} for network in params}
     for name, (family, build, _, _) in gan.regularizers.items():
         if family == "logit":

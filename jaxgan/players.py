@@ -137,8 +137,10 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, part:
     if "adaptive" in memory:
         images = real_logits.size * gan.packing
         numbers = hyper["adaptive"]
+        # above zero where the loss takes an example for real
+        sure = game.loss.output_fn(real_logits) - game.loss.threshold
         adaptive = update_adaptive(
-            memory["adaptive"], real_logits, images, interval=gan.adaptive_interval, **numbers
+            memory["adaptive"], sure, images, interval=gan.adaptive_interval, **numbers
         )
         memory = {**memory, "adaptive": adaptive}
         metrics["augment_probability"] = adaptive["probability"]
@@ -265,15 +267,19 @@ def unroll(network: NetworkState, memory: dict, part: dict, game: Game) -> Netwo
     Source: Metz et al. 2017, Unrolled Generative Adversarial Networks, equations 5 to 7.
     """
 
-    def update_once(network, _):
+    gan = game.gan
+
+    def update_once(network, count):
         grads, (model_state, _, _) = jax.grad(discriminator_loss, has_aux=True)(
-            network.params, network, network.model_state, memory, part, game, game.step
+            network.params, network, network.model_state, memory, part, game, count
         )
         grads, model_state = average((grads, model_state), game.axis_name)
-        network = descend(network, grads, "discriminator", game, game.step)
+        network = descend(network, grads, "discriminator", game, count)
         return network.replace(model_state=model_state), None
 
-    return lax.scan(update_once, network, length=game.gan.unrolled_steps)[0]
+    done = game.step // gan.generator_steps + (gan.update_order == "alternating")
+    counts = done * gan.discriminator_steps + jnp.arange(gan.unrolled_steps)
+    return lax.scan(update_once, network, counts)[0]
 
 
 def descend(network: NetworkState, grads, name: str, game: Game, count: jax.Array) -> NetworkState:

@@ -21,6 +21,11 @@ WEIGHTS = ("ema", "raw")
 BATCH = 64  # always this many at once, so that an image does not depend on how many are asked for
 
 
+def batch_of(gan: GAN) -> int:
+    """The samples made at once: BATCH, or less, so that several generators make as many each."""
+    return BATCH - BATCH % gan.num_generators
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def generate(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
     """Generated examples as a user wants them: uint8 images `[B, H, W, C]`, or float32 points `[B, D]`.
@@ -39,15 +44,16 @@ def generate(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnums=0)
 def latents(gan: GAN, seed: jax.Array, first: jax.Array) -> jax.Array:
-    """The latents of samples `first` to `first + BATCH - 1` of a seed, `[BATCH, latent_dim]`."""
+    """The latents of a batch of samples of a seed, from number `first` on: `[batch_of(gan), latent_dim]`."""
     key = make_key(jnp.array([0, 1], jnp.uint32) * seed)  # the words of jax.random.key(seed)
-    return gan.sample_latents(key, first + jnp.arange(BATCH))
+    return gan.sample_latents(key, first + jnp.arange(batch_of(gan)))
 
 
 def fixed_latents(gan: GAN) -> jax.Array:
     """Of the pictures of a training run: samples 0 to 63 of seed 0, or 2,500 where points are drawn."""
     num = 64 if gan.is_images else 2_500
-    return jnp.concatenate([latents(gan, jnp.uint32(0), jnp.int32(i)) for i in range(0, num, BATCH)])[:num]
+    firsts = range(0, num, batch_of(gan))
+    return jnp.concatenate([latents(gan, jnp.uint32(0), jnp.int32(first)) for first in firsts])[:num]
 
 
 class Sampler:
@@ -72,15 +78,16 @@ class Sampler:
         """The same samples in batches, for numbers that do not fit into memory."""
         if num < 0 or not 0 <= seed < 2**32:
             raise UserError(f"num={num} must be at least 0 and seed={seed} in [0, 2^32)")
-        for first in range(0, num, BATCH):
+        for first in range(0, num, batch_of(self.gan)):
             z = latents(self.gan, jnp.uint32(seed), jnp.int32(first))
             yield np.asarray(generate(self.gan, self.weights, z))[: num - first]
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """The samples of given latents `[N, latent_dim]`, in the same format."""
         z = np.asarray(z, np.float32)
-        padded = np.pad(z, ((0, -len(z) % BATCH), (0, 0)))
-        parts = [generate(self.gan, self.weights, part) for part in np.split(padded, len(padded) // BATCH)]
+        batch = batch_of(self.gan)
+        padded = np.pad(z, ((0, -len(z) % batch), (0, 0)))
+        parts = [generate(self.gan, self.weights, part) for part in np.split(padded, len(padded) // batch)]
         return np.concatenate([np.asarray(part) for part in parts])[: len(z)]
 
     def interpolate(self, seed: int = 0, steps: int = 8, pairs: int = 8) -> np.ndarray:
@@ -89,8 +96,8 @@ class Sampler:
         Along the great circle for the normal distribution, whose mass lies near a sphere
         (White 2016, Sampling Generative Networks), along the line for others.
         """
-        count = -(-2 * pairs // BATCH) * BATCH
-        z = [latents(self.gan, jnp.uint32(seed), jnp.int32(first)) for first in range(0, count, BATCH)]
+        firsts = range(0, 2 * pairs, batch_of(self.gan))
+        z = [latents(self.gan, jnp.uint32(seed), jnp.int32(first)) for first in firsts]
         z = np.concatenate(z)[: 2 * pairs]
         start, end = z[0::2, None], z[1::2, None]
         t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]

@@ -15,7 +15,7 @@ from jaxgan import checks, datasets, experiment, parallel, record, sampler
 from jaxgan.checkpoint import Checkpoint, Checkpoints
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.errors import UserError
-from jaxgan.gan import GAN, data_key, init_state
+from jaxgan.gan import GAN, data_key, init_extras, init_state
 from jaxgan.monitor import Monitor
 from jaxgan.train_state import GanState
 from jaxgan.workdir import Stop, claim
@@ -133,12 +133,15 @@ def _make_fresh_state(gan: GAN, config: ConfigDict, hyper: dict, ignore_weights:
             f"init_from={config.init_from}: its networks have other shapes than this config's"
         ) from error
 
+    params = {name: theirs[name]["params"] for name in ("generator", "discriminator")}
+
     def with_weights():
         state = fresh()
         return state.replace(
             generator=state.generator.replace(**theirs["generator"]),
             discriminator=state.discriminator.replace(**theirs["discriminator"]),
             ema=theirs["ema"],
+            extras=init_extras(gan, state.hyper, params),
         )
 
     return with_weights

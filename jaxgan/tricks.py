@@ -79,7 +79,9 @@ def top_k_weights(fake_logits: jax.Array, step: jax.Array, k: jax.Array, num_ste
 
 def clip_by_norm(grads, bound: jax.Array):
     """The gradients, scaled down to a global norm of at most `bound` (Pascanu et al. 2013, algorithm 1)."""
-    factor = jnp.minimum(1.0, bound / jnp.maximum(optax.tree.norm(grads), 1e-12))
+    square = optax.tree.norm(grads, squared=True)
+    # bounded inside the root, whose derivative at 0 would make NaN of an unrolled step
+    factor = jnp.minimum(1.0, bound / jnp.sqrt(jnp.maximum(square, 1e-24)))
     return optax.tree.scale(factor, grads)
 
 

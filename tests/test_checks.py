@@ -38,6 +38,23 @@ REFUSED = {
     "instance_noise.stddev=-0.1": {"instance_noise.stddev": -0.1},
     "unknown schedule 'cosin'": {"instance_noise.schedule.name": "cosin"},
     "discriminator_clip_norm=-1.0": {"discriminator_clip_norm": -1.0},
+    "top_k picks from the whole batch": {"top_k": 4, "accumulate": 2},
+    "compares with the mean of all$": {"top_k": 4, "loss.name": "relativistic_average"},
+    "set class_balance=resample": {"class_balance": "weights", "loss.name": "relativistic_pairing"},
+    "do not reach through the fakes that regularizers.zcr": {
+        "unrolled_steps": 1,
+        "discriminator_optimizer.adam.eps_root": 1e-16,
+        "regularizers.zcr.weight": 1.0,
+    },
+    "set augment.probability=0": {"augment.names": ("flip",), "augment.adaptive": True},
+    "those of loss 'wasserstein' have no zero": {
+        "augment.names": ("flip",),
+        "augment.adaptive": True,
+        "augment.probability": 0.0,
+        "loss.name": "wasserstein",
+    },
+    "names one twice": {"augment.names": ("flip,flip",)},
+    "noise tells them apart": {"regularizers.zcr.weight": 1.0, "generator.dcgan.noise": True},
     "lookahead_alpha=2.0": {"lookahead_every": 5, "lookahead_alpha": 2.0},
 }
 

@@ -119,7 +119,7 @@ def coupled_gan(axis_name):
     return make_gan(
         axis_name=axis_name,
         discriminator=DISCRIMINATORS["mlp"]((8, 8, 2), axis_name, **coupled),
-        loss=LOSSES["relativistic_average"],
+        loss=lambda: LOSSES["relativistic_average"]()._replace(threshold=0.0),  # ADA asks for one
         packing=2,
         accumulate=2,
         instance_noise=SCHEDULES["constant"],

@@ -81,7 +81,7 @@ def test_streaming_gives_the_bits_of_training_from_device_memory(tmp_path):
 
 
 def test_init_from_takes_the_weights_and_a_new_optimizer(tmp_path, trained):
-    config = tiny_config(init_from=str(trained), num_steps=1, seed=3)
+    config = tiny_config(init_from=str(trained), num_steps=1, seed=3, lookahead_every=1)
     config.generator_optimizer.adam.learning_rate = 0.0
     config.discriminator_optimizer.adam.learning_rate = 0.0
     assert train(config, tmp_path / "run") == 0
