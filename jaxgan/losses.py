@@ -162,7 +162,7 @@ def _f_gan(activation, conjugate, threshold: float, generator: str) -> Loss:
     return Loss(
         lambda real, fake: conjugate(fake) - activation(real),
         generators[generator],
-        activation,
+        lambda logits: jnp.maximum(activation(logits), -1e30),  # so that the logged mean stays finite
         threshold,
     )
 

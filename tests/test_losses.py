@@ -365,3 +365,10 @@ def test_mad_gan_at_extreme_outputs():
     np.testing.assert_allclose(identification(outputs, index), [2e4, np.log(2)], rtol=1e-6)
     gradient = jax.grad(lambda x: (real_or_fake(x) + identification(x, index)).sum())(outputs)
     np.testing.assert_allclose(gradient, [[0, -1, 1], [-1, 0, 1]], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*LOSSES])
+def test_outputs_have_a_finite_mean_at_extreme_logits(name):
+    """What is logged as D(G(z)) of a sure discriminator must not look like a run that diverged."""
+    logits = jnp.array([-1e4, -100.0, 0.0, 100.0, 1e4])
+    assert np.isfinite(LOSSES[name]().output_fn(logits).mean())
