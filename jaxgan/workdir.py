@@ -77,6 +77,7 @@ class Stop:
 
     def _note(self, number, frame) -> None:
         if self.signal:  # asked twice: the user does not want to wait
-            signal.signal(number, self._before[number])
+            # Python's own handler, also where the run was started with the signal ignored, in the background
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
             signal.raise_signal(number)
         self.signal = number

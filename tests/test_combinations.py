@@ -153,9 +153,6 @@ TRICKS = {
         "regularizers.feature_matching.weight": 1.0,
         "regularizers.historical_averaging.weight": 0.1,
         "compute_dtype": "bfloat16",
-        "discriminator_steps": 2,
-        "unrolled_steps": 1,
-        "discriminator_optimizer.adam.eps_root": 1e-16,
         "loss.name": "relativistic_average",
     },
 }

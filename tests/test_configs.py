@@ -90,4 +90,4 @@ def test_an_unknown_variant_is_refused_with_the_known_ones(file):
     with pytest.raises(ValueError, match="not 'nonsense'") as error:
         get_config(file, "nonsense")
     for _, variant in commands(file):
-        assert variant in str(error.value)
+        assert variant.partition(",")[0] in str(error.value)

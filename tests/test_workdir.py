@@ -1,6 +1,5 @@
 """Who may use a workdir, what a failed start leaves of it, and what signals do."""
 
-import functools
 import signal
 
 import pytest
@@ -56,9 +55,7 @@ def test_a_lock_that_its_holder_removed_is_not_enough(tmp_path, monkeypatch):
         pass
 
 
-def test_a_signal_is_noted_and_the_second_one_acts(request):
-    request.addfinalizer(functools.partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # as a process that tests run in may not have it
+def test_a_signal_is_noted_and_the_second_one_acts():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with Stop() as stop:
         assert not stop.signal
