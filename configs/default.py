@@ -11,7 +11,7 @@ Fields that are floats live in the training state: another value of them is not 
 from ml_collections import ConfigDict
 
 from jaxgan.augment import AUGMENTATIONS
-from jaxgan.experiment import SECTIONS, component, components, regularizers
+from jaxgan.fields import SECTIONS, component, components, regularizers
 
 
 def get_config() -> ConfigDict:

@@ -10,7 +10,7 @@ them.
 
 import importlib
 
-from jaxgan.experiment import SECTIONS, component
+from jaxgan.fields import SECTIONS, component
 
 
 def _without_batch_norm(config):

@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 from jaxgan.datasets import DATASETS
 from jaxgan.errors import UserError
-from jaxgan.experiment import (
+from jaxgan.fields import (
     LISTS,
     active_regularizers,
     listed,

@@ -10,7 +10,7 @@ from absl import logging
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
-from jaxgan import experiment
+from jaxgan import fields
 from jaxgan.datasets import Dataset
 from jaxgan.errors import Diverged, UserError
 from jaxgan.gan import GAN
@@ -94,7 +94,7 @@ class Monitor:
             self.window = []
         rate = self._progress.update(step, metrics)
         if self._step == 0:  # a new run: its knobs, once
-            self._writers.hparams(experiment.flatten(experiment.essential(self._config)))
+            self._writers.hparams(fields.flatten(fields.essential(self._config)))
             self._step = step
         context: dict[str, Any] = {"dataset": self._dataset.name, "images_per_second": round(rate, 1)}
         self._writers.scalars(step, metrics, **context)

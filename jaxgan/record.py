@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
-from jaxgan.experiment import essential, flatten, import_modules, plain, schedules
+from jaxgan.fields import essential, flatten, import_modules, plain, schedules
 
 # Fields that a run may change when it goes on: they do not bend what was trained so far.
 CHANGEABLE = frozenset(

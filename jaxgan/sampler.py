@@ -63,7 +63,7 @@ class Sampler:
       gan: the GAN.
       weights: of its generator.
       step: steps trained.
-      dataset: the record of the data set that it was trained on (see `experiment.describe_dataset`).
+      dataset: the record of the data set that it was trained on (see `record.describe_dataset`).
     """
 
     def __init__(self, gan: GAN, weights: dict[str, Any], step: int, dataset: dict[str, Any]):

@@ -11,7 +11,7 @@ import numpy as np
 from flax import serialization
 from ml_collections import ConfigDict
 
-from jaxgan import checks, datasets, experiment, parallel, record, sampler
+from jaxgan import checks, datasets, experiment, fields, parallel, record, sampler
 from jaxgan.checkpoint import Checkpoint, Checkpoints
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.errors import UserError
@@ -31,7 +31,7 @@ def train(config: ConfigDict, workdir: Path) -> int:
       Diverged: a metric or the state became NaN or infinite.
     """
     _require_determinism(config.deterministic)
-    experiment.import_modules(config)
+    fields.import_modules(config)
     checks.check(config)
     with claim(workdir):
         return _train(config, workdir)
@@ -47,7 +47,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
             print(f"to go on, raise the number: --workdir={workdir} --config.num_steps=N")
             return 0
     else:
-        config = experiment.fix_schedule(config)
+        config = fields.fix_schedule(config)
 
     dataset = experiment.load_dataset(config)
     if before:

@@ -3,7 +3,7 @@
 import pytest
 from runs import tiny_config
 
-from jaxgan import checks, experiment
+from jaxgan import checks, experiment, fields
 from jaxgan.errors import UserError
 
 REFUSED = {
@@ -71,7 +71,7 @@ def test_the_command_line_gives_several_names_as_one():
     config = tiny_config(augment__names=("flip,cutout",))
     checks.check(config)
     assert [*experiment.make_gan(config, (8, 8, 1)).augment] == ["flip", "cutout"]
-    assert experiment.essential(config)["augment"]["names"] == ("flip", "cutout")
+    assert fields.essential(config)["augment"]["names"] == ("flip", "cutout")
 
 
 @pytest.mark.parametrize("penalty", ["wgan_gp", "dragan", "r1", "r2", "zero_centered"])

@@ -13,7 +13,7 @@ from gans import load_digits
 from runs import tiny_config
 
 from configs import recipes
-from jaxgan import checks, experiment
+from jaxgan import checks, experiment, fields
 from jaxgan.gan import init_state
 from jaxgan.losses import LOSSES
 from jaxgan.regularizers import FAMILIES, family_of
@@ -37,7 +37,7 @@ def configure(**fields):
     """A config of tiny dense networks on the digits, checked as a run's is."""
     config = tiny_config(**{name.replace(".", "__"): value for name, value in (MLP | fields).items()})
     checks.check(config)
-    return experiment.fix_schedule(config)
+    return fields.fix_schedule(config)
 
 
 def penalized(*names):
@@ -238,7 +238,7 @@ def test_every_recipe_builds_a_step(name):
     config.generator.dcgan.batch_norm = config.discriminator.dcgan.batch_norm = True
     recipes.RECIPES[name](config)
     checks.check(config)
-    config = experiment.fix_schedule(config)
+    config = fields.fix_schedule(config)
     gan = experiment.make_gan(config, (8, 8, 1))
     state = jax.eval_shape(lambda: init_state(gan, jnp.zeros(2, jnp.uint32), experiment.make_hyper(config)))
     shape = (gan.discriminator_steps, config.batch_size)

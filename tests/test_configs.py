@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from configs import default
-from jaxgan import experiment
+from jaxgan import fields
 from jaxgan.train import train
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +71,7 @@ def test_a_config_opens_with_its_command(file):
 def test_a_config_trains(file, variant, tmp_path):
     config = get_config(file, variant)
     known = default.get_config()
-    assert experiment.flatten(config.to_dict()).keys() == experiment.flatten(known.to_dict()).keys()
+    assert fields.flatten(config.to_dict()).keys() == fields.flatten(known.to_dict()).keys()
     at_hand(config.dataset, tmp_path)
     config.num_steps, config.batch_size, config.log_every = 2, 8, 1
 

@@ -18,6 +18,7 @@ FLOORS = [
     "monitor sampler",
     "checks record",
     "experiment",
+    "fields",
     "checkpoint writers grids workdir console",
     "parallel",
     "steps",
@@ -33,7 +34,7 @@ FLOORS = [
     "errors",
 ]
 DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor.split()}
-SEE_A_CONFIG = set("launch configs train sample monitor sampler checks record experiment".split())
+SEE_A_CONFIG = set("launch configs train sample monitor sampler checks record experiment fields".split())
 HEAVY = {"tensorflow", "tensorflow_datasets", "clu.metric_writers", "matplotlib", "sklearn", "grain"}
 
 FILES = sorted([ROOT / "launch.py", *(ROOT / "configs").glob("*.py"), *(ROOT / "jaxgan").rglob("*.py")])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from configs import default
-from jaxgan import experiment, record
+from jaxgan import fields, record
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.latents import LATENTS
 from jaxgan.regularizers import FAMILIES
@@ -39,11 +39,11 @@ def test_every_room_is_on_the_map():
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_every_field_exists(field):
-    assert field in experiment.flatten(default.get_config().to_dict())
+    assert field in fields.flatten(default.get_config().to_dict())
 
 
 @pytest.mark.parametrize("registry", [
-    *(experiment.SECTIONS[section] for section in ("loss", "dataset", "generator_optimizer", "schedule")),
+    *(fields.SECTIONS[section] for section in ("loss", "dataset", "generator_optimizer", "schedule")),
     *(AUGMENTATIONS, LATENTS, *FAMILIES.values()),
 ], ids=lambda registry: registry.kind)  # fmt: skip
 def test_every_component_is_named(registry):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from jaxgan import regularizers
 from jaxgan.errors import UserError
 from jaxgan.layers import conv
 from jaxgan.models import DISCRIMINATORS, GENERATORS
@@ -19,6 +18,7 @@ from jaxgan.regularizers import (
     PROJECTIONS,
     WEIGHT_PENALTIES,
     family_of,
+    weight,
 )
 
 B = 4
@@ -519,7 +519,7 @@ def test_orthogonal_knows_the_outputs_of_every_networks_layers(registry, name):
         if path.endswith("/u"):
             layer = path.removesuffix("/u").replace("spectral_", "")
             kernel, bias = params[f"{layer}/kernel"], params.get(f"{layer}/bias")
-            axis = regularizers._outputs(layer.split("/")[-1], kernel, bias)
+            axis = weight._outputs(layer.split("/")[-1], kernel, bias)
             assert kernel.shape[axis] == u.shape[0], layer
             compared += 1
     assert compared == sum(path.endswith("kernel") for path in params)

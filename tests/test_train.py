@@ -8,7 +8,7 @@ from PIL import Image
 from runs import hparams, leaves, lines, tiny_config
 
 import jaxgan
-from jaxgan import experiment
+from jaxgan import fields
 from jaxgan.errors import UserError
 from jaxgan.grids import draw_samples
 from jaxgan.train import train
@@ -55,8 +55,8 @@ def test_the_fallback_is_loud_and_on_record(tmp_path, monkeypatch, caplog):
 
 def test_tensorboard_has_the_hyper_parameters(trained):
     (found,) = hparams(trained)
-    config = experiment.fix_schedule(tiny_config(num_steps=20))
-    expected = experiment.flatten(experiment.essential(config))
+    config = fields.fix_schedule(tiny_config(num_steps=20))
+    expected = fields.flatten(fields.essential(config))
     numbers = {name for name, value in expected.items() if isinstance(value, int | float)}
     assert found == {name: value if name in numbers else str(value) for name, value in expected.items()}
     assert found["batch_size"] == 16 and found["generator_optimizer.adam.learning_rate"] == 0.01

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import recipes
-from jaxgan import checks, experiment, sampler
+from jaxgan import checks, experiment, fields, sampler
 from jaxgan.datasets.mixtures import grid_modes, ring_modes
 from jaxgan.gan import init_state
 from jaxgan.metrics.modes import mode_coverage
@@ -58,7 +58,7 @@ def make_config(dataset, recipe, overrides, steps):
 def run(config, seeds, steps, every):
     """Coverage of each seed at several steps."""
     checks.check(config)
-    config = experiment.fix_schedule(config)
+    config = fields.fix_schedule(config)
     dataset = experiment.load_dataset(config)
     gan = experiment.make_gan(config, dataset.shape)
     hyper = experiment.make_hyper(config)

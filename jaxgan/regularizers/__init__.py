@@ -1,0 +1,47 @@
+"""Penalties on top of the adversarial loss: one file a family, with its own small signature and registry.
+
+A penalty is the bare formula: its weight, its interval (lazy regularization) and its schedule are applied in
+one place, `jaxgan/penalties.py`.
+
+- gradient, `(critic, real, fake, keys, axis_name) -> [B]`: of the discriminator, on its gradient by images;
+- logit, `LogitPenalty`: of the discriminator, on its outputs, with a memory;
+- consistency, `(critic, generator, augment, real, z, keys) -> {"discriminator": [B], "generator": [B]}`;
+- weight, `WeightPenalty`: of either network, on its parameters, with a memory;
+- projection, `params -> params`: of the discriminator, after its update;
+- feature, `(real_features, fake_features) -> scalar`: of the generator, on the discriminator's features.
+
+To add one: write a builder in its family's file and register it, under a name that no family has. Its
+keyword-only parameters become the config fields `regularizers.<name>.<parameter>`, and the contract tests
+cover it. A parameter whose default is a float is a leaf of the state: the step calls the builder with a
+traced value, which may be computed with but not branched on.
+"""
+
+from jaxgan.registry import Registry
+
+GRADIENT_PENALTIES = Registry("gradient penalty")
+LOGIT_PENALTIES = Registry("logit penalty")
+CONSISTENCY = Registry("consistency penalty")
+WEIGHT_PENALTIES = Registry("weight penalty")
+PROJECTIONS = Registry("projection")
+FEATURE_PENALTIES = Registry("feature penalty")
+
+FAMILIES = {
+    "gradient": GRADIENT_PENALTIES,
+    "logit": LOGIT_PENALTIES,
+    "consistency": CONSISTENCY,
+    "weight": WEIGHT_PENALTIES,
+    "projection": PROJECTIONS,
+    "feature": FEATURE_PENALTIES,
+}
+
+
+def family_of(name: str) -> str:
+    """The key in `FAMILIES` of the regularizer called `name`; UserError with all names when there is none."""
+    families = Registry("regularizer")  # of all families at once: it refuses a name that two of them have
+    for family, registry in FAMILIES.items():
+        for known in registry:
+            families.register(known)(family)
+    return families[name]
+
+
+from jaxgan.regularizers import consistency, feature, gradient, logit, weight  # noqa: E402, F401 (register)

@@ -1,0 +1,82 @@
+"""Consistency: of both networks, on what a disturbance of their input changes.
+
+`(critic, generator, augment, real, z, keys) -> {"discriminator": [B], "generator": [B]}`, either of the two
+or both; `augment: (keys, images) -> images`.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan.regularizers import CONSISTENCY
+from jaxgan.regularizers.draws import draw, split
+
+Terms = Callable[..., dict[str, jax.Array]]
+
+
+@CONSISTENCY.register("cr")
+def cr() -> Terms:
+    """D: (D(x) - D(T(x)))², T the random transformation `augment`.
+
+    Source: Zhang et al. 2020, Consistency Regularization for Generative Adversarial Networks, algorithm 1,
+    with weight 10.
+    """
+
+    def penalty(critic, generator, augment, real, z, keys):
+        return {"discriminator": jnp.square(critic(real) - critic(augment(keys, real)))}
+
+    return penalty
+
+
+@CONSISTENCY.register("bcr")
+def bcr(*, real: float = 1.0, fake: float = 1.0) -> Terms:
+    """D: real·(D(x) - D(T(x)))² + fake·(D(G(z)) - D(T(G(z))))², each T with its own draw.
+
+    Args:
+      real: relative weight of the term of real examples.
+      fake: relative weight of the term of fake ones.
+
+    Source: Zhao et al. 2021, Improved Consistency Regularization for GANs, algorithm 1, with weight 10.
+    Together with `zcr` it is their ICR.
+    """
+    weights = real, fake
+
+    def penalty(critic, generator, augment, real, z, keys):
+        def difference(images, keys):
+            return jnp.square(critic(images) - critic(augment(keys, images)))
+
+        real_keys, fake_keys = split(keys)
+        terms = difference(real, real_keys), difference(generator(z), fake_keys)
+        return {"discriminator": weights[0] * terms[0] + weights[1] * terms[1]}
+
+    return penalty
+
+
+@CONSISTENCY.register("zcr")
+def zcr(*, stddev: float = 0.03, discriminator: float = 1.0, generator: float = 0.1) -> Terms:
+    """D: (D(G(z)) - D(G(z + Δz)))²;  G: -‖G(z) - G(z + Δz)‖²/(numbers in an image);  Δz ~ N(0, stddev²·I).
+
+    The mean over an image keeps the generator's term, which has no lower bound but that of its images, from
+    growing with the image's size.
+
+    Args:
+      stddev: of the latents' disturbance, in units of z.
+      discriminator: relative weight of the discriminator's term.
+      generator: relative weight of the generator's term.
+
+    Source: Zhao et al. 2021, Improved Consistency Regularization for GANs, algorithm 2, with λ_dis = 5 and
+    λ_gen = 0.5: weight 5 and these defaults.
+    """
+    weights = {"discriminator": discriminator, "generator": generator}
+
+    def penalty(critic, generator, augment, real, z, keys):
+        near = z + stddev * draw(jax.random.normal, keys, z.shape[1:])
+        images, near_images = generator(z), generator(near)
+        change = jnp.mean(jnp.square(images - near_images), axis=tuple(range(1, images.ndim)))
+        return {
+            "discriminator": weights["discriminator"] * jnp.square(critic(images) - critic(near_images)),
+            "generator": -weights["generator"] * change,
+        }
+
+    return penalty

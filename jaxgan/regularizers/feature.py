@@ -1,0 +1,17 @@
+"""On the discriminator's last features, for the generator."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan.regularizers import FEATURE_PENALTIES
+
+
+@FEATURE_PENALTIES.register("feature_matching")
+def feature_matching() -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """‖E f(x) - E f(G(z))‖², f `[B, F]` the discriminator's last features and E the mean over the batch.
+
+    Source: Salimans et al. 2016, Improved Techniques for Training GANs, section 3.1.
+    """
+    return lambda real, fake: jnp.sum(jnp.square(jnp.mean(real, axis=0) - jnp.mean(fake, axis=0)))

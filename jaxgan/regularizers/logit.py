@@ -1,0 +1,56 @@
+"""Logit penalties: of the discriminator, on its outputs, with a memory."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxgan.regularizers import LOGIT_PENALTIES
+
+
+class LogitPenalty(NamedTuple):
+    """A penalty on the discriminator's outputs.
+
+    Attributes:
+      init: `() -> memory`, a pytree of float32 leaves.
+      penalty: `(real_logits [B], fake_logits [B], memory) -> ([B], memory)`, of the whole batch.
+    """
+
+    init: Callable[[], Any]
+    penalty: Callable[[jax.Array, jax.Array, Any], tuple[jax.Array, Any]]
+
+
+@LOGIT_PENALTIES.register("lecam")
+def lecam(*, decay: float = 0.99) -> LogitPenalty:
+    """(D(x) - α_F)² + (D(G(z)) - α_R)²: real outputs stay near the average fake one, and fake near real.
+
+    α_R and α_F are exponential moving averages of the batch means of D(x) and D(G(z)), this batch included,
+    corrected for their start at 0 as Adam's are: at first they are the means of the first batch. No gradient
+    flows into them.
+
+    Args:
+      decay: of the averages, below 1.
+
+    Source: Tseng et al. 2021, Regularizing Generative Adversarial Networks under Limited Data, section 3.2.
+    The paper's formula; the published code has max(0, D(x) - α_F)² + max(0, α_R - D(G(z)))², and the same
+    averages.
+    """
+
+    def penalty(real, fake, memory):
+        now = lax.stop_gradient({"real": jnp.mean(real), "fake": jnp.mean(fake), "weight": jnp.ones(())})
+        memory = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, memory, now)
+        real_average, fake_average = (memory[key] / memory["weight"] for key in ("real", "fake"))
+        return jnp.square(real - fake_average) + jnp.square(fake - real_average), memory
+
+    return LogitPenalty(lambda: {key: jnp.zeros(()) for key in ("real", "fake", "weight")}, penalty)
+
+
+@LOGIT_PENALTIES.register("drift")
+def drift() -> LogitPenalty:
+    """D(x)² on real examples, against outputs that drift away from 0; its weight is the paper's ε_drift.
+
+    Source: Karras et al. 2018, Progressive Growing of GANs, appendix A.1, with weight 0.001.
+    """
+    return LogitPenalty(dict, lambda real, fake, memory: (jnp.square(real), memory))
