@@ -1,6 +1,7 @@
 """The command line: flags, then one call.
 
 python launch.py --config=configs/dcgan_mnist.py [--workdir=DIR] [--config.FIELD=VALUE ...]
+python launch.py --mode=evaluate --workdir=DIR [--protocol=50k --inception_weights=FILE.npz]
 python launch.py --mode=sample --workdir=DIR [--num=50000 --out=FILE.npz]
 
 Exit status: 0 done; 2 the input was wrong (one line says what); 3 training diverged; 128 + signal number
@@ -19,19 +20,26 @@ from jaxgan.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, configs/*.py.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; default runs/<config name>[-<overrides>].")
-MODE = flags.DEFINE_enum("mode", "train", ["train", "sample"], "What to do.")
+MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate", "sample"], "What to do.")
 NUM = flags.DEFINE_integer("num", 0, "sample: how many examples to write to --out.")
 OUT = flags.DEFINE_string("out", None, "sample: FILE.npz or a folder for PNGs; default WORKDIR/samples.npz.")
 SEED = flags.DEFINE_integer("sample_seed", 0, "sample: the seed of the latents.")
-STEP = flags.DEFINE_integer("step", None, "sample: the checkpoint's step; default the newest.")
-WEIGHTS = flags.DEFINE_enum("weights", "ema", ["ema", "raw"], "sample: averaged or raw generator.")
+STEP = flags.DEFINE_string(
+    "step", None, "sample, evaluate: a checkpoint's step, or 'best'; default the newest."
+)
+WEIGHTS = flags.DEFINE_enum("weights", "ema", ["ema", "raw"], "sample, evaluate: averaged or raw generator.")
+# Of an evaluation; the default of each is what the run's config says.
+PROTOCOL = flags.DEFINE_string("protocol", None, "evaluate: 2.5k, 10k, 25.6k, 26k, 50k or a number of fakes.")
+EXTRACTOR = flags.DEFINE_string("extractor", None, "evaluate: auto, inception, classifier or raw.")
+INCEPTION = flags.DEFINE_string("inception_weights", None, "evaluate: Inception's weights, converted.")
+DATA = flags.DEFINE_string("dataset_path", None, "evaluate: where the run's data set is now.")
 
 
 def read_config():
     """The config that --config and its overrides name."""
     if not flags.FLAGS["config"].present:
         given = "--config=configs/dcgan_mnist.py, or another file of configs/"
-        raise UserError(f"which run? Give {'--workdir=DIR' if MODE.value == 'sample' else given}")
+        raise UserError(f"which run? Give {given if MODE.value == 'train' else '--workdir=DIR'}")
     try:
         return CONFIG.value
     except FileNotFoundError as error:
@@ -57,13 +65,25 @@ def main() -> int:
         config = read_config()
         return train(config, Path(WORKDIR.value) if WORKDIR.value else default_workdir())
 
-    from jaxgan.sample import sample
-
     if not WORKDIR.value:
         read_config()  # its name is the workdir's
     workdir = Path(WORKDIR.value) if WORKDIR.value else default_workdir()
-    out = Path(OUT.value) if OUT.value else None
-    return sample(workdir, NUM.value, out, SEED.value, STEP.value, WEIGHTS.value)
+    step = int(STEP.value) if (STEP.value or "").isdecimal() else STEP.value
+    if MODE.value == "sample":
+        from jaxgan.sample import sample
+
+        out = Path(OUT.value) if OUT.value else None
+        return sample(workdir, NUM.value, out, SEED.value, step, WEIGHTS.value)
+
+    from jaxgan.evaluate import evaluate
+
+    changes = {
+        "evaluation.protocol": PROTOCOL.value,
+        "evaluation.extractor.name": EXTRACTOR.value or ("inception" if INCEPTION.value else None),
+        "evaluation.extractor.inception.weights": INCEPTION.value,
+        "dataset.path": DATA.value,
+    }
+    return evaluate(workdir, changes, step, WEIGHTS.value)
 
 
 if __name__ == "__main__":

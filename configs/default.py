@@ -11,7 +11,7 @@ Fields that are floats live in the training state: another value of them is not 
 from ml_collections import ConfigDict
 
 from jaxgan.augment import AUGMENTATIONS
-from jaxgan.fields import SECTIONS, component, components, regularizers
+from jaxgan.fields import LISTS, SECTIONS, component, components, regularizers
 
 
 def get_config() -> ConfigDict:
@@ -100,6 +100,17 @@ def get_config() -> ConfigDict:
     config.sample_every = 500  # grids of fixed latents
     config.checkpoint_every = 1_000  # a killed run goes on from the last one
     config.checkpoints_kept = 3  # how many of the newest
+    config.eval_every = 0  # numbers of `evaluation`, below
     config.profile_at = 0  # step at which one call is traced into <workdir>/profile
+
+    # Evaluation, of the averaged generator (README, "Numbers that compare").
+    config.evaluation = ConfigDict()
+    config.evaluation.protocol = "10k"  # 2.5k, 10k, 25.6k, 26k, 50k, or a number of samples
+    config.evaluation.extractor = component(SECTIONS["evaluation.extractor"], "auto")  # of features
+    # The statistics that are computed every eval_every steps; --mode=evaluate takes all that there are.
+    config.evaluation.statistics = components(LISTS["evaluation.statistics"], "frechet_distance")
+    config.evaluation.best = ""  # number whose best checkpoint is kept, as classifier_frechet_distance_10k
+    config.evaluation.best_is = "lowest"  # or highest
+    config.evaluation.seed = 0  # [0, 2^32): of the latents, and of the choice of real examples
 
     return config.lock()

@@ -20,6 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from flax import serialization
+from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from jaxgan.errors import Diverged, UserError
 
@@ -55,11 +56,13 @@ class Checkpoints:
     def __init__(self, directory: Path, keep: int = 1, read_only: bool = False):
         self.directory = Path(directory).absolute()
         self.read_only = read_only
-        policy = ocp.checkpoint_managers.preservation_policy.LatestN(n=keep)
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=None if read_only else policy, read_only=read_only, create=not read_only
+            preservation_policy=None if read_only else _Newest(keep, lambda: self._best),
+            read_only=read_only,
+            create=not read_only,
         )
         handlers = {"state": ocp.StandardCheckpointHandler(), "extra": ocp.JsonCheckpointHandler()}
+        self._best: int | None = None
         self._open = lambda: ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
         self._manager = None if read_only and not self.directory.is_dir() else _look(self._open)
 
@@ -71,18 +74,20 @@ class Checkpoints:
             _look(self._manager.reload)
         return sorted(self._manager.all_steps())
 
-    def save(self, step: int, state: Any, extra: Mapping[str, Any]) -> None:
+    def save(self, step: int, state: Any, extra: Mapping[str, Any], keep: int | None = None) -> None:
         """Starts saving the state; returns once it is copied to the host, so that it may be donated.
 
         Args:
           step: the number of steps done.
           state: a pytree of arrays.
           extra: JSON values to keep beside it.
+          keep: the step of a checkpoint that is kept however old it gets.
 
         Raises:
           Diverged: the state holds NaN or infinity; nothing is written.
           UserError: this or the save before it could not be written (a full disk).
         """
+        self._best = keep
         # a copy, not a view: the buffers are donated to the next call while the writing goes on
         tree = jax.tree.map(lambda leaf: np.array(leaf), serialization.to_state_dict(jax.device_get(state)))
         for path, leaf in _leaves(tree):
@@ -192,6 +197,17 @@ class Checkpoints:
             f"could not save a checkpoint in {self.directory} ({free:.0f} MiB free): {reason}; {kept}: make "
             "room and run the same command again"
         )
+
+
+class _Newest(preservation_policy.PreservationPolicy):
+    """Keeps the newest n, and the best one."""
+
+    def __init__(self, n: int, best: Callable[[], int | None]):
+        self._n, self._best = n, best
+
+    def should_preserve(self, checkpoints, *, context):
+        first = len(checkpoints) - self._n
+        return [i >= first or checkpoint.step == self._best() for i, checkpoint in enumerate(checkpoints)]
 
 
 def _look(read: Callable[[], Any]) -> Any:

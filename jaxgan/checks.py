@@ -20,23 +20,26 @@ from jaxgan.fields import (
 from jaxgan.gan import UPDATE_ORDERS
 from jaxgan.latents import LATENTS
 from jaxgan.losses import LOSSES
+from jaxgan.metrics.protocol import find_protocol
 from jaxgan.regularizers import family_of
 
 COMPUTE_DTYPES = ("float32", "bfloat16")
 CLASS_BALANCE = ("none", "resample", "weights")
+BEST_IS = ("lowest", "highest")
 
 _AT_LEAST_ONE = (
     "num_steps batch_size steps_per_call latent_dim discriminator_steps generator_steps packing "
     "num_generators accumulate log_every checkpoints_kept augment.adaptive_interval"
 )
 _AT_LEAST_ZERO = (
-    "sample_every checkpoint_every profile_at unrolled_steps lookahead_every top_k top_k_steps "
+    "sample_every checkpoint_every eval_every profile_at unrolled_steps lookahead_every top_k top_k_steps "
     "discriminator_loss_weight generator_loss_weight generator_clip_norm discriminator_clip_norm "
     "instance_noise.stddev"
 )
 _RANGES = {  # low, high, whether high itself is allowed
     "ema_decay": (0, 1, False),
     "seed": (0, 2**32, False),
+    "evaluation.seed": (0, 2**32, False),
     "label_flip": (0, 1, True),
     "lookahead_alpha": (0, 1, True),
     "unrolled_steps": (0, 10, True),
@@ -47,6 +50,7 @@ _CHOICES = {
     "update_order": UPDATE_ORDERS,
     "compute_dtype": COMPUTE_DTYPES,
     "class_balance": CLASS_BALANCE,
+    "evaluation.best_is": BEST_IS,
 }
 
 
@@ -61,11 +65,12 @@ def check(config: ConfigDict) -> None:
     for path in LISTS:
         listed(config, path)
     LATENTS[config.latent]
+    find_protocol(config.evaluation.protocol)
     if config.dataset.fallback:
         DATASETS[config.dataset.fallback.partition("/")[0]]
     for field, choices in _CHOICES.items():
-        if config[field] not in choices:
-            raise UserError(f"{field}='{config[field]}' is not known; choose one of {', '.join(choices)}")
+        if (value := section_of(config, field)) not in choices:
+            raise UserError(f"{field}='{value}' is not known; choose one of {', '.join(choices)}")
     _check_numbers(config)
     _check_regularizers(config)
     _check_combinations(config)
@@ -179,8 +184,9 @@ def _check_augmentation(config: ConfigDict) -> None:
             "point: set augment.adaptive=False and an augment.probability"
         )
     for path in LISTS:
-        if len(set(names_of(config[path]))) < len(names_of(config[path])):
-            raise UserError(f"{path}.names={','.join(names_of(config[path]))} names one twice")
+        names = names_of(section_of(config, path))
+        if len(set(names)) < len(names):
+            raise UserError(f"{path}.names={','.join(names)} names one twice")
     noisy = config.generator[config.generator.name].get("noise", False)
     if noisy and "zcr" in active_regularizers(config):
         raise UserError(
@@ -192,5 +198,7 @@ def _check_augmentation(config: ConfigDict) -> None:
             f"regularizers.{min(names)} compares images with transformed ones: set "
             "consistency_augment.names=flip,crop"
         )
+    if config.evaluation.best and not config.eval_every:
+        raise UserError("evaluation.best is set, but nothing is evaluated: set eval_every")
     if config.consistency_augment.names and not names:
         raise UserError("consistency_augment.names is set, but neither regularizers.cr nor bcr has a weight")

@@ -15,7 +15,7 @@ from jaxgan import datasets
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
-from jaxgan.fields import LISTS, SECTIONS, active_regularizers, listed, selected
+from jaxgan.fields import SECTIONS, TRANSFORMATIONS, active_regularizers, listed, selected
 from jaxgan.gan import GAN, Regularizer, packed_shape
 from jaxgan.losses import LOSSES
 from jaxgan.models.multi import MultiGenerator
@@ -133,7 +133,7 @@ def make_hyper(config: ConfigDict, labels: np.ndarray | None = None) -> dict[str
         },
         "clip_norm": {network: bound for network, bound in clip_norm.items() if bound},
     }
-    for path in LISTS:
+    for path in TRANSFORMATIONS:
         hyper[path] = {
             name: AUGMENTATIONS.bind(name, **fields)[1] for name, fields in listed(config, path).items()
         }
@@ -175,7 +175,7 @@ def class_weights(labels: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
 
 
 def _require_points_or_images(gan: GAN) -> None:
-    for path in LISTS:
+    for path in TRANSFORMATIONS:
         if getattr(gan, path) and not gan.is_images:
             raise UserError(f"{path}.names transform images, but an example has shape {gan.shape}")
 

@@ -13,7 +13,9 @@ from ml_collections import ConfigDict, config_dict
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.datasets import DATASETS
 from jaxgan.errors import UserError
+from jaxgan.extractors import EXTRACTORS
 from jaxgan.losses import LOSSES
+from jaxgan.metrics import STATISTICS
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.optimizers import OPTIMIZERS, SCHEDULES
 from jaxgan.registry import Registry
@@ -29,9 +31,11 @@ SECTIONS = {
     "discriminator_optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "instance_noise.schedule": SCHEDULES,
+    "evaluation.extractor": EXTRACTORS,
 }
 # Sections that select any number of them by `names`, applied in this order.
-LISTS = ("augment", "data_augment", "consistency_augment")
+TRANSFORMATIONS = ("augment", "data_augment", "consistency_augment")
+LISTS = {**dict.fromkeys(TRANSFORMATIONS, AUGMENTATIONS), "evaluation.statistics": STATISTICS}
 
 
 # --- What configs/default.py is made of ---------------------------------------------------------------
@@ -104,12 +108,12 @@ def selected(config: ConfigDict, path: str) -> tuple[str, dict[str, Any]]:
 
 def listed(config: ConfigDict, path: str) -> dict[str, dict[str, Any]]:
     """Of a section with `names`: the fields of each, in their order."""
-    section = section_of(config, path)
+    registry, section = LISTS[path], section_of(config, path)
     names = names_of(section)
     for name in names:
-        AUGMENTATIONS[name]
+        registry[name]
     remedy = f"{path}.names does not have it: set {path}.names={','.join([*names, ''])}"
-    _refuse_unused(AUGMENTATIONS, section, path, set(names), remedy)
+    _refuse_unused(registry, section, path, set(names), remedy)
     return {name: _values(section, name) for name in names}
 
 
@@ -161,19 +165,17 @@ def essential(config: ConfigDict) -> dict[str, Any]:
     tree = config.to_dict()
     active = active_regularizers(config)
     tree["regularizers"] = {name: tree["regularizers"][name] for name in active}
-    for path, registry in sections(config).items():
+    for path, registry in (sections(config) | LISTS).items():
         *parents, last = path.split(".")
         parent = tree
         for name in parents:
             parent = parent.get(name, {})
-        if last in parent:
-            chosen = parent[last]["name"].partition("/")[0]
-            kept = {k: v for k, v in parent[last].items() if k == chosen or k not in registry}
-            parent[last] = kept
-    for path in LISTS:
-        names = names_of(config[path])
-        tree[path] = {k: v for k, v in tree[path].items() if k in names or k not in AUGMENTATIONS}
-        tree[path]["names"] = names
+        if section := parent.get(last):
+            if path in LISTS:
+                section["names"] = chosen = names_of(section_of(config, path))
+            else:
+                chosen = [section["name"].partition("/")[0]]
+            parent[last] = {k: v for k, v in section.items() if k in chosen or k not in registry}
     return tree
 
 

@@ -1,6 +1,7 @@
 """What a user sees of a run: progress, mean metrics, sample grids, warnings; and the alarm for NaN."""
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,15 @@ class Monitor:
             if name not in self._symptoms:
                 logging.warning("step %d: %s", step, sentence)
         self._symptoms = symptoms
+
+    def evaluate(self, step: int, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """Computes the numbers of an evaluation and writes them, in a line of their own; returns them."""
+        self.write()
+        with self._progress.paused():
+            numbers = compute()
+        self._progress.note(step, numbers)
+        self._writers.scalars(step, numbers, dataset=self._dataset.name)
+        return numbers
 
     def _title(self, step: int) -> str:
         dataset = self._dataset

@@ -14,9 +14,14 @@ from jaxgan.fields import essential, flatten, import_modules, plain, schedules
 
 # Fields that a run may change when it goes on: they do not bend what was trained so far.
 CHANGEABLE = frozenset(
-    "num_steps steps_per_call log_every sample_every checkpoint_every checkpoints_kept profile_at parallel "
-    "num_devices dataset.path dataset.max_device_bytes".split()
+    "num_steps steps_per_call log_every sample_every checkpoint_every eval_every checkpoints_kept profile_at "
+    "parallel num_devices dataset.path dataset.max_device_bytes".split()
 )
+
+
+def may_change(field: str) -> bool:
+    """Whether a run may go on with another value of this field, as a dotted path."""
+    return field in CHANGEABLE or field.startswith("evaluation.")
 
 
 def read_record(workdir: Path) -> dict[str, Any] | None:
@@ -97,7 +102,7 @@ def agree(config: ConfigDict, record: dict[str, Any], workdir: Path) -> ConfigDi
     differing = [
         f"{field} (was {old.get(field)!r}, now {new.get(field)!r})"
         for field in sorted(old.keys() | new.keys())
-        if old.get(field) != new.get(field) and field not in CHANGEABLE
+        if old.get(field) != new.get(field) and not may_change(field)
     ]
     if differing:
         raise UserError(

@@ -7,7 +7,8 @@ A builder's keyword-only parameters, with their defaults, ARE its config fields:
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from jaxgan.errors import UserError
@@ -18,7 +19,7 @@ class Registry:
 
     def __init__(self, kind: str):
         self.kind = kind
-        self._builders: dict[str, Callable[..., Any]] = {}
+        self._builders: MutableMapping[str, Callable[..., Any]] = {}
 
     def register(self, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Decorator that files a builder under `name`; a second one of that name raises ValueError."""
@@ -62,3 +63,24 @@ class Registry:
         fields = {**defaults, **fields}
         static = {field: value for field, value in fields.items() if field not in numeric}
         return functools.partial(self[name], **static), {field: float(fields[field]) for field in numeric}
+
+
+def union(kind: str, families: Mapping[str, Registry]) -> Registry:
+    """The builders of several registries as one, for reading; it has what they get later, too."""
+    registry = Registry(kind)
+    registry._builders = ChainMap(*(family._builders for family in reversed(families.values())))
+    return registry
+
+
+def family_of(name: str, kind: str, families: Mapping[str, Registry]) -> str:
+    """The key of the registry that has `name`.
+
+    Raises:
+      UserError: none has it; all names are listed.
+      ValueError: two have it.
+    """
+    union(kind, families)[name]
+    found = [family for family, registry in families.items() if name in registry]
+    if len(found) > 1:
+        raise ValueError(f"{kind} '{name}' is registered in two families: {', '.join(found)}")
+    return found[0]

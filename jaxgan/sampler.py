@@ -35,11 +35,18 @@ def generate(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
       weights: `params` and `model_state` of a generator; batch norm uses its running averages.
       z: latents `[B, latent_dim]`.
     """
+    return finish(gan, apply(gan, weights, z))
+
+
+def apply(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
+    """What the generator makes of latents, as it is: float32 `[B, ...]`, images in [-1, 1]."""
     variables = {"params": weights["params"], **weights["model_state"]}
-    examples = gan.generator.apply(variables, z, train=False)
-    if not gan.is_images:
-        return examples
-    return jnp.round((jnp.clip(examples, -1, 1) + 1) * 127.5).astype(jnp.uint8)
+    return gan.generator.apply(variables, z, train=False)
+
+
+def finish(gan: GAN, examples: jax.Array) -> jax.Array:
+    """Generated examples in the format of the data set: uint8 images, or points as they are."""
+    return jnp.round((jnp.clip(examples, -1, 1) + 1) * 127.5).astype(jnp.uint8) if gan.is_images else examples
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -114,18 +121,20 @@ class Sampler:
         return np.stack(samples, axis=1).reshape(pairs * steps, *self.gan.shape)
 
 
-def load(workdir: str | Path, step: int | None = None, weights: str = "ema") -> Sampler:
+def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema") -> Sampler:
     """The generator of a run, also while it is still going, and without its training data.
 
     Args:
       workdir: of the run.
-      step: of the checkpoint; None is the newest.
+      step: of the checkpoint; None is the newest, 'best' that of `evaluation.best`.
       weights: 'ema', the averaged generator, or 'raw'.
 
     Raises:
       UserError: there is no such run, checkpoint or kind of weights.
     """
     workdir = Path(workdir)
+    if isinstance(step, str) and step != "best":
+        raise UserError(f"step='{step}' is not known; give a number, or 'best'")
     if weights not in WEIGHTS:
         raise UserError(f"weights='{weights}' is not known; choose one of {', '.join(WEIGHTS)}")
     record = read_record(workdir)
@@ -134,9 +143,14 @@ def load(workdir: str | Path, step: int | None = None, weights: str = "ema") -> 
     config = recorded_config(record)
     gan = experiment.make_gan(config, tuple(record["dataset"]["shape"]))
     with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
-        checkpoint = checkpoints.restore(step)
-    if checkpoint is None:
-        raise UserError(f"{workdir} has no checkpoint yet: let it train to its first one")
+        checkpoint = checkpoints.restore(None if step == "best" else step)
+        if checkpoint is None:
+            raise UserError(f"{workdir} has no checkpoint yet: let it train to its first one")
+        if step == "best":
+            best = checkpoint.extra["best"]["step"]
+            if best is None:
+                raise UserError(f"{workdir} has no best checkpoint: it trained without evaluation.best")
+            checkpoint = checkpoints.restore(best)
     tree = checkpoint.tree["ema" if weights == "ema" else "generator"]
     template = jax.eval_shape(gan.generator.init, jax.random.key(0), jnp.zeros((1, gan.latent_dim)))
     state = {name: values for name, values in template.items() if name != "params"}

@@ -15,6 +15,7 @@ from jaxgan import checks, datasets, experiment, fields, parallel, record, sampl
 from jaxgan.checkpoint import Checkpoint, Checkpoints
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.errors import UserError
+from jaxgan.evaluation import Best, find_best, make_evaluator
 from jaxgan.gan import GAN, data_key, init_extras, init_state
 from jaxgan.monitor import Monitor
 from jaxgan.train_state import GanState
@@ -61,6 +62,8 @@ def _train(config: ConfigDict, workdir: Path) -> int:
     _require_labels(config, dataset)
     hyper = experiment.make_hyper(config, dataset.labels)
     fresh = _make_fresh_state(gan, config, hyper, ignore_weights=before is not None)
+    evaluator = make_evaluator(config, gan) if config.eval_every else None
+    best = find_best(config, evaluator, before.extra if before else {})
 
     with Stop() as stop:
         record.write_record(workdir, config, dataset)
@@ -86,12 +89,13 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                     ):
                         samples = sampler.generate(gan, state.ema, fixed_latents)
                     monitor.take(step, metrics, samples)
-                    if _due(config.checkpoint_every, step, config) or stop.signal:
-                        monitor.flush()
-                        saved.save(step, state, {"window": monitor.window})
+                    if evaluator and _due(config.eval_every, step, config):
+                        numbers = monitor.evaluate(step, lambda: evaluator(state.ema))  # noqa: B023 (at once)
+                        best = best.meet(step, numbers)
+                    if _due(config.checkpoint_every, step, config) or stop.signal or best.step == step:
+                        _save(saved, step, state, monitor, best)
                 if step not in saved.steps():  # the signal came after the last look
-                    monitor.flush()
-                    saved.save(step, state, {"window": monitor.window})
+                    _save(saved, step, state, monitor, best)
     if stop.signal and step < config.num_steps:
         print(f"stopped at step {step} of {config.num_steps}; the same command goes on: {workdir}")
         return 128 + stop.signal
@@ -192,13 +196,19 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
 
 def _end_of_call(step: int, config: ConfigDict) -> int:
     """Where the call that begins at `step` ends: the next multiple of a period, whatever came before."""
-    periods = [config[f] for f in ("steps_per_call", "log_every", "sample_every", "checkpoint_every")]
+    fields = "steps_per_call", "log_every", "sample_every", "checkpoint_every", "eval_every"
+    periods = [config[field] for field in fields]
     ends = [(step // period + 1) * period for period in periods if period]
     return min(config.num_steps, *ends, *([_FIRST_GRID] if step < _FIRST_GRID else []))
 
 
 def _due(every: int, step: int, config: ConfigDict) -> bool:
     return step == config.num_steps or bool(every and step % every == 0)
+
+
+def _save(saved: Checkpoints, step: int, state: GanState, monitor: Monitor, best: Best) -> None:
+    monitor.flush()
+    saved.save(step, state, {"window": monitor.window, "best": best._asdict()}, keep=best.step)
 
 
 def _newest(workdir: Path) -> Checkpoint | None:

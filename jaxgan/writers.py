@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,19 @@ class Progress:
             self._bar.set_postfix_str(f"{rate:.0f} images/s, loss {losses}", refresh=False)
             self._bar.update(step - self._bar.n)
         return rate
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """What happens within does not count as time of training."""
+        start = time.monotonic()
+        yield
+        seconds = time.monotonic() - start
+        self._last, self._start = ((then + seconds, step) for then, step in (self._last, self._start))
+
+    def note(self, step: int, numbers: dict[str, float]) -> None:
+        """Shows the numbers of an evaluation."""
+        text = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+        self._bar.write(f"step {step}: {text}")
 
     def close(self) -> None:
         """Ends the bar's line."""

@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     "launch",
     "configs",
-    "train sample",
+    "train sample evaluate",
+    "evaluation",
+    "evidence",
     "monitor sampler",
     "checks record",
     "experiment",
@@ -26,6 +28,7 @@ FLOORS = [
     "penalties",
     "tricks gan",
     "train_state",
+    "extractors",
     "metrics datasets models",
     "layers losses optimizers latents augment regularizers",
     "collectives",
@@ -34,7 +37,9 @@ FLOORS = [
     "errors",
 ]
 DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor.split()}
-SEE_A_CONFIG = set("launch configs train sample monitor sampler checks record experiment fields".split())
+SEE_A_CONFIG = set(
+    "launch configs train sample evaluate evaluation monitor sampler checks record experiment fields".split()
+)
 HEAVY = {"tensorflow", "tensorflow_datasets", "clu.metric_writers", "matplotlib", "sklearn", "grain"}
 
 FILES = sorted([ROOT / "launch.py", *(ROOT / "configs").glob("*.py"), *(ROOT / "jaxgan").rglob("*.py")])

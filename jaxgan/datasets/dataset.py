@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,13 @@ class MissingDataset(UserError):
         self.image_size = image_size
 
 
+class Mixture(NamedTuple):
+    """Gaussians N(centres[k], std² I) of equal weight; `centres` is float64 `[K, D]`."""
+
+    centres: np.ndarray
+    std: float
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
     """One split of a data set.
@@ -44,6 +51,8 @@ class Dataset:
       origin: where it came from, one line for logs.
       fallback_for: the data set that was asked for and is missing, else ''.
       class_names: the labels' names, where known.
+      parts: the set whose examples are the channels of these, of Stacked-MNIST and its like; else None.
+      mixture: the Gaussians that the points are drawn from, where they are; else None.
     """
 
     name: str
@@ -53,6 +62,8 @@ class Dataset:
     origin: str
     fallback_for: str = ""
     class_names: tuple[str, ...] = ()
+    parts: "Dataset | None" = None
+    mixture: "Mixture | None" = None
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from jaxgan.datasets.dataset import DATASETS, Dataset, from_arrays
+from jaxgan.datasets.dataset import DATASETS, Dataset, Mixture, from_arrays
 from jaxgan.errors import UserError
 
 _STREAMS = {"train": 0, "test": 1}
@@ -69,7 +69,7 @@ def _sample(name, modes, std, num_points, seed, split):
     labels = random.randint(len(modes), size=num_points)
     points = modes[labels] + std * random.standard_normal((num_points, 2))
     origin = f"{name} of {len(modes)} Gaussians, std {std:g}, seed {seed}"
-    return from_arrays(name, points.astype(np.float32), labels, origin)
+    return from_arrays(name, points.astype(np.float32), labels, origin, mixture=Mixture(modes, std))
 
 
 def _check(name, **fields):

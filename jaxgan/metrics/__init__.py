@@ -1,1 +1,40 @@
-"""Measures: what a step tells of its batch, diagnostics of a run, statistics of features and of modes."""
+"""Measures: what a step tells of its batch, diagnostics of a run, statistics of features and of modes.
+
+A statistic is a pure function on the host, `-> {name: float}`; it does not know where its features are from.
+What it looks at is its family's signature, and its keyword-only parameters are the config fields
+`evaluation.statistics.<name>.*`:
+
+- features, `(real_features [N, F], fake_features [M, F])`;
+- logits, `(logits [M, K])` of fakes;
+- images, `(images uint8 [M, H, W, C])` of fakes;
+- classes, `(predicted int [M], shares [K])`: the mode of each fake, the data's share of each mode;
+- mixture, `(points [M, D], centres [K, D], std)` of fakes;
+- training, `(train_features, test_features, fake_features)`.
+
+To add one: write it in a file here and register it with its family; import the file below.
+"""
+
+from jaxgan import registry
+from jaxgan.registry import Registry
+
+FAMILIES = {
+    family: Registry(f"statistic of {family}")
+    for family in ("features", "logits", "images", "classes", "mixture", "training")
+}
+STATISTICS = registry.union("statistic", FAMILIES)
+
+
+def family_of(name: str) -> str:
+    """The key in `FAMILIES` of the statistic called `name`; UserError with all names when there is none."""
+    return registry.family_of(name, "statistic", FAMILIES)
+
+
+from jaxgan.metrics import (  # noqa: E402, F401 (register themselves)
+    frechet,
+    inception_score,
+    kernel,
+    memorization,
+    modes,
+    ms_ssim,
+    prdc,
+)

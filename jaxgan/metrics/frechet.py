@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.features import check_features, check_width
 
 _ROWS = 4096  # as many rows at a time are held in float64
@@ -80,6 +81,7 @@ class Moments(NamedTuple):
         return self.mean, self.scatter / (self.count - 1)
 
 
+@FAMILIES["features"].register("frechet_distance")
 def frechet_distance(real_features: np.ndarray, fake_features: np.ndarray) -> dict[str, float]:
     """`frechet_of_moments` of features `[N, D]` and `[M, D]`, two of each at least."""
     real = check_features(real_features, "real", at_least=2)

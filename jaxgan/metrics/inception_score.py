@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxgan.errors import UserError
+from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.features import check_features
 
 
@@ -18,6 +19,7 @@ def _score(logits):
     return np.exp(np.mean(np.sum(np.exp(log_p) * (log_p - log_marginal), axis=1)))
 
 
+@FAMILIES["logits"].register("inception_score")
 def inception_score(logits: np.ndarray, *, num_splits: int = 10, seed: int = 2020) -> dict[str, float]:
     """exp E KL(p(y|x) ‖ p(y)), the mean over splits and the deviation; from 1 to the number of classes K.
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxgan.errors import UserError
+from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.features import check_pair
 
 _ROWS = 256  # as many rows at a time are held in float64
@@ -62,6 +63,7 @@ def mmd2(real_features: np.ndarray, fake_features: np.ndarray) -> float:
     return _mmd2(*_prepare_pair(*check_pair(real_features, fake_features, at_least=2)))
 
 
+@FAMILIES["features"].register("kernel_distance")
 def kernel_distance(
     real_features: np.ndarray,
     fake_features: np.ndarray,

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgan.errors import UserError
+from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.distances import squared_distances
 from jaxgan.metrics.features import check_features, check_width
 
@@ -87,6 +88,17 @@ def memorization(test: Neighbours, fake: Neighbours) -> dict[str, float]:
     }
 
 
+@FAMILIES["training"].register("memorization")
+def memorization_of_features(
+    train_features: np.ndarray, test_features: np.ndarray, fake_features: np.ndarray
+) -> dict[str, float]:
+    """`memorization` of features: `[L, F]`, `[n, F]` of real examples not in the training set, `[m, F]`."""
+    return memorization(
+        nearest_training(train_features, test_features), nearest_training(train_features, fake_features)
+    )
+
+
+@FAMILIES["training"].register("data_copying")
 def data_copying(
     train_features: np.ndarray,
     test_features: np.ndarray,

@@ -8,6 +8,7 @@ import numpy as np
 from jax import lax
 
 from jaxgan.errors import UserError
+from jaxgan.metrics import FAMILIES
 
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
@@ -90,6 +91,7 @@ def ms_ssim(first: jax.Array, second: jax.Array, scales: int) -> jax.Array:
     return score.mean(axis=1)
 
 
+@FAMILIES["images"].register("ms_ssim")
 def ms_ssim_diversity(images: np.ndarray, *, num_pairs: int = 1000, seed: int = 0) -> dict[str, float]:
     """The mean MS-SSIM of random pairs of different images: higher is less diverse, 1 is collapsed.
 

@@ -3,10 +3,12 @@
 import numpy as np
 
 from jaxgan.errors import UserError
+from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.distances import nearest_squares, squared_distances
 from jaxgan.metrics.features import check_pair
 
 
+@FAMILIES["features"].register("prdc")
 def prdc(
     real_features: np.ndarray, fake_features: np.ndarray, *, precision_k: int = 3, density_k: int = 5
 ) -> dict[str, float]:

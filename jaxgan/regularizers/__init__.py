@@ -16,6 +16,7 @@ cover it. A parameter whose default is a float is a leaf of the state: the step 
 traced value, which may be computed with but not branched on.
 """
 
+from jaxgan import registry
 from jaxgan.registry import Registry
 
 GRADIENT_PENALTIES = Registry("gradient penalty")
@@ -37,11 +38,7 @@ FAMILIES = {
 
 def family_of(name: str) -> str:
     """The key in `FAMILIES` of the regularizer called `name`; UserError with all names when there is none."""
-    families = Registry("regularizer")  # of all families at once: it refuses a name that two of them have
-    for family, registry in FAMILIES.items():
-        for known in registry:
-            families.register(known)(family)
-    return families[name]
+    return registry.family_of(name, "regularizer", FAMILIES)
 
 
 from jaxgan.regularizers import consistency, feature, gradient, logit, weight  # noqa: E402, F401 (register)

@@ -1,0 +1,158 @@
+"""A small convolutional classifier, trained on the data set's own labels: for numbers without Inception.
+
+It is trained once for each data set and kept in the cache folder. Its numbers compare only between runs that
+used the same weights, which the digest in `evaluation.json` tells; `weights` names a file to share.
+"""
+
+import functools
+import hashlib
+import json
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from absl import logging
+
+from jaxgan.augment import AUGMENTATIONS
+from jaxgan.datasets import Dataset, cache, order, take
+from jaxgan.errors import UserError
+from jaxgan.extractors import EXTRACTORS, Extractor, files
+from jaxgan.layers import Conv, batch_norm
+
+_FORMAT = 1  # raise it when the network or its training change, and old classifiers are left behind
+_BATCH = 128
+_STEPS_PER_CALL = 100
+
+
+class Classifier(nn.Module):
+    """Strided convolutions to 4..7 pixels, a hidden layer of F features, K logits."""
+
+    classes: int
+    features: int = 128
+
+    @nn.compact
+    def __call__(self, images, train: bool = False):
+        x, width = images, 32
+        while max(x.shape[1:3]) > 7:
+            x = Conv(width, 5, 2, use_bias=False, name=f"conv_{width}")(x)
+            x = nn.relu(batch_norm(x, train=train, axis_name=None, name=f"batch_norm_{width}"))
+            width *= 2
+        x = nn.Dropout(0.3, deterministic=not train)(x.reshape(len(x), -1))
+        x = nn.relu(nn.Dense(self.features, name="features")(x))
+        return {"features": x, "logits": nn.Dense(self.classes, name="logits")(x)}
+
+
+@EXTRACTORS.register("classifier")
+def classifier(load, shape, *, num_steps: int = 2_000, weights: str = "") -> Extractor:
+    """The last hidden layer (128 numbers, after its ReLU) and the class logits.
+
+    Where images are stacked of others as channels (Stacked-MNIST), the classifier is of one channel: features
+    are the channels' together, there are no logits, and the mode is the number that the channels' classes
+    write.
+
+    Args:
+      load: `split -> Dataset`, with labels.
+      shape: of one image.
+      num_steps: training steps of 128 images.
+      weights: a file of this extractor to use instead of training one; '' is the cache folder.
+
+    Raises:
+      UserError: points, or images without labels, or `weights` is not such a file.
+    """
+    if len(shape) != 3:
+        raise UserError("evaluation.extractor.name=classifier takes images, not points: choose raw")
+    train, test = (_single(load(split)) for split in ("train", "test"))
+    if train.labels is None or len(np.unique(train.labels)) < 2:
+        raise UserError(
+            f"evaluation.extractor.name=classifier needs labels of two classes or more, and '{train.name}' "
+            "has none: choose inception or raw, or give labels (class folders, or labels in the .npz)"
+        )
+    classes, counts = np.unique(train.labels, return_counts=True)
+    network = Classifier(len(classes))
+    parts = shape[2] // train.shape[2]
+
+    def extract(weights, images):
+        if parts == 1:
+            return network.apply(weights, _scale(images))
+        singles = jnp.moveaxis(images, -1, 1).reshape(-1, *train.shape)
+        found = network.apply(weights, _scale(singles))
+        digits = found["logits"].argmax(axis=-1).reshape(-1, parts)
+        places = len(classes) ** np.arange(parts - 1, -1, -1)
+        return {"features": found["features"].reshape(len(images), -1), "modes": digits @ places}
+
+    key = {"format": _FORMAT, "num_steps": num_steps, "train": train.fingerprint, "test": test.fingerprint}
+    name = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=10).hexdigest()
+    path = Path(weights) if weights else cache.folder().parent / "extractors" / f"{train.name}-{name}.npz"
+    try:
+        found, about = files.read(path)
+    except (OSError, ValueError) as error:
+        if weights:
+            raise UserError(f"evaluation.extractor.classifier.weights: {error}") from error
+        if not isinstance(error, FileNotFoundError):
+            logging.warning("%s; training a classifier again", error)
+        found, about = _train(network, train, test, num_steps)
+        about["digest"] = files.digest(found)
+        files.keep(path, found, about)
+    expected = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *train.shape)))
+    if jax.tree.map(np.shape, found) != jax.tree.map(np.shape, expected):
+        raise UserError(f"{path} is a classifier for other images or classes than those of '{train.name}'")
+    shares = functools.reduce(np.multiply.outer, [counts / counts.sum()] * parts).reshape(-1)
+    protocol = {**about, "file": path.name, "resize": "none", "value_range": "[-1, 1]"}
+    return Extractor("classifier", extract, found, protocol, shares)
+
+
+def _single(dataset: Dataset) -> Dataset:
+    return dataset.parts or dataset
+
+
+def _scale(images):
+    return images.astype(jnp.float32) / 127.5 - 1
+
+
+def _train(network: Classifier, train: Dataset, test: Dataset, num_steps: int):
+    """Weights, and the accuracy on the test set: Adam, a cosine, shifts by up to 7 %."""
+    print(f"training a classifier of {train.name}, once ({num_steps} steps) ...", flush=True)
+    images = jnp.asarray(take(train.examples, np.arange(len(train))))
+    labels = jnp.asarray(np.unique(train.labels, return_inverse=True)[1])
+    variables = network.init(jax.random.key(0), jnp.zeros((1, *train.shape)))
+    optimizer = optax.adam(optax.cosine_onecycle_schedule(num_steps, 4e-3, pct_start=0.2))
+    shift = AUGMENTATIONS["translation"](ratio=0.07)
+    key = jax.random.key(1)
+
+    def step(state, i):
+        params, statistics, moments = state
+        rows = order.rows(jnp.zeros(2, jnp.uint32), i, _BATCH, len(train), xp=jnp)
+        shift_key, dropout_key = jax.random.split(jax.random.fold_in(key, i))
+        batch = jax.vmap(shift)(jax.random.split(shift_key, _BATCH), _scale(images[rows]))
+
+        def loss(params):
+            variables, rngs = {"params": params, **statistics}, {"dropout": dropout_key}
+            outputs, updated = network.apply(variables, batch, True, mutable=["batch_stats"], rngs=rngs)
+            losses = optax.softmax_cross_entropy_with_integer_labels(outputs["logits"], labels[rows])
+            return losses.mean(), updated
+
+        gradients, statistics = jax.grad(loss, has_aux=True)(params)
+        updates, moments = optimizer.update(gradients, moments)
+        return (optax.apply_updates(params, updates), statistics, moments), None
+
+    run = jax.jit(lambda state, steps: jax.lax.scan(step, state, steps)[0], donate_argnums=0)
+    params, statistics = variables.pop("params"), variables
+    state = params, statistics, optimizer.init(params)
+    for first in range(0, num_steps, _STEPS_PER_CALL):
+        state = run(state, jnp.arange(first, min(first + _STEPS_PER_CALL, num_steps)))
+    weights = jax.device_get({"params": state[0], **state[1]})
+    accuracy = _accuracy(network, weights, test, np.unique(train.labels))
+    print(f"its accuracy on {len(test)} test images: {100 * accuracy:.2f} %", flush=True)
+    return weights, {"accuracy": accuracy, "num_test": len(test), "num_steps": num_steps}
+
+
+def _accuracy(network, weights, test, classes):
+    predict = jax.jit(lambda images: network.apply(weights, _scale(images))["logits"].argmax(axis=-1))
+    right = 0
+    for first in range(0, len(test), 1000):
+        rows = np.arange(first, min(first + 1000, len(test)))
+        right += int(np.sum(classes[predict(take(test.examples, rows))] == test.labels[rows]))
+    return right / len(test)

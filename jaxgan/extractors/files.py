@@ -1,0 +1,66 @@
+"""Weights of an extractor in a file: arrays by path in an .npz, with what is known of them."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+_ABOUT = "about"  # the entry with JSON
+
+
+def digest(weights: dict[str, Any]) -> str:
+    """BLAKE2b of nested dicts of arrays: paths, types, shapes and bytes."""
+    content = hashlib.blake2b(digest_size=16)
+    for path, leaf in sorted(flatten_dict(weights, sep="/").items()):
+        leaf = np.ascontiguousarray(leaf)
+        content.update(f"{path}|{leaf.dtype.str}{leaf.shape}|".encode())
+        content.update(leaf)
+    return content.hexdigest()
+
+
+def write(path: Path, weights: dict[str, Any], about: dict[str, Any]) -> None:
+    """Writes nested dicts of arrays and JSON values, in one move."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
+    arrays = {key: np.asarray(leaf) for key, leaf in flatten_dict(weights, sep="/").items()}
+    about = json.dumps({**about, "digest": digest(weights)})
+    try:
+        np.savez(temporary, **arrays, **{_ABOUT: np.array(about)})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def keep(path: Path, weights: dict[str, Any], about: dict[str, Any]) -> None:
+    """`write` to a cache: where that cannot be, a warning."""
+    try:
+        write(path, weights, about)
+    except OSError as error:
+        logging.warning("cannot keep %s (%s): it is made every time", path, error.strerror)
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The weights of `write`, and what is known of them.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is something else, or damaged.
+    """
+    try:
+        # opened here: where the content is damaged, NumPy leaves the file open
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        about = json.loads(str(arrays.pop(_ABOUT)))
+        weights = unflatten_dict(arrays, sep="/")
+        if digest(weights) != about["digest"]:
+            raise ValueError("the content differs from its digest")
+        return weights, about
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a damaged .npz may raise any of five kinds
+        raise ValueError(f"{path}: {str(error) or type(error).__name__}") from error

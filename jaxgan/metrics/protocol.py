@@ -1,0 +1,32 @@
+"""How many examples are compared with how many: numbers of another protocol do not compare."""
+
+from typing import NamedTuple
+
+from jaxgan.errors import UserError
+
+
+class Protocol(NamedTuple):
+    """How many fakes are compared with how many real examples (as many, or all there are) of which split."""
+
+    num: int
+    split: str
+
+
+PROTOCOLS = {
+    "2.5k": Protocol(2_500, "test"),  # mixtures: Lin et al. 2018, PacGAN, section 4.1
+    "10k": Protocol(10_000, "test"),  # Lucic et al. 2018, Are GANs Created Equal?, section 5
+    "25.6k": Protocol(25_600, "test"),  # Stacked-MNIST: Metz et al. 2017, Unrolled GANs, section 3.3
+    "26k": Protocol(26_000, "test"),  # Stacked-MNIST: Srivastava et al. 2017, VEEGAN, and PacGAN
+    "50k": Protocol(50_000, "train"),  # against the training set, as Karras et al. have it
+}
+
+
+def find_protocol(name: str) -> Protocol:
+    """The preset called `name`; or for a number, as many fakes against the test set."""
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
+    if not name.isdecimal() or int(name) < 2:
+        raise UserError(
+            f"unknown evaluation.protocol '{name}'; known: {', '.join(PROTOCOLS)}, or a number of samples"
+        )
+    return Protocol(int(name), "test")

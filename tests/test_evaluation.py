@@ -1,0 +1,298 @@
+"""The frozen protocol: what is compared with what, what a number is called, its floor, its cache."""
+
+import functools
+import json
+import shutil
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gans import make_gan
+from runs import assert_same_run, launch, lines, tiny_config
+
+import jaxgan
+from jaxgan import datasets, evidence, sampler
+from jaxgan.errors import UserError
+from jaxgan.evaluate import evaluate
+from jaxgan.evaluation import Best, Evaluator, make_evaluator
+from jaxgan.extractors import EXTRACTORS, Extractor
+from jaxgan.metrics import STATISTICS
+from jaxgan.metrics.protocol import PROTOCOLS, find_protocol
+from jaxgan.train import train
+
+SHAPE = (8, 8, 1)
+NO_WEIGHTS = {"params": {}, "model_state": {}}
+
+
+@functools.cache
+def load(split):
+    return datasets.load("digits", split, image_size=8)
+
+
+class Copies(nn.Module):
+    """Repeats training images: z, uniform in (-1, 1), says which."""
+
+    @nn.compact
+    def __call__(self, z, labels=None, train=False):
+        images = jnp.asarray(load("train").examples)
+        index = ((z[:, 0] + 1) / 2 * len(images)).astype(jnp.int32)
+        return images[jnp.minimum(index, len(images) - 1)] / 127.5 - 1
+
+
+class Constant(nn.Module):
+    """One value everywhere."""
+
+    value: float
+
+    @nn.compact
+    def __call__(self, z, labels=None, train=False):
+        return jnp.full((len(z), *SHAPE), self.value)
+
+
+def make_evaluator_of(generator, statistics=None, protocol="500", **changes):
+    gan = make_gan(latent="uniform", generator=generator)
+    extractor = EXTRACTORS["raw"](load, SHAPE)
+    return Evaluator(gan, load, changes.get("extractor", extractor), statistics, protocol, 0)
+
+
+def test_the_presets_and_a_number():
+    assert {name: PROTOCOLS[name].num for name in ("10k", "26k", "50k")} == {
+        "10k": 10_000, "26k": 26_000, "50k": 50_000
+    }  # fmt: skip
+    assert find_protocol("50k").split == "train" and find_protocol("123") == (123, "test")
+    for name in ("9k", "1", "-5", "", "1e4"):
+        with pytest.raises(UserError, match=r"known: 2\.5k, 10k, 25\.6k, 26k, 50k"):
+            find_protocol(name)
+
+
+@pytest.mark.parametrize(("split", "num"), [("test", 100), ("test", 299), ("test", 500), ("train", 1200)])
+def test_real_examples_and_those_of_the_floor_are_disjoint(split, num):
+    chosen, others = evidence.choose(load, split, num, 0)
+    ((dataset, rows),) = chosen
+    assert dataset is load(split) and len(set(rows)) == len(rows) == min(num, len(dataset))
+    for other, more in others:
+        assert len(set(more)) == len(more)
+        assert other is not dataset or set(more).isdisjoint(rows)
+    spare = len(load("train")) + len(load("test")) - len(rows)
+    assert sum(len(more) for _, more in others) == min(num, spare)
+    assert any((rows != again).any() for ((_, again),) in [evidence.choose(load, split, num, 1)[0]])
+
+
+def test_a_generator_that_repeats_its_training_set_is_found():
+    """Everything else about it is as good as can be."""
+    evaluator = make_evaluator_of(Copies())
+    found, floor = evaluator(NO_WEIGHTS), evaluator.floor
+    assert found["raw_copies_500"] == 1 and found["raw_nearer_than_test_500"] == 1
+    assert found["raw_data_copying_z_500"] < -20 and found["raw_data_copying_c_t_500"] < -3
+    np.testing.assert_allclose(found["raw_frechet_distance_500"], floor["raw_frechet_distance_500"], rtol=0.2)
+    np.testing.assert_allclose(found["raw_precision_500"], floor["raw_precision_500"], atol=0.05)
+    assert {name for name in found if name not in floor} == {
+        name for name in found if "cop" in name or "nearer" in name
+    }
+
+
+def test_constant_images_have_the_worst_numbers():
+    evaluator = make_evaluator_of(Constant(0.0))
+    found, floor = evaluator(NO_WEIGHTS), evaluator.floor
+    assert found["raw_frechet_distance_500"] > 10 * floor["raw_frechet_distance_500"]
+    assert found["raw_recall_500"] == found["raw_coverage_500"] == found["raw_density_500"] == 0
+    assert found["raw_copies_500"] == 0
+    assert set(evaluator.skipped) == {
+        "kernel_distance", "class_coverage", "inception_score", "mode_coverage", "ms_ssim"
+    }  # fmt: skip
+    assert "1000" in evaluator.skipped["kernel_distance"] and "pixels" in evaluator.skipped["ms_ssim"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_broken_fakes_are_counted_and_refused(value):
+    evaluator = make_evaluator_of(Constant(value), {"frechet_distance": {}}, "70")
+    with pytest.raises(UserError, match="70 of 70 fakes are NaN or infinite"):
+        evaluator(NO_WEIGHTS)
+
+
+def test_what_is_asked_for_by_name_must_be_possible():
+    for name, why in {
+        "mode_coverage": "ring, grid",
+        "kernel_distance": "1000",
+        "class_coverage": "raw",
+    }.items():
+        with pytest.raises(UserError, match=rf"evaluation\.statistics: {name}: .*{why}"):
+            make_evaluator_of(Copies(), {name: {}})
+
+
+def test_fakes_do_not_depend_on_how_many_there_are():
+    """Nor do they differ from what the sampler draws."""
+    gan = make_gan(latent="uniform", generator=Copies())
+    fakes = evidence.Fakes(gan, EXTRACTORS["raw"](load, SHAPE), seed=3, with_examples=True)
+    many, few = fakes(NO_WEIGHTS, 1030), fakes(NO_WEIGHTS, 77)
+    assert many.features.shape == (1030, 64) and many.features.dtype == np.float32
+    for part, whole in zip(few, many, strict=True):
+        assert part is whole is None or np.array_equal(part, whole[:77])
+    drawn = sampler.Sampler(gan, NO_WEIGHTS, 0, {})(seed=3, num=77)
+    np.testing.assert_array_equal(few.examples, drawn)
+    np.testing.assert_allclose(few.features, drawn.reshape(77, -1) / 255, rtol=1e-6)
+
+
+def test_a_number_is_called_after_its_features_and_its_protocol():
+    """FID, KID and inception score are Inception's alone."""
+
+    def names(extractor, protocol):
+        statistics = {"frechet_distance": {}, "kernel_distance": {"subset_size": 50}, "inception_score": {}}
+        return set(make_evaluator_of(Copies(), statistics, protocol, extractor=extractor).floor)
+
+    def extract(weights, images):
+        features = images.reshape(len(images), -1) / 255.0
+        return {"features": features, "logits": features[:, :10]}
+
+    found = names(Extractor("inception", extract, {}, {"digest": ""}), "1000")
+    score = {"inception_score_10_splits_1k", "inception_score_10_splits_std_1k"}
+    assert found == {"fid_1k", "kid_1k", "kid_stderr_1k"} | score
+    found = names(Extractor("other", extract, {}, {"digest": ""}), "200")
+    assert all(name.startswith("other_") and name.endswith("_200") for name in found)
+    assert "other_frechet_distance_200" in found and not any("fid" in name or "kid" in name for name in found)
+
+
+def test_features_of_real_examples_are_kept(tmp_path, monkeypatch, caplog):
+    """Until anything that they depend on changes, or the file does."""
+    monkeypatch.setenv("JAXGAN_CACHE_DIR", str(tmp_path))
+    computed = []
+
+    def extractor(**protocol):
+        def extract(weights, images):
+            computed.append(len(images))  # once a compilation
+            return {"features": images.reshape(len(images), -1) * 1.0}
+
+        return Extractor("counted", extract, {}, {"digest": "", **protocol})
+
+    rows, _ = evidence.choose(load, "test", 200, 0)
+    first = evidence.of_real(extractor(), rows)
+    np.testing.assert_array_equal(first.features, load("test").examples[rows[0][1]].reshape(200, -1))
+    again = evidence.of_real(extractor(), rows, with_examples=True)
+    assert np.array_equal(first.features, again.features) and len(computed) == 1
+    assert np.array_equal(again.examples, load("test").examples[rows[0][1]])
+    evidence.of_real(extractor(resize="other"), rows)
+    evidence.of_real(extractor(), evidence.choose(load, "test", 200, 1)[0])
+    assert len(computed) == 3 == len(list((tmp_path / "features").iterdir()))
+    for file in (tmp_path / "features").iterdir():
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    mended = evidence.of_real(extractor(), rows)
+    assert len(computed) == 4 and np.array_equal(mended.features, first.features)
+    assert "computing these features again" in caplog.text
+
+
+def test_the_protocol_says_all_that_numbers_depend_on():
+    protocol = make_evaluator_of(Copies(), {"prdc": {"density_k": 4}}, "400").protocol
+    assert json.loads(json.dumps(protocol)) == protocol
+    assert protocol["num_fake"] == protocol["num_floor"] == 400 and protocol["num_real"] == 299
+    assert protocol["fields"] == {"prdc": {"precision_k": 3, "density_k": 4}}
+    assert protocol["extractor"]["resize"] == "none" and protocol["extractor"]["value_range"] == "[0, 1]"
+    assert {"jax", "flax", "numpy", "jaxgan"} == protocol["versions"].keys()
+
+
+def test_the_best_is_the_first_of_the_best():
+    low, high = Best("x"), Best("x", highest=True)
+    for step, value in enumerate([3.0, 1.0, 4.0, 1.0, 4.0], 1):
+        low, high = low.meet(step, {"x": value}), high.meet(step, {"x": value})
+    assert (low.step, low.value, high.step, high.value) == (2, 1.0, 3, 4.0)
+    assert Best().meet(1, {"x": 0.0}) == Best()
+
+
+EVALUATED = {
+    "dataset__name": "ring",
+    "dataset__image_size": 0,
+    "generator__name": "mlp",
+    "generator__mlp__hidden": (8,),
+    "discriminator__name": "mlp",
+    "discriminator__mlp__hidden": (8,),
+    "num_steps": 24,
+    "eval_every": 6,
+    "evaluation__protocol": "300",
+    "evaluation__statistics__names": ("mode_coverage", "frechet_distance"),
+    "evaluation__best": "raw_frechet_distance_300",
+    "checkpoints_kept": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("evaluated") / "run"
+    assert train(tiny_config(**EVALUATED), workdir) == 0
+    return workdir
+
+
+def test_training_evaluates_and_keeps_the_best(evaluated):
+    name = "raw_frechet_distance_300"
+    found = {line["step"]: line for line in lines(evaluated) if name in line}
+    assert list(found) == [6, 12, 18, 24]
+    assert {"modes_300", "good_300", "reverse_kl_300"} <= found[6].keys()
+    best = min(found, key=lambda step: found[step][name])
+    assert jaxgan.load(evaluated, step="best").step == best
+    assert {int(path.name) for path in (evaluated / "checkpoints").iterdir()} == {best, 24}
+    again = make_evaluator(tiny_config(**EVALUATED), jaxgan.load(evaluated).gan)
+    np.testing.assert_allclose(again(jaxgan.load(evaluated).weights)[name], found[24][name], rtol=1e-5)
+
+
+def test_a_resumed_run_evaluates_as_if_it_had_not_stopped(tmp_path):
+    config = tiny_config(**{**EVALUATED, "checkpoints_kept": 9})
+    for name in ("reference", "resumed"):
+        assert train(config, tmp_path / name) == 0
+    for path in (tmp_path / "resumed" / "checkpoints").iterdir():
+        if int(path.name) > 8:
+            shutil.rmtree(path)
+    assert train(config, tmp_path / "resumed") == 0
+    assert_same_run(tmp_path / "resumed", tmp_path / "reference")
+    best = {jaxgan.load(tmp_path / name, step="best").step for name in ("reference", "resumed")}
+    assert len(best) == 1
+
+
+def test_a_run_without_a_best_says_so(trained):
+    with pytest.raises(UserError, match="no best checkpoint"):
+        jaxgan.load(trained, step="best")
+    with pytest.raises(UserError, match="step='newest' is not known"):
+        jaxgan.load(trained, step="newest")
+
+
+def test_the_best_must_be_a_number_that_is_computed(tmp_path):
+    config = tiny_config(**{**EVALUATED, "evaluation__best": "fid_10k"})
+    with pytest.raises(
+        UserError, match=r"evaluation\.best=fid_10k .*: modes_300, .*raw_frechet_distance_300"
+    ):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    config = tiny_config(**{**EVALUATED, "eval_every": 0})
+    with pytest.raises(UserError, match="set eval_every"):
+        train(config, tmp_path / "run")
+
+
+def test_the_command_line_evaluates(trained, tmp_path):
+    """A run that has never been evaluated; twice the same is one entry."""
+    workdir = tmp_path / "run"
+    shutil.copytree(trained, workdir)
+    for extra in ([], [], ["--weights=raw"]):
+        flags = ["--mode=evaluate", "--protocol=150", "--extractor=raw", *extra]
+        done = launch(workdir, flags=flags)
+        assert done.returncode == 0, done.stderr
+    assert "150 fakes against 150 real ones" in done.stdout and "raw_frechet_distance_150" in done.stdout
+    first, second = json.loads((workdir / "evaluation.json").read_text())
+    assert (first["weights"], second["weights"]) == ("ema", "raw") and first["step"] == second["step"] == 20
+    assert first["numbers"].keys() == second["numbers"].keys() > first["floor"].keys()
+    assert first["protocol"]["extractor"]["name"] == "raw" and first["dataset"]["name"] == "digits"
+    assert first["skipped"].keys() | {"frechet_distance"} <= set(STATISTICS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"evaluation.protocol": "9k"}, "unknown evaluation.protocol '9k'"),
+        ({"evaluation.extractor.name": "vgg"}, "unknown feature extractor 'vgg'"),
+        ({"evaluation.extractor.name": "inception"}, "weights"),
+        ({"dataset.name": "ring", "dataset.image_size": 0}, "was trained on 'digits'"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_is_refused_in_one_line(trained, changes, message):
+    with pytest.raises(UserError, match=message):
+        evaluate(trained, changes, None, "ema")
+    assert not (trained / "evaluation.json").exists()
