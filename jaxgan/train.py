@@ -196,8 +196,8 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
 
 def _end_of_call(step: int, config: ConfigDict) -> int:
     """Where the call that begins at `step` ends: the next multiple of a period, whatever came before."""
-    fields = "steps_per_call", "log_every", "sample_every", "checkpoint_every", "eval_every"
-    periods = [config[field] for field in fields]
+    names = "steps_per_call", "log_every", "sample_every", "checkpoint_every", "eval_every"
+    periods = [config[name] for name in names]
     ends = [(step // period + 1) * period for period in periods if period]
     return min(config.num_steps, *ends, *([_FIRST_GRID] if step < _FIRST_GRID else []))
 

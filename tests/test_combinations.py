@@ -33,9 +33,9 @@ TRANSFORMED = ("cr", "bcr")  # these compare images with transformed ones
 LABELS = np.arange(1000, dtype=np.int32) % 10
 
 
-def configure(**fields):
+def configure(**changes):
     """A config of tiny dense networks on the digits, checked as a run's is."""
-    config = tiny_config(**{name.replace(".", "__"): value for name, value in (MLP | fields).items()})
+    config = tiny_config(**{name.replace(".", "__"): value for name, value in (MLP | changes).items()})
     checks.check(config)
     return fields.fix_schedule(config)
 
