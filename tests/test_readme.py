@@ -8,7 +8,10 @@ import pytest
 from configs import default
 from jaxgan import fields, record
 from jaxgan.augment import AUGMENTATIONS
+from jaxgan.extractors import EXTRACTORS
 from jaxgan.latents import LATENTS
+from jaxgan.metrics import FAMILIES as STATISTICS
+from jaxgan.metrics.protocol import PROTOCOLS
 from jaxgan.regularizers import FAMILIES
 
 ROOT = Path(__file__).parents[1]
@@ -44,11 +47,16 @@ def test_every_field_exists(field):
 
 @pytest.mark.parametrize("registry", [
     *(fields.SECTIONS[section] for section in ("loss", "dataset", "generator_optimizer", "schedule")),
-    *(AUGMENTATIONS, LATENTS, *FAMILIES.values()),
+    *(AUGMENTATIONS, EXTRACTORS, LATENTS, *FAMILIES.values(), *STATISTICS.values()),
 ], ids=lambda registry: registry.kind)  # fmt: skip
 def test_every_component_is_named(registry):
     for name in registry:
         assert f"`{name}" in README
+
+
+def test_every_protocol_is_named():
+    for name in PROTOCOLS:
+        assert f"`{name}`" in README
 
 
 def test_every_changeable_field_is_named():

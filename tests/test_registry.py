@@ -5,16 +5,29 @@ import pytest
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.datasets import DATASETS
 from jaxgan.errors import UserError
+from jaxgan.extractors import EXTRACTORS
 from jaxgan.latents import LATENTS
 from jaxgan.losses import LOSSES
+from jaxgan.metrics import FAMILIES as STATISTICS
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.optimizers import OPTIMIZERS, SCHEDULES
-from jaxgan.registry import Registry
+from jaxgan.registry import Registry, family_of, union
 from jaxgan.regularizers import FAMILIES
 
 REGISTRIES = (
-    *(AUGMENTATIONS, DATASETS, DISCRIMINATORS, GENERATORS, LATENTS, LOSSES, OPTIMIZERS, SCHEDULES),
+    *(
+        AUGMENTATIONS,
+        DATASETS,
+        DISCRIMINATORS,
+        EXTRACTORS,
+        GENERATORS,
+        LATENTS,
+        LOSSES,
+        OPTIMIZERS,
+        SCHEDULES,
+    ),
     *FAMILIES.values(),
+    *STATISTICS.values(),
 )
 ENTRIES = [(registry, name) for registry in REGISTRIES for name in registry]
 
@@ -99,3 +112,18 @@ def test_a_bound_builder_takes_its_numbers_later(registry):
     assert registry.bind("saffron")[1] == {"grams": 0.5} and registry.bind("cumin")[1] == {}
     with pytest.raises(UserError, match="spice 'cumin' has no field 'grams'; it has: seeds"):
         registry.bind("cumin", grams=1.0)
+
+
+def test_families_are_read_as_one(registry):
+    """In their order, with what they get later; a name in two of them is a mistake."""
+    families = {"spices": registry, "herbs": Registry("herb")}
+    both = union("plant", families)
+    assert list(both) == ["saffron", "cumin"]
+    families["herbs"].register("sage")(lambda *, leaves: leaves)
+    assert list(both) == ["saffron", "cumin", "sage"] and both["sage"](leaves=2) == 2
+    assert family_of("sage", "plant", families) == "herbs"
+    with pytest.raises(UserError, match="unknown plant 'sagee'; known: cumin, saffron, sage\\. Did"):
+        family_of("sagee", "plant", families)
+    families["herbs"].register("cumin")(lambda: None)
+    with pytest.raises(ValueError, match="'cumin' is registered in two families: spices, herbs"):
+        family_of("cumin", "plant", families)
