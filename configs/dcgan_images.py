@@ -2,8 +2,8 @@
 
 python launch.py --config=configs/dcgan_images.py --config.dataset.path=DIR
 
-Images of any size are cropped and resized. For accelerators. Other sizes that are multiples of 8:
---config.dataset.image_size=64; grey: --config.dataset.images.channels=1. samples/ shows how far it is.
+Images of any size are cropped and resized. For accelerators. Other sizes: --config.dataset.image_size=64;
+grey: --config.dataset.images.channels=1. samples/ shows how far it is.
 """
 
 from configs import default

@@ -206,6 +206,7 @@ class Conv(nn.Module):
 class ConvTranspose(nn.Module):
     """`conv_transpose` with its parameters: `[N, H, W, I] -> [N, stride·H, stride·W, features]`.
 
+    `size` asks for fewer rows and columns, as `conv_transpose` allows.
     The kernel is `[kh, kw, features, I]`, as PyTorch and TensorFlow store it up to the order of axes.
     """
 
@@ -213,11 +214,12 @@ class ConvTranspose(nn.Module):
     kernel_size: int
     stride: int = 1
     use_bias: bool = True
+    size: tuple[int, int] | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel_size, self.kernel_size, self.features, x.shape[-1])
-        size = (x.shape[1] * self.stride, x.shape[2] * self.stride)
+        size = self.size or (x.shape[1] * self.stride, x.shape[2] * self.stride)
         y = conv_transpose(x, self.param("kernel", normal_init, shape), self.stride, size)
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 

@@ -39,7 +39,6 @@ def test_a_wrong_command_line_is_one_line(tmp_path, flag):
 # overrides → words of the error
 CONFIGS = {
     "unselected": ({"loss__least_squares__a": -1.0}, ["loss.least_squares.a", "loss.name=least_squares"]),
-    "impossible size": ({"dataset__image_size": 9}, ["9×9", "8 or 12"]),
     "lengths": ({"generator__dcgan__kernels": (3, 3)}, ["kernels", "same length"]),
     "points": ({"dataset__name": "ring", "dataset__image_size": 0}, ["square images", "mlp"]),
     "loss": ({"loss__name": "vanilla"}, ["vanilla", "minimax"]),

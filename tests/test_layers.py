@@ -234,16 +234,19 @@ def test_conv_modules(use_bias):
     x = jnp.float32(np.random.default_rng(2).normal(size=(2, 7, 7, 3)))
     down, up = Conv(4, 5, 2, use_bias), ConvTranspose(4, 5, 2, use_bias)
     shapes = ((5, 5, 3, 4), (5, 5, 4, 3))  # the transposed kernel has its output channels first
-    for layer, shape, size in zip((down, up), shapes, (4, 14), strict=True):
+    smaller = ConvTranspose(4, 5, 2, use_bias, (13, 14))
+    for layer, shape, size in zip(
+        (down, up, smaller), (*shapes, shapes[1]), ((4, 4), (14, 14), (13, 14)), strict=True
+    ):
         params = jax.jit(layer.init)(jax.random.key(0), x)["params"]
         assert params["kernel"].shape == shape and ("bias" in params) == use_bias
         if use_bias:
             assert not params["bias"].any() and params["bias"].shape == (4,)
             params["bias"] = jnp.arange(4.0)
         y = jax.jit(layer.apply)({"params": params}, x)
-        assert y.shape == (2, size, size, 4)
+        assert y.shape == (2, *size, 4)
         k = np.asarray(params["kernel"], np.float64)
-        expected = numpy_conv(x, k, 2) if layer is down else numpy_conv_transpose(x, k, 2, (14, 14))
+        expected = numpy_conv(x, k, 2) if layer is down else numpy_conv_transpose(x, k, 2, size)
         close(y, expected + (np.arange(4) if use_bias else 0), 1e-5)
 
 

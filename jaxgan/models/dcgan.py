@@ -1,7 +1,5 @@
 """Convolutional networks: Radford et al. 2016, Unsupervised Representation Learning with DCGANs."""
 
-import math
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -52,7 +50,7 @@ class DCGANGenerator(nn.Module):
             )  # fmt: skip
             return activation(x)
 
-        start = self.shape[0] // math.prod(self.strides)
+        start, *sizes = _sizes(self.shape[0], self.strides)
         use_bias = not self.batch_norm  # a batch norm would subtract it again
         x = z
         for i, width in enumerate((*self.dense, start * start * self.channels[0])):
@@ -69,7 +67,8 @@ class DCGANGenerator(nn.Module):
         features = (*self.channels[1:], self.shape[2])
         for i, (width, kernel, stride) in enumerate(zip(features, self.kernels, self.strides, strict=True)):
             name = "output" if i == last else f"conv_transpose_{i}"
-            layer = ConvTranspose(width, kernel, stride, use_bias or i == last, name=name)
+            size = (sizes[i], sizes[i])
+            layer = ConvTranspose(width, kernel, stride, use_bias or i == last, size, name=name)
             x = apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
             if i != last:
                 x = activated(x, len(self.dense) + 1 + i)
@@ -135,10 +134,12 @@ def dcgan_generator(
     noise: bool = False,
     latent_injection: bool = False,
 ) -> nn.Module:
-    """A projection to s·s·channels[0], s = size / (product of strides), then transposed convolutions.
+    """A projection to s·s·channels[0], s = ⌈size / (product of strides)⌉, then transposed convolutions.
 
     With the defaults and 28×28 images: 7·7·256, then transposed convolutions to 128, 64 and the image's
     channels with kernels 5, 5, 7. Batch norm and activation follow every layer but the last, which is tanh.
+    Sizes that the strides do not divide are those of a convolution back from the image, rounded up, as in the
+    authors' code: 4 → 7 → 14 → 28 with strides 2, 2, 2.
 
     Args:
       shape: of one image, `(size, size, C)`.
@@ -155,7 +156,7 @@ def dcgan_generator(
       latent_injection: whether hidden layers but the first get z once more.
 
     Raises:
-      UserError: the image size is no multiple of the product of the strides, or the lengths disagree.
+      UserError: an example is no square image, or the lengths disagree.
     """
     sizes = {"channels": channels, "kernels": kernels, "strides": strides, "dense": dense}
     check_fields("generator.dcgan", sizes, activation, slope, spectral_norm)
@@ -165,15 +166,6 @@ def dcgan_generator(
             "use generator.name=mlp for points"
         )
     _require_same_length("generator.dcgan", channels, kernels, strides)
-    factor = math.prod(strides)
-    if shape[0] % factor:
-        below, above = shape[0] // factor * factor, -(-shape[0] // factor) * factor
-        sizes = f"{below} or {above}" if below else f"{above}"
-        raise UserError(
-            f"generator.dcgan.strides={tuple(strides)} build sizes that are multiples of {factor}, not "
-            f"{shape[0]}×{shape[0]}: set dataset.image_size to {sizes}, or choose strides whose product "
-            f"divides {shape[0]}"
-        )
     return DCGANGenerator(
         tuple(shape),
         tuple(dense),
@@ -250,6 +242,14 @@ def dcgan_discriminator(
         minibatch_stddev,
         minibatch_discrimination,
     )
+
+
+def _sizes(size, strides):
+    """Sides of the projection and after each layer, to the image's `size`."""
+    sizes = [size]
+    for stride in reversed(strides):
+        sizes.append(-(-sizes[-1] // stride))
+    return sizes[::-1]
 
 
 def _require_same_length(network, channels, kernels, strides):
