@@ -3,8 +3,17 @@
 A data set is a builder in a file of its own, filed in DATASETS; see `dataset.py`.
 """
 
-from jaxgan.datasets import array, digits, idx, images, mixtures, mnist, tfds  # noqa: F401 (files the builders)
-from jaxgan.datasets.dataset import DATASETS, Dataset, MissingDataset, take
+from jaxgan.datasets import (  # noqa: F401 (files the builders)
+    array,
+    digits,
+    idx,
+    images,
+    mixtures,
+    mnist,
+    stacked_mnist,
+    tfds,
+)
+from jaxgan.datasets.dataset import DATASETS, Dataset, MissingDataset, Mixture, take
 from jaxgan.datasets.load import load
 
-__all__ = ["DATASETS", "Dataset", "MissingDataset", "load", "take"]
+__all__ = ["DATASETS", "Dataset", "MissingDataset", "Mixture", "load", "take"]

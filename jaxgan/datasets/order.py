@@ -6,7 +6,7 @@ No permutation is stored. An epoch's order is a keyed bijection of range(size), 
 is needed: a Feistel network over Z_a x Z_b with a * b >= size, iterated ("cycle walking") until the
 value falls inside. Black & Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002, section 5.
 
-`balanced_rows` draws instead, each example by itself and every class as often.
+`balanced_rows` draws instead, each example by itself and every class as often. `draws` are plain ones.
 
 The orders are reproducible and look random; they are not cryptography.
 """
@@ -88,6 +88,25 @@ def balanced_rows(
     drawn = of_class % xp.uint32(len(sizes))
     place = of_example % sizes[drawn].astype(xp.uint32)
     return examples[starts[drawn] + place.astype(xp.int32)]
+
+
+def draws(key, index: np.ndarray, size: int, num: int) -> np.ndarray:
+    """`num` independent draws from range(size) for each index, with replacement: a hash of (key, index).
+
+    Reduced by their remainder, as in `balanced_rows`.
+
+    Args:
+      key: uint32 [2].
+      index: integers [n] from 0 to 2^32 - 1.
+      size: how many to draw from, below 2^32.
+      num: draws for each index.
+
+    Returns:
+      int64 [n, num].
+    """
+    words = _words(np.asarray(key, np.uint32), np.arange(num, dtype=np.uint32), np)
+    index = np.asarray(index).astype(np.uint32)[:, None]
+    return (_noise(index, words, 0, np) % np.uint32(size)).astype(np.int64)
 
 
 def group_by_class(labels: np.ndarray) -> Groups:

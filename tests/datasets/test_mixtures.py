@@ -28,6 +28,7 @@ def test_the_protocol(name, modes, std):
     assert abs(inside - (1 - np.exp(-4.5))) < 0.002  # Rayleigh: 98.9 % within three deviations
     counts, expected = np.bincount(data.labels), 100_000 / len(modes)
     assert len(counts) == len(modes) and abs(counts - expected).max() < 5 * np.sqrt(expected)
+    assert np.array_equal(data.mixture.centres, modes) and data.mixture.std == std
 
 
 def test_the_seed_and_the_split_choose_the_stream():

@@ -1,0 +1,117 @@
+"""`stacked_mnist`: three random digits as the colours of one image: 1,000 modes that can be counted."""
+
+import hashlib
+
+import numpy as np
+
+from jaxgan.datasets import order
+from jaxgan.datasets.dataset import DATASETS, Dataset, take
+from jaxgan.datasets.load import load
+from jaxgan.errors import UserError
+
+NUM_TEST = 26_000  # triples of the test split: as many samples as VEEGAN and PacGAN evaluate
+_STREAMS = {"train": 0, "test": 1}
+_FORMAT = 1  # raise it when other triples are drawn from the same seed
+
+
+@DATASETS.register("stacked_mnist")
+def build(
+    split: str,
+    path: str,
+    image_size: int,
+    *,
+    num_triples: int = 128_000,
+    seed: int = 0,
+    digits: str = "mnist",
+) -> Dataset:
+    """Triples of independent examples of a set of grey digits: uint8 [num_triples, H, W, 3].
+
+    The digits a, b, c of the red, green and blue channel make the label 100a + 10b + c. The test split is
+    NUM_TEST triples of the digits' own test split, whatever `num_triples` is.
+
+    Args:
+      split, path, image_size: as of the set of digits.
+      num_triples: so many, the same in every epoch (PacGAN's protocol, whose triples are of MNIST's training
+        and test images together; here they are of the training images). 0: every example of the run is a new
+        triple (Unrolled GAN's protocol), read by index, without labels.
+      seed: which triples, [0, 2^32).
+      digits: a data set of grey images with labels 0 to 9: 'mnist', 'digits', 'idx', 'tfds/kmnist', ...
+
+    The i-th triple is a hash of (seed, split, i). The fingerprint is a hash of the digits' fingerprint and of
+    what else the triples follow from, not of their pixels.
+
+    Raises:
+      UserError: a field out of range, or a set of other images or labels; MissingDataset without the digits.
+
+    Source: Metz et al. 2017, Unrolled Generative Adversarial Networks, section 3.3; Srivastava et al. 2017,
+    VEEGAN, section 4; Lin et al. 2018, PacGAN, section 4.2.
+    """
+    if not 0 <= num_triples < order.MAX_SIZE:
+        raise UserError(
+            f"dataset.stacked_mnist.num_triples = {num_triples}: must be below 2^30, or 0 for new ones always"
+        )
+    if not 0 <= seed < 2**32:
+        raise UserError(f"dataset.stacked_mnist.seed = {seed}: must lie in [0, 2^32)")
+    parts = load(digits, split, path=path, image_size=image_size)
+    _require_digits(parts)
+    fixed = NUM_TEST if split == "test" else num_triples
+    key = np.array([_STREAMS[split], seed], np.uint32)
+    triples = Triples(parts.examples, key, fixed or order.MAX_SIZE - 1)
+    labels = None
+    if fixed:
+        drawn = parts.labels[triples.rows(np.arange(fixed))]
+        labels = (drawn @ np.array([100, 10, 1])).astype(np.int32)
+    content = f"stacked|{_FORMAT}|{parts.fingerprint}|{fixed}|{split}|{seed}"
+    return Dataset(
+        "stacked_mnist",
+        triples,
+        labels,
+        hashlib.blake2b(content.encode(), digest_size=16).hexdigest(),
+        f"{'fixed' if fixed else 'ever new'} triples, seed {seed}, of {parts.name}: {parts.origin}",
+        class_names=tuple(f"{label:03d}" for label in range(1000)),
+        parts=parts,
+    )
+
+
+class Triples:
+    """Triples of grey examples, put together when they are read; see `Dataset.examples`.
+
+    Args:
+      digits: uint8 [N, H, W, 1], in memory, memory-mapped or a random-access source.
+      key: uint32 [2], which triples.
+      num: how many.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, digits, key: np.ndarray, num: int):
+        self._digits, self._key = digits, key
+        self.shape = (num, *digits.shape[1:3], 3)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def rows(self, triples: np.ndarray) -> np.ndarray:
+        """int64 [n, 3]: the digits that some triples [n] are made of, each any with the same chance."""
+        return order.draws(self._key, triples, len(self._digits), 3)
+
+    def __getitems__(self, triples: np.ndarray) -> np.ndarray:
+        """uint8 [n, H, W, 3]."""
+        rows = self.rows(triples)
+        images = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        for channel in range(3):
+            images[..., channel] = take(self._digits, rows[:, channel])[..., 0]
+        return images
+
+
+def _require_digits(parts):
+    if not parts.is_images or parts.shape[-1] != 1:
+        raise UserError(
+            f"dataset.stacked_mnist.digits = '{parts.name}' has examples of shape {parts.shape}; need grey "
+            "images [H, W, 1]: 'mnist' or 'digits', for instance"
+        )
+    if parts.labels is None or not np.array_equal(np.unique(parts.labels), np.arange(10)):
+        raise UserError(
+            f"dataset.stacked_mnist.digits = '{parts.name}' lacks labels that are 0 to 9, by which the 1,000 "
+            "modes are numbered; use 'mnist' or 'digits', for instance"
+        )
