@@ -70,7 +70,8 @@ def get_config() -> ConfigDict:
     config.data_augment = components(AUGMENTATIONS)  # ordinary: of the real images alone
     config.consistency_augment = components(AUGMENTATIONS)  # what regularizers.cr and bcr compare with
 
-    # Data: mnist, digits, ring, grid, images (a folder), array (.npy, .npz), idx (a folder), tfds/<name>.
+    # Data: mnist, digits, stacked_mnist, ring, grid, images (a folder), array (.npy, .npz), idx (a folder),
+    # tfds/<name>.
     config.dataset = component(SECTIONS["dataset"], "mnist")
     config.dataset.path = ""  # folder or file of your own data, or TFDS's data_dir
     config.dataset.fallback = ""  # data set to train on, and to say so, where the named one cannot be had

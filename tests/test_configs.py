@@ -50,6 +50,9 @@ def at_hand(dataset, folder):
             pixels = random.integers(0, 256, (50, 40, 3), np.uint8)
             Image.fromarray(pixels).save(folder / f"{i}.png")
         dataset.path = str(folder)
+    elif dataset.name == "stacked_mnist":
+        dataset.stacked_mnist.digits = "digits"
+        dataset.stacked_mnist.num_triples = min(dataset.stacked_mnist.num_triples, 100)
     elif dataset.name in ("ring", "grid"):
         dataset[dataset.name].num_points = 1000
 
