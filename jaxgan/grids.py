@@ -1,4 +1,4 @@
-"""Pictures of samples: grids of images, scatter plots of points, strips, animations."""
+"""Pictures of samples: grids of images, real beside fake, nearest neighbours, scatter plots, animations."""
 
 import io
 import math
@@ -9,16 +9,20 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 
-def draw_samples(examples: np.ndarray, title: str = "", columns: int = 0) -> Image.Image:
+def draw_samples(
+    examples: np.ndarray, title: str = "", columns: int = 0, *, pixels: int = 448
+) -> Image.Image:
     """A picture of examples: uint8 images `[N, H, W, C]` in a grid, float points `[N, 2]` as a scatter plot.
 
     Args:
       examples: what to draw; of points of more dimensions than two the first two are drawn.
       title: written above.
       columns: images in a row; 0 makes the grid square.
+      pixels: small images are enlarged, by a whole number, to a grid of about this longer side.
     """
-    draw = _draw_grid if examples.ndim == 4 else _draw_points
-    return draw(examples, title, columns)
+    if examples.ndim == 4:
+        return _draw_grid(examples, title, columns, pixels)
+    return _draw_points(examples, title)
 
 
 def to_image(image: np.ndarray) -> Image.Image:
@@ -28,11 +32,20 @@ def to_image(image: np.ndarray) -> Image.Image:
     return Image.frombytes(mode, (width, height), np.ascontiguousarray(image).tobytes())
 
 
-def _draw_grid(images, title, columns):
+def render(figure) -> Image.Image:
+    """A matplotlib figure as an RGB picture, by no window system."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return Image.open(buffer).convert("RGB")
+
+
+def _draw_grid(images, title, columns, pixels):
     n, height, width, channels = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    zoom = max(1, round(448 / (max(rows, columns) * max(height, width))))  # small images become visible
+    zoom = max(1, round(pixels / (max(rows, columns) * max(height, width))))  # small images become visible
     gap = 2
     cell = (width * zoom + gap, height * zoom + gap)
     font = ImageFont.load_default(size=14)
@@ -49,8 +62,7 @@ def _draw_grid(images, title, columns):
     return canvas
 
 
-def _draw_points(points, title, columns):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def _draw_points(points, title):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 5.2), dpi=100)
@@ -58,9 +70,90 @@ def _draw_points(points, title, columns):
     axes.scatter(points[:, 0], points[:, 1], s=4, alpha=0.5, linewidths=0)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_title(title, fontsize=9)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return Image.open(buffer).convert("RGB")
+    return render(figure)
+
+
+def draw_real_and_fake(real: np.ndarray, fake: np.ndarray, title: str = "") -> Image.Image:
+    """Real and fake images in two square grids of as many, side by side.
+
+    Args:
+      real, fake: uint8 `[N, H, W, C]` of one shape, C from 1 to 4; of each the first k² are drawn, k = ⌊√N⌋
+        of the smaller N.
+      title: written above.
+    """
+    _require_images(real, fake)
+    side = math.isqrt(min(len(real), len(fake)))
+    grids = [draw_samples(images[: side**2], name) for images, name in ((real, "real"), (fake, "fake"))]
+    gap = 12
+    canvas = Image.new("RGB", (sum(grid.width for grid in grids) + gap, grids[0].height), "white")
+    for grid, left in zip(grids, (0, grids[0].width + gap), strict=True):
+        _paste(canvas, grid, (left, 0))
+    return _with_title(canvas, title)
+
+
+def draw_closest_pairs(
+    fakes: np.ndarray, neighbours: np.ndarray, distances: np.ndarray, title: str = "", columns: int = 8
+) -> Image.Image:
+    """Fakes, each above its nearest training example and below the distance between them.
+
+    Args:
+      fakes: uint8 `[N, H, W, C]`, in the order in which to draw them (see `memorization.Neighbours.closest`).
+      neighbours: likewise, the nearest training example of each.
+      distances: `[N]`.
+      title: written above.
+      columns: pairs in a row.
+    """
+    _require_images(fakes, neighbours)
+    if not len(fakes) == len(neighbours) == len(distances):
+        raise ValueError(f"{len(fakes)} fakes, {len(neighbours)} neighbours, {len(distances)} distances")
+    columns = min(columns, len(fakes))
+    font, margin, band = ImageFont.load_default(size=13), 64, 20
+    strips = []
+    for start in range(0, len(fakes), columns):
+        part = slice(start, start + columns)
+        white = np.full((columns, *fakes.shape[1:]), 255, np.uint8)  # fills up the last row
+        rows = [np.concatenate([images[part], white])[:columns] for images in (fakes, neighbours)]
+        grid = draw_samples(np.concatenate(rows), columns=columns, pixels=96 * columns)
+        strip = Image.new("RGB", (margin + grid.width, band + grid.height), "white")
+        _paste(strip, grid, (margin, band))
+        pen = ImageDraw.Draw(strip)
+        for row, name in enumerate(("fake", "nearest")):
+            place = (margin - 6, band + grid.height * (2 * row + 1) // 4)
+            pen.text(place, name, fill="black", font=font, anchor="rm")
+        pen.text((margin - 6, band - 3), "distance", fill="black", font=font, anchor="rs")
+        for i, distance in enumerate(distances[part]):
+            middle = margin + grid.width * (2 * i + 1) // (2 * columns)
+            pen.text((middle, band - 3), f"{distance:.3g}", fill="black", font=font, anchor="ms")
+        strips.append(strip)
+    height = strips[0].height + 6
+    canvas = Image.new("RGB", (strips[0].width, height * len(strips)), "white")
+    for i, strip in enumerate(strips):
+        canvas.paste(strip, (0, height * i))
+    return _with_title(canvas, title)
+
+
+def _require_images(one, other):
+    for images in (one, other):
+        if images.ndim != 4 or images.dtype != np.uint8 or not len(images):
+            raise ValueError(f"uint8 images [N, H, W, C] can be drawn, not {images.dtype} {images.shape}")
+    if one.shape[1:] != other.shape[1:]:
+        raise ValueError(f"images of shapes {one.shape[1:]} and {other.shape[1:]} do not compare")
+
+
+def _paste(canvas, picture, place):
+    """Transparent parts show the canvas."""
+    canvas.paste(picture, place, picture if picture.mode == "RGBA" else None)
+
+
+def _with_title(picture, title):
+    if not title:
+        return picture
+    font, band = ImageFont.load_default(size=15), 28
+    width = max(picture.width, math.ceil(font.getlength(title)) + 12)
+    canvas = Image.new("RGB", (width, picture.height + band), "white")
+    canvas.paste(picture, (0, band))
+    ImageDraw.Draw(canvas).text((6, 5), title, fill="black", font=font)
+    return canvas
 
 
 def write_animation(frames: Sequence[Path], path: Path, seconds: float = 6.0) -> None:

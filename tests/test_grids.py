@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan.grids import draw_samples, write_animation
+from jaxgan.grids import draw_closest_pairs, draw_real_and_fake, draw_samples, write_animation
 
 # 3 images of 56×56 in a grid of 2×2 are enlarged 448 / (2·56) = 4 times; gaps of 2 pixels; a band of 24
 ZOOM, GAP, BAND, SIDE = 4, 2, 24, 56
@@ -63,6 +63,71 @@ def test_images_need_not_be_square():
     example = np.random.default_rng(0).integers(0, 256, (1, 56, 28, 3), np.uint8)  # zoom 448 / 56 = 8
     found = np.asarray(draw_samples(example))
     np.testing.assert_array_equal(found[GAP:-GAP, GAP:-GAP], example[0].repeat(8, axis=0).repeat(8, axis=1))
+
+
+def find(picture, tile):
+    """(top, left) of every place where the tile lies in the picture."""
+    pixels, height, width = np.asarray(picture), *tile.shape[:2]
+    tops, lefts = np.nonzero((pixels[: 1 - height or None, : 1 - width or None] == tile[0, 0]).all(axis=-1))
+    places = zip(tops.tolist(), lefts.tolist(), strict=True)
+    return [(t, left) for t, left in places if (pixels[t : t + height, left : left + width] == tile).all()]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_real_and_fake_are_side_by_side(channels):
+    real, fake = images(channels, num=6, side=56), 255 - images(channels, num=4, side=56)
+    picture = draw_real_and_fake(real, fake, "digits, step 500")
+    assert picture.mode == "RGB"
+    for i in range(4):  # the largest square number
+        ((top, left),) = find(picture, expected_pixels(real[i]))
+        ((other_top, other_left),) = find(picture, expected_pixels(fake[i]))
+        assert top == other_top and left < picture.width / 2 < other_left
+    assert not find(picture, expected_pixels(real[4]))
+    untitled = draw_real_and_fake(real, fake)
+    assert untitled.height < picture.height
+    np.testing.assert_array_equal(np.asarray(picture)[-untitled.height :], np.asarray(untitled))
+
+
+def test_transparent_images_show_white():
+    clear = np.zeros((1, 8, 8, 4), np.uint8)
+    opaque = np.concatenate([np.zeros((1, 8, 8, 3), np.uint8), np.full((1, 8, 8, 1), 255, np.uint8)], axis=-1)
+    picture = np.asarray(draw_real_and_fake(clear, opaque))
+    middle = picture.shape[0] // 2
+    assert (picture[middle, 100] == 255).all() and (picture[middle, -100] == 0).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_nearest_example_is_below_its_fake(channels):
+    fakes, neighbours = images(channels, num=5, side=96), 255 - images(channels, num=5, side=96)
+    picture = draw_closest_pairs(fakes, neighbours, np.array([0.0, 12.345, 3e5, 7, 8]), "nearest", columns=3)
+    places = []
+    for fake, neighbour in zip(fakes, neighbours, strict=True):
+        tiles = [image if channels == 3 else image.repeat(3, axis=-1) for image in (fake, neighbour)]
+        ((top, left),), ((below, same),) = (find(picture, tile) for tile in tiles)
+        assert left == same and below == top + 96 + GAP
+        places.append((top, left))
+        above = np.asarray(picture)[top - 18 : top - 2, left : left + 96]
+        assert (above < 100).any()  # the distance
+    tops, lefts = zip(*places, strict=True)
+    assert tops[0] == tops[1] == tops[2] < tops[3] == tops[4]
+    assert lefts[0] < lefts[1] < lefts[2] and lefts[3:] == lefts[:2]
+
+
+def test_images_that_do_not_compare_are_refused():
+    grey, colour = images(1), images(3)
+    for one, other in [
+        (grey, colour),
+        (grey, images(1, side=8)),
+        (grey[:0], grey),
+        (grey / 255, grey),
+        (grey[0], grey),
+    ]:
+        with pytest.raises(ValueError, match="images"):
+            draw_real_and_fake(one, other)
+        with pytest.raises(ValueError, match="images"):
+            draw_closest_pairs(one, other, np.zeros(len(one)))
+    with pytest.raises(ValueError, match="2 distances"):
+        draw_closest_pairs(grey, grey, np.zeros(2))
 
 
 def test_points_are_drawn_where_they_are():
