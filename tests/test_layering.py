@@ -21,6 +21,7 @@ FLOORS = [
     "checks record",
     "experiment",
     "fields",
+    "plots",
     "checkpoint writers grids workdir console",
     "parallel",
     "steps",
