@@ -7,10 +7,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxgan import experiment, record, sampler
+from jaxgan import experiment, pictures, record, sampler
 from jaxgan.checks import check
 from jaxgan.errors import UserError
 from jaxgan.evaluation import make_evaluator
+
+_PAIRS = 16  # of fakes and their nearest training examples in a picture
 
 
 def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, weights: str) -> int:
@@ -30,7 +32,8 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
     recorded = record.read_record(workdir)
     config = _change(record.recorded_config(recorded), changes)
     check(config)
-    record.require_same_dataset(experiment.load_dataset(config), recorded, workdir)
+    dataset = experiment.load_dataset(config)
+    record.require_same_dataset(dataset, recorded, workdir)
     evaluator = make_evaluator(config, drawn.gan, everything=True)
     numbers = evaluator(drawn.weights)
     entry = {
@@ -45,7 +48,11 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
     path = workdir / "evaluation.json"
     _add(path, entry)
     _print(entry)
-    print(f"wrote {path}")
+    written = [path, *pictures.draw_run(workdir, drawn, dataset)]
+    if drawn.gan.is_images:
+        title = f"step {drawn.step}: of {entry['protocol']['num_fake']} fakes the nearest to the training set"
+        written.append(pictures.draw_neighbours(workdir, *evaluator.closest(_PAIRS), title))
+    print("wrote " + ", ".join(map(str, written)))
     return 0
 
 

@@ -4,16 +4,18 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgan import evidence, experiment
-from jaxgan.datasets import Dataset
+from jaxgan.datasets import Dataset, take
 from jaxgan.errors import UserError
 from jaxgan.evidence import Evidence
 from jaxgan.extractors import EXTRACTORS, Extractor
 from jaxgan.fields import listed, selected
 from jaxgan.gan import GAN
 from jaxgan.metrics import STATISTICS, family_of
+from jaxgan.metrics.memorization import nearest_training
 from jaxgan.metrics.protocol import find_protocol
 
 # What numbers of Inception's features are called in the literature.
@@ -67,11 +69,10 @@ class Evaluator:
 
         real, others = evidence.choose(load, split, self._num, seed)
         self._real = evidence.of_real(extractor, real)
-        self._train = self._test = None
         if "training" in families:
             test, _ = evidence.choose(load, "test", self._num, seed)
-            train, _ = evidence.choose(load, "train", _MOST_TRAINING, seed)
-            self._test, self._train = (evidence.of_real(extractor, rows) for rows in (test, train))
+            self._train_rows, _ = evidence.choose(load, "train", _MOST_TRAINING, seed)
+            self._test, self._train = (evidence.of_real(extractor, rows) for rows in (test, self._train_rows))
         self.protocol = {
             "name": protocol,
             "num_fake": self._num,
@@ -94,7 +95,25 @@ class Evaluator:
         Raises:
           UserError: it makes NaN or infinite numbers.
         """
-        return self._measure(self._fakes(weights, self._num))
+        self._last = self._fakes(weights, self._num)
+        return self._measure(self._last)
+
+    def closest(self, num: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the fakes that were last evaluated, those whose features are nearest to a training example's.
+
+        Needs a statistic of the training set and one of images among those computed.
+
+        Args:
+          num: how many, at most.
+
+        Returns:
+          the fakes, nearest first; the training examples; the distances of their features `[num]`.
+        """
+        nearest = nearest_training(self._train.features, self._last.features)
+        fakes = nearest.closest(num)
+        ((dataset, rows),) = self._train_rows
+        neighbours = take(dataset.examples, rows[nearest.index[fakes]])
+        return self._last.examples[fakes], neighbours, nearest.distance[fakes]
 
     def _fields(self, name):
         defaults = {field: parameter.default for field, parameter in STATISTICS.fields(name).items()}

@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def to_image(image: np.ndarray) -> Image.Image:
     height, width, channels = image.shape
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
     return Image.frombytes(mode, (width, height), np.ascontiguousarray(image).tobytes())
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Writes a PNG file in one move, and its folder where there is none."""
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    picture.save(temporary, format="png")
+    os.replace(temporary, path)
 
 
 def render(figure) -> Image.Image:

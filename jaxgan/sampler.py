@@ -13,9 +13,11 @@ from flax import serialization
 from jaxgan import experiment
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.errors import UserError
-from jaxgan.gan import GAN
+from jaxgan.gan import GAN, packed_shape
 from jaxgan.latents import make_key
+from jaxgan.losses import real_or_fake
 from jaxgan.record import read_record, recorded_config
+from jaxgan.tricks import pack, scale
 
 WEIGHTS = ("ema", "raw")
 BATCH = 64  # always this many at once, so that an image does not depend on how many are asked for
@@ -36,6 +38,21 @@ def generate(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
       z: latents `[B, latent_dim]`.
     """
     return finish(gan, apply(gan, weights, z))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def judge(gan: GAN, weights: dict[str, Any], examples: jax.Array) -> jax.Array:
+    """The discriminator's outputs `[B]` (probabilities, for logistic losses) of examples as it sees them.
+
+    Args:
+      gan: what is static.
+      weights: `params` and `model_state` of a discriminator; batch norm uses its running averages.
+      examples: float32 `[B, ...]`, images in [-1, 1]. Under packing each is judged with copies of itself.
+    """
+    variables = {"params": weights["params"], **weights["model_state"]}
+    packed = pack(jnp.repeat(examples, gan.packing, axis=0), gan.packing)
+    outputs = gan.discriminator.apply(variables, packed, train=False)
+    return gan.loss().output_fn(real_or_fake(outputs) if gan.num_generators > 1 else outputs)
 
 
 def apply(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
@@ -71,10 +88,19 @@ class Sampler:
       weights: of its generator.
       step: steps trained.
       dataset: the record of the data set that it was trained on (see `record.describe_dataset`).
+      discriminator: its opponent's weights.
     """
 
-    def __init__(self, gan: GAN, weights: dict[str, Any], step: int, dataset: dict[str, Any]):
+    def __init__(
+        self,
+        gan: GAN,
+        weights: dict[str, Any],
+        step: int,
+        dataset: dict[str, Any],
+        discriminator: dict[str, Any],
+    ):
         self.gan, self.weights, self.step, self.dataset = gan, weights, step, dataset
+        self.discriminator = discriminator
 
     def __call__(self, seed: int = 0, num: int = 64) -> np.ndarray:
         """`num` samples: uint8 `[num, H, W, C]`, or float32 points `[num, D]`."""
@@ -88,6 +114,10 @@ class Sampler:
         for first in range(0, num, batch_of(self.gan)):
             z = latents(self.gan, jnp.uint32(seed), jnp.int32(first))
             yield np.asarray(generate(self.gan, self.weights, z))[: num - first]
+
+    def judge(self, examples: np.ndarray) -> np.ndarray:
+        """The discriminator's outputs `[N]` for examples in the same format: see `judge`."""
+        return np.asarray(judge(self.gan, self.discriminator, scale(jnp.asarray(examples))))
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """The samples of given latents `[N, latent_dim]`, in the same format."""
@@ -151,9 +181,18 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
             if best is None:
                 raise UserError(f"{workdir} has no best checkpoint: it trained without evaluation.best")
             checkpoint = checkpoints.restore(best)
-    tree = checkpoint.tree["ema" if weights == "ema" else "generator"]
-    template = jax.eval_shape(gan.generator.init, jax.random.key(0), jnp.zeros((1, gan.latent_dim)))
+    judged = packed_shape(gan.shape, gan.packing)
+    generator = _restore(
+        gan.generator, (gan.latent_dim,), checkpoint.tree["ema" if weights == "ema" else "generator"]
+    )
+    discriminator = _restore(gan.discriminator, judged, checkpoint.tree["discriminator"])
+    return Sampler(gan, generator, checkpoint.step, record["dataset"], discriminator)
+
+
+def _restore(network, shape: tuple[int, ...], tree: dict[str, Any]) -> dict[str, Any]:
+    """`params` and `model_state` of a network for inputs of `shape`, on the device."""
+    template = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *shape)))
     state = {name: values for name, values in template.items() if name != "params"}
     template = {"params": template["params"], "model_state": state}
     restored = serialization.from_state_dict(template, {name: tree[name] for name in template})
-    return Sampler(gan, jax.device_put(restored), checkpoint.step, record["dataset"])
+    return jax.device_put(restored)

@@ -11,7 +11,7 @@ import numpy as np
 from flax import serialization
 from ml_collections import ConfigDict
 
-from jaxgan import checks, datasets, experiment, fields, parallel, record, sampler
+from jaxgan import checks, datasets, experiment, fields, parallel, pictures, record, sampler
 from jaxgan.checkpoint import Checkpoint, Checkpoints
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.errors import UserError
@@ -96,12 +96,20 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                         _save(saved, step, state, monitor, best)
                 if step not in saved.steps():  # the signal came after the last look
                     _save(saved, step, state, monitor, best)
+                if step == config.num_steps:
+                    monitor.flush()
+                    discriminator = {"params": state.discriminator.params}
+                    discriminator["model_state"] = state.discriminator.model_state
+                    described = record.describe_dataset(dataset)
+                    drawn = sampler.Sampler(gan, state.ema, step, described, discriminator)
+                    pictures.draw_run(workdir, drawn, dataset)
     if stop.signal and step < config.num_steps:
         print(f"stopped at step {step} of {config.num_steps}; the same command goes on: {workdir}")
         return 128 + stop.signal
     print(
-        f"done: {step} steps. {workdir} holds samples/, metrics.jsonl, TensorBoard events and checkpoints/; "
-        f"draw from the generator with jaxgan.load('{workdir}') or --mode=sample --workdir={workdir}"
+        f"done: {step} steps. {workdir} holds samples/, plots/, metrics.jsonl, TensorBoard events and "
+        f"checkpoints/; draw from the generator with jaxgan.load('{workdir}') or --mode=sample "
+        f"--workdir={workdir}, measure it with --mode=evaluate --workdir={workdir}"
     )
     return 0
 

@@ -18,6 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from jaxgan.errors import UserError
+from jaxgan.grids import save
 from jaxgan.tensorflow_import import import_tensorflow
 
 
@@ -45,10 +46,7 @@ class Writers:
     def samples(self, step: int, picture: Image.Image) -> None:
         """`samples/step_00001000.png` and the same picture in TensorBoard."""
         path = self._workdir / "samples" / f"step_{step:08d}.png"
-        path.parent.mkdir(exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        picture.save(temporary, format="png")
-        os.replace(temporary, path)
+        save(picture, path)
         self._tensorboard.write("write_images", step, {"samples": np.asarray(picture)[None]})
 
     def hparams(self, values: dict[str, Any]) -> None:

@@ -129,7 +129,7 @@ def test_fakes_do_not_depend_on_how_many_there_are():
     assert many.features.shape == (1030, 64) and many.features.dtype == np.float32
     for part, whole in zip(few, many, strict=True):
         assert part is whole is None or np.array_equal(part, whole[:77])
-    drawn = sampler.Sampler(gan, NO_WEIGHTS, 0, {})(seed=3, num=77)
+    drawn = sampler.Sampler(gan, NO_WEIGHTS, 0, {}, NO_WEIGHTS)(seed=3, num=77)
     np.testing.assert_array_equal(few.examples, drawn)
     np.testing.assert_allclose(few.features, drawn.reshape(77, -1) / 255, rtol=1e-6)
 
