@@ -40,4 +40,4 @@ class Extractor:
     protocol: dict[str, Any]
 
 
-from jaxgan.extractors import raw  # noqa: E402, F401 (register themselves)
+from jaxgan.extractors import inception, raw  # noqa: E402, F401 (register themselves)
