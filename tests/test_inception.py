@@ -9,7 +9,7 @@ from torch_files import Call, Global, draw_inception, write_stream, write_zip
 
 from jaxgan.errors import UserError
 from jaxgan.extractors import EXTRACTORS, convert_inception
-from jaxgan.extractors.inception import read_weights, resize
+from jaxgan.extractors.inception import PUBLISHED, read_weights, resize
 from jaxgan.extractors.inception_v3 import weight_shapes
 
 build = EXTRACTORS["inception"]
@@ -97,9 +97,9 @@ def test_channels_and_images_are_apart():
 def test_protocol(weights, tmp_path):
     extractor = build(None, (8, 8, 3), weights=str(weights))
     assert extractor.name == "inception"
-    assert extractor.protocol.keys() == {"digest", "source_sha256", "resize", "value_range"}
+    assert extractor.protocol.keys() == {"digest", "weights", "resize", "value_range"}
     arrays, source = read_weights(str(weights))
-    assert extractor.protocol["source_sha256"] == source
+    assert extractor.protocol["weights"] == f"NOT as published: {source}"
     again = tmp_path / "again.npz"
     np.savez(again, **dict(sorted(arrays.items())), source_sha256=source)  # another order
     assert build(None, (8, 8, 3), weights=str(again)).protocol == extractor.protocol
@@ -107,6 +107,9 @@ def test_protocol(weights, tmp_path):
     np.savez(again, source_sha256=source, **arrays)
     other = build(None, (8, 8, 3), weights=str(again)).protocol
     assert other["digest"] != extractor.protocol["digest"]
+    np.savez(again, source_sha256=PUBLISHED, **arrays)
+    published = build(None, (8, 8, 3), weights=str(again)).protocol
+    assert published == {**other, "weights": "as published, 2015-12-05"}
 
 
 def refused(match, shape=(8, 8, 3), **fields):

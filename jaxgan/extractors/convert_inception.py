@@ -16,11 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from jaxgan.errors import UserError
-from jaxgan.extractors.inception import SOURCE, check_weights
+from jaxgan.extractors.inception import PUBLISHED, SOURCE, check_weights
 from jaxgan.extractors.inception_v3 import weight_shapes
 from jaxgan.extractors.torch_file import read_state_dict
-
-PUBLISHED = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # SHA-256
 
 _REMEDY = "give the file pt_inception-2015-12-05-6726825d.pth that pytorch-fid publishes"
 

@@ -13,6 +13,7 @@ from jaxgan.extractors import EXTRACTORS, Extractor
 from jaxgan.extractors.inception_v3 import SIZE, InceptionV3, weight_shapes
 
 SOURCE = "source_sha256"  # of the PyTorch file, kept beside the weights
+PUBLISHED = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # the published one's
 
 _FIELD = "evaluation.extractor.inception.weights"
 _REMEDY = (
@@ -33,6 +34,9 @@ def inception(load, shape, *, weights: str = "") -> Extractor:
       load: not needed.
       shape: of an image, `(H, W, 1)` or `(H, W, 3)`.
       weights: path of the converted weights. They are of 95 MB, and are not downloaded.
+
+    The protocol's `weights` says whether they are the published ones, by the hash of the file they are from;
+    numbers from others are not FID.
 
     Raises:
       UserError: points, or images with an alpha channel; no weights, or a file that is not of them.
@@ -64,7 +68,7 @@ def inception(load, shape, *, weights: str = "") -> Extractor:
 
     protocol = {
         "digest": _digest(arrays),
-        "source_sha256": source,
+        "weights": "as published, 2015-12-05" if source == PUBLISHED else f"NOT as published: {source}",
         "resize": f"{SIZE} x {SIZE}, bilinear as in TensorFlow 1: corners not aligned, no antialiasing",
         "value_range": "(x - 128) / 128",
     }

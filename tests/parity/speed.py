@@ -125,9 +125,10 @@ def memory_here(count):
     before = peak()
     took = seconds(lambda: prdc(real, fake))
     whole = (real.nbytes + fake.nbytes) / 2**20
+    after = peak()
     print(f"precision, recall, density, coverage of {count:,} and {count:,} x {DIM:,}: {took:.1f} s")
     print(
-        f"  peak {peak():,.0f} MiB, {peak() - before:,.0f} MiB more than with features ({whole:,.0f} MiB) alone"
+        f"  peak {after:,.0f} MiB, {after - before:,.0f} MiB more than features ({whole:,.0f} MiB) and Python"
     )
     print(f"  (whole matrices of distances: {3 * count**2 * 8 / 2**20:,.0f} MiB)")
 
