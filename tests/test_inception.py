@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,13 @@ build = EXTRACTORS["inception"]
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.fixture(autouse=True)
+def tidy(tmp_path):
+    """Weights are of 95 MB a file, and pytest keeps the files of the last three runs."""
+    yield
+    shutil.rmtree(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def tensors():
     return draw_inception()
@@ -27,7 +35,8 @@ def weights(tensors, tmp_path_factory):
     write_stream(folder / "x.pth", tensors)
     convert_inception.main([str(folder / "x.pth"), str(folder / "x.npz")])
     assert [path.name for path in folder.iterdir() if path.suffix != ".pth"] == ["x.npz"]
-    return folder / "x.npz"
+    yield folder / "x.npz"
+    shutil.rmtree(folder)
 
 
 # --- The network ----------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Inception-v3 beside torch-fidelity's, layer by layer, under weights that both read from one file."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -29,7 +31,8 @@ def files(request, tmp_path_factory):
     zipped = request.param == "zip"
     torch.save(network.state_dict(), folder / "x.pth", _use_new_zipfile_serialization=zipped)
     convert_inception.main([str(folder / "x.pth"), str(folder / "x.npz")])
-    return folder / "x.pth", folder / "x.npz"
+    yield folder / "x.pth", folder / "x.npz"
+    shutil.rmtree(folder)  # hundreds of MB, of which pytest would keep those of the last three runs
 
 
 def real_images():
