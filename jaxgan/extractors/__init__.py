@@ -44,4 +44,4 @@ class Extractor:
     mode_shares: np.ndarray | None = None
 
 
-from jaxgan.extractors import auto, classifier, raw  # noqa: E402, F401 (register themselves)
+from jaxgan.extractors import auto, classifier, inception, raw  # noqa: E402, F401 (register themselves)

@@ -1,0 +1,21 @@
+"""The reference packages, of `pip install -e '.[test,parity]'`; what imports this is skipped without them."""
+
+import warnings
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # our own are errors; what the packages import may be out of date
+    try:
+        pytest.importorskip("torchvision")
+    except RuntimeError:
+        # Published builds are for CUDA. Beside a build of PyTorch for the CPU its operators, of which nothing
+        # here is in need, do not load, and it stumbles over its own remarks on two of them.
+        for operator in ("nms", "qnms"):
+            torch.library.define(
+                f"torchvision::{operator}", "(Tensor boxes, Tensor scores, float t) -> Tensor"
+            )
+    for name in ("torch_fidelity", "prdc", "pytorch_msssim"):
+        pytest.importorskip(name)
