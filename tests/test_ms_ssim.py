@@ -21,7 +21,7 @@ def by_loops(x, y, scales):
     offsets = np.arange(11) - 5
     window = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2 * 1.5**2))
     window /= window.sum()
-    weights = WEIGHTS[:scales] / WEIGHTS[:scales].sum()
+    weights = WEIGHTS if scales == 5 else WEIGHTS[:scales] / WEIGHTS[:scales].sum()
     score = 1.0
     for scale in range(scales):
         if scale:

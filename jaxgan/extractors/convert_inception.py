@@ -9,13 +9,14 @@ is not needed, and no code from the file is run. The output is a plain .npz of f
 
 import argparse
 import hashlib
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
+from flax.traverse_util import unflatten_dict
 
 from jaxgan.errors import UserError
+from jaxgan.extractors import files
 from jaxgan.extractors.inception import PUBLISHED, SOURCE, check_weights
 from jaxgan.extractors.inception_v3 import weight_shapes
 from jaxgan.extractors.torch_file import read_state_dict
@@ -82,21 +83,12 @@ def main(arguments: list[str] | None = None) -> None:
     arrays = convert(read_state_dict(options.source), str(options.source))
     with open(options.source, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    _write(options.out, {**arrays, SOURCE: np.array(digest)})
+    try:
+        files.write(options.out, unflatten_dict(arrays, sep="/"), {SOURCE: digest})
+    except OSError as error:
+        raise UserError(f"{options.out} cannot be written: {error.strerror or error}") from error
     known = "the published weights" if digest == PUBLISHED else "NOT the published weights"
     print(f"{options.out}: {len(arrays)} arrays; {known} (SHA-256 {digest})")
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **arrays)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

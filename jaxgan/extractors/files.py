@@ -48,7 +48,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The weights of `write`, and what is known of them.
 
     Raises:
-      FileNotFoundError: there is no such file.
+      OSError: there is no such file, or it cannot be read.
       ValueError: it is something else, or damaged.
     """
     try:
@@ -60,7 +60,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         if digest(weights) != about["digest"]:
             raise ValueError("the content differs from its digest")
         return weights, about
-    except FileNotFoundError:
+    except OSError:
         raise
     except Exception as error:  # a damaged .npz may raise any of five kinds
         raise ValueError(f"{path}: {str(error) or type(error).__name__}") from error

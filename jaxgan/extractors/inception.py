@@ -1,15 +1,15 @@
 """Inception-v3 on images of any size: what FID, KID and the inception score are of."""
 
-import hashlib
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import unflatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxgan.errors import UserError
-from jaxgan.extractors import EXTRACTORS, Extractor
+from jaxgan.extractors import EXTRACTORS, Extractor, files
 from jaxgan.extractors.inception_v3 import SIZE, InceptionV3, weight_shapes
 
 SOURCE = "source_sha256"  # of the PyTorch file, kept beside the weights
@@ -67,7 +67,7 @@ def inception(load, shape, *, weights: str = "") -> Extractor:
         return {"features": outputs["features"], "logits": outputs["logits_unbiased"]}
 
     protocol = {
-        "digest": _digest(arrays),
+        "digest": files.digest(unflatten_dict(arrays, sep="/")),
         "weights": "as published, 2015-12-05" if source == PUBLISHED else f"NOT as published: {source}",
         "resize": f"{SIZE} x {SIZE}, bilinear as in TensorFlow 1: corners not aligned, no antialiasing",
         "value_range": "(x - 128) / 128",
@@ -106,10 +106,9 @@ def read_weights(path: str) -> tuple[dict[str, np.ndarray], str]:
       UserError: no such file, or another one.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-            source = str(arrays.pop(SOURCE))
-    except Exception as error:  # a damaged file may raise any of half a dozen kinds
+        weights, about = files.read(Path(path))
+        arrays, source = flatten_dict(weights, sep="/"), about[SOURCE]
+    except (OSError, ValueError, KeyError) as error:
         why = getattr(error, "strerror", None)
         why = f": {why}" if why else " is no file of converted weights"
         raise UserError(f"{_FIELD}={path}{why}; {_REMEDY}") from error
@@ -132,12 +131,3 @@ def check_weights(arrays: dict[str, Any], path: str) -> None:
             raise UserError(f"{path}: weights '{name}' have NaN or infinite numbers; {_REMEDY}")
     if unknown := arrays.keys() - expected.keys():
         raise UserError(f"{path} has weights that this Inception-v3 has not: '{min(unknown)}'; {_REMEDY}")
-
-
-def _digest(arrays: dict[str, np.ndarray]) -> str:
-    """BLAKE2b of all names, shapes and numbers."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(arrays):
-        digest.update(f"{name}{arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]))
-    return digest.hexdigest()

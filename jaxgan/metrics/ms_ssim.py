@@ -66,7 +66,8 @@ def ms_ssim(first: jax.Array, second: jax.Array, scales: int) -> jax.Array:
     Args:
       first: uint8 or float `[B, H, W, C]`, values 0..255.
       second: likewise.
-      scales: M, up to `num_scales`. The weights w are the first M of the published five, made to sum to 1.
+      scales: M, up to `num_scales`. The weights w are the published five, or the
+        first M of them made to sum to 1.
 
     In float32: within 1e-5 of float64 on images of 8 bits.
 
@@ -75,7 +76,9 @@ def ms_ssim(first: jax.Array, second: jax.Array, scales: int) -> jax.Array:
     """
     # variances do not mind the shift, and their squares lose fewer digits
     x, y = (images.astype(jnp.float32) - 127.5 for images in (first, second))
-    weights = np.array(_WEIGHTS[:scales]) / sum(_WEIGHTS[:scales])
+    weights = np.array(_WEIGHTS[:scales])
+    if scales < len(_WEIGHTS):
+        weights /= weights.sum()
     score = 1.0
     for scale in range(scales):
         if scale:
