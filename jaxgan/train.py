@@ -98,11 +98,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                     _save(saved, step, state, monitor, best)
                 if step == config.num_steps:
                     monitor.flush()
-                    discriminator = {"params": state.discriminator.params}
-                    discriminator["model_state"] = state.discriminator.model_state
-                    described = record.describe_dataset(dataset)
-                    drawn = sampler.Sampler(gan, state.ema, step, described, discriminator)
-                    pictures.draw_run(workdir, drawn, dataset)
+                    pictures.draw_run(workdir, _sampler(gan, state, step, dataset), dataset)
     if stop.signal and step < config.num_steps:
         print(f"stopped at step {step} of {config.num_steps}; the same command goes on: {workdir}")
         return 128 + stop.signal
@@ -112,6 +108,13 @@ def _train(config: ConfigDict, workdir: Path) -> int:
         f"--workdir={workdir}, measure it with --mode=evaluate --workdir={workdir}"
     )
     return 0
+
+
+def _sampler(gan: GAN, state: GanState, step: int, dataset: Dataset) -> sampler.Sampler:
+    weights = _weights(state)
+    return sampler.Sampler(
+        gan, weights["ema"], step, record.describe_dataset(dataset), weights["discriminator"]
+    )
 
 
 def _require_labels(config: ConfigDict, dataset: Dataset) -> None:

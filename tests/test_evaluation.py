@@ -231,6 +231,7 @@ def test_training_evaluates_and_keeps_the_best(evaluated):
     best = min(found, key=lambda step: found[step][name])
     assert jaxgan.load(evaluated, step="best").step == best
     assert {int(path.name) for path in (evaluated / "checkpoints").iterdir()} == {best, 24}
+    assert {path.name for path in (evaluated / "plots").iterdir()} == {"curves.png", "mixture.png"}
     again = make_evaluator(tiny_config(**EVALUATED), jaxgan.load(evaluated).gan)
     np.testing.assert_allclose(again(jaxgan.load(evaluated).weights)[name], found[24][name], rtol=1e-5)
 
@@ -281,6 +282,8 @@ def test_the_command_line_evaluates(trained, tmp_path):
     assert first["numbers"].keys() == second["numbers"].keys() > first["floor"].keys()
     assert first["protocol"]["extractor"]["name"] == "raw" and first["dataset"]["name"] == "digits"
     assert first["skipped"].keys() | {"frechet_distance"} <= set(STATISTICS)
+    pictures = {path.name for path in (workdir / "plots").iterdir()}
+    assert pictures == {"curves.png", "real_and_fake.png", "closest_pairs.png"}
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ import shutil
 
 import numpy as np
 import pytest
+from gans import load_digits, make_gan, make_state
 from PIL import Image
 from runs import launch
 
 import jaxgan
 from jaxgan.errors import UserError
 from jaxgan.sample import sample
+from jaxgan.sampler import Sampler
 
 
 def test_sample_i_depends_on_the_seed_and_on_i_alone(trained):
@@ -27,6 +29,19 @@ def test_the_averaged_generator_is_the_default(trained):
     ema, raw = jaxgan.load(trained), jaxgan.load(trained, weights="raw")
     assert not np.array_equal(ema(num=4), raw(num=4))
     assert ema.step == raw.step == 20
+
+
+def test_the_discriminator_judges_images_and_points():
+    """As it does without a generator: probabilities, of what goes through the network one by one."""
+    images = load_digits()[:6]
+    gan = make_gan("dcgan", packing=2, discriminator=make_gan("dcgan", shape=(8, 8, 2)).discriminator)
+    state = make_state(gan)
+    weights = {"params": state.discriminator.params, "model_state": state.discriminator.model_state}
+    found = Sampler(gan, state.ema, 0, {}, weights).judge(images)
+    scaled = images / 127.5 - 1
+    logits = gan.discriminator.apply({"params": weights["params"]}, np.concatenate([scaled, scaled], axis=-1))
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    assert found.shape == (6,)
 
 
 def test_an_older_checkpoint_and_those_that_there_are(trained):
