@@ -47,7 +47,7 @@ class Monitor:
 
     def introduce(self, state: GanState, streamed: bool) -> None:
         """Shows what is trained on what: data set, devices, parameters of both networks."""
-        dataset, where = self._dataset, "read from disk" if streamed else "on the device"
+        dataset, where = self._dataset, "read as it is needed" if streamed else "on the device"
         print(f"workdir: {self._workdir}")
         print(f"data: {len(dataset)} × {dataset.shape} of {dataset.name} ({dataset.origin}), {where}")
         print(f"devices: {self._config.num_devices or len(jax.devices())} × {jax.devices()[0].device_kind}")

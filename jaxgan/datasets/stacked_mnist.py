@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from jaxgan.datasets import order
-from jaxgan.datasets.dataset import DATASETS, Dataset, take
+from jaxgan.datasets.dataset import DATASETS, Dataset, MissingDataset, take
 from jaxgan.datasets.load import load
 from jaxgan.errors import UserError
 
@@ -52,7 +52,14 @@ def build(
         )
     if not 0 <= seed < 2**32:
         raise UserError(f"dataset.stacked_mnist.seed = {seed}: must lie in [0, 2^32)")
-    parts = load(digits, split, path=path, image_size=image_size)
+    try:
+        parts = load(digits, split, path=path, image_size=image_size)
+    except MissingDataset as missing:
+        raise MissingDataset(
+            f"{missing}; a fallback is not stacked: dataset.stacked_mnist.digits = 'digits' stacks the embedded "
+            "ones",
+            missing.image_size,
+        ) from missing
     _require_digits(parts)
     fixed = NUM_TEST if split == "test" else num_triples
     key = np.array([_STREAMS[split], seed], np.uint32)
