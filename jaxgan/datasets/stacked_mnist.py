@@ -56,8 +56,8 @@ def build(
         parts = load(digits, split, path=path, image_size=image_size)
     except MissingDataset as missing:
         raise MissingDataset(
-            f"{missing}; a fallback is not stacked: dataset.stacked_mnist.digits = 'digits' stacks the embedded "
-            "ones",
+            f"{missing}; a fallback is not stacked, but dataset.stacked_mnist.digits = 'digits' stacks the "
+            "embedded ones",
             missing.image_size,
         ) from missing
     _require_digits(parts)
