@@ -18,10 +18,12 @@ MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist"
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """Decoded data sets and compiled programs of this session."""
+    """Decoded data sets and compiled programs of this session, shared by its processes."""
     import jax
 
-    folder = tmp_path_factory.mktemp("cache")
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "cache"
+    folder.mkdir(exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
     before = os.environ.get("JAXGAN_CACHE_DIR")

@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 from PIL import Image
-from runs import arguments, environment, launch, leaves, tiny_config
+from runs import arguments, launch, leaves, quick_environment, tiny_config
 
 from jaxgan import experiment
 from jaxgan.errors import Diverged, UserError
@@ -29,7 +29,7 @@ COMMAND_LINES = {
 
 @pytest.mark.parametrize("flag", COMMAND_LINES)
 def test_a_wrong_command_line_is_one_line(tmp_path, flag):
-    failed = launch(tmp_path / "run", flags=[flag])
+    failed = launch(tmp_path / "run", env=quick_environment(), flags=[flag])
     assert failed.returncode == 2, failed.stderr
     assert failed.stderr.count("\n") == 1 and failed.stderr.startswith("error: "), failed.stderr
     assert all(word in failed.stderr for word in COMMAND_LINES[flag]), failed.stderr
@@ -163,7 +163,7 @@ def test_nan_ends_the_run_with_status_3_and_keeps_what_was_saved(tmp_path):
     with pytest.raises(Diverged, match="diverged at step|not finite at step") as error:
         train(tiny_config(**explosive), tmp_path / "run")
     assert error.value.exit_status == 3
-    process = launch(tmp_path / "process", **explosive)
+    process = launch(tmp_path / "process", env=quick_environment(), **explosive)
     assert process.returncode == 3 and "diverged: " in process.stderr and "Traceback" not in process.stderr
     step, state = leaves(tmp_path / "run")
     assert 1 <= step < 60 and all(np.isfinite(leaf).all() for leaf in state.values())
@@ -171,11 +171,11 @@ def test_nan_ends_the_run_with_status_3_and_keeps_what_was_saved(tmp_path):
 
 def test_a_full_disk_while_saving(tmp_path):
     """No file may grow beyond 4 KiB: the save fails, the checkpoint before it is still good."""
-    assert launch(tmp_path / "run", num_steps=8).returncode == 0
+    assert launch(tmp_path / "run", env=quick_environment(), num_steps=8).returncode == 0
     before = leaves(tmp_path / "run")
     command = shlex.join(arguments(tmp_path / "run", num_steps=16))
     limited = ["bash", "-c", f"trap '' XFSZ; ulimit -f 4; {command}"]
-    failed = subprocess.run(limited, env=environment(), capture_output=True, text=True)
+    failed = subprocess.run(limited, env=quick_environment(), capture_output=True, text=True)
     assert failed.returncode == 2, failed.stderr
     error = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
     assert len(error) == 1 and "run the same command again" in error[0] and "Traceback" not in failed.stderr
@@ -183,4 +183,4 @@ def test_a_full_disk_while_saving(tmp_path):
     assert after[0] == before[0] and all(
         after[1][path].tobytes() == leaf.tobytes() for path, leaf in before[1].items()
     )
-    assert launch(tmp_path / "run", num_steps=16).returncode == 0
+    assert launch(tmp_path / "run", env=quick_environment(), num_steps=16).returncode == 0

@@ -212,7 +212,7 @@ EVALUATED = {
     "evaluation__protocol": "300",
     "evaluation__statistics__names": ("mode_coverage", "frechet_distance"),
     "evaluation__best": "raw_frechet_distance_300",
-    "checkpoints_kept": 1,
+    "checkpoints_kept": 9,
 }
 
 
@@ -230,23 +230,23 @@ def test_training_evaluates_and_keeps_the_best(evaluated):
     assert {"modes_300", "good_300", "reverse_kl_300"} <= found[6].keys()
     best = min(found, key=lambda step: found[step][name])
     assert jaxgan.load(evaluated, step="best").step == best
-    assert {int(path.name) for path in (evaluated / "checkpoints").iterdir()} == {best, 24}
     assert {path.name for path in (evaluated / "plots").iterdir()} == {"curves.png", "mixture.png"}
     again = make_evaluator(tiny_config(**EVALUATED), jaxgan.load(evaluated).gan)
     np.testing.assert_allclose(again(jaxgan.load(evaluated).weights)[name], found[24][name], rtol=1e-5)
 
 
-def test_a_resumed_run_evaluates_as_if_it_had_not_stopped(tmp_path):
-    config = tiny_config(**{**EVALUATED, "checkpoints_kept": 9})
-    for name in ("reference", "resumed"):
-        assert train(config, tmp_path / name) == 0
-    for path in (tmp_path / "resumed" / "checkpoints").iterdir():
+def test_a_resumed_run_evaluates_as_if_it_had_not_stopped(evaluated, tmp_path):
+    """It knows which checkpoint was the best, and keeps it where only the newest is kept beside it."""
+    workdir = tmp_path / "run"
+    shutil.copytree(evaluated, workdir)
+    for path in (workdir / "checkpoints").iterdir():
         if int(path.name) > 8:
             shutil.rmtree(path)
-    assert train(config, tmp_path / "resumed") == 0
-    assert_same_run(tmp_path / "resumed", tmp_path / "reference")
-    best = {jaxgan.load(tmp_path / name, step="best").step for name in ("reference", "resumed")}
-    assert len(best) == 1
+    assert train(tiny_config(**{**EVALUATED, "checkpoints_kept": 1}), workdir) == 0
+    assert_same_run(workdir, evaluated)
+    best = jaxgan.load(evaluated, step="best").step
+    assert jaxgan.load(workdir, step="best").step == best
+    assert {int(path.name) for path in (workdir / "checkpoints").iterdir()} == {best, 24}
 
 
 def test_a_run_without_a_best_says_so(trained):
@@ -272,11 +272,12 @@ def test_the_command_line_evaluates(trained, tmp_path):
     """A run that has never been evaluated; twice the same is one entry."""
     workdir = tmp_path / "run"
     shutil.copytree(trained, workdir)
-    for extra in ([], [], ["--weights=raw"]):
-        flags = ["--mode=evaluate", "--protocol=150", "--extractor=raw", *extra]
-        done = launch(workdir, flags=flags)
-        assert done.returncode == 0, done.stderr
+    done = launch(workdir, flags=["--mode=evaluate", "--protocol=150", "--extractor=raw"])
+    assert done.returncode == 0, done.stderr
     assert "150 fakes against 150 real ones" in done.stdout and "raw_frechet_distance_150" in done.stdout
+    changes = {"evaluation.protocol": "150", "evaluation.extractor.name": "raw"}
+    for weights in ("ema", "raw"):
+        assert evaluate(workdir, changes, None, weights) == 0
     first, second = json.loads((workdir / "evaluation.json").read_text())
     assert (first["weights"], second["weights"]) == ("ema", "raw") and first["step"] == second["step"] == 20
     assert first["numbers"].keys() == second["numbers"].keys() > first["floor"].keys()

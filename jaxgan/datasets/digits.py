@@ -1,8 +1,11 @@
 """`digits`: the 1,797 handwritten digits that scikit-learn carries. Needs no network and no files."""
 
+import importlib.metadata
+
 import numpy as np
 
-from jaxgan.datasets.dataset import DATASETS, Dataset, from_arrays, hold_out
+from jaxgan.datasets import cache
+from jaxgan.datasets.dataset import DATASETS, Dataset, hold_out
 from jaxgan.datasets.resize import resize_array
 
 
@@ -12,11 +15,16 @@ def build(split: str, path: str, image_size: int) -> Dataset:
 
     Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI repository, 1998.
     """
-    from sklearn.datasets import load_digits  # late: scikit-learn takes a second to import
 
-    digits = load_digits()
-    rows = hold_out(len(digits.images), split)
-    images = np.round(digits.images[rows] * (255 / 16)).astype(np.uint8)[..., None]
-    names = tuple(str(name) for name in digits.target_names)
-    images, labels = resize_array(images, image_size), digits.target[rows]
-    return from_arrays("digits", images, labels, "scikit-learn's embedded digits", class_names=names)
+    def chunks():
+        from sklearn.datasets import load_digits  # late: scikit-learn takes seconds to import
+
+        digits = load_digits()
+        rows = hold_out(len(digits.images), split)
+        images = np.round(digits.images[rows] * (255 / 16)).astype(np.uint8)[..., None]
+        yield resize_array(images, image_size), digits.target[rows]
+
+    key = {"split": split, "size": image_size, "scikit-learn": importlib.metadata.version("scikit-learn")}
+    decoded = cache.decoded("digits", key, chunks)
+    names = tuple(str(digit) for digit in range(10))
+    return Dataset("digits", *decoded, "scikit-learn's embedded digits", class_names=names)
