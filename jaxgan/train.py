@@ -172,7 +172,9 @@ def _start(fresh, checkpoints: Checkpoints) -> tuple[GanState, int, list]:
     """The state to start from: the newest whole checkpoint, or a fresh one; its step; its open window."""
     checkpoint = checkpoints.restore()
     if checkpoint is None:
-        return jax.jit(fresh)(), 0, []
+        # run once: the time that LLVM would take to make it fast is longer than the run
+        once = jax.jit(fresh, compiler_options={"xla_backend_optimization_level": 0})
+        return once(), 0, []
     print(f"going on from step {checkpoint.step}")
     state = serialization.from_state_dict(jax.eval_shape(fresh), checkpoint.tree)
     return state, checkpoint.step, checkpoint.extra["window"]
