@@ -34,7 +34,7 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
     check(config)
     dataset = experiment.load_dataset(config)
     record.require_same_dataset(dataset, recorded, workdir)
-    evaluator = make_evaluator(config, drawn.gan, everything=True)
+    evaluator = make_evaluator(config, drawn.gan, dataset, everything=True)
     numbers = evaluator(drawn.weights)
     entry = {
         "step": drawn.step,

@@ -198,9 +198,20 @@ def find_best(config: ConfigDict, evaluator: Evaluator | None, extra: dict[str, 
     return before if before[:2] == best[:2] else best
 
 
-def make_evaluator(config: ConfigDict, gan: GAN, everything: bool = False) -> Evaluator:
-    """The evaluator that the config asks for: the statistics that it names, or everything that there is."""
-    load = functools.cache(functools.partial(experiment.load_dataset, config))
+def make_evaluator(config: ConfigDict, gan: GAN, dataset: Dataset, everything: bool = False) -> Evaluator:
+    """The evaluator that the config asks for.
+
+    Args:
+      config: the config.
+      gan: what is static about the GAN.
+      dataset: the training set.
+      everything: all statistics that there are, instead of those that the config names.
+    """
+
+    @functools.cache
+    def load(split):
+        return dataset if split == "train" else experiment.load_dataset(config, split)
+
     name, fields = selected(config, "evaluation.extractor")
     extractor = EXTRACTORS[name](load, gan.shape, **fields)
     statistics = None if everything else listed(config, "evaluation.statistics")

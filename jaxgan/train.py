@@ -62,7 +62,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
     _require_labels(config, dataset)
     hyper = experiment.make_hyper(config, dataset.labels)
     fresh = _make_fresh_state(gan, config, hyper, ignore_weights=before is not None)
-    evaluator = make_evaluator(config, gan) if config.eval_every else None
+    evaluator = make_evaluator(config, gan, dataset) if config.eval_every else None
     best = find_best(config, evaluator, before.extra if before else {})
 
     with Stop() as stop:

@@ -231,7 +231,7 @@ def test_training_evaluates_and_keeps_the_best(evaluated):
     best = min(found, key=lambda step: found[step][name])
     assert jaxgan.load(evaluated, step="best").step == best
     assert {path.name for path in (evaluated / "plots").iterdir()} == {"curves.png", "mixture.png"}
-    again = make_evaluator(tiny_config(**EVALUATED), jaxgan.load(evaluated).gan)
+    again = make_evaluator(tiny_config(**EVALUATED), jaxgan.load(evaluated).gan, datasets.load("ring"))
     np.testing.assert_allclose(again(jaxgan.load(evaluated).weights)[name], found[24][name], rtol=1e-5)
 
 

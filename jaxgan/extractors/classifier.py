@@ -46,7 +46,7 @@ class Classifier(nn.Module):
 
 
 @EXTRACTORS.register("classifier")
-def classifier(load, shape, *, num_steps: int = 2_000, weights: str = "") -> Extractor:
+def classifier(load, shape, *, num_steps: int = 1_200, weights: str = "") -> Extractor:
     """The last hidden layer (128 numbers, after its ReLU) and the class logits.
 
     Where images are stacked of others as channels (Stacked-MNIST), the classifier is of one channel: features
