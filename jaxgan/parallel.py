@@ -208,9 +208,10 @@ def _make_pmap(gan, batch_size, streamed, devices) -> Program:
         donate_argnums=0,
         devices=devices,
     )
+    mesh = _mesh(here)
     # pmap wants one argument that is split, too
     first = begin + np.arange(len(here), dtype=np.int32) * part
-    mesh = _mesh(here)
+    first = jax.device_put(first, NamedSharding(mesh, PartitionSpec(AXIS)))
     replicated = NamedSharding(mesh, PartitionSpec())
     blocks = NamedSharding(mesh, PartitionSpec(None, None, AXIS))
     return Program(
