@@ -34,12 +34,12 @@ def _guarded(main) -> int:
     except BaseException as error:
         if not processes.connected():
             raise
-        cause, status = error.__context__ or error, getattr(error, "code", None)
-        if not isinstance(error, SystemExit):
+        cause, status = error, 1
+        if isinstance(error, SystemExit):  # its line has been printed
+            cause, status = error.__context__ or error, error.code
+        else:
             traceback.print_exc()
-            cause, status = error, LostProcess.exit_status  # for the others it is lost
-        message = " ".join(str(cause).split()) or type(cause).__name__
-        processes.fail(status, message)
+        processes.fail(status, " ".join(str(cause).split()) or type(cause).__name__)
 
 
 def _translated(main) -> int:

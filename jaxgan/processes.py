@@ -176,9 +176,11 @@ def is_loss(error: BaseException) -> bool:
 def fail(status: int, message: str) -> None:
     """Ends this process, which is one of several, with `status`, and the others with it; does not return.
 
-    JAX's own way out would wait for the others, and these wait for this one.
+    For the others a crash (1) is the loss of a process. JAX's own way out would wait for the others, and they
+    for this one.
     """
-    value = json.dumps({"process": jax.process_index(), "status": status, "message": message})
+    told = LostProcess.exit_status if status == 1 else status
+    value = json.dumps({"process": jax.process_index(), "status": told, "message": message})
     try:
         _client().key_value_set(_FAILURE, value)
         time.sleep(2)  # until they have heard it: with process 0 goes what carries it

@@ -96,7 +96,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 while step < config.num_steps and not stopping:
                     end = _end_of_call(step, config)
                     data = next_data(end - step)
-                    with _traced(workdir, step < config.profile_at <= end):
+                    with _traced(workdir, processes.is_first() and step < config.profile_at <= end):
                         state, metrics = program.train_steps(state, data, end - step)
                         monitor.write()  # of the call before, while the devices are busy with this one
                     step, samples, ema = end, None, parallel.local(state.ema)

@@ -165,7 +165,6 @@ def test_a_killed_process_ends_the_other_within_a_minute(tmp_path, victim):
         and output.splitlines()[-1].startswith("error: another process of this run is gone")
         or (status == -signal.SIGABRT and "another task died" in output)
     ), (status, output)
-    assert leaves(tmp_path / "pair" / "0")[0] % 40 == 0
 
 
 @pytest.mark.slow
