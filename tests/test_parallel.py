@@ -254,7 +254,8 @@ def train_in_float64(mode, num_devices, *features):
         state = enlarge(make_state(gan, **(knobs if "r1" in features else {})), 3.0)
         state = jax.tree.map(lambda leaf: leaf.astype(float) if leaf.dtype == np.float32 else leaf, state)
         program = parallel.make_program(gan, mode, 16, num_devices=num_devices)
-        data = program.place_data({"examples": load_digits()})
+        # float64 already here, as R1 differentiates by them
+        data = program.place_data({"examples": np.float64(load_digits()) / 127.5 - 1})
         state, _ = program.train_steps(program.place_state(state), data, 20)
         flat = jax.tree_util.tree_flatten_with_path(jax.device_get(state))[0]
     leaves = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in flat}
@@ -283,13 +284,13 @@ def test_each_feature_in_float64(feature):
 
 
 def test_the_gradients_of_a_network_are_reduced_together(plain):
-    """One all-reduce for the gradients of each update; what batch statistics and metrics need beside them."""
+    """One for each of the three updates, with its metrics, and two for `diversity`; the data need none."""
     game, _ = plain
     program = game.program(num_devices=2)
     state, data = program.place_state(game.state), program.place_data({"examples": load_digits()})
     text = program.train_steps.lower(state, data, NUM_STEPS).compile().as_text()
     counts = {op: len(re.findall(rf" {op}(?:-start)?\(", text)) for op in COLLECTIVES}
-    assert counts == {"all-reduce": 0}, counts
+    assert counts.pop("all-reduce") <= 5 and not any(counts.values()), counts
 
 
 COLLECTIVES = "all-reduce all-gather all-to-all collective-permute reduce-scatter".split()
@@ -306,7 +307,7 @@ def test_a_call_moves_nothing_from_the_host(plain, mode):
 
 
 def test_under_pmap_each_device_may_take_batch_statistics_of_its_own_share():
-    """The mean of both halves' means is that of the batch, the mean of their variances is not."""
+    """The mean of both halves' means is that of the batch; the mean of their variances is less."""
     config = {"generator__name": "mlp", "generator__mlp__hidden": (4,), "generator__mlp__batch_norm": True}
     config |= {"discriminator__dcgan__batch_norm": True, "parallel": "pmap", "num_devices": 2}
 
@@ -317,14 +318,13 @@ def test_under_pmap_each_device_may_take_batch_statistics_of_its_own_share():
         data = program.place_data({"examples": load_digits()})
         state = program.place_state(make_state(gan))
         state, _ = program.train_steps(state, data, 1)
-        return jax.device_get((state.generator, state.discriminator))
+        networks = jax.device_get((state.generator, state.discriminator))
+        return [min(network.model_state["batch_stats"].items())[1] for network in networks]
 
-    whole, own = train("synchronized"), train("device")
-    for one, other in zip(whole, own, strict=True):
-        name = min(one.model_state["batch_stats"])
-        one, other = (network.model_state["batch_stats"][name] for network in (one, other))
-        np.testing.assert_allclose(other["mean"], one["mean"], rtol=1e-4, atol=1e-6)
-        assert (other["var"] < one["var"]).all()  # between the halves, the means differ
+    (whole, whole_judge), (own, own_judge) = train("synchronized"), train("device")
+    np.testing.assert_allclose(own["mean"], whole["mean"], rtol=1e-4, atol=1e-6)
+    assert (own["var"] < whole["var"]).all()
+    assert not np.allclose(own_judge["var"], whole_judge["var"], rtol=1e-4)  # of other fakes, too
 
 
 def test_under_jit_batch_norm_is_over_the_whole_batch(normalized):
