@@ -1,11 +1,13 @@
 """The command line: flags, then one call.
 
 python launch.py --config=configs/dcgan_mnist.py [--workdir=DIR] [--config.FIELD=VALUE ...]
+python launch.py --config=... --distributed, or --coordinator=HOST:PORT --num_processes=N --process_id=I
 python launch.py --mode=evaluate --workdir=DIR [--protocol=50k --inception_weights=FILE.npz]
 python launch.py --mode=sample --workdir=DIR [--num=50000 --out=FILE.npz]
 
-Exit status: 0 done; 2 the input was wrong (one line says what); 3 training diverged; 128 + signal number
-after SIGINT or SIGTERM, with a checkpoint written first.
+Exit status: 0 done; 2 the input was wrong (one line says what); 3 training diverged; 4 another process of the
+run is gone (or 134, where JAX's runtime sees that first); 128 + signal number after SIGINT or SIGTERM, with a
+checkpoint written first.
 """
 
 import hashlib
@@ -15,7 +17,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from jaxgan import console
+from jaxgan import console, processes
 from jaxgan.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, configs/*.py.", lock_config=True)
@@ -28,6 +30,13 @@ STEP = flags.DEFINE_string(
     "step", None, "sample, evaluate: a checkpoint's step, or 'best'; default the newest."
 )
 WEIGHTS = flags.DEFINE_enum("weights", "ema", ["ema", "raw"], "sample, evaluate: averaged or raw generator.")
+# Of a run that several processes train.
+DISTRIBUTED = flags.DEFINE_boolean(
+    "distributed", False, "train: one of several processes, started by SLURM, Open MPI or on a TPU pod."
+)
+COORDINATOR = flags.DEFINE_string("coordinator", None, "train: HOST:PORT of process 0, a free port.")
+PROCESSES = flags.DEFINE_integer("num_processes", None, "train: how many processes there are.")
+PROCESS = flags.DEFINE_integer("process_id", None, "train: which of them this is, from 0.")
 # Of an evaluation; the default of each is what the run's config says.
 PROTOCOL = flags.DEFINE_string("protocol", None, "evaluate: 2.5k, 10k, 25.6k, 26k, 50k or a number of fakes.")
 EXTRACTOR = flags.DEFINE_string("extractor", None, "evaluate: auto, inception, classifier or raw.")
@@ -63,6 +72,9 @@ def main() -> int:
         from jaxgan.train import train
 
         config = read_config()
+        where = COORDINATOR.value, PROCESSES.value, PROCESS.value
+        if DISTRIBUTED.value or where != (None, None, None):
+            processes.connect(*where)
         return train(config, Path(WORKDIR.value) if WORKDIR.value else default_workdir())
 
     if not WORKDIR.value:

@@ -23,7 +23,9 @@ def get_config() -> ConfigDict:
     config.batch_size = 64  # examples in each update, over all devices
     config.steps_per_call = 50  # steps in one compiled call; no influence on the result
     config.parallel = "auto"  # auto, jit (one global view over all devices) or pmap
-    config.num_devices = 0  # how many of this machine's devices; 0: all
+    config.num_devices = 0  # how many devices, over all processes; 0: all
+    # Of batch norm, over the whole batch: synchronized; or, with pmap only, over each device's share: device.
+    config.batch_statistics = "synchronized"
     config.deterministic = False  # GPU: only deterministic kernels, so that a resumed run has the same bits
     config.init_from = ""  # another workdir whose networks this run starts from
     config.modules = ()  # your own Python modules to import first; they may register components

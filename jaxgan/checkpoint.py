@@ -22,7 +22,8 @@ from absl import logging
 from flax import serialization
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from jaxgan.errors import Diverged, UserError
+from jaxgan import processes
+from jaxgan.errors import Diverged, LostProcess, UserError
 
 # Orbax notes its own doings as warnings; what matters of them reaches the user as an exception.
 logging.get_absl_logger().addFilter(
@@ -47,6 +48,9 @@ class Checkpoint(NamedTuple):
 class Checkpoints:
     """The checkpoints in one folder, by step.
 
+    Where several processes train a run, all of them save and restore alike: process 0 looks after the folder
+    and chooses what is restored, each process reads it for itself, and a save is complete once all are there.
+
     Args:
       directory: made when the first checkpoint is saved.
       keep: how many of the newest to keep.
@@ -55,19 +59,41 @@ class Checkpoints:
 
     def __init__(self, directory: Path, keep: int = 1, read_only: bool = False):
         self.directory = Path(directory).absolute()
-        self.read_only = read_only
+        self.read_only = read_only or not processes.is_first()
+        self._keep, self._best = keep, None
+        self._saver: ocp.CheckpointManager | None = None
+        self._manager = None
+        if not self.read_only:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        if self.directory.is_dir():
+            self._manager = _look(self._open)
+
+    def _open(self, among: set[int] | None = None) -> ocp.CheckpointManager:
+        """A manager of this process, or one of several."""
+        read_only = self.read_only if among is None else False
+        where = {}
+        if processes.connected():
+            me = jax.process_index()
+            first, among = (me, {me}) if among is None else (0, among)
+            where["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
+                primary_host=first, active_processes=among
+            )
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=None if read_only else _Newest(keep, lambda: self._best),
+            preservation_policy=None if read_only else _Newest(self._keep, lambda: self._best),
             read_only=read_only,
-            create=not read_only,
+            create=False,
+            **where,
         )
-        handlers = {"state": ocp.StandardCheckpointHandler(), "extra": ocp.JsonCheckpointHandler()}
-        self._best: int | None = None
-        self._open = lambda: ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
-        self._manager = None if read_only and not self.directory.is_dir() else _look(self._open)
+        handlers = {
+            "state": ocp.StandardCheckpointHandler(**where),
+            "extra": ocp.JsonCheckpointHandler(**where),
+        }
+        return ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
 
     def steps(self) -> list[int]:
         """Steps with a complete checkpoint, oldest first."""
+        if self._saver is not None:
+            return sorted(self._saver.all_steps())
         if self._manager is None:
             return []
         if self.read_only:
@@ -76,6 +102,8 @@ class Checkpoints:
 
     def save(self, step: int, state: Any, extra: Mapping[str, Any], keep: int | None = None) -> None:
         """Starts saving the state; returns once it is copied to the host, so that it may be donated.
+
+        Where several processes train, all call it with the same.
 
         Args:
           step: the number of steps done.
@@ -97,14 +125,18 @@ class Checkpoints:
         extra = {"extra": extra, "digests": {**_digests(tree), "extra": _json_digest(extra)}}
         try:
             args = ocp.args.Composite(state=ocp.args.StandardSave(tree), extra=ocp.args.JsonSave(extra))
-            self._manager.save(step, args=args)
+            if self._saver is None:
+                everyone = set(range(jax.process_count()))
+                self._saver = self._open(everyone) if processes.connected() else self._manager
+            self._saver.save(step, args=args)
         except Exception as error:
             raise self._unwritable(error) from error
 
     def wait(self) -> None:
         """Blocks until what was saved is on disk; raises UserError if it could not be written."""
         try:
-            self._manager.wait_until_finished()
+            if self._saver is not None:
+                self._saver.wait_until_finished()
         except Exception as error:
             raise self._unwritable(error) from error
 
@@ -113,8 +145,8 @@ class Checkpoints:
 
     def __exit__(self, kind, error, trace) -> None:
         """Waits for what is being saved, and ends the manager's threads."""
-        if self._manager is None:
-            return
+        if kind is not None and processes.connected():
+            return  # what is being saved waits for all processes, and they for the end of this one
         try:
             self.wait()
         except UserError:
@@ -122,7 +154,8 @@ class Checkpoints:
                 raise
         finally:
             with contextlib.suppress(Exception):  # the failure that `wait` has told, once more
-                self._manager.close()
+                for manager in {self._manager, self._saver} - {None}:
+                    manager.close()
 
     def restore(self, step: int | None = None) -> Checkpoint | None:
         """The newest checkpoint that is whole, or that of `step`; None where there is none at all.
@@ -134,7 +167,11 @@ class Checkpoints:
           UserError: `step` has no checkpoint, or every checkpoint is damaged.
         """
         with _no_complaints_of_closed_loops():
-            return self._restore(step)
+            if step is not None or not processes.connected():
+                return self._restore(step)
+            checkpoint = self._restore(None) if processes.is_first() else None
+            step = processes.from_first(lambda: checkpoint and checkpoint.step)
+            return checkpoint if processes.is_first() or step is None else self._restore(step)
 
     def _restore(self, step: int | None) -> Checkpoint | None:
         while True:
@@ -187,9 +224,11 @@ class Checkpoints:
             shutil.rmtree(target, ignore_errors=True)
             target.parent.mkdir(exist_ok=True)
             (self.directory / str(step)).rename(target)
-        self._manager = self._open()
+        self._manager, self._saver = self._open(), None
 
     def _unwritable(self, error: Exception) -> UserError:
+        if processes.is_loss(error):
+            return LostProcess("another process of this run was lost while a checkpoint was being saved")
         steps, free = self.steps(), shutil.disk_usage(self.directory).free / 2**20
         kept = f"the checkpoint of step {steps[-1]} is safe" if steps else "there is no checkpoint yet"
         reason = " ".join(str(error).split())[:300]

@@ -26,6 +26,7 @@ from jaxgan.regularizers import family_of
 COMPUTE_DTYPES = ("float32", "bfloat16")
 CLASS_BALANCE = ("none", "resample", "weights")
 BEST_IS = ("lowest", "highest")
+BATCH_STATISTICS = ("synchronized", "device")
 
 _AT_LEAST_ONE = (
     "num_steps batch_size steps_per_call latent_dim discriminator_steps generator_steps packing "
@@ -50,6 +51,7 @@ _CHOICES = {
     "update_order": UPDATE_ORDERS,
     "compute_dtype": COMPUTE_DTYPES,
     "class_balance": CLASS_BALANCE,
+    "batch_statistics": BATCH_STATISTICS,
     "evaluation.best_is": BEST_IS,
 }
 
@@ -116,6 +118,11 @@ def _check_combinations(config: ConfigDict) -> None:
     active = {family_of(name) for name in active_regularizers(config)}
     if config.discriminator_steps > 1 and config.generator_steps > 1:
         raise UserError("discriminator_steps and generator_steps are both above 1: set one of them to 1")
+    if config.batch_statistics == "device" and config.parallel != "pmap":
+        raise UserError(
+            f"batch_statistics=device, but parallel={config.parallel} sees the whole batch as one: set "
+            "parallel=pmap, or batch_statistics=synchronized"
+        )
     if config.packing > 1 and config.num_generators > 1:
         raise UserError("packing would mix the fakes of num_generators generators: set one of them to 1")
     granule = config.accumulate * math.lcm(config.packing, config.num_generators)

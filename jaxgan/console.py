@@ -6,14 +6,16 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 import jax
 from absl import app, flags
 from absl import logging as absl_logging
 
+from jaxgan import processes
 from jaxgan.datasets import cache
-from jaxgan.errors import UserError
+from jaxgan.errors import LostProcess, UserError
 
 
 def run(main: Callable[[], int]) -> None:
@@ -28,19 +30,42 @@ def _guarded(main) -> int:
     _set_up_logging()
     _set_up_compilation_cache()
     try:
-        return main()
+        return _translated(main)
+    except BaseException as error:
+        if not processes.connected():
+            raise
+        cause, status = error, 1
+        if isinstance(error, SystemExit):  # its line has been printed
+            cause, status = error.__context__ or error, error.code
+        else:
+            traceback.print_exc()
+        processes.fail(status, " ".join(str(cause).split()) or type(cause).__name__)
+
+
+def _translated(main) -> int:
+    try:
+        status = main()
+        processes.leave()
+        return status
     except UserError as error:
         _fail(error)
     except KeyboardInterrupt:  # before training began, or asked twice
         print("interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
+        sys.exit(128 + signal.SIGINT)
     except OSError as error:
         if error.errno is None:
             raise
         full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
         remedy = "make room, and run the same command again" if full else "check the path and its permissions"
         _fail(UserError(f"{error.filename or 'a file of the run'}: {error.strerror}; {remedy}"))
-    except jax.errors.JaxRuntimeError as error:
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        if processes.is_loss(error):
+            _fail(
+                LostProcess(
+                    "another process of this run is gone: the same command, in all processes, goes on from "
+                    "the last checkpoint"
+                )
+            )
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         _fail(

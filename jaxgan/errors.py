@@ -1,4 +1,4 @@
-"""The two ways a run ends early on purpose, and the exit status of each."""
+"""The ways a run ends early on purpose, and the exit status of each."""
 
 
 class UserError(Exception):
@@ -11,3 +11,9 @@ class Diverged(UserError):
     """Training produced NaN or infinite numbers. Exit status 3."""
 
     exit_status = 3
+
+
+class LostProcess(UserError):
+    """Another process of the same run is gone. Exit status 4."""
+
+    exit_status = 4

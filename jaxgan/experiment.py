@@ -60,11 +60,16 @@ def make_gan(config: ConfigDict, shape: tuple[int, ...], axis_name: str | None =
         build = bind(FAMILIES[family], name, _own_fields(section))
         return Regularizer(family, build, section.interval, SCHEDULES[section.schedule.name])
 
-    generator = build("generator", shape, axis_name)
+    # what each device normalizes by its own share couples no examples over the axis
+    synchronized = config.batch_statistics == "synchronized"
+    generator = build("generator", shape, axis_name if synchronized else None)
     outputs = config.num_generators + 1 if config.num_generators > 1 else 1
+    discriminator = build("discriminator", packed_shape(shape, config.packing), axis_name, outputs)
+    if not synchronized and hasattr(discriminator, "statistics_axis"):
+        discriminator = discriminator.clone(statistics_axis=None)
     gan = GAN(
         generator=MultiGenerator(generator, config.num_generators) if outputs > 1 else generator,
-        discriminator=build("discriminator", packed_shape(shape, config.packing), axis_name, outputs),
+        discriminator=discriminator,
         generator_optimizer=build("generator_optimizer"),
         discriminator_optimizer=build("discriminator_optimizer"),
         loss=bind(LOSSES, *selected(config, "loss")),

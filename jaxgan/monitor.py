@@ -11,7 +11,7 @@ from absl import logging
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
-from jaxgan import fields
+from jaxgan import fields, processes
 from jaxgan.datasets import Dataset
 from jaxgan.errors import Diverged, UserError
 from jaxgan.gan import GAN
@@ -23,11 +23,20 @@ from jaxgan.writers import Progress, Writers
 _FIRST_DIAGNOSIS = 300  # steps: every generator begins with fakes that are all alike
 
 
+class _Nothing:
+    """In the place of writers, in a process that writes nothing."""
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Monitor:
     """Turns the metrics of calls into lines, curves and pictures.
 
     A call's results are taken as it is dispatched and written once the next call runs, so that the devices
-    never wait.
+    never wait. Of several processes only the first writes and shows anything; every one keeps the window, and
+    raises the alarm.
 
     Attributes:
       window: the metrics of each step since the last line, as JSON values; a checkpoint keeps it, so that the
@@ -42,15 +51,18 @@ class Monitor:
         self._workdir, self._step = workdir, step
         self._pending: tuple[int, dict, jax.Array | None] | None = None
         self._symptoms: dict[str, str] = {}
-        self._writers = Writers(workdir, step)
-        self._progress = Progress(step, config.num_steps, config.batch_size)
+        self._writers = Writers(workdir, step) if processes.is_first() else _Nothing()
+        self._progress = (
+            Progress(step, config.num_steps, config.batch_size) if processes.is_first() else _Nothing()
+        )
 
     def introduce(self, state: GanState, streamed: bool) -> None:
         """Shows what is trained on what: data set, devices, parameters of both networks."""
         dataset, where = self._dataset, "read as it is needed" if streamed else "on the device"
         print(f"workdir: {self._workdir}")
         print(f"data: {len(dataset)} × {dataset.shape} of {dataset.name} ({dataset.origin}), {where}")
-        print(f"devices: {self._config.num_devices or len(jax.devices())} × {jax.devices()[0].device_kind}")
+        num, kind = self._config.num_devices or len(jax.devices()), jax.devices()[0].device_kind
+        print(f"devices: {num} × {kind}" + (f", {jax.process_count()} processes" * processes.connected()))
         for name in ("generator", "discriminator"):
             params = getattr(state, name).params
             print(f"{name}:\n{parameter_overview.get_parameter_overview(params, include_stats=False)}")
@@ -84,15 +96,16 @@ class Monitor:
         self.window += rows
         if step % self._config.log_every == 0 or step == self._config.num_steps:
             self._write_line(step)
-        if samples is not None:
+        if samples is not None:  # in the first process
             self._writers.samples(step, draw_samples(np.asarray(samples), self._title(step)))
 
     def _write_line(self, step: int) -> None:
-        metrics = {name: float(np.mean([row[name] for row in self.window])) for name in self.window[0]}
-        if (
-            step % self._config.log_every == 0
-        ):  # a last line off the beat leaves it open for a run that goes on
+        rows = self.window
+        if step % self._config.log_every == 0:  # a last line off the beat leaves it open, to go on from
             self.window = []
+        if not processes.is_first():
+            return
+        metrics = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         rate = self._progress.update(step, metrics)
         if self._step == 0:  # a new run: its knobs, once
             self._writers.hparams(fields.flatten(fields.essential(self._config)))

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxgan.datasets import order
 from jaxgan.errors import UserError
@@ -35,18 +35,21 @@ class Program(NamedTuple):
       place_state: state on the host or on any devices → state on this program's devices.
       place_data: the data → devices: `examples` `[N, ...]`, with `labels` `[N]` where classes have weights
         and `groups` (see `order.group_by_class`) where they are balanced; or, streamed, the blocks of one
-        call: `examples` `[num, n_D, B, ...]` and `labels` `[num, n_D, B]`.
+        call: `examples` `[num, n_D, count, ...]` and `labels` `[num, n_D, count]`.
+      first, count: which part of each batch of B this process streams; all of it, if it is alone.
     """
 
     train_steps: Callable[[GanState, Data, int], tuple[GanState, dict[str, jax.Array]]]
     place_state: Callable[[GanState], GanState]
     place_data: Callable[[dict[str, Any]], Data]
+    first: int
+    count: int
 
 
 def make_program(
     gan: GAN, mode: str, batch_size: int, *, streamed: bool = False, num_devices: int = 0
 ) -> Program:
-    """Wraps `train_step` for the devices of this machine.
+    """Wraps `train_step` for the devices of this machine, or of all processes of the run.
 
     Args:
       gan: what is static.
@@ -54,17 +57,14 @@ def make_program(
         'pmap': one program a device, gradients averaged; 'auto' is jit.
       batch_size: B, of the whole batch over all devices.
       streamed: whether data comes in blocks, call by call, in place of a whole data set on the devices.
-      num_devices: how many devices to use; 0 is all.
+      num_devices: how many devices to use, over all processes, as many of each; 0 is all.
 
     Raises:
       UserError: an unknown mode, more devices than there are, or a batch size that they do not divide.
     """
-    devices = jax.devices()
-    if not 0 <= num_devices <= len(devices):
-        raise UserError(f"num_devices={num_devices}, but this machine has {len(devices)}; 0 takes them all")
-    devices = devices[:num_devices] if num_devices else devices
     if mode not in MODES:
         raise UserError(f"parallel='{mode}' is not known; choose one of {', '.join(MODES)}")
+    devices = choose_devices(num_devices)
     granule = gan.granule * len(devices)
     if batch_size % granule:
         below = batch_size // granule * granule
@@ -75,6 +75,36 @@ def make_program(
         )
     make = _make_pmap if mode == "pmap" else _make_jit
     return make(gan, batch_size, streamed, devices)
+
+
+def choose_devices(num: int) -> list[jax.Device]:
+    """The devices of a run, those of one process beside each other; as many of every process.
+
+    Args:
+      num: how many, over all processes; 0 is all.
+
+    Raises:
+      UserError: there are not as many, or the processes cannot give as many each.
+    """
+    devices, processes = jax.devices(), jax.process_count()
+    own = [[d for d in devices if d.process_index == process] for process in range(processes)]
+    fewest = min(map(len, own))
+    if processes == 1:
+        if not 0 <= num <= fewest:
+            raise UserError(f"num_devices={num}, but this machine has {fewest}; 0 takes them all")
+        return devices[:num] if num else devices
+    if num < 0 or num % processes or num > fewest * processes or (num == 0 and fewest < max(map(len, own))):
+        counts = ", ".join(str(processes * each) for each in range(1, fewest + 1))
+        raise UserError(
+            f"num_devices={num}, but {processes} processes, with {', '.join(str(len(o)) for o in own)} "
+            f"devices, are to give as many each: set it to one of {counts}"
+        )
+    return [device for some in own for device in some[: num // processes or None]]
+
+
+def local(tree: Any) -> Any:
+    """This process's own copy of arrays that all devices hold alike, for work that it does by itself."""
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
 def scan_steps(
@@ -128,7 +158,7 @@ def _copy_to(sharding: NamedSharding) -> Callable[[GanState], GanState]:
 
 
 def _make_jit(gan, batch_size, streamed, devices) -> Program:
-    mesh = jax.make_mesh((len(devices),), (AXIS,), devices=devices, axis_types=(AxisType.Auto,))
+    mesh = _mesh(devices)
     replicated = NamedSharding(mesh, PartitionSpec())
 
     def share(batch):
@@ -141,18 +171,23 @@ def _make_jit(gan, batch_size, streamed, devices) -> Program:
     return Program(
         jax.jit(run, static_argnums=2, donate_argnums=0, out_shardings=replicated),
         _copy_to(replicated),
-        lambda data: jax.device_put(data, blocks if streamed else replicated),
+        # a process gives the rows of its own devices; what is replicated it has whole
+        lambda data: jax.make_array_from_process_local_data(blocks if streamed else replicated, data),
+        *_share_of_process(batch_size, devices),
     )
 
 
 def _make_pmap(gan, batch_size, streamed, devices) -> Program:
-    local = batch_size // len(devices)
+    """What goes into pmap, and comes out, are arrays on the devices of this process alone."""
+    part = batch_size // len(devices)
+    here = [device for device in devices if device.process_index == jax.process_index()]
+    begin, count = _share_of_process(batch_size, devices)
 
     def run(state, data, first, num):
         def share(batch):
             if not streamed:  # streamed blocks arrive already split
-                batch["rows"] = lax.dynamic_slice_in_dim(batch["rows"], first, local, axis=1)
-            return {**batch, "index": first + jnp.arange(local)}
+                batch["rows"] = lax.dynamic_slice_in_dim(batch["rows"], first, part, axis=1)
+            return {**batch, "index": first + jnp.arange(part)}
 
         return scan_steps(
             state, data, num, gan=gan, batch_size=batch_size, streamed=streamed, share=share, axis_name=AXIS
@@ -161,8 +196,8 @@ def _make_pmap(gan, batch_size, streamed, devices) -> Program:
     def split(data):
         if not streamed:
             return data
-        # [num, n_D, B, ...] -> [num, n_D, devices, B / devices, ...]
-        return jax.tree.map(lambda x: x.reshape(*x.shape[:2], len(devices), local, *x.shape[3:]), data)
+        # [num, n_D, count, ...] -> [num, n_D, devices, B / devices, ...]
+        return jax.tree.map(lambda x: x.reshape(*x.shape[:2], len(here), part, *x.shape[3:]), data)
 
     mapped = jax.pmap(
         run,
@@ -173,12 +208,28 @@ def _make_pmap(gan, batch_size, streamed, devices) -> Program:
         donate_argnums=0,
         devices=devices,
     )
-    first = np.arange(len(devices), dtype=np.int32) * local  # pmap wants one argument that is split, too
-    mesh = jax.make_mesh((len(devices),), (AXIS,), devices=devices, axis_types=(AxisType.Auto,))
+    mesh = _mesh(here)
+    # pmap wants one argument that is split, too
+    first = begin + np.arange(len(here), dtype=np.int32) * part
+    first = jax.device_put(first, NamedSharding(mesh, PartitionSpec(AXIS)))
     replicated = NamedSharding(mesh, PartitionSpec())
     blocks = NamedSharding(mesh, PartitionSpec(None, None, AXIS))
     return Program(
         lambda state, data, num: mapped(state, data, first, num),
         _copy_to(replicated),
         lambda data: jax.device_put(split(data), blocks if streamed else replicated),
+        begin,
+        count,
     )
+
+
+def _mesh(devices) -> Mesh:
+    # in the order given: jax.make_mesh may choose another, and a process's rows would lie scattered
+    return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def _share_of_process(batch_size, devices) -> tuple[int, int]:
+    """The first row and the number of rows of each batch that go to this process's devices."""
+    part = batch_size // len(devices)
+    here = [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
+    return here[0] * part, len(here) * part

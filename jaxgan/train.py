@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import math
 import os
 from pathlib import Path
 
@@ -11,7 +10,17 @@ import numpy as np
 from flax import serialization
 from ml_collections import ConfigDict
 
-from jaxgan import checks, datasets, experiment, fields, parallel, pictures, record, sampler
+from jaxgan import (
+    checks,
+    datasets,
+    experiment,
+    fields,
+    parallel,
+    pictures,
+    processes,
+    record,
+    sampler,
+)
 from jaxgan.checkpoint import Checkpoint, Checkpoints
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.errors import UserError
@@ -27,6 +36,8 @@ _FIRST_GRID = 50  # the step of the first grid, so that even on a slow machine t
 def train(config: ConfigDict, workdir: Path) -> int:
     """Trains, or goes on training, the run in `workdir`; returns the exit status (128 + signal if stopped).
 
+    Where several processes train it (see `processes`), all of them call this alike.
+
     Raises:
       UserError: the input is wrong, in one line with the remedy.
       Diverged: a metric or the state became NaN or infinite.
@@ -34,14 +45,15 @@ def train(config: ConfigDict, workdir: Path) -> int:
     _require_determinism(config.deterministic)
     fields.import_modules(config)
     checks.check(config)
-    with claim(workdir):
+    with claim(workdir) if processes.is_first() else contextlib.nullcontext():
         return _train(config, workdir)
 
 
 def _train(config: ConfigDict, workdir: Path) -> int:
-    recorded = record.read_record(workdir)
-    before = _newest(workdir) if recorded else None
+    processes.require_same("the config", [str(workdir.absolute()), fields.essential(config)])
+    before = _newest(workdir) if processes.from_first(lambda: bool(record.read_record(workdir))) else None
     if before:  # a run that has no checkpoint yet begins anew
+        recorded = record.read_record(workdir)
         config = record.agree(config, recorded, workdir)
         if before.step >= config.num_steps:
             print(f"this run is finished ({before.step} steps): {workdir}")
@@ -50,7 +62,8 @@ def _train(config: ConfigDict, workdir: Path) -> int:
     else:
         config = fields.fix_schedule(config)
 
-    dataset = experiment.load_dataset(config)
+    dataset = processes.first_then_others(lambda: experiment.load_dataset(config))
+    processes.require_same("the data set", dataset.fingerprint)
     if before:
         record.require_same_dataset(dataset, recorded, workdir)
     axis_name = parallel.AXIS if config.parallel == "pmap" else None  # jit sees the whole batch as it is
@@ -62,11 +75,12 @@ def _train(config: ConfigDict, workdir: Path) -> int:
     _require_labels(config, dataset)
     hyper = experiment.make_hyper(config, dataset.labels)
     fresh = _make_fresh_state(gan, config, hyper, ignore_weights=before is not None)
-    evaluator = make_evaluator(config, gan, dataset) if config.eval_every else None
-    best = find_best(config, evaluator, before.extra if before else {})
+    evaluator = make_evaluator(config, gan, dataset) if config.eval_every and processes.is_first() else None
+    best = Best(*processes.from_first(lambda: find_best(config, evaluator, before.extra if before else {})))
 
     with Stop() as stop:
-        record.write_record(workdir, config, dataset)
+        if processes.is_first():
+            record.write_record(workdir, config, dataset)
         with Checkpoints(workdir / "checkpoints", config.checkpoints_kept) as saved:
             state, step, window = _start(fresh, saved)
             with (
@@ -77,31 +91,32 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 state = program.place_state(state)
                 next_data = _feed(program, gan, config, dataset, state, step, streamed, stack)
                 fixed_latents = sampler.fixed_latents(gan)
-                while step < config.num_steps and not stop.signal:
+                agree = processes.Agreement()
+                stopping = agree(stop.signal)
+                while step < config.num_steps and not stopping:
                     end = _end_of_call(step, config)
                     data = next_data(end - step)
-                    with _traced(workdir, step < config.profile_at <= end):
+                    with _traced(workdir, processes.is_first() and step < config.profile_at <= end):
                         state, metrics = program.train_steps(state, data, end - step)
                         monitor.write()  # of the call before, while the devices are busy with this one
-                    step, samples = end, None
-                    if _due(config.sample_every, step, config) or (
-                        config.sample_every and step == _FIRST_GRID
-                    ):
-                        samples = sampler.generate(gan, state.ema, fixed_latents)
+                    step, samples, ema = end, None, parallel.local(state.ema)
+                    if processes.is_first() and _wants_samples(step, config):
+                        samples = sampler.generate(gan, ema, fixed_latents)
                     monitor.take(step, metrics, samples)
-                    if evaluator and _due(config.eval_every, step, config):
-                        numbers = monitor.evaluate(step, lambda: evaluator(state.ema))  # noqa: B023 (at once)
-                        best = best.meet(step, numbers)
-                    if _due(config.checkpoint_every, step, config) or stop.signal or best.step == step:
+                    if config.eval_every and _due(config.eval_every, step, config):
+                        measure = lambda: monitor.evaluate(step, lambda: evaluator(ema))  # noqa: B023, E731
+                        best = best.meet(step, processes.from_first(measure))
+                    stopping = agree(stop.signal)
+                    if _due(config.checkpoint_every, step, config) or stopping or best.step == step:
                         _save(saved, step, state, monitor, best)
-                if step not in saved.steps():  # the signal came after the last look
+                if step not in saved.steps():  # the signal came before the first step
                     _save(saved, step, state, monitor, best)
-                if step == config.num_steps:
+                if step == config.num_steps and processes.is_first():
                     monitor.flush()
                     pictures.draw_run(workdir, _sampler(gan, state, step, dataset), dataset)
-    if stop.signal and step < config.num_steps:
+    if stopping and step < config.num_steps:
         print(f"stopped at step {step} of {config.num_steps}; the same command goes on: {workdir}")
-        return 128 + stop.signal
+        return 128 + stopping
     print(
         f"done: {step} steps. {workdir} holds samples/, plots/, metrics.jsonl, TensorBoard events and "
         f"checkpoints/; draw from the generator with jaxgan.load('{workdir}') or --mode=sample "
@@ -111,7 +126,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
 
 
 def _sampler(gan: GAN, state: GanState, step: int, dataset: Dataset) -> sampler.Sampler:
-    weights = _weights(state)
+    weights = parallel.local(_weights(state))
     return sampler.Sampler(
         gan, weights["ema"], step, record.describe_dataset(dataset), weights["discriminator"]
     )
@@ -193,13 +208,14 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
         data |= {"groups": groups} if groups else {}
         data = program.place_data(data)
         return lambda num: data
-    key = np.asarray(data_key(state.key))
-    shape = gan.discriminator_steps, config.batch_size
-    steps = stream.Stream(dataset, key, math.prod(shape), groups=groups).steps(step)
-    stack.callback(steps.close)
+    key = np.asarray(data_key(parallel.local(state.key)))
+    shape, share = (gan.discriminator_steps, program.count), {"first": program.first, "count": program.count}
+    batches = stream.Stream(dataset, key, config.batch_size, groups=groups, **share)
+    batches = batches.steps(step * gan.discriminator_steps)
+    stack.callback(batches.close)
 
     def next_block(num):
-        examples, labels = zip(*(next(steps) for _ in range(num)), strict=True)
+        examples, labels = zip(*(next(batches) for _ in range(num * shape[0])), strict=True)
         block = {"examples": np.stack(examples).reshape(num, *shape, *gan.shape)}
         block |= {"labels": np.stack(labels).reshape(num, *shape)} if with_labels else {}
         return program.place_data(block)
@@ -217,6 +233,10 @@ def _end_of_call(step: int, config: ConfigDict) -> int:
 
 def _due(every: int, step: int, config: ConfigDict) -> bool:
     return step == config.num_steps or bool(every and step % every == 0)
+
+
+def _wants_samples(step: int, config: ConfigDict) -> bool:
+    return bool(config.sample_every) and (step == _FIRST_GRID or _due(config.sample_every, step, config))
 
 
 def _save(saved: Checkpoints, step: int, state: GanState, monitor: Monitor, best: Best) -> None:

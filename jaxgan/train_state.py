@@ -29,7 +29,7 @@ class NetworkState(train_state.TrainState):
             {"params": params, **model_state},
             inputs, train=True, mutable=list(model_state), rngs=rngs, **kwargs,
         )  # fmt: skip
-        return _cast(outputs, "float32"), dict(updated)
+        return _cast(outputs, jnp.promote_types(self.compute_dtype, jnp.float32)), dict(updated)
 
     def with_learning_rate(self, learning_rate) -> "NetworkState":
         """The same state with another learning rate in the optimizer's leaf."""
@@ -37,7 +37,7 @@ class NetworkState(train_state.TrainState):
         return self.replace(opt_state=self.opt_state._replace(hyperparams=hyperparams))
 
 
-def _cast(tree, dtype: str):
+def _cast(tree, dtype):
     return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)
 
 

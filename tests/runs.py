@@ -1,7 +1,9 @@
 """Small real runs for the end-to-end tests."""
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +86,38 @@ def launch(workdir, *, timeout=300, env=None, flags=(), **overrides):
     """Runs the command to its end; returns the completed process with its output as text."""
     command = [*arguments(workdir, **overrides), *flags]
     return subprocess.run(command, env=env or environment(), capture_output=True, text=True, timeout=timeout)
+
+
+def free_address():
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as some:
+        some.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{some.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def several(num, command, env=None):
+    """`num` processes of `command(address, i)`, with their output as text; none of them stays behind."""
+    address = free_address()
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for i in range(num):
+            output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+            process = subprocess.Popen(command(address, i), env=env or environment(), **output)
+            processes.append(stack.enter_context(process))
+            stack.callback(process.kill)
+        yield processes
+
+
+def together(num, workdir, *flags, **overrides):
+    """The processes of one run, as a user starts them."""
+    overrides = {"num_devices": 0, **overrides}
+
+    def command(address, i):
+        where = [f"--coordinator={address}", f"--num_processes={num}", f"--process_id={i}"]
+        return [*arguments(workdir, **overrides), *where, *flags]
+
+    return several(num, command)
 
 
 def lines(workdir):

@@ -45,6 +45,7 @@ CONFIGS = {
     "latent": ({"latent": "gauss"}, ["gauss", "normal"]),
     "dataset": ({"dataset__name": "minst"}, ["minst", "mnist"]),
     "parallel": ({"parallel": "xmap"}, ["xmap", "pmap"]),
+    "batch_statistics": ({"batch_statistics": "device"}, ["batch_statistics", "parallel=pmap"]),
     "order": ({"update_order": "both"}, ["both", "simultaneous"]),
     "batch": ({"batch_size": 0}, ["batch_size", "at least 1"]),
     "ema": ({"ema_decay": 1.0}, ["ema_decay", "[0, 1)"]),

@@ -33,7 +33,7 @@ FLOORS = [
     "extractors",
     "metrics datasets models",
     "layers losses optimizers latents augment regularizers",
-    "collectives",
+    "collectives processes",
     "tensorflow_import",
     "registry",
     "errors",

@@ -12,12 +12,13 @@ from jaxgan.datasets.dataset import Dataset, take
 
 
 class Stream:
-    """Reads a data set step by step: `Stream(dataset, key, batch).steps(start)`.
+    """Reads a data set batch by batch: `Stream(dataset, key, batch).steps(start)`.
 
     Args:
       dataset: its examples are an array, a memory map or a random-access source.
       key: uint32 [2], the order's key words; the same as on the device.
-      batch: examples in a whole step, over all devices.
+      batch: examples in a whole batch, over all devices. A step of training takes n_D batches: its first has
+        the number n_D · step, and the examples are those of one batch n_D times as large.
       groups: the rows of each class, where all classes are to be seen alike (`order.balanced_rows`).
       first, count: only this share of each step's batch (default: all), as in `order.rows`.
       num_threads: reading and decoding threads.

@@ -90,6 +90,7 @@ class DCGANDiscriminator(nn.Module):
     outputs: int = 1
     minibatch_stddev: int = 0
     minibatch_discrimination: int = 0
+    statistics_axis: str | None = None  # of batch norm alone
 
     @nn.compact
     def __call__(self, images, labels=None, train: bool = False, features: bool = False):
@@ -102,7 +103,7 @@ class DCGANDiscriminator(nn.Module):
             layer = Conv(width, kernel, stride, not normalize, name=f"conv_{i}")
             x = apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
             if normalize:
-                x = batch_norm(x, train=train, axis_name=self.axis_name, name=f"batch_norm_{i}")
+                x = batch_norm(x, train=train, axis_name=self.statistics_axis, name=f"batch_norm_{i}")
             x = activation(x)
             if self.dropout:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)
@@ -241,6 +242,7 @@ def dcgan_discriminator(
         outputs,
         minibatch_stddev,
         minibatch_discrimination,
+        axis_name,
     )
 
 
