@@ -171,7 +171,12 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
     if record is None:
         raise UserError(f"{workdir} holds no run (no config.json): give the --workdir of a training run")
     config = recorded_config(record)
-    gan = experiment.make_gan(config, tuple(record["dataset"]["shape"]))
+    try:
+        gan = experiment.make_gan(config, tuple(record["dataset"]["shape"]))
+    except AttributeError as error:  # a field that the record does not have
+        raise UserError(
+            f"{workdir} was made by another version of jaxgan (its config has no {error}): use that version"
+        ) from error
     with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
         checkpoint = checkpoints.restore(None if step == "best" else step)
         if checkpoint is None:

@@ -1,5 +1,6 @@
 """Drawing from a trained generator, from Python and from the command line."""
 
+import json
 import shutil
 
 import numpy as np
@@ -57,6 +58,11 @@ def test_what_cannot_be_loaded_is_said(trained, tmp_path):
         jaxgan.load(trained, weights="mean")
     shutil.copy(trained / "config.json", tmp_path)
     with pytest.raises(UserError, match="no checkpoint yet"):
+        jaxgan.load(tmp_path)
+    record = json.loads((trained / "config.json").read_text())
+    del record["config"]["packing"]
+    (tmp_path / "config.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="another version of jaxgan .*packing"):
         jaxgan.load(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match="damaged"):
