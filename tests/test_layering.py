@@ -19,11 +19,13 @@ FLOORS = [
     "evidence",
     "pictures",
     "monitor sampler",
+    "plan",
     "checks record",
     "experiment",
     "fields",
     "plots checkpoint writers workdir console",
     "grids",
+    "population",
     "parallel",
     "steps",
     "players",
@@ -36,11 +38,12 @@ FLOORS = [
     "collectives",
     "tensorflow_import",
     "registry",
+    "grammar structure",
     "errors",
 ]
 DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor.split()}
 SEE_A_CONFIG = set(
-    "launch configs train sample evaluate evaluation monitor sampler checks record experiment fields".split()
+    "launch configs plan train sample evaluate evaluation monitor sampler checks record experiment fields".split()
 )
 HEAVY = {"tensorflow", "tensorflow_datasets", "clu.metric_writers", "matplotlib", "sklearn", "grain"}
 
