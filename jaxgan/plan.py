@@ -201,6 +201,7 @@ def load_dataset(config: ConfigDict) -> Dataset:
 def build(config: ConfigDict) -> Built:
     """The objects of a config."""
     dataset = load_dataset(config)
+    experiment.require_labels(config, dataset)
     gan = experiment.make_gan(config, dataset.shape)
     return Built(gan, experiment.make_hyper(config, dataset.labels), optimizer_numbers(gan))
 
