@@ -109,6 +109,7 @@ class _Members:
         self._states, self._on_device = self._population.place(states, self._alive)
         for path in workdirs:
             cut_lines(path / "metrics.jsonl", self._step)
+            (path / "metrics.jsonl").touch()
 
     def train(self, stop, claimed, note):
         config, start = self._config, time.monotonic()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgan import figures, results
+from jaxgan import figures, results, tables
 from jaxgan.results import Frame, Results, find_baseline
 
 __all__ = ["find_baseline", "write"]
@@ -36,125 +36,14 @@ def write(workdir: Path, baseline: str = "") -> list[Path]:
     texts = {
         "sweep.csv": found.runs.to_csv(index=False),
         "report.html": _page(workdir, found, table, baseline),
-        "table.md": _markdown(found, table, baseline),
-        "table.tex": _latex(found, table, baseline),
+        "table.md": tables.markdown(found, table, baseline),
+        "table.tex": tables.latex(found, table, baseline),
     }
     for name, text in texts.items():
         temporary = workdir / f".{name}.{os.getpid()}"
         temporary.write_text(text)
         os.replace(temporary, workdir / name)
     return [workdir / name for name in texts]
-
-
-# --- Numbers as words ---------------------------------------------------------------------------------
-
-
-def number(x: float, digits: int = 3) -> str:
-    """Of about `digits` significant digits, no exponent where it is short without; a dash for NaN."""
-    if x is None or not math.isfinite(x):
-        return "–"
-    if x != 0 and not 1e-3 <= abs(x) < 1e5:
-        return f"{x:.{digits - 1}e}"
-    places = max(0, digits - 1 - math.floor(math.log10(abs(x)))) if x else 0
-    return f"{x:.{min(places, 6)}f}"
-
-
-def estimate(row) -> str:
-    """A mean with its interval, all to the same decimal place."""
-    if not math.isfinite(row.mean):
-        return "–"
-    if not math.isfinite(row.low):
-        return number(row.mean)
-    width = row.high - row.low
-    size = width if width > 0 else abs(row.mean)
-    if size and (size < 1e-4 or abs(row.mean) >= 1e5):
-        return f"{row.mean:.2e} [{row.low:.2e}, {row.high:.2e}]"
-    places = max(0, 1 - math.floor(math.log10(size))) if size else 0
-    return f"{row.mean:.{places}f} [{row.low:.{places}f}, {row.high:.{places}f}]"
-
-
-def p_value(p: float) -> str:
-    """As it is written in papers; a dash for NaN."""
-    return "–" if not math.isfinite(p) else "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") or "0"
-
-
-def percent(share: float) -> str:
-    return "–" if not math.isfinite(share) else f"{100 * share:.0f} %"
-
-
-# --- Tables -------------------------------------------------------------------------------------------
-
-_HEAD = ("setting", "seeds", "mean [95 % interval]", "median", "failed", "difference", "p", "p corrected")
-
-
-def _cells(row, labels: dict[str, str], baseline: str) -> list[str]:
-    tested = row.setting != baseline
-    return [
-        labels[row.setting],
-        str(row.n),
-        estimate(row),
-        number(row.median),
-        percent(row.failed),
-        number(row.difference) if tested else "baseline",
-        p_value(row.p) if tested else "",
-        p_value(row.p_corrected) if tested else "",
-    ]
-
-
-def _frame(found: Results, table: Frame, baseline: str) -> Frame:
-    """The table for papers: a row a setting, a column a number."""
-    import pandas as pd
-
-    rows = []
-    for setting, of_setting in table.groupby("setting", sort=False):
-        row = {"setting": found.labels[setting], "seeds": max(of_setting.n)}
-        for cell in of_setting.itertuples():
-            star = "*" if cell.p_corrected < 0.05 else ""
-            row[cell.metric] = estimate(cell) + star
-            row[f"{cell.metric}, median"] = number(cell.median)
-        row["failed"] = percent(of_setting.failed.iloc[0])
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def _caption(found: Results, baseline: str) -> str:
-    return (
-        "Mean over training seeds with a 95 % bootstrap interval (BCa), and median; runs that diverged are "
-        "left out and counted as failed. *: differs from the baseline "
-        f"'{found.labels[baseline]}' (permutation test of paired seeds, Holm-corrected p < 0.05)."
-    )
-
-
-def _markdown(found: Results, table: Frame, baseline: str) -> str:
-    frame = _frame(found, table, baseline).map(lambda cell: str(cell).replace("|", "\\|"))
-    rows = [frame.columns, ["---"] * frame.shape[1], *frame.to_numpy()]
-    text = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
-    return f"{text}\n\n{_caption(found, baseline)}\n"
-
-
-def _latex(found: Results, table: Frame, baseline: str) -> str:
-    def escape(text):
-        for letter in "&%$#_":
-            text = str(text).replace(letter, f"\\{letter}")
-        return text.replace("–", "--").replace("±", "$\\pm$")
-
-    frame = _frame(found, table, baseline)
-    lines = [
-        f"% {found.record['command']}",
-        "% needs \\usepackage{booktabs}",
-        "\\begin{table}",
-        "\\centering",
-        f"\\begin{{tabular}}{{l{'r' * (frame.shape[1] - 1)}}}",
-        "\\toprule",
-        " & ".join(map(escape, frame.columns)) + " \\\\",
-        "\\midrule",
-        *(" & ".join(map(escape, row)) + " \\\\" for row in frame.to_numpy()),
-        "\\bottomrule",
-        "\\end{tabular}",
-        f"\\caption{{{escape(_caption(found, baseline))}}}",
-        "\\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 # --- The page -----------------------------------------------------------------------------------------
@@ -176,7 +65,7 @@ def _page(workdir: Path, found: Results, table: Frame, baseline: str) -> str:
         num_settings=len(found.settings),
         hours=runs.seconds.sum() / 3600,
         baseline=found.labels[baseline],
-        head=_HEAD,
+        head=tables.HEAD,
         metrics=metrics,
         progress=_training(found),
         curves_of=min(_CURVES, len(found.settings)),
@@ -202,7 +91,7 @@ def _metric(found: Results, table: Frame, metric: str, baseline: str) -> dict[st
     several = curves.step.nunique() > 1
     return {
         "name": metric,
-        "rows": [_cells(row, found.labels, baseline) for row in table.itertuples()],
+        "rows": [tables.cells(row, found.labels, baseline) for row in table.itertuples()],
         "significant": [bool(row.p_corrected < 0.05) for row in table.itertuples()],
         "intervals": _svg(figures.draw_intervals(table, values, found.labels)),
         "bands": _bands(found, curves) if several else "",
@@ -258,9 +147,9 @@ def _run_rows(found: Results) -> list[list[str]]:
     columns = ["setting", "seed", "status", "step", "seconds", *found.metrics]
     rows = [[*columns]]
     for run in found.runs.to_dict("records"):
-        numbers = [number(run[name]) for name in found.metrics]
+        numbers = [tables.number(run[name]) for name in found.metrics]
         step = "–" if run["step"] is None or run["step"] != run["step"] else f"{int(run['step']):,}"
-        seconds = number(run["seconds"] if run["seconds"] is not None else math.nan)
+        seconds = tables.number(run["seconds"] if run["seconds"] is not None else math.nan)
         rows.append([found.labels[run["setting"]], str(run["seed"]), run["status"], step, seconds, *numbers])
     return rows
 

@@ -152,6 +152,16 @@ def test_what_cannot_be_is_refused(sweeps, kwargs, message):
         plan(*sweeps, **kwargs)
 
 
+def test_a_config_with_named_settings_plans():
+    from configs import pacgan
+
+    config = pacgan.get_config()
+    config.dataset.ring.num_points = 1_000
+    made = make_plan(config, ["seed=0:10"], settings=pacgan.SETTINGS)
+    assert [len(program) for program in made.programs] == [10] * 5
+    assert {run.setting for run in made.runs} == pacgan.SETTINGS.keys()
+
+
 def test_keys_of_what_python_builds():
     def make(x):
         return lambda y: x + y

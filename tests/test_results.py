@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan import report, results
+from jaxgan import report, results, tables
 from jaxgan.errors import UserError
 
 LOSSES, WEIGHTS, SEEDS = ("hinge", "wasserstein"), (0.1, 1.0), range(6)
@@ -149,10 +149,10 @@ def test_figures_are_whole(folder):
 
 
 def test_numbers_as_words():
-    assert [report.number(x) for x in (0, 7.5, 123.4, 1e-5, math.nan, 12345)] == [
+    assert [tables.number(x) for x in (0, 7.5, 123.4, 1e-5, math.nan, 12345)] == [
         *("0", "7.50", "123", "1.00e-05", "–", "12345")
     ]
-    assert [report.p_value(p) for p in (1e-4, 0.0312, 1.0)] == ["< .001", ".031", "1.000"]
+    assert [tables.p_value(p) for p in (1e-4, 0.0312, 1.0)] == ["< .001", ".031", "1.000"]
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no browser is here (chromium)")
