@@ -115,7 +115,9 @@ class _Members:
         config, start = self._config, time.monotonic()
         spent = self._seconds
         while self._step < config.num_steps and not stop.signal and not claimed.lost:
-            begun, end = time.monotonic(), _end_of_call(self._step, config)
+            end = _end_of_call(self._step, config)
+            self._population.compile(self._states, self._on_device, self._data, end - self._step)
+            begun = time.monotonic()
             self._call(end)
             rate = (time.monotonic() - begun) / (end - self._step)
             self._step = end

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from runs import leaves, lines, tiny_config
+from runs import launch, leaves, lines, tiny_config
 
 import jaxgan
 from jaxgan import members, progress, sweep
@@ -172,6 +172,13 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
     assert sweep.sweep(made(), tmp_path / "sweep", options) == 0
     assert "6 runs (3 settings), 1 programs, 2 parts" in capsys.readouterr().out
     assert not (tmp_path / "sweep").exists()
+
+
+def test_the_command_line(tmp_path):
+    flags = "--mode=sweep", "--sweep=ema_decay=0,0.9", "--sweep=loss.name=hinge,minimax", "--sweep=seed=0:3"
+    done = launch(tmp_path / "sweep", flags=(*flags, "--dry_run"))
+    assert done.returncode == 0, done.stderr
+    assert "12 runs (4 settings), 2 programs" in done.stdout and not (tmp_path / "sweep").exists()
 
 
 def test_progress_counts_all_processes(tmp_path):
