@@ -4,6 +4,8 @@ python launch.py --config=configs/dcgan_mnist.py [--workdir=DIR] [--config.FIELD
 python launch.py --config=... --distributed, or --coordinator=HOST:PORT --num_processes=N --process_id=I
 python launch.py --mode=evaluate --workdir=DIR [--protocol=50k --inception_weights=FILE.npz]
 python launch.py --mode=sample --workdir=DIR [--num=50000 --out=FILE.npz]
+python launch.py --mode=sweep --config=configs/gan_ring.py --sweep='FIELD=VALUES' [--sweep=... --dry_run]
+python launch.py --mode=report --workdir=SWEEP [--baseline=SETTING]
 
 Exit status: 0 done; 2 the input was wrong (one line says what); 3 training diverged; 4 another process of the
 run is gone (or 134, where JAX's runtime sees that first); 128 + signal number after SIGINT or SIGTERM, with a
@@ -12,6 +14,9 @@ checkpoint written first.
 
 import hashlib
 import re
+import runpy
+import shlex
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -22,7 +27,7 @@ from jaxgan.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, configs/*.py.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; default runs/<config name>[-<overrides>].")
-MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate", "sample"], "What to do.")
+MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate", "sample", "sweep", "report"], "What to do.")
 NUM = flags.DEFINE_integer("num", 0, "sample: how many examples to write to --out.")
 OUT = flags.DEFINE_string("out", None, "sample: FILE.npz or a folder for PNGs; default WORKDIR/samples.npz.")
 SEED = flags.DEFINE_integer("sample_seed", 0, "sample: the seed of the latents.")
@@ -42,29 +47,63 @@ PROTOCOL = flags.DEFINE_string("protocol", None, "evaluate: 2.5k, 10k, 25.6k, 26
 EXTRACTOR = flags.DEFINE_string("extractor", None, "evaluate: auto, inception, classifier or raw.")
 INCEPTION = flags.DEFINE_string("inception_weights", None, "evaluate: Inception's weights, converted.")
 DATA = flags.DEFINE_string("dataset_path", None, "evaluate: where the run's data set is now.")
+# Of a sweep (README, "Sweeps").
+SWEEP = flags.DEFINE_multi_string("sweep", [], "sweep: FIELD=a,b,c or FIELD=a:b:n or FIELD=log(a:b:n).")
+COMBINE = flags.DEFINE_enum("combine", "grid", ["grid", "zip", "random"], "sweep: how fields combine.")
+DRAWS = flags.DEFINE_integer("draws", 0, "sweep: of --combine=random, how many settings.")
+DRAWS_SEED = flags.DEFINE_integer("draws_seed", 0, "sweep: of --combine=random.")
+BASELINE = flags.DEFINE_string(
+    "baseline", "", "sweep, report: the setting to compare with; default the first."
+)
+POPULATION = flags.DEFINE_enum(
+    "population", "auto", ["auto", "vmap", "map", "measure", "off"], "sweep: how runs of a program train."
+)
+SIZE = flags.DEFINE_integer("population_size", 0, "sweep: most runs at once; default what memory holds.")
+DRY_RUN = flags.DEFINE_boolean("dry_run", False, "sweep: print the plan and stop.")
 
 
 def read_config():
     """The config that --config and its overrides name."""
     if not flags.FLAGS["config"].present:
         given = "--config=configs/dcgan_mnist.py, or another file of configs/"
-        raise UserError(f"which run? Give {given if MODE.value == 'train' else '--workdir=DIR'}")
+        trains = MODE.value in ("train", "sweep")
+        raise UserError(f"which run? Give {given if trains else '--workdir=DIR'}")
     try:
         return CONFIG.value
     except FileNotFoundError as error:
         raise UserError(f"--config: there is no file '{error.filename or error}'") from error
 
 
-def default_workdir() -> Path:
+def default_workdir(*more: str) -> Path:
     """runs/<config name>[-<overrides>]: an override starts a run of its own."""
     flag = flags.FLAGS["config"]
     name, _, variant = config_flags.get_config_filename(flag).partition(":")
     overrides = config_flags.get_override_values(flag)
-    parts = [Path(name).stem, variant, *(f"{field}={value}" for field, value in overrides.items())]
+    parts = [Path(name).stem, variant, *(f"{field}={value}" for field, value in overrides.items()), *more]
     name = "-".join(re.sub(r"[^\w.=+,-]+", "_", part) for part in parts if part)
     if len(name) > 150:  # longer than file systems like: the rest as a hash
         name = f"{name[:130]}-{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
     return Path("runs") / name
+
+
+def sweep_settings() -> dict | None:
+    """The named settings of the config file, if it has any: `SETTINGS = {name: {field: value}}`."""
+    path, _, _ = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")
+    return runpy.run_path(path).get("SETTINGS")
+
+
+def sweep(config) -> int:
+    """The sweep that the flags name."""
+    from jaxgan import train
+    from jaxgan.sweep import Options
+    from jaxgan.sweep import sweep as run
+    from jaxgan.sweeps import plan
+
+    train.require_determinism(config.deterministic)
+    made = plan.make_plan(config, SWEEP.value, COMBINE.value, DRAWS.value, DRAWS_SEED.value, sweep_settings())
+    workdir = Path(WORKDIR.value) if WORKDIR.value else default_workdir("sweep", *SWEEP.value)
+    command = f"python {shlex.join(['launch.py', *sys.argv[1:]])}"
+    return run(made, workdir, Options(POPULATION.value, SIZE.value, BASELINE.value, DRY_RUN.value, command))
 
 
 def main() -> int:
@@ -77,10 +116,19 @@ def main() -> int:
             processes.connect(*where)
         return train(config, Path(WORKDIR.value) if WORKDIR.value else default_workdir())
 
+    if MODE.value == "sweep":
+        return sweep(read_config())
+
     if not WORKDIR.value:
         read_config()  # its name is the workdir's
     workdir = Path(WORKDIR.value) if WORKDIR.value else default_workdir()
     step = int(STEP.value) if (STEP.value or "").isdecimal() else STEP.value
+    if MODE.value == "report":
+        from jaxgan.sweeps import report
+
+        print("wrote " + ", ".join(map(str, report.write(workdir, BASELINE.value))))
+        return 0
+
     if MODE.value == "sample":
         from jaxgan.sample import sample
 

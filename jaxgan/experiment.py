@@ -179,6 +179,15 @@ def class_weights(labels: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
     return (chosen * len(labels) / (chosen * counts).sum()).astype(np.float32)
 
 
+def require_labels(config: ConfigDict, dataset: Dataset) -> None:
+    """UserError if classes are to be balanced and the data set has none."""
+    if config.class_balance != "none" and dataset.labels is None:
+        raise UserError(
+            f"class_balance={config.class_balance} needs labels, and '{dataset.name}' has none: set "
+            "class_balance=none, or give labels (class folders, or labels in the .npz)"
+        )
+
+
 def _require_points_or_images(gan: GAN) -> None:
     for path in TRANSFORMATIONS:
         if getattr(gan, path) and not gan.is_images:

@@ -4,23 +4,14 @@ import contextlib
 import functools
 import os
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from flax import serialization
 from ml_collections import ConfigDict
 
-from jaxgan import (
-    checks,
-    datasets,
-    experiment,
-    fields,
-    parallel,
-    pictures,
-    processes,
-    record,
-    sampler,
-)
+from jaxgan import checks, datasets, experiment, fields, parallel, pictures, processes, record, sampler
 from jaxgan.checkpoint import Checkpoint, Checkpoints
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.errors import UserError
@@ -42,7 +33,7 @@ def train(config: ConfigDict, workdir: Path) -> int:
       UserError: the input is wrong, in one line with the remedy.
       Diverged: a metric or the state became NaN or infinite.
     """
-    _require_determinism(config.deterministic)
+    require_determinism(config.deterministic)
     fields.import_modules(config)
     checks.check(config)
     with claim(workdir) if processes.is_first() else contextlib.nullcontext():
@@ -72,7 +63,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
     program = parallel.make_program(
         gan, config.parallel, config.batch_size, streamed=streamed, num_devices=config.num_devices
     )
-    _require_labels(config, dataset)
+    experiment.require_labels(config, dataset)
     hyper = experiment.make_hyper(config, dataset.labels)
     fresh = _make_fresh_state(gan, config, hyper, ignore_weights=before is not None)
     evaluator = make_evaluator(config, gan, dataset) if config.eval_every and processes.is_first() else None
@@ -132,14 +123,6 @@ def _sampler(gan: GAN, state: GanState, step: int, dataset: Dataset) -> sampler.
     )
 
 
-def _require_labels(config: ConfigDict, dataset: Dataset) -> None:
-    if config.class_balance != "none" and dataset.labels is None:
-        raise UserError(
-            f"class_balance={config.class_balance} needs labels, and '{dataset.name}' has none: set "
-            "class_balance=none, or give labels (class folders, or labels in the .npz)"
-        )
-
-
 def _make_fresh_state(gan: GAN, config: ConfigDict, hyper: dict, ignore_weights: bool):
     """`() -> GanState`, a function to jit: a fresh state, with the weights of `init_from` where it is set."""
     # the words of jax.random.key(seed), whatever the default generator is
@@ -197,17 +180,11 @@ def _start(fresh, checkpoints: Checkpoints) -> tuple[GanState, int, list]:
 
 def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: int, streamed: bool, stack):
     """`num -> data` of the next call: the whole set on the devices, or `num` steps read ahead from disk."""
+    if not streamed:
+        data = program.place_data(resident_data(config, dataset))
+        return lambda num: data
     with_labels = config.class_balance == "weights"
     groups = order.group_by_class(dataset.labels) if config.class_balance == "resample" else None
-    if not streamed:
-        examples = dataset.examples
-        if not isinstance(examples, np.ndarray):  # encoded on disk, but small enough once decoded
-            examples = datasets.take(examples, np.arange(len(dataset)))
-        data = {"examples": examples}
-        data |= {"labels": dataset.labels} if with_labels else {}
-        data |= {"groups": groups} if groups else {}
-        data = program.place_data(data)
-        return lambda num: data
     key = np.asarray(data_key(parallel.local(state.key)))
     shape, share = (gan.discriminator_steps, program.count), {"first": program.first, "count": program.count}
     batches = stream.Stream(dataset, key, config.batch_size, groups=groups, **share)
@@ -221,6 +198,19 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
         return program.place_data(block)
 
     return next_block
+
+
+def resident_data(config: ConfigDict, dataset: Dataset) -> dict[str, Any]:
+    """What a program takes of a data set that stays on the devices (see `parallel.Program`)."""
+    examples = dataset.examples
+    if not isinstance(examples, np.ndarray):  # encoded on disk, but small enough once decoded
+        examples = datasets.take(examples, np.arange(len(dataset)))
+    data: dict[str, Any] = {"examples": examples}
+    if config.class_balance == "weights":
+        data["labels"] = dataset.labels
+    if config.class_balance == "resample":
+        data["groups"] = order.group_by_class(dataset.labels)
+    return data
 
 
 def _end_of_call(step: int, config: ConfigDict) -> int:
@@ -255,7 +245,8 @@ def _traced(workdir: Path, wanted: bool):
     return jax.profiler.trace(str(workdir / "profile")) if wanted else contextlib.nullcontext()
 
 
-def _require_determinism(deterministic: bool) -> None:
+def require_determinism(deterministic: bool) -> None:
+    """Asks XLA for deterministic kernels; before any device is used."""
     flag = "--xla_gpu_deterministic_ops=true"
     if deterministic and flag not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()

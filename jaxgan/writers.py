@@ -33,7 +33,7 @@ class Writers:
     def __init__(self, workdir: Path, step: int):
         self._workdir = workdir
         self._lines = workdir / "metrics.jsonl"
-        _cut_lines(self._lines, step)
+        cut_lines(self._lines, step)
         _cut_samples(workdir / "samples", step)
         self._file = self._lines.open("a")
         self._tensorboard = _TensorBoard(workdir, step)
@@ -103,7 +103,7 @@ class _TensorBoard:
         self._writer = SummaryWriter(str(self._workdir))
 
 
-def _cut_lines(path: Path, step: int) -> None:
+def cut_lines(path: Path, step: int) -> None:
     """Keeps the whole lines of up to `step`; a last line that a killed run left half-written goes too."""
     if not path.exists():
         return

@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     "launch",
     "configs",
+    "sweep",
+    "sweeps",
     "train sample evaluate",
     "evaluation",
     "evidence",
@@ -40,9 +42,20 @@ FLOORS = [
 ]
 DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor.split()}
 SEE_A_CONFIG = set(
-    "launch configs train sample evaluate evaluation monitor sampler checks record experiment fields".split()
+    "launch configs sweep sweeps train sample evaluate evaluation monitor sampler checks record "
+    "experiment fields".split()
 )
-HEAVY = {"tensorflow", "tensorflow_datasets", "clu.metric_writers", "matplotlib", "sklearn", "grain"}
+HEAVY = {
+    "tensorflow",
+    "tensorflow_datasets",
+    "clu.metric_writers",
+    "matplotlib",
+    "sklearn",
+    "grain",
+    "pandas",
+    "scipy",
+    "jinja2",
+}
 
 FILES = sorted([ROOT / "launch.py", *(ROOT / "configs").glob("*.py"), *(ROOT / "jaxgan").rglob("*.py")])
 LIBRARY = [file for file in FILES if file != ROOT / "jaxgan" / "__init__.py"]

@@ -1,0 +1,141 @@
+"""Work shared through a folder: who does a part of it, and whose result counts.
+
+On one machine a lock of the system tells who is alive. Between machines it is a lease, a file that its owner
+touches again and again: one that nobody has touched for a while is stale. Leases are numbered, and the next
+number can be made by one process only, so that of several which see a stale lease one takes over.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+PATIENCE = 120.0  # seconds without a sign of life after which a lease of another machine is stale
+_PREFIX = "lease-"
+
+
+class Claim:
+    """A part that this process works on, until it is released or another process takes it over.
+
+    Attributes:
+      lost: whether another process has taken over: this one was silent for too long, and must write no more.
+    """
+
+    def __init__(self, lease: Path, patience: float):
+        self.lost = False
+        self._lease, self._ended = lease, threading.Event()
+        self._thread = threading.Thread(target=self._beat, args=(patience / 6,), daemon=True)
+        self._thread.start()
+
+    def _beat(self, seconds: float) -> None:
+        while not self._ended.wait(seconds):
+            self.check()
+
+    def check(self) -> bool:
+        """Gives a sign of life; returns whether the claim still holds."""
+        newest = max(_leases(self._lease.parent), default=0)
+        if newest != _number(self._lease):
+            self.lost = True
+        else:
+            with contextlib.suppress(OSError):
+                os.utime(self._lease)
+        return not self.lost
+
+    def end(self) -> None:
+        """Lets go of the part."""
+        self._ended.set()
+        self._thread.join()
+        if not self.lost:
+            self._lease.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def claim(folder: Path, patience: float = PATIENCE) -> Iterator[Claim | None]:
+    """Claims the part whose folder this is; None where another process works on it.
+
+    Args:
+      folder: made where it is not there.
+      patience: seconds after which another machine's lease is stale.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield None
+            return
+        lease = _take(folder, patience)
+        if lease is None:
+            yield None
+            return
+        held = Claim(lease, patience)
+        try:
+            yield held
+        finally:
+            held.end()
+
+
+def publish(path: Path, text: str) -> bool:
+    """Writes a file whole, in one move, unless it is there already; returns whether this was the first."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary.write_text(text)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink()
+    return True
+
+
+def replace(path: Path, text: str) -> None:
+    """Writes a file whole, in one move; the last one counts."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def _take(folder: Path, patience: float) -> Path | None:
+    """The lease that this process has made, or None where another one is good."""
+    newest = max(_leases(folder), default=0)
+    if newest:
+        lease = folder / f"{_PREFIX}{newest}"
+        try:
+            owner, touched = json.loads(lease.read_text() or "{}"), lease.stat().st_mtime
+        except (OSError, ValueError):  # just released, or being written
+            return None
+        # An owner on this machine would hold the lock that this process has: it is dead.
+        if owner.get("machine") != _machine() and _now(folder) - touched < patience:
+            return None
+    lease = folder / f"{_PREFIX}{newest + 1}"
+    owner = {"machine": _machine(), "host": socket.gethostname(), "process": os.getpid()}
+    return lease if publish(lease, json.dumps(owner)) else None
+
+
+def _leases(folder: Path) -> list[int]:
+    return [_number(path) for path in folder.glob(f"{_PREFIX}*")]
+
+
+def _number(lease: Path) -> int:
+    return int(lease.name.removeprefix(_PREFIX))
+
+
+def _machine() -> str:
+    """Of the running system, which containers on one machine share, as they share its locks."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return boot.read_text().strip() if boot.exists() else socket.gethostname()
+
+
+def _now(folder: Path) -> float:
+    """By the clock of the file system, which all machines see alike."""
+    probe = folder / f".clock-{uuid.uuid4().hex}"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink()

@@ -1,0 +1,126 @@
+"""The figures of a sweep's report, as SVG texts."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxgan.sweeps.results import Frame
+
+# Okabe and Ito's colours, which the colour-blind can tell apart
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#7b4fa3")
+_WIDTH = 5.2  # inches; about as many pixels at 72 a inch as a phone has
+_POINTS = 200  # of a curve; more are thinned out
+_RESAMPLES = 1_000
+
+
+def draw_intervals(table: Frame, values: dict[str, np.ndarray], labels: dict[str, str]) -> str:
+    """The mean and interval of each setting, over dots for its seeds.
+
+    Args:
+      table: rows of `results.summarize`, of one metric.
+      values: setting → those of its seeds `[n]`.
+      labels: setting → its name.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _start(0.9 + 0.32 * len(table))
+    for place, row in enumerate(table.itertuples()):
+        colour = COLOURS[place % len(COLOURS)]
+        dots = values[row.setting]
+        axes.scatter(dots, np.full(len(dots), place), s=14, color=colour, alpha=0.35, linewidths=0)
+        axes.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
+        axes.scatter([row.mean], [place], s=34, color=colour, zorder=3, edgecolors="white")
+    axes.set_yticks(range(len(table)), [_wrap(labels[setting]) for setting in table.setting])
+    axes.set_ylim(len(table) - 0.4, -0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.grid(axis="x", alpha=0.3, linewidth=0.6)
+    return _finish(figure, axes)
+
+
+def draw_bands(curves: Frame, settings: Sequence[str], labels: dict[str, str]) -> str:
+    """The mean curve of each setting with a 95 % bootstrap band over its seeds.
+
+    Args:
+      curves: setting, seed, step, value, of one metric.
+      settings: which of them to draw, in this order.
+      labels: setting → its name.
+    """
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    figure, axes = _start(3.1)
+    source = np.random.default_rng(0)
+    for i, setting in enumerate(settings):
+        rows = curves[curves.setting == setting].pivot_table(index="seed", columns="step", values="value")
+        if not len(rows):
+            continue
+        rows = rows.iloc[:, np.unique(np.linspace(0, rows.shape[1] - 1, _POINTS).astype(int))]
+        steps, seeds = rows.columns.to_numpy(), rows.to_numpy()
+        mean = np.nanmean(seeds, axis=0)
+        colour = COLOURS[i % len(COLOURS)]
+        style = ("-", "--", ":")[i // len(COLOURS) % 3]
+        marker = "o" if len(steps) < 30 else ""
+        axes.plot(steps, mean, style, color=colour, linewidth=1.6, marker=marker, markersize=3.5,
+                  label=_wrap(labels[setting]))  # fmt: skip
+        whole = seeds[:, ~np.isnan(seeds).any(axis=0)]
+        if len(seeds) > 1 and whole.shape[1]:
+            drawn = whole[source.integers(len(whole), size=(_RESAMPLES, len(whole)))].mean(axis=1)
+            low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+            places = steps[~np.isnan(seeds).any(axis=0)]
+            axes.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
+    axes.set_xlabel("step", fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.grid(alpha=0.3, linewidth=0.6)
+    if len(settings) > 1:
+        columns = 1 if max(len(labels[setting]) for setting in settings) > 32 else 2
+        figure.set_figheight(3.1 + 0.2 * -(-len(settings) // columns))
+        figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=columns)
+    return _finish(figure, axes)
+
+
+def draw_heat_map(table: Frame) -> str:
+    """Means over two swept numbers; `table` has the one as its index, the other as its columns."""
+    values = table.to_numpy(float)
+    figure, axes = _start(1.3 + 0.42 * len(table))
+    image = axes.imshow(values, cmap="viridis", aspect="auto")
+    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            colour = "white" if value < middle else "black"
+            axes.text(column, row, f"{value:.3g}", ha="center", va="center", color=colour, fontsize=8)
+    axes.set_xticks(range(table.shape[1]), [f"{x:g}" for x in table.columns])
+    axes.set_yticks(range(table.shape[0]), [f"{x:g}" for x in table.index])
+    axes.set_xlabel(table.columns.name, fontsize=9)
+    axes.set_ylabel(table.index.name, fontsize=9)
+    figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02).ax.tick_params(labelsize=8)
+    return _finish(figure, axes)
+
+
+def _start(height: float):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _finish(figure, axes) -> str:
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    axes.tick_params(labelsize=8.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    buffer = io.StringIO()
+    with rc_context({"svg.hashsalt": "jaxgan"}):  # the same figure is the same text
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _wrap(label: str, width: int = 30) -> str:
+    """In lines of about this many letters."""
+    lines = [""]
+    for word in label.split(", "):
+        if lines[-1] and len(lines[-1]) + len(word) > width:
+            lines.append("")
+        lines[-1] += (", " if lines[-1] else "") + word
+    return "\n".join(lines)

@@ -1,0 +1,283 @@
+"""Training the members of one population: K ordinary workdirs, one program.
+
+Until the end a population has checkpoints of its own. Then every member gets one in its workdir, which goes
+on from there like that of any run.
+"""
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import serialization
+from ml_collections import ConfigDict
+
+from jaxgan import record, sampler
+from jaxgan.checkpoint import Checkpoints
+from jaxgan.datasets import Dataset
+from jaxgan.errors import UserError
+from jaxgan.evaluation import Best, make_evaluator
+from jaxgan.gan import GAN
+from jaxgan.grids import draw_samples, save
+from jaxgan.sweeps import plan
+from jaxgan.sweeps.claims import Claim, replace
+from jaxgan.sweeps.plan import Run
+from jaxgan.sweeps.population import Population, fits, free_memory, member_of, prefers_map
+from jaxgan.train import resident_data
+from jaxgan.train_state import GanState
+from jaxgan.workdir import Stop, claim
+from jaxgan.writers import cut_lines
+
+_MEASURED = 20  # steps, by which two ways are compared
+
+
+def train_members(
+    folder: Path,
+    workdirs: Sequence[Path],
+    runs: Sequence[Run],
+    how: str,
+    stop: Stop,
+    claimed: Claim,
+    note: Callable[[dict[str, Any]], None],
+) -> list[dict[str, Any]] | None:
+    """Trains runs of one program together, from where their checkpoint is.
+
+    Args:
+      folder: of the population.
+      workdirs: of its members.
+      runs: the members.
+      how: 'vmap', 'map', 'measure' which of them is faster, or 'auto', by a rule.
+      stop: a signal ends the training with a checkpoint.
+      claimed: so does the loss of the claim, without one.
+      note: gets the progress: step, num_steps, members, alive, seconds_per_step.
+
+    Returns:
+      of every member its outcome: `status` 'done' or 'diverged', `step`, `seconds`, `reason`; None if
+      stopped.
+    """
+    with contextlib.ExitStack() as stack:
+        for path in workdirs:
+            stack.enter_context(claim(path))
+        saved = stack.enter_context(Checkpoints(folder / "checkpoints", keep=2))
+        members = _Members(folder, workdirs, runs, how, saved)
+        return members.train(stop, claimed, note)
+
+
+class _Members:
+    """What the loop holds."""
+
+    def __init__(self, folder: Path, workdirs, runs, how: str, saved: Checkpoints):
+        self._folder, self._workdirs, self._saved = folder, workdirs, saved
+        self._config = config = runs[0].config
+        self._dataset = plan.load_dataset(config)
+        built = {run.setting: run for run in runs}
+        built = {setting: plan.build(run.config) for setting, run in built.items()}
+        self._gan = built[runs[0].setting].gan
+        for path, run in zip(workdirs, runs, strict=True):
+            if before := record.read_record(path):
+                record.require_same_dataset(self._dataset, before, path)
+            record.write_record(path, run.config, self._dataset)
+        devices = jax.devices()[: config.num_devices or None]
+
+        def fresh(population):
+            keys = np.array([[0, run.config.seed] for run in runs], np.uint32)
+            hypers = [built[run.setting].hyper for run in runs]
+            return population.init(keys, hypers, [built[run.setting].optimizers for run in runs])
+
+        one = Population(self._gan, config.batch_size, len(runs), 1, devices)
+        like = jax.eval_shape(lambda: fresh(one))
+        self._outcomes = [{"status": "done", "step": None, "reason": ""} for _ in runs]
+        self._window: dict[str, np.ndarray] = {}
+        self._step, self._seconds = 0, 0.0
+        if checkpoint := saved.restore():
+            states = serialization.from_state_dict(like, checkpoint.tree["states"])
+            self._step, self._window = checkpoint.step, dict(checkpoint.tree.get("window") or {})
+            self._outcomes, self._seconds = checkpoint.extra["outcomes"], checkpoint.extra["seconds"]
+        else:
+            states = jax.device_get(fresh(one))
+        self._alive = np.array([outcome["status"] == "done" for outcome in self._outcomes])
+        data = resident_data(config, self._dataset)
+        self._data = one.place_data(data)
+        width = _find_width(folder, how, self._gan, config, states, self._data, devices)
+        self._population = Population(self._gan, config.batch_size, len(runs), width, devices)
+        self._evaluator = make_evaluator(config, self._gan, self._dataset) if config.eval_every else None
+        self._states, self._on_device = self._population.place(states, self._alive)
+        for path in workdirs:
+            cut_lines(path / "metrics.jsonl", self._step)
+            (path / "metrics.jsonl").touch()
+
+    def train(self, stop, claimed, note):
+        config, start = self._config, time.monotonic()
+        spent = self._seconds
+        while self._step < config.num_steps and not stop.signal and not claimed.lost:
+            end = _end_of_call(self._step, config)
+            self._population.compile(self._states, self._on_device, self._data, end - self._step)
+            begun = time.monotonic()
+            self._call(end)
+            rate = (time.monotonic() - begun) / (end - self._step)
+            self._step = end
+            self._write_lines(rate)
+            if self._evaluator and _due(config.eval_every, end, config):
+                self._evaluate()
+            self._seconds = spent + time.monotonic() - start
+            if claimed.lost:
+                return None
+            if (_due(config.checkpoint_every, end, config) and end < config.num_steps) or stop.signal:
+                self._save()
+            note(
+                {
+                    "step": end,
+                    "num_steps": config.num_steps,
+                    "members": len(self._alive),
+                    "alive": int(self._alive.sum()),
+                    "seconds_per_step": rate,
+                }
+            )
+        if self._step < config.num_steps or not claimed.check():
+            return None
+        return self._publish()
+
+    def _call(self, end: int) -> None:
+        """One call, and who of the members did not survive it."""
+        self._states, self._on_device, metrics = self._population.train_steps(
+            self._states, self._on_device, self._data, end - self._step
+        )
+        metrics = {name: np.asarray(values, np.float64) for name, values in metrics.items()}
+        alive = np.array(self._on_device)[: len(self._alive)]
+        for i in np.flatnonzero(self._alive & ~alive):
+            bad = {name: np.flatnonzero(~np.isfinite(values[i])) for name, values in metrics.items()}
+            first = min(((rows[0], name) for name, rows in bad.items() if len(rows)), default=None)
+            at, what = (first[0] + 1, first[1]) if first else (end - self._step, "the state")
+            self._lose(i, f"{what} was not finite at step {self._step + at}", self._step)
+        self._alive = alive
+        # a checkpoint holds what is finite; of those that are frozen nothing is written any more
+        metrics = {name: np.where(alive[:, None], values, 0.0) for name, values in metrics.items()}
+        window = self._window or {name: values[:, :0] for name, values in metrics.items()}
+        self._window = {name: np.concatenate([window[name], metrics[name]], axis=1) for name in metrics}
+
+    def _lose(self, i: int, reason: str, step: int) -> None:
+        self._outcomes[i] = {"status": "diverged", "step": step, "reason": reason}
+        print(f"{self._workdirs[i].name} diverged: {reason}; it rests at step {step}", flush=True)
+
+    def _write_lines(self, rate: float) -> None:
+        """The means over the window, as a run alone writes them."""
+        config, step = self._config, self._step
+        on_beat = step % config.log_every == 0
+        if not on_beat and step != config.num_steps:
+            return
+        speed = {"dataset": self._dataset.name, "images_per_second": round(config.batch_size / rate, 1)}
+        for i in np.flatnonzero(self._alive):
+            means = {name: float(np.mean(values[i])) for name, values in self._window.items()}
+            self._line(i, {**means, **speed})
+        if on_beat:
+            self._window = {}
+
+    def _line(self, i: int, values: dict[str, Any]) -> None:
+        with (self._workdirs[i] / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"step": self._step, **values}) + "\n")
+
+    def _evaluate(self) -> None:
+        for i in np.flatnonzero(self._alive):
+            try:
+                numbers = self._evaluator(member_of(self._states, i).ema)
+            except UserError as error:  # fakes that are not finite
+                self._alive[i] = False
+                self._lose(i, str(error), self._step)
+                continue
+            self._line(i, {**numbers, "dataset": self._dataset.name})
+        if (np.asarray(self._on_device)[: len(self._alive)] != self._alive).any():
+            self._states, self._on_device = self._population.place(self._host(), self._alive)
+
+    def _host(self) -> GanState:
+        """The states of the members, without the copies."""
+        states, num = jax.device_get(self._states), len(self._alive)
+        return jax.tree.map(lambda leaf: leaf[:num], states.replace(step=None)).replace(step=states.step)
+
+    def _save(self) -> None:
+        if self._step not in self._saved.steps():
+            tree = {"states": self._host(), "window": self._window}
+            self._saved.save(self._step, tree, {"outcomes": self._outcomes, "seconds": self._seconds})
+
+    def _publish(self) -> list[dict[str, Any]]:
+        """A checkpoint and a picture in every member's workdir; their outcomes."""
+        latents = sampler.fixed_latents(self._gan)
+        for i, (path, outcome) in enumerate(zip(self._workdirs, self._outcomes, strict=True)):
+            frozen = outcome["status"] != "done"
+            step = outcome["step"] if frozen else self._step
+            state = member_of(self._states, i).replace(step=jnp.int32(step))
+            window = {} if frozen else self._window
+            rows = zip(*(values[i].tolist() for values in window.values()), strict=True)
+            window = [dict(zip(window, row, strict=True)) for row in rows]
+            with Checkpoints(path / "checkpoints", self._config.checkpoints_kept) as saved:
+                if step not in saved.steps():
+                    saved.save(step, state, {"window": window, "best": Best()._asdict()})
+            samples = np.asarray(sampler.generate(self._gan, state.ema, latents))
+            picture = draw_samples(samples, f"{self._dataset.name}, step {step}")
+            save(picture, path / "samples" / f"step_{step:08d}.png")
+            outcome |= {"step": step, "seconds": self._seconds / len(self._workdirs)}
+        return self._outcomes
+
+
+def _end_of_call(step: int, config: ConfigDict) -> int:
+    """Where the call that begins at `step` ends: the next multiple of a period."""
+    periods = config.steps_per_call, config.log_every, config.checkpoint_every, config.eval_every
+    return min(config.num_steps, *((step // period + 1) * period for period in periods if period))
+
+
+def _due(every: int, step: int, config: ConfigDict) -> bool:
+    return step == config.num_steps or bool(every and step % every == 0)
+
+
+def _find_width(folder: Path, how: str, gan: GAN, config, states: GanState, data, devices) -> int:
+    """How many members go side by side: as the population began, or as `how` says and memory allows."""
+    path, num = folder / "layout.json", len(states.key)
+    local = math.ceil(num / min(num, len(devices)))
+    key = {"how": how, "devices": len(devices), "kind": devices[0].device_kind, "members": num}
+    if path.exists() and (before := json.loads(path.read_text())).items() >= key.items():
+        return before["width"]
+    if how == "map" or local == 1:
+        width = 1
+    elif how == "measure":
+        width = min((1, local), key=lambda width: _time(gan, config, states, data, devices, width))
+    else:
+        rule = how == "auto" and prefers_map(gan, states, data, config.batch_size, devices[0].platform)
+        width = 1 if rule else local
+    while width > 1:
+        population = Population(gan, config.batch_size, num, width, devices)
+        placed = population.place(states, np.ones(num, bool))
+        if fits(population.compile(*placed, data, _end_of_call(0, config)), free_memory(devices[0])):
+            break
+        width = math.ceil(width / 2)
+    replace(path, json.dumps({**key, "width": width}))
+    return width
+
+
+def _time(gan: GAN, config: ConfigDict, states: GanState, data, devices, width: int) -> float:
+    """Seconds that a short call takes, compilation apart."""
+    num = len(states.key)
+    population = Population(gan, config.batch_size, num, width, devices)
+    steps = min(_MEASURED, config.steps_per_call)
+    placed = population.place(states, np.ones(num, bool))
+    for _ in range(2):
+        begun = time.monotonic()
+        *placed, metrics = population.train_steps(*placed, data, steps)
+        jax.block_until_ready(metrics)
+    return time.monotonic() - begun
+
+
+def obstacle(config: ConfigDict, dataset: Dataset) -> str:
+    """Why runs of this config train each alone; empty where they need not."""
+    reasons = {
+        "the data set is streamed from disk": dataset.nbytes > config.dataset.max_device_bytes,
+        "parallel is pmap": config.parallel == "pmap",
+        "init_from is set": bool(config.init_from),
+        "evaluation.best keeps checkpoints of its own": bool(config.evaluation.best),
+        "profile_at is set": bool(config.profile_at),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")

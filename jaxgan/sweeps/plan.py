@@ -1,0 +1,261 @@
+"""The plan of a sweep: its runs, and which of them are one program.
+
+A setting is what the sweep sets beside the seed; every setting is run with every seed. Two configs share a
+program where the objects built from them are alike, the numbers in their states are arranged alike, and
+every field in which they differ is one of these numbers.
+"""
+
+import functools
+import hashlib
+import itertools
+import json
+import random
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxgan import checks, experiment, fields
+from jaxgan.datasets import Dataset
+from jaxgan.errors import UserError
+from jaxgan.fields import essential, flatten, plain, section_of
+from jaxgan.gan import GAN
+from jaxgan.sweeps.grammar import Axis, parse
+from jaxgan.sweeps.population import optimizer_numbers
+from jaxgan.sweeps.structure import key_of
+
+COMBINE = ("grid", "zip", "random")
+
+
+class Run(NamedTuple):
+    """One member of a sweep.
+
+    Attributes:
+      name: of its folder.
+      setting: what its seeds have in common, in words.
+      values: what the sweep sets, field → value, without the seed.
+      config: complete, with the length of its schedules fixed.
+    """
+
+    name: str
+    setting: str
+    values: dict[str, Any]
+    config: ConfigDict
+
+
+class Plan(NamedTuple):
+    """The runs of a sweep, and the indices of those that are one program, program by program."""
+
+    runs: list[Run]
+    programs: list[list[int]]
+
+
+def make_plan(
+    config: ConfigDict,
+    sweeps: Sequence[str] = (),
+    combine: str = "grid",
+    draws: int = 0,
+    draws_seed: int = 0,
+    settings: dict[str, dict[str, Any]] | None = None,
+) -> Plan:
+    """The runs that the command line asks for.
+
+    Args:
+      config: what the sweep does not set.
+      sweeps: each `FIELD=VALUES` (see `grammar.py`).
+      combine: 'grid': every value with every other; 'zip': the first with the first, and so on; 'random':
+        `draws` times a value of each, drawn from `draws_seed`. Seeds are always combined with all settings.
+      draws: of 'random'.
+      draws_seed: any whole number.
+      settings: settings that have names: field → value of each.
+
+    Raises:
+      UserError: something of it cannot be; the setting is named.
+    """
+    fields.import_modules(config)
+    axes = [parse(text, functools.partial(_kind, config)) for text in sweeps]
+    names = [axis.field for axis in axes]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"--sweep names {twice} twice: give all its values at once, {twice}=a,b,c")
+    seeds = next((_listed(axis) for axis in axes if axis.field == "seed"), [config.seed])
+    axes = [axis for axis in axes if axis.field != "seed"]
+    runs = []
+    for name, fixed in (settings or {"": {}}).items():
+        for values in _combine(axes, combine, draws, draws_seed):
+            values = {**fixed, **values}
+            label = ", ".join([*([name] if name else []), *_words(values, fixed)]) or "as configured"
+            for seed in seeds:
+                runs.append(_make_run(config, label, values, seed))
+    if len({run.name for run in runs}) < len(runs):
+        raise UserError("two settings of this sweep are the same: leave one out")
+    return Plan(runs, _group(runs))
+
+
+def _kind(config: ConfigDict, field: str) -> type:
+    *parents, last = field.split(".")
+    try:
+        section = section_of(config, ".".join(parents)) if parents else config
+        kind = section.get_type(last)
+    except (KeyError, AttributeError) as error:
+        hint = re.search(r"Did you mean .*?\?", str(error))
+        raise UserError(
+            f"--sweep: the config has no field '{field}' (configs/default.py explains all fields). "
+            f"{hint[0] if hint else ''}".strip()
+        ) from error
+    if kind is ConfigDict:
+        raise UserError(f"--sweep: {field} is a section; is it {field}.name that you mean?")
+    return kind
+
+
+def _listed(axis: Axis) -> list[Any]:
+    if axis.values is None:
+        raise UserError(
+            f"--sweep: the range of {axis.field} has no end of values: say how many, {axis.field}=a:b:5, or "
+            "give --combine=random --draws=N"
+        )
+    return axis.values
+
+
+def _combine(axes: list[Axis], combine: str, draws: int, seed: int) -> list[dict[str, Any]]:
+    names = [axis.field for axis in axes]
+    if (combine == "random") != bool(draws):
+        raise UserError("--combine=random and --draws=N go together")
+    if combine == "random":
+        source = random.Random(seed)
+        rows = [[axis.draw(source) for axis in axes] for _ in range(draws)]
+    elif combine == "zip":
+        lengths = {axis.field: len(_listed(axis)) for axis in axes}
+        if len(set(lengths.values())) > 1:
+            counts = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+            raise UserError(f"--combine=zip wants as many values of each field: {counts}")
+        rows = zip(*(axis.values for axis in axes), strict=True) if axes else [()]
+    else:
+        rows = itertools.product(*map(_listed, axes))
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _words(values, fixed):
+    for field, value in values.items():
+        if field not in fixed:
+            text = f"{value:.6g}" if isinstance(value, float) else str(value)
+            yield f"{field}={text}"
+
+
+def _make_run(base: ConfigDict, setting: str, values: dict[str, Any], seed: int) -> Run:
+    config = ConfigDict(base.to_dict())  # references within it are resolved
+    try:
+        config.update_from_flattened_dict({**values, "seed": seed})
+        checks.check(config)
+    except (TypeError, KeyError) as error:
+        raise UserError(f"setting '{setting}': {error}") from error
+    except UserError as error:
+        raise UserError(f"setting '{setting}': {error}") from error
+    name = re.sub(r"[^\w.=+-]+", "_", setting if values else "base").strip("_")
+    if len(name) > 90:
+        name = f"{name[:70]}-{hashlib.blake2b(name.encode(), digest_size=6).hexdigest()}"
+    return Run(f"{name}-seed={seed}", setting, values, fields.fix_schedule(config))
+
+
+# --- Which runs are one program -----------------------------------------------------------------------
+
+
+class Built(NamedTuple):
+    """What a config becomes.
+
+    Attributes:
+      gan: what is static.
+      hyper: the numeric knobs, as `experiment.make_hyper`.
+      optimizers: the numbers of both optimizers (see `optimizer_numbers`).
+    """
+
+    gan: GAN
+    hyper: dict[str, Any]
+    optimizers: dict[str, Any]
+
+    def structure(self):
+        """A key of all but the values of the numbers."""
+        leaves, tree = jax.tree.flatten((self.hyper, self.optimizers))
+        return key_of(self.gan), tree, tuple(np.shape(leaf) for leaf in leaves)
+
+    def numbers(self) -> bytes:
+        """The values, to compare."""
+        leaves = jax.tree.leaves((self.hyper, self.optimizers))
+        return b"".join(np.asarray(leaf, np.float64).tobytes() for leaf in leaves)
+
+
+@functools.lru_cache(maxsize=8)
+def _load(section: str) -> Dataset:
+    return experiment.load_dataset(ConfigDict(json.loads(section)))
+
+
+def load_dataset(config: ConfigDict) -> Dataset:
+    """The training set of a run; runs of one data set share it."""
+    section = {"dataset": plain(config.dataset.to_dict()), "regularizers": {}}
+    return _load(json.dumps(section, sort_keys=True))
+
+
+def build(config: ConfigDict) -> Built:
+    """The objects of a config."""
+    dataset = load_dataset(config)
+    experiment.require_labels(config, dataset)
+    gan = experiment.make_gan(config, dataset.shape)
+    return Built(gan, experiment.make_hyper(config, dataset.labels), optimizer_numbers(gan))
+
+
+def _group(runs: list[Run]) -> list[list[int]]:
+    """The indices of the runs of each program, in their order; seeds of one setting are one of course."""
+    programs: list[tuple[_Leader, list[int]]] = []
+    of_setting: dict[str, list[int]] = {}
+    for i, run in enumerate(runs):
+        if run.setting not in of_setting:
+            try:
+                built = build(run.config)
+            except UserError as error:
+                raise UserError(f"setting '{run.setting}': {error}") from error
+            found = (members for leader, members in programs if leader.leads(run.config, built))
+            members = next(found, None)
+            if members is None:
+                members = []
+                programs.append((_Leader(run.config, built), members))
+            of_setting[run.setting] = members
+        of_setting[run.setting].append(i)
+    return [members for _, members in programs]
+
+
+class _Leader:
+    """The first run of a program, which others are compared with."""
+
+    def __init__(self, config: ConfigDict, built: Built):
+        self._config, self._structure, self._numbers = config, built.structure(), built.numbers()
+        self._flat = _flat(config)
+        self._is_number: Callable[[str, str], bool] = functools.cache(self._is_number)
+
+    def leads(self, config: ConfigDict, built: Built) -> bool:
+        """Whether a config is the same program as this one's."""
+        flat = _flat(config)
+        if flat.keys() != self._flat.keys() or built.structure() != self._structure:
+            return False
+        differing = [field for field in flat if flat[field] != self._flat[field]]
+        return all(self._is_number(field, json.dumps(flat[field])) for field in differing)
+
+    def _is_number(self, field: str, value: str) -> bool:
+        """Whether this field alone, set to that value (JSON), changes numbers in the state, and no more."""
+        config = ConfigDict(self._config.to_dict())
+        value = json.loads(value)
+        try:
+            config.update_from_flattened_dict({field: tuple(value) if isinstance(value, list) else value})
+            checks.check(config)
+            built = build(config)
+        except (UserError, TypeError):
+            return False
+        return built.structure() == self._structure and built.numbers() != self._numbers
+
+
+def _flat(config: ConfigDict) -> dict[str, Any]:
+    flat = flatten(plain(essential(config)))
+    del flat["seed"]
+    return flat

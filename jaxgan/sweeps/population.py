@@ -1,0 +1,224 @@
+"""Many runs as one program: the very same step over a stacked state.
+
+The leaves of a stacked state are `[K, ...]`, but for `step`, of which there is one: so a branch on it stays
+a branch. Every member has its own key, and so its own draws and its own order of the data.
+"""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from jaxgan.gan import GAN, init_state
+from jaxgan.parallel import Data, scan_steps
+from jaxgan.train_state import GanState
+
+HOW = ("auto", "vmap", "map")
+AXIS = "members"
+_STATES = 4  # as large as its state: before a call, after it, the gradients, a copy on its way to the disk
+_SHARE = 0.7  # of the free memory
+
+
+def optimizer_numbers(gan: GAN) -> dict[str, dict[str, jax.Array]]:
+    """The injected numbers with which both optimizers begin, by network."""
+    example = {"w": jnp.zeros(())}
+    optimizers = {"generator": gan.generator_optimizer, "discriminator": gan.discriminator_optimizer}
+    return {network: dict(opt.init(example).hyperparams) for network, opt in optimizers.items()}
+
+
+def init_member(gan: GAN, key: jax.Array, hyper: dict, optimizers: dict) -> GanState:
+    """A fresh state as `init_state` makes it, but with the given numbers in its optimizers."""
+    state = init_state(gan, key, hyper)
+    networks = {}
+    for name, numbers in optimizers.items():
+        network = getattr(state, name)
+        networks[name] = network.replace(opt_state=network.opt_state._replace(hyperparams=numbers))
+    rates = {name: numbers["learning_rate"] for name, numbers in optimizers.items()}
+    return state.replace(**networks, hyper={**state.hyper, "learning_rate": rates})
+
+
+def stack(trees: Sequence[Any]) -> Any:
+    """Trees of numbers or arrays as one, its leaves `[K, ...]`, on the host."""
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *trees)
+
+
+def unbatch_step(states: GanState) -> GanState:
+    """With one step for all, in the place of K equal ones."""
+    return states.replace(step=states.step[0])
+
+
+@jax.jit
+def member_of(states: GanState, i: jax.Array) -> GanState:
+    """The i-th member's state, as if it had been trained alone."""
+    step = states.step
+    return jax.tree.map(lambda leaf: leaf[i], states.replace(step=None)).replace(step=step)
+
+
+def prefers_map(gan: GAN, states: GanState, data: Data, batch_size: int, platform: str) -> bool:
+    """Whether members one after another beat members side by side.
+
+    On a CPU they do where there are convolutions: under vmap those become grouped ones, 4.5 times slower.
+    """
+    if platform != "cpu":
+        return False
+    step = functools.partial(_call_member, gan=gan, batch_size=batch_size, num=1)
+    one = jax.eval_shape(lambda states: member_of(states, 0), states)
+    program = jax.make_jaxpr(step)(one, data)
+    return "conv_general_dilated" in str(program)
+
+
+def _call_member(state, data, *, gan, batch_size, num):
+    return scan_steps(
+        state, data, num, gan=gan, batch_size=batch_size, streamed=False, share=lambda batch: batch
+    )
+
+
+class Population:
+    """The compiled program of K members.
+
+    Args:
+      gan: what is static, of all of them.
+      batch_size: B, of each.
+      num_members: K.
+      width: members side by side under vmap; 1: one after another. Groups of `width` follow each other.
+      devices: that share the members. K need not be a multiple of their number: copies fill up.
+    """
+
+    def __init__(self, gan: GAN, batch_size: int, num_members: int, width: int, devices: Sequence[Any]):
+        self._gan, self._batch_size = gan, batch_size
+        self.num_members, self.width = num_members, width
+        devices = list(devices)[:num_members]
+        self._places = -(-num_members // len(devices)) * len(devices)  # K and the copies
+        mesh = jax.make_mesh((len(devices),), (AXIS,), devices=devices, axis_types=(AxisType.Auto,))
+        self._members = NamedSharding(mesh, PartitionSpec(AXIS))
+        self._shared = NamedSharding(mesh, PartitionSpec())
+        self._programs: dict[int, Any] = {}
+
+    def init(self, keys: np.ndarray, hypers: Sequence[dict], optimizers: Sequence[dict]) -> GanState:
+        """Fresh states; `keys` is uint32 `[K, 2]`."""
+        make = functools.partial(init_member, self._gan)
+        # one after another: each has the bits that it has alone
+        states = jax.jit(lambda members: lax.map(lambda member: make(*member), members))(
+            (keys, stack([jax.tree.map(np.float32, hyper) for hyper in hypers]), stack(optimizers))
+        )
+        return unbatch_step(states)
+
+    def place(self, states: GanState, alive: np.ndarray) -> tuple[GanState, jax.Array]:
+        """States and `alive` `[K]` → the devices."""
+        rows = np.minimum(np.arange(self._places), self.num_members - 1)
+        padded = jax.tree.map(lambda leaf: np.asarray(leaf)[rows], states.replace(step=None))
+        placed = jax.device_put(padded, self._members)
+        # copies: the caller's arrays outlive the donation, and no two devices share a buffer
+        placed = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=self._members)(placed)
+        step = jax.device_put(jnp.asarray(states.step), self._shared)
+        return placed.replace(step=step), jax.device_put(alive[rows], self._members)
+
+    def place_data(self, data: dict[str, Any]) -> Data:
+        """The data → every device."""
+        return jax.device_put(data, self._shared)
+
+    def compile(self, states, alive, data, num: int):
+        """The program of `num` steps; what it takes may be abstract."""
+        if num not in self._programs:
+            call = jax.jit(self._call, static_argnums=3, donate_argnums=(0, 1))
+            self._programs[num] = call.lower(states, alive, data, num).compile()
+        return self._programs[num]
+
+    def train_steps(self, states: GanState, alive: jax.Array, data: Data, num: int):
+        """`num` steps of every member that is alive.
+
+        A member whose metrics or state are not finite after that is as it was before, and no longer alive.
+
+        Returns:
+          states, alive `[K]` (both with the copies, and donated), and metrics `[K, num]` by name.
+        """
+        states, alive, metrics = self.compile(states, alive, data, num)(states, alive, data)
+        return states, alive, {name: values[: self.num_members] for name, values in metrics.items()}
+
+    def _call(self, states, alive, data, num):
+        run = functools.partial(self._run, num=num)
+        if self._members.mesh.size > 1:
+            members, shared = PartitionSpec(AXIS), PartitionSpec()
+            spec = jax.tree.map(lambda _: members, states).replace(step=shared)
+            run = jax.shard_map(
+                run,
+                mesh=self._members.mesh,
+                in_specs=(spec, members, shared),
+                out_specs=(spec, members, members),
+                check_vma=False,
+            )
+        return run(states, alive, data)
+
+    def _run(self, states, alive, data, num):
+        step, before = states.step, states.replace(step=None)
+
+        def member(state):
+            state, metrics = _call_member(
+                state.replace(step=step), data, gan=self._gan, batch_size=self._batch_size, num=num
+            )
+            return state.replace(step=None), metrics
+
+        width = min(self.width, len(alive))
+        if width == len(alive) > 1:
+            after, metrics = jax.vmap(member)(before)
+        else:
+            after, metrics = lax.map(member, before, batch_size=width if width > 1 else None)
+        alive &= _finite(after) & _finite(metrics)
+        kept = jax.tree.map(
+            lambda new, old: jnp.where(alive.reshape(-1, *[1] * (new.ndim - 1)), new, old), after, before
+        )
+        return kept.replace(step=step + num), alive, metrics
+
+
+def _finite(tree) -> jax.Array:
+    """`[K]`: whether all of a member's numbers are finite."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.stack([jnp.isfinite(leaf).reshape(len(leaf), -1).all(axis=1) for leaf in leaves]).all(axis=0)
+
+
+# --- Memory -------------------------------------------------------------------------------------------
+
+
+def num_bytes(tree: Any) -> int:
+    """Of all arrays of a tree, abstract ones too."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def free_memory(device) -> int:
+    """Bytes that a device has to spare; for a CPU what the system, or this container, has."""
+    if stats := device.memory_stats():
+        return stats["bytes_limit"] - stats["bytes_in_use"]
+    text = Path("/proc/meminfo").read_text() if Path("/proc/meminfo").exists() else ""
+    available = [int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("MemAvailable")]
+    free = available[0] if available else 2**33
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        inactive = [
+            line for line in (group / "memory.stat").read_text().splitlines() if "inactive_file" in line
+        ]
+        spare = int(limit) - int(used) + sum(int(line.split()[1]) for line in inactive[:1])
+        free = min(free, spare)
+    except (OSError, ValueError):  # no such group, or without a limit
+        pass
+    return max(free, 0)
+
+
+def most_members(state: GanState, data_bytes: int, free: int, num_devices: int) -> int:
+    """How many members fit, by the size of one's state (it may be abstract); at least one."""
+    room = _SHARE * free - data_bytes
+    return max(1, int(room // (_STATES * num_bytes(state)))) * num_devices
+
+
+def fits(compiled, free: int) -> bool:
+    """Whether a compiled program's memory is to be had beside what its arguments already take."""
+    analysis = compiled.memory_analysis()
+    if analysis is None:
+        return True
+    return analysis.temp_size_in_bytes + analysis.output_size_in_bytes <= _SHARE * free

@@ -1,0 +1,45 @@
+"""How far a whole sweep is, over all processes that work on it."""
+
+import json
+from pathlib import Path
+
+
+def describe(folders: list[Path], steps: list[list[int]]) -> str:
+    """One line about a whole sweep.
+
+    Args:
+      folders: of its parts.
+      steps: of each part the lengths of its runs.
+    """
+    done = running = diverged = failed = 0
+    left, speed, seen = 0.0, 0.0, []
+    for folder, lengths in zip(folders, steps, strict=True):
+        result, status = folder / "result.json", folder / "status.json"
+        if result.exists():
+            statuses = [run["status"] for run in json.loads(result.read_text())["runs"]]
+            done += statuses.count("done")
+            diverged += statuses.count("diverged")
+        elif (folder / "failed.json").exists():
+            failed += len(lengths)
+        else:
+            left += sum(lengths)
+        if status.exists():
+            now = json.loads(status.read_text())
+            rate = now["members"] / max(now["seconds_per_step"], 1e-9)
+            seen.append(rate)
+            if not result.exists() and not (folder / "failed.json").exists():
+                left -= now["step"] * now["members"]
+                diverged += now["members"] - now["alive"]
+                if any(folder.glob("lease-*")):
+                    running += now["alive"]
+                    speed += rate
+    total = sum(map(len, steps))
+    speed = speed or (sum(seen) / len(seen) if seen else 0.0)
+    time_left = f"about {_clock(left / speed)} left" if speed else "time left not known yet"
+    parts = [f"{done} of {total} runs done", f"{running} running", f"{diverged} diverged", f"{failed} failed"]
+    return f"sweep: {', '.join(parts)}, {time_left if left else 'nothing left to train'}"
+
+
+def _clock(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"

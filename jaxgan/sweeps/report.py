@@ -1,0 +1,172 @@
+"""The report of a sweep: `sweep.csv`, `report.html`, `table.md`, `table.tex`."""
+
+import base64
+import itertools
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxgan.sweeps import figures, results, tables
+from jaxgan.sweeps.results import Frame, Results, find_baseline
+
+__all__ = ["find_baseline", "write"]
+
+_CURVES = 8  # settings drawn into one panel
+_PICTURES = 24  # settings of which samples are shown
+_HEAT_MAPS = 3  # pairs of swept numbers
+
+
+def write(workdir: Path, baseline: str = "") -> list[Path]:
+    """Writes the results of a sweep, finished or not, into its folder.
+
+    Args:
+      workdir: of the sweep.
+      baseline: the setting that others are tested against, or a part of its name; empty: the first.
+
+    Returns:
+      the files.
+    """
+    found = results.read(workdir)
+    baseline = find_baseline(found.settings, baseline)
+    table = results.summarize(found, baseline)
+    texts = {
+        "sweep.csv": found.runs.to_csv(index=False),
+        "report.html": _page(workdir, found, table, baseline),
+        "table.md": tables.markdown(found, table, baseline),
+        "table.tex": tables.latex(found, table, baseline),
+    }
+    for name, text in texts.items():
+        temporary = workdir / f".{name}.{os.getpid()}"
+        temporary.write_text(text)
+        os.replace(temporary, workdir / name)
+    return [workdir / name for name in texts]
+
+
+# --- The page -----------------------------------------------------------------------------------------
+
+
+def _page(workdir: Path, found: Results, table: Frame, baseline: str) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(Path(__file__).with_name("report.html").read_text())
+    runs = found.runs
+    metrics = [_metric(found, table[table.metric == metric], metric, baseline) for metric in found.metrics]
+    counts = runs.status.value_counts()
+    return template.render(
+        title=f"{len(runs)} runs, {len(found.settings)} settings",
+        counts={status: int(counts.get(status, 0)) for status in ("done", "diverged", "failed", "open")},
+        total=len(runs),
+        seeds=int(runs.seed.nunique()),
+        num_settings=len(found.settings),
+        hours=runs.seconds.sum() / 3600,
+        baseline=found.labels[baseline],
+        head=tables.HEAD,
+        metrics=metrics,
+        progress=_training(found),
+        curves_of=min(_CURVES, len(found.settings)),
+        heat_maps=_heat_maps(found),
+        pictures=_pictures(workdir, found),
+        runs=_run_rows(found),
+        losses=[
+            {**row, "label": found.labels[row["setting"]]}
+            for row in runs.to_dict("records")
+            if row["status"] in ("diverged", "failed")
+        ],
+        data=_data(workdir, found),
+        command=found.record["command"],
+        versions=found.record["versions"],
+    )
+
+
+def _metric(found: Results, table: Frame, metric: str, baseline: str) -> dict[str, Any]:
+    done = found.runs[found.runs.status == "done"]
+    values = {setting: rows[metric].dropna().to_numpy(float) for setting, rows in done.groupby("setting")}
+    values = {setting: values.get(setting, np.zeros(0)) for setting in found.settings}
+    curves = found.curves[found.curves.metric == metric]
+    several = curves.step.nunique() > 1
+    return {
+        "name": metric,
+        "rows": [tables.cells(row, found.labels, baseline) for row in table.itertuples()],
+        "significant": [bool(row.p_corrected < 0.05) for row in table.itertuples()],
+        "intervals": _svg(figures.draw_intervals(table, values, found.labels)),
+        "bands": _bands(found, curves) if several else "",
+    }
+
+
+def _bands(found: Results, curves) -> str:
+    return _svg(figures.draw_bands(curves, found.settings[:_CURVES], found.labels))
+
+
+def _training(found: Results) -> list[dict[str, str]]:
+    """Curves of the training itself."""
+    names = [name for name in ("generator_loss", "discriminator_loss", "D(x)", "D(G(z))", "diversity")
+             if name not in found.metrics]  # fmt: skip
+    panels = []
+    for name in names:
+        curves = found.curves[found.curves.metric == name]
+        if curves.step.nunique() > 1:
+            panels.append({"name": name, "figure": _bands(found, curves)})
+    return panels
+
+
+def _heat_maps(found: Results) -> list[dict[str, str]]:
+    done = found.runs[found.runs.status == "done"]
+    numeric = [f for f in found.fields if found.runs[f].map(lambda x: type(x) in (int, float)).all()]
+    numeric = [field for field in numeric if found.runs[field].nunique() > 1]
+    maps = []
+    for row, column in list(itertools.combinations(numeric, 2))[:_HEAT_MAPS]:
+        for metric in found.metrics:
+            means = done.pivot_table(index=row, columns=column, values=metric, aggfunc="mean")
+            if len(means):
+                name = f"{metric} over {row} and {column}"
+                maps.append({"name": name, "figure": _svg(figures.draw_heat_map(means))})
+    return maps
+
+
+def _pictures(workdir: Path, found: Results) -> list[dict[str, str]]:
+    """Of each setting the last samples of its first seed that finished."""
+    pictures = []
+    for setting in found.settings[:_PICTURES]:
+        runs = found.runs[(found.runs.setting == setting) & (found.runs.status == "done")]
+        for run in runs.itertuples():
+            paths = sorted((workdir / "runs" / run.run / "samples").glob("step_*.png"))
+            if paths:
+                content = base64.b64encode(paths[-1].read_bytes()).decode()
+                name = f"{found.labels[setting]}, seed {run.seed}"
+                pictures.append({"name": name, "source": f"data:image/png;base64,{content}"})
+                break
+    return pictures
+
+
+def _run_rows(found: Results) -> list[list[str]]:
+    columns = ["setting", "seed", "status", "step", "seconds", *found.metrics]
+    rows = [[*columns]]
+    for run in found.runs.to_dict("records"):
+        numbers = [tables.number(run[name]) for name in found.metrics]
+        step = "–" if run["step"] is None or run["step"] != run["step"] else f"{int(run['step']):,}"
+        seconds = tables.number(run["seconds"] if run["seconds"] is not None else math.nan)
+        rows.append([found.labels[run["setting"]], str(run["seed"]), run["status"], step, seconds, *numbers])
+    return rows
+
+
+def _data(workdir: Path, found: Results) -> list[str]:
+    """The data sets that the runs were really trained on."""
+    said = []
+    for run in found.runs.run:
+        path = workdir / "runs" / run / "config.json"
+        if path.exists():
+            dataset = json.loads(path.read_text())["dataset"]
+            instead = f", in place of {dataset['fallback_for']}" if dataset["fallback_for"] else ""
+            said.append(
+                f"{dataset['name']} ({dataset['num_examples']:,} examples, {dataset['origin']}{instead})"
+            )
+    return list(dict.fromkeys(said))
+
+
+def _svg(text: str) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}"

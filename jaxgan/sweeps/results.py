@@ -1,0 +1,246 @@
+"""The results of a sweep as tables: one row a run, and statistics over the seeds of each setting."""
+
+import itertools
+import json
+import math
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxgan.errors import UserError
+
+Frame = Any  # a pandas.DataFrame; pandas is imported late
+
+CONFIDENCE = 0.95
+_RESAMPLES = 9_999
+_MARK = "discriminator_loss"  # a line of metrics.jsonl without it is an evaluation's
+_IN_TRAINING = ("generator_loss", "discriminator_loss", "diversity")  # shown where nothing is evaluated
+
+
+class Results(NamedTuple):
+    """What a sweep's folder holds.
+
+    Attributes:
+      record: `sweep.json`.
+      runs: one row a run: run, setting, the swept fields, seed, status ('done', 'diverged', 'failed' or
+        'open'), step, seconds, reason, and the last value of every metric.
+      curves: long: setting, seed, step, metric, value.
+      fields: those that are swept, without the seed.
+      metrics: the numbers to compare: those of the evaluations, or some of the training.
+      labels: setting → a short name.
+    """
+
+    record: dict[str, Any]
+    runs: Frame
+    curves: Frame
+    fields: list[str]
+    metrics: list[str]
+    labels: dict[str, str]
+
+    @property
+    def settings(self) -> list[str]:
+        """In the plan's order."""
+        return list(self.labels)
+
+
+def read(workdir: Path) -> Results:
+    """Reads a sweep, finished or not.
+
+    Raises:
+      UserError: there is none.
+    """
+    import pandas as pd
+
+    path = workdir / "sweep.json"
+    if not path.exists():
+        raise UserError(f"{workdir} holds no sweep (no sweep.json): give the --workdir of one")
+    record = json.loads(path.read_text())
+    described, rows, curves, evaluated = record["runs"], [], [], {}
+    fields = list(dict.fromkeys(field for run in described for field in run["values"]))
+    for number, part in enumerate(record["parts"]):
+        outcomes = _outcomes(workdir / "parts" / f"{number:04d}", len(part))
+        for i, outcome in zip(part, outcomes, strict=True):
+            run = described[i]
+            values = {field: _value(run, field) for field in fields}
+            row = {"index": i, "run": run["name"], "setting": run["setting"], **values, "seed": run["seed"]}
+            row |= {name: outcome.get(name) for name in ("status", "step", "seconds", "reason")}
+            for line in _lines(workdir / "runs" / run["name"] / "metrics.jsonl", run["config"]["num_steps"]):
+                step = line.pop("step")
+                numbers = {name: value for name, value in line.items() if isinstance(value, int | float)}
+                numbers.pop("images_per_second", None)
+                if _MARK not in numbers:
+                    evaluated |= dict.fromkeys(numbers)
+                row |= numbers
+                curves += [(run["setting"], run["seed"], step, name, x) for name, x in numbers.items()]
+            rows.append(row)
+    runs = pd.DataFrame(rows).sort_values("index").drop(columns="index").reset_index(drop=True)
+    shown = list(evaluated) or [name for name in _IN_TRAINING if name in runs]
+    settings = list(dict.fromkeys(run["setting"] for run in described))
+    curves = pd.DataFrame(curves, columns=["setting", "seed", "step", "metric", "value"])
+    return Results(record, runs, curves, fields, shown, _labels(described, settings))
+
+
+def find_baseline(settings: list[str], name: str) -> str:
+    """The setting that is meant by a name: as it is written, or by a part of it that no other has.
+
+    Raises:
+      UserError: none is, or several are.
+    """
+    settings = list(dict.fromkeys(settings))
+    if not name:
+        return settings[0]
+    found = [setting for setting in settings if setting == name]
+    found = found or [setting for setting in settings if name in setting]
+    if len(found) != 1:
+        raise UserError(
+            f"--baseline='{name}' fits {len(found)} settings; there are: {'; '.join(settings[:8])}"
+        )
+    return found[0]
+
+
+def summarize(results: Results, baseline: str) -> Frame:
+    """Statistics of every number and setting, over the seeds that finished.
+
+    Columns: metric, setting, n, mean, low, high (a 95 % interval, bootstrap), median, failed (share of the
+    runs that ended and did not finish), difference (mean of the paired differences from the baseline), p,
+    p_corrected.
+
+    The test is a permutation test of paired differences (all sign flips, or 9,999 drawn ones): the same seed
+    of both settings is a pair. p_corrected is for all comparisons of the table, by Holm 1979: A simple
+    sequentially rejective multiple test procedure.
+    """
+    import pandas as pd
+
+    rows = []
+    for metric, setting in itertools.product(results.metrics, results.settings):
+        runs = results.runs[results.runs.setting == setting]
+        ended = runs[runs.status != "open"]
+        values = _finished(results, setting, metric)
+        low, high = interval(values.to_numpy())
+        row = {"metric": metric, "setting": setting, "n": len(values), "mean": values.mean()}
+        row |= {"low": low, "high": high, "median": values.median()}
+        row["failed"] = float((ended.status != "done").mean()) if len(ended) else math.nan
+        row |= {"difference": math.nan, "p": math.nan}
+        if setting != baseline:
+            other = _finished(results, baseline, metric)
+            pairs = values.index.intersection(other.index)
+            if len(pairs) > 1:
+                differences = (values[pairs] - other[pairs]).to_numpy()
+                row |= {"difference": differences.mean(), "p": paired_test(differences)}
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    table["p_corrected"] = holm(table.p.to_numpy())
+    return table
+
+
+def _finished(results: Results, setting: str, metric: str) -> Frame:
+    """The values of the seeds that finished, by seed."""
+    runs = results.runs[(results.runs.setting == setting) & (results.runs.status == "done")]
+    return runs.set_index("seed")[metric].astype(float).dropna() if metric in runs else runs.seed[:0]
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """A bootstrap interval of the mean (BCa; the percentiles where that is not defined); NaN below 2 values.
+
+    Args:
+      values: `[n]`.
+
+    Source: Efron 1987, Better Bootstrap Confidence Intervals.
+    """
+    from scipy import stats
+
+    if len(values) < 2:
+        return math.nan, math.nan
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    for method in ("BCa", "percentile"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of degenerate samples, which the other method takes
+            found = stats.bootstrap(
+                (values,), np.mean, confidence_level=CONFIDENCE, n_resamples=_RESAMPLES, method=method, rng=0
+            ).confidence_interval
+        if np.isfinite(found).all():
+            break
+    return float(found.low), float(found.high)
+
+
+def paired_test(differences: np.ndarray) -> float:
+    """The two-sided p-value that the differences `[n]`, n > 1, have mean 0: a test of their signs' flips."""
+    from scipy import stats
+
+    if not np.any(differences):
+        return 1.0
+    found = stats.permutation_test(
+        (differences,),
+        lambda x, axis: np.mean(x, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=_RESAMPLES,
+        rng=0,
+    )
+    return float(found.pvalue)
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """p-values `[n]` corrected for their number, NaN left out: p(i) → max over j ≤ i of (n - j + 1)·p(j)."""
+    corrected = np.full(len(p), math.nan)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1.0)
+    return corrected
+
+
+# --- Reading ------------------------------------------------------------------------------------------
+
+
+def _outcomes(folder: Path, num: int) -> list[dict[str, Any]]:
+    if (folder / "result.json").exists():
+        return json.loads((folder / "result.json").read_text())["runs"]
+    if (folder / "failed.json").exists():
+        reason = json.loads((folder / "failed.json").read_text())["reason"]
+        return [{"status": "failed", "reason": reason}] * num
+    return [{"status": "open"}] * num
+
+
+def _lines(path: Path, last: int) -> list[dict[str, Any]]:
+    """Of metrics.jsonl, up to a step: a member may have gone on alone since."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:  # being written
+            break
+    return [line for line in lines if line["step"] <= last]
+
+
+def _value(run: dict[str, Any], field: str) -> Any:
+    """Of a swept field; settings with names need not all set it."""
+    if field in run["values"]:
+        return run["values"][field]
+    section = run["config"]
+    for name in field.split("."):
+        section = section.get(name) if isinstance(section, dict) else None
+    return section
+
+
+def _labels(described: list[dict[str, Any]], settings: list[str]) -> dict[str, str]:
+    """Shorter: of `loss.name=hinge` the value, of other fields the end of their path."""
+    fields = {field for run in described for field in run["values"]}
+
+    def shorten(text):
+        field, equals, value = text.partition("=")
+        if field not in fields:
+            return text
+        *parents, last = field.split(".")
+        if last == "name":
+            return value
+        end = ".".join([*parents[-1:], last]) if last in ("weight", "num_steps") else last
+        return f"{end}={value}" if sum(other.endswith(end) for other in fields) == 1 else text
+
+    short = {setting: ", ".join(map(shorten, setting.split(", "))) for setting in settings}
+    return short if len(set(short.values())) == len(short) else dict(zip(settings, settings, strict=True))

@@ -1,0 +1,179 @@
+"""The statistics and the report of a sweep, of results that are made up."""
+
+import html
+import itertools
+import json
+import math
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgan.errors import UserError
+from jaxgan.sweeps import report, results, tables
+
+LOSSES, WEIGHTS, SEEDS = ("hinge", "wasserstein"), (0.1, 1.0), range(6)
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A sweep of 24 runs: hinge is better by 1, and a run of wasserstein has diverged."""
+    workdir = tmp_path_factory.mktemp("sweep")
+    source = np.random.default_rng(0)
+    runs, outcomes = [], []
+    for i, (loss, weight, seed) in enumerate(itertools.product(LOSSES, WEIGHTS, SEEDS)):
+        values = {"loss.name": loss, "regularizers.r1.weight": weight}
+        setting = f"loss.name={loss}, regularizers.r1.weight={weight:g}"
+        name = f"run{i}"
+        runs.append({"name": name, "setting": setting, "seed": seed, "values": values,
+                     "config": {"num_steps": 40}})  # fmt: skip
+        diverged = loss == "wasserstein" and seed == 3 and weight == 1
+        status, reason = ("diverged", "<b>NaN</b> & more") if diverged else ("done", "")
+        outcomes.append({"status": status, "step": 40, "seconds": 1.5, "reason": reason})
+        lines = []
+        for step in (10, 20, 30, 40, 50):  # 50: of a run that went on alone
+            if diverged and step > 10:
+                break
+            lines.append({"step": step, "discriminator_loss": 1.0 / step, "generator_loss": 1.0,
+                          "dataset": "ring", "images_per_second": 10.0})  # fmt: skip
+            modes = 7 + (loss == "hinge") + 0.1 * source.normal() + (100 if step == 50 else 0)
+            lines.append({"step": step, "modes_2.5k": modes, "dataset": "ring"})
+        run = workdir / "runs" / name
+        (run / "samples").mkdir(parents=True)
+        (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        Image.new("RGB", (60, 60), "teal").save(run / "samples" / "step_00000040.png")
+    (workdir / "parts" / "0000").mkdir(parents=True)
+    (workdir / "parts" / "0000" / "result.json").write_text(json.dumps({"runs": outcomes}))
+    record = {"command": "python launch.py --sweep='a&b'", "versions": {"jax": "1"}, "runs": runs,
+              "parts": [list(range(len(runs)))]}  # fmt: skip
+    (workdir / "sweep.json").write_text(json.dumps(record))
+    return workdir
+
+
+def test_one_row_a_run(folder):
+    found = results.read(folder)
+    assert len(found.runs) == 24 and found.metrics == ["modes_2.5k"]
+    assert found.fields == ["loss.name", "regularizers.r1.weight"]
+    assert found.runs["modes_2.5k"].max() < 10  # nothing of beyond the sweep's steps
+    assert set(found.runs.status) == {"done", "diverged"}
+    assert found.labels["loss.name=hinge, regularizers.r1.weight=0.1"] == "hinge, r1.weight=0.1"
+
+
+def test_the_summary_says_what_was_put_in(folder):
+    found = results.read(folder)
+    table = results.summarize(found, found.settings[0]).set_index("setting")
+    assert list(table.n) == [6, 6, 6, 5]
+    assert list(table.failed.round(3)) == [0, 0, 0, 0.167]
+    worse = table.loc["loss.name=wasserstein, regularizers.r1.weight=0.1"]
+    assert worse.low < worse["mean"] < worse.high and abs(worse["mean"] - 7) < 0.1
+    assert abs(worse.difference + 1) < 0.2
+    assert worse.p == 2 / 2**6 and worse.p_corrected == 3 * worse.p
+    assert math.isnan(table.loc[found.settings[0]].p)
+
+
+def test_statistics():
+    assert results.holm(np.array([0.01, math.nan, 0.04, 0.03]))[[0, 2, 3]].tolist() == [0.03, 0.06, 0.06]
+    assert results.holm(np.array([0.9, 0.8])).tolist() == [1.0, 1.0]
+    assert results.paired_test(np.zeros(4)) == 1
+    assert results.paired_test(np.ones(4)) == 2 / 2**4
+    assert results.interval(np.full(5, 2.0)) == (2, 2)
+    assert math.isnan(results.interval(np.ones(1))[0])
+    # about 95 % of the intervals of a known mean hold it
+    source = np.random.default_rng(1)
+    held = [low <= 0 <= high for low, high in (results.interval(source.normal(size=30)) for _ in range(60))]
+    assert 52 <= sum(held) <= 60
+
+
+def test_the_baseline_has_a_name(folder):
+    settings = results.read(folder).settings
+    assert results.find_baseline(settings, "") == settings[0]
+    assert results.find_baseline(settings, "wasserstein, regularizers.r1.weight=1") == settings[3]
+    for name in ("hinge", "nobody"):
+        with pytest.raises(UserError, match="fits"):
+            results.find_baseline(settings, name)
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.sources, self.text = [], [], ""
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.sources += [value for name, value in attributes if name in ("src", "href")]
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_report_is_one_file(folder):
+    written = report.write(folder)
+    assert [path.name for path in written] == ["sweep.csv", "report.html", "table.md", "table.tex"]
+    text = (folder / "report.html").read_text()
+    page = Page(text)
+    assert page.sources and all(source.startswith("data:image/") for source in page.sources)
+    assert not re.search(r"url\(|@import|<script|<link", text)
+    for piece in ("23", "diverged", "python launch.py --sweep='a&b'", "<b>NaN</b> & more", "jax 1"):
+        assert piece in page.text
+    assert "modes_2.5k over" not in page.text  # one number alone makes no map
+    assert len((folder / "sweep.csv").read_text().splitlines()) == 25
+    markdown = (folder / "table.md").read_text().splitlines()
+    assert markdown[0].startswith("| setting | seeds | modes_2.5k |")
+    assert len({line.count("|") for line in markdown[:6]}) == 1
+    latex = (folder / "table.tex").read_text()
+    assert "\\begin{tabular}{lrrrr}" in latex and "modes\\_2.5k" in latex and "17 \\%" in latex
+
+
+def test_figures_are_whole(folder):
+    import pandas as pd
+
+    from jaxgan.sweeps import figures
+
+    table = pd.DataFrame([[1.0, math.nan], [3.0, 4.0]], index=[0.1, 1.0], columns=[2, 4])
+    table.index.name, table.columns.name = "weight", "packing"
+    svg = figures.draw_heat_map(table)
+    assert ElementTree.fromstring(svg.split("?>", 1)[1].split(">", 1)[1]).tag.endswith("svg")
+    assert svg == figures.draw_heat_map(table)
+
+
+def test_numbers_as_words():
+    assert [tables.number(x) for x in (0, 7.5, 123.4, 1e-5, math.nan, 12345)] == [
+        *("0", "7.50", "123", "1.00e-05", "–", "12345")
+    ]
+    assert [tables.p_value(p) for p in (1e-4, 0.0312, 1.0)] == ["< .001", ".031", "1.000"]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no browser is here (chromium)")
+@pytest.mark.parametrize("width", [390, 1400])
+def test_a_browser_shows_it(folder, tmp_path, width):
+    """Nothing sticks out, on a narrow and on a wide window, and there is something to see."""
+    report.write(folder)
+    # in a frame: windows of a browser have a least width
+    script = (
+        "onload = () => {const frame = document.querySelector('iframe'), page = frame.contentDocument; "
+        "const wide = [...page.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > "
+        "frame.contentWindow.innerWidth + 1 && !e.closest('.wide')).length; const broken = "
+        "[...page.images].filter(i => !i.naturalWidth).length; document.title = [frame.contentWindow"
+        ".innerWidth, page.documentElement.scrollWidth, wide, broken, page.body.scrollHeight].join(' ')}"
+    )
+    text = html.escape((folder / "report.html").read_text())
+    page = tmp_path / "page.html"
+    frame = f'<iframe width="{width}" height="900" style="border: 0" srcdoc="{text}"></iframe>'
+    page.write_text(f"<!doctype html><title></title>{frame}<script>{script}</script>")
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    command += ["--window-size=1500,1000", "--dump-dom", f"file://{page}"]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+    inner, scroll, wide, broken, height = map(int, re.search(r"<title>([\d ]+)</title>", shown)[1].split())
+    assert inner == width and scroll <= width and not wide and not broken and height > 1000
