@@ -45,6 +45,15 @@ def forget_programs():
     gc.collect()
 
 
+@pytest.fixture(autouse=True)
+def no_pictures(request, monkeypatch):
+    """Runs that a test itself starts draw no pictures at their end unless it is marked: they cost seconds."""
+    if not request.node.get_closest_marker("pictures"):
+        from jaxgan import pictures
+
+        monkeypatch.setattr(pictures, "draw_run", lambda workdir, sampler, dataset: [])
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """The workdir of a finished tiny run on the embedded digits, 20 steps; read-only."""

@@ -172,7 +172,7 @@ def test_nan_ends_the_run_with_status_3_and_keeps_what_was_saved(tmp_path):
 
 def test_a_full_disk_while_saving(tmp_path):
     """No file may grow beyond 4 KiB: the save fails, the checkpoint before it is still good."""
-    assert launch(tmp_path / "run", env=quick_environment(), num_steps=8).returncode == 0
+    assert train(tiny_config(num_steps=8), tmp_path / "run") == 0
     before = leaves(tmp_path / "run")
     command = shlex.join(arguments(tmp_path / "run", num_steps=16))
     limited = ["bash", "-c", f"trap '' XFSZ; ulimit -f 4; {command}"]
@@ -184,4 +184,4 @@ def test_a_full_disk_while_saving(tmp_path):
     assert after[0] == before[0] and all(
         after[1][path].tobytes() == leaf.tobytes() for path, leaf in before[1].items()
     )
-    assert launch(tmp_path / "run", env=quick_environment(), num_steps=16).returncode == 0
+    assert train(tiny_config(num_steps=16), tmp_path / "run") == 0

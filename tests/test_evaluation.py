@@ -268,6 +268,7 @@ def test_the_best_must_be_a_number_that_is_computed(tmp_path):
         train(config, tmp_path / "run")
 
 
+@pytest.mark.pictures
 def test_the_command_line_evaluates(trained, tmp_path):
     """A run that has never been evaluated; twice the same is one entry."""
     workdir = tmp_path / "run"

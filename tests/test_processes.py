@@ -153,7 +153,8 @@ def test_a_signal_to_one_stops_both_at_a_step_from_which_one_alone_goes_on(pair,
     assert [row["step"] for row in rows] == [row["step"] for row in expected]
 
 
-@pytest.mark.parametrize("victim", [1, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [1, 0])
 def test_a_killed_process_ends_the_other_within_a_minute(tmp_path, victim):
     with train_together(2, tmp_path / "pair", [LONG]) as processes:
         wait_for(processes[0], "step 20/")
