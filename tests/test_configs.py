@@ -68,7 +68,13 @@ def test_a_config_opens_with_its_command(file):
 
 @pytest.mark.parametrize(
     ("file", "variant"),
-    [(file, v) for file in FILES if "SETTINGS =" not in file.read_text() for _, v in commands(file)],
+    [
+        # one recipe is enough: their steps are built in test_combinations
+        pytest.param(file, v, marks=[pytest.mark.slow] * ("," in v))
+        for file in FILES
+        if "SETTINGS =" not in file.read_text()
+        for _, v in commands(file)
+    ],
     ids=lambda value: value.stem if isinstance(value, Path) else value or "default",
 )
 def test_a_config_trains(file, variant, tmp_path):

@@ -263,6 +263,7 @@ def train_in_float64(mode, num_devices, *features):
     return leaves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "num_devices"), [("jit", 4), ("pmap", 2)])
 def test_in_float64_nothing_but_rounding_tells_them_apart(mode, num_devices, everything):
     """Adam, batch norm, R1 in every second update, EMA, minibatch deviation, accumulation: all at once."""

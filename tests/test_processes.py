@@ -22,6 +22,8 @@ from runs import (
 
 from jaxgan.train import train
 
+pytestmark = pytest.mark.slow  # minutes: each process compiles for itself
+
 DENSE = {
     "generator__name": "mlp",
     "generator__mlp__hidden": (8,),
@@ -153,7 +155,6 @@ def test_a_signal_to_one_stops_both_at_a_step_from_which_one_alone_goes_on(pair,
     assert [row["step"] for row in rows] == [row["step"] for row in expected]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("victim", [1, 0])
 def test_a_killed_process_ends_the_other_within_a_minute(tmp_path, victim):
     with train_together(2, tmp_path / "pair", [LONG]) as processes:
@@ -168,7 +169,6 @@ def test_a_killed_process_ends_the_other_within_a_minute(tmp_path, victim):
     ), (status, output)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("num", "devices"), [(4, 1), (2, 4)])
 def test_more_processes_and_more_devices_of_each(alone, tmp_path, num, devices):
     with train_together(num, tmp_path / "more", MORE.values(), devices) as processes:
@@ -178,7 +178,6 @@ def test_more_processes_and_more_devices_of_each(alone, tmp_path, num, devices):
         assert_close(tmp_path / "more" / str(i), alone(name))
 
 
-@pytest.mark.slow
 def test_an_error_ends_all_processes_with_its_line(tmp_path):
     with together(2, tmp_path / "run", **{**DESCENT, "batch_size": 15}) as processes:
         statuses, outputs = end(processes)
@@ -188,7 +187,6 @@ def test_an_error_ends_all_processes_with_its_line(tmp_path):
         assert "batch_size=15 cannot be shared by 2 devices: set it to 14 or 16" in line, output
 
 
-@pytest.mark.slow
 def test_processes_that_were_started_with_different_configs_end(tmp_path):
     def command(address, i):
         where = [f"--coordinator={address}", "--num_processes=2", f"--process_id={i}"]
@@ -200,7 +198,6 @@ def test_processes_that_were_started_with_different_configs_end(tmp_path):
     assert all("the config differs between process 0 and process 1" in output for output in outputs), outputs
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_resuming_after_a_kill_is_exact(tmp_path, victim):
     run = {**DENSE, "num_steps": 200, "checkpoint_every": 20, "log_every": 20}
@@ -218,7 +215,6 @@ def test_resuming_after_a_kill_is_exact(tmp_path, victim):
     assert_same_run(tmp_path / "killed", tmp_path / "whole")
 
 
-@pytest.mark.slow
 def test_what_four_processes_saved_one_and_two_go_on_from(alone, tmp_path):
     for num in (1, 2):
         workdir = tmp_path / str(num)

@@ -101,6 +101,7 @@ def _listed(folder):
         return []
 
 
+@pytest.mark.slow
 def test_sigkill_under_pmap_on_two_devices(start, tmp_path):
     """Dense networks, with batch norm and dropout, which differ from device to device."""
     run = {

@@ -104,6 +104,7 @@ def test_a_finished_sweep_trains_nothing(swept, monkeypatch):
     assert sweep.sweep(made(), swept, Options()) == 0
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_goes_on_exactly(swept, tmp_path, monkeypatch):
     """Stopped in the middle of a population, in the middle of a window, and once without a checkpoint."""
     stopped = []

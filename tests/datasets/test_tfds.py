@@ -262,6 +262,7 @@ def test_a_download_that_fails_is_missing_and_one_that_is_damaged_is_not(own_set
         assert part in refused("tfds/embedded_digits", "train", path=str(tmp_path), fallback="digits")
 
 
+@pytest.mark.slow
 def test_a_run_streams_array_records_as_it_trains_from_memory(own_set, tmp_path, monkeypatch):
     """Decoded in memory, decoded from the records onto the device, read from the records step by step."""
     import tensorflow_datasets as tfds
