@@ -441,6 +441,7 @@ def test_generators_start_from_different_weights_and_see_their_labels(three):
     np.testing.assert_array_equal(module.apply(variables, z, jnp.array([4, 5, 6])), [[4], [5], [6]])
 
 
+@pytest.mark.slow
 @every_network
 def test_networks_compute_in_bfloat16(registry, name):
     """Parameters and inputs in bfloat16, batch statistics in float32, everything switched on."""

@@ -215,7 +215,7 @@ def twenty(plain):
     return plain[0].train(lengths=(20,))
 
 
-@pytest.mark.parametrize("num_devices", [2, 4, 8])
+@pytest.mark.parametrize("num_devices", [2, pytest.param(4, marks=pytest.mark.slow), 8])
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
 def test_several_devices_give_the_numbers_of_one(plain, twenty, mode, num_devices):
     """The same examples, the same noise, and gradients that are averages over the whole batch."""

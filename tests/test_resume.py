@@ -126,7 +126,7 @@ def test_sigkill_under_pmap_on_two_devices(start, tmp_path):
     assert_same_run(tmp_path / "killed", tmp_path / "whole", events=False)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_the_run_goes_on(reference, start, tmp_path, number):
     workdir = tmp_path / "run"
     process = start(workdir, num_steps=STEPS)
@@ -160,6 +160,7 @@ launch.console.run(launch.main)
 """
 
 
+@pytest.mark.slow
 def test_a_second_sigint_ends_the_run_at_once(reference, tmp_path):
     """Nothing more is saved, and nothing is lost that was."""
     workdir = tmp_path / "run"
@@ -184,6 +185,7 @@ def test_raising_num_steps_does_not_bend_the_schedule(tmp_path):
     assert lines(split) == lines(whole)
 
 
+@pytest.mark.slow
 def test_a_schedule_keeps_the_length_of_the_new_run(tmp_path):
     linear = {"schedule__name": "linear"}
     assert train(tiny_config(**linear, num_steps=10), tmp_path / "run") == 0

@@ -53,6 +53,7 @@ def swept(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_every_member_is_an_ordinary_run(swept, tmp_path):
     plan = made()
     assert plan.programs == [[0, 1, 2, 3, 4, 5]]
@@ -82,6 +83,7 @@ def test_a_member_goes_on_alone(swept, tmp_path):
     assert lines(view) == lines(alone)
 
 
+@pytest.mark.slow
 def test_what_diverged_is_frozen_and_reported(swept):
     outcomes = json.loads((swept / PART / "result.json").read_text())["runs"]
     assert [outcome["status"] for outcome in outcomes] == ["done"] * 4 + ["diverged"] * 2
@@ -99,6 +101,7 @@ def test_what_diverged_is_frozen_and_reported(swept):
     )
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_trains_nothing(swept, monkeypatch):
     monkeypatch.setattr(members, "_Members", None)
     assert sweep.sweep(made(), swept, Options()) == 0
@@ -158,6 +161,7 @@ def test_a_stopped_sweep_goes_on_exactly(swept, tmp_path, monkeypatch):
         assert lines(one) == [line for line in lines(other) if line["step"] <= 20]
 
 
+@pytest.mark.slow
 def test_other_sweeps_and_runs_are_refused(swept, tmp_path):
     with pytest.raises(UserError, match="another sweep"):
         sweep.sweep(make_plan(config(), SWEEPS[1:]), swept, Options())

@@ -120,11 +120,13 @@ def test_a_users_own_module_registers_a_loss(tmp_path, monkeypatch):
         del LOSSES._builders["my_hinge"]
 
 
+@pytest.mark.slow
 def test_a_profiler_trace_is_written_where_asked_for(tmp_path):
     assert train(tiny_config(num_steps=10, profile_at=6), tmp_path / "run") == 0
     assert any(path.suffix in (".pb", ".gz") for path in (tmp_path / "run" / "profile").rglob("*"))
 
 
+@pytest.mark.slow
 def test_points_train_and_are_drawn(tmp_path):
     config = tiny_config(
         dataset__name="ring",
