@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxgan.convolution import conv, conv_transpose
 from jaxgan.errors import UserError
 
 # Radford et al. 2016 (DCGAN), section 4: all weights are drawn from Normal(0, 0.02).
@@ -56,136 +57,6 @@ def make_initializer(name: str) -> nn.initializers.Initializer:
     if name not in initializers:
         raise UserError(f"unknown initial weights '{name}'; known: {', '.join(initializers)}")
     return initializers[name]
-
-
-# --- Convolution ------------------------------------------------------------------------------------
-#
-# The form T(x, y, k) = <conv(x; k), y> is linear in each of a large image x, a small image y and a kernel k,
-# so the three functions below are each other's derivatives, to any order (gradient penalties need two).
-# They say so by hand for the CPU's sake: XLA:CPU has a fast path for convolutions in the dimension order
-# NHWC, HWIO -> NHWC only. The order that automatic differentiation makes is brought into this form outside
-# of loops, but not within the loop that scans the training steps, where it is 40 to 80 times slower; and the
-# kernel gradient of a dilated convolution is slow everywhere.
-
-
-def _canonical_conv(lhs, rhs, stride, padding, lhs_dilation=1, rhs_dilation=1):
-    return lax.conv_general_dilated(
-        lhs,
-        rhs,
-        (stride, stride),
-        padding,
-        (lhs_dilation, lhs_dilation),
-        (rhs_dilation, rhs_dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """Strided convolution with "SAME" padding.
-
-    Args:
-      x: `[N, H, W, I]`.
-      kernel: `[kh, kw, I, O]`.
-      stride: the factor by which height and width shrink (rounded up).
-
-    Returns:
-      `[N, ⌈H/stride⌉, ⌈W/stride⌉, O]`.
-    """
-    padding = "SAME"
-    if stride == 1:
-        x, padding = _enlarge(x, kernel, _padding(x.shape[1:3], kernel.shape, stride))
-    return _canonical_conv(x, kernel, stride, padding)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def conv_transpose(y: jax.Array, kernel: jax.Array, stride: int, size: tuple[int, int]) -> jax.Array:
-    """Transposed convolution with "SAME" padding: the adjoint of `conv` in its first argument.
-
-    It equals `lax.conv_transpose(..., transpose_kernel=True)` where `size` is `stride` times y's.
-
-    Args:
-      y: `[N, h, w, O]`.
-      kernel: `[kh, kw, I, O]`, as `conv` takes it.
-      stride: the factor by which height and width grow.
-      size: `(H, W)` of the result, with h = ⌈H/stride⌉ and w = ⌈W/stride⌉.
-
-    Returns:
-      `[N, H, W, I]`.
-    """
-    padding = []
-    for k, (low, high) in zip(kernel.shape[:2], _padding(size, kernel.shape, stride), strict=True):
-        padding.append((k - 1 - low, k - 1 - high))
-    flipped = jnp.swapaxes(jnp.flip(kernel, (0, 1)), 2, 3)
-    y, padding = _enlarge(y, kernel, padding, stride)
-    return _canonical_conv(y, flipped, 1, padding, lhs_dilation=stride)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def conv_kernel_gradient(x: jax.Array, y: jax.Array, stride: int, size: tuple[int, int]) -> jax.Array:
-    """The gradient of <conv(x; kernel), y> with respect to a kernel of height and width `size`.
-
-    Args:
-      x: `[N, H, W, I]`.
-      y: `[N, ⌈H/stride⌉, ⌈W/stride⌉, O]`.
-      stride: of the convolution.
-      size: `(kh, kw)`.
-
-    Returns:
-      `[kh, kw, I, O]`.
-    """
-    padding = _padding(x.shape[1:3], size, stride)
-    # y is the kernel here, the channels of x are the batch, and the batch is what is summed over
-    gradient = _canonical_conv(
-        jnp.transpose(x, (3, 1, 2, 0)), jnp.transpose(y, (1, 2, 0, 3)), 1, padding, rhs_dilation=stride
-    )
-    return jnp.transpose(gradient, (1, 2, 0, 3))
-
-
-def _padding(size, kernel_size, stride):
-    """Where `conv` reads: (low, high) padding a dimension, "SAME" but for pixels it never looks at."""
-    padding = []
-    for big, k in zip(size, kernel_size[:2], strict=True):
-        read = (-(-big // stride) - 1) * stride + k  # pixels that the windows span
-        low = max(read - big, 0) // 2
-        padding.append((low, read - big - low))  # negative where windows leave a rest unread
-    return padding
-
-
-def _enlarge(image, kernel, padding, dilation=1):
-    """The image with zeros behind it, at least as large as the kernel, and its padding without them.
-
-    Where the kernel is the larger one, XLA swaps the two and leaves the fast path.
-    """
-    rest = [max(k - h, 0) for h, k in zip(image.shape[1:3], kernel.shape[:2], strict=True)]
-    if not any(rest):
-        return image, padding
-    # The barrier is against XLA: it would take the zeros for padding again.
-    image = lax.optimization_barrier(jnp.pad(image, ((0, 0), (0, rest[0]), (0, rest[1]), (0, 0))))
-    return image, [(low, high - dilation * r) for (low, high), r in zip(padding, rest, strict=True)]
-
-
-conv.defvjp(
-    lambda x, kernel, stride: (conv(x, kernel, stride), (x, kernel)),
-    lambda stride, residuals, dy: (
-        conv_transpose(dy, residuals[1], stride, residuals[0].shape[1:3]),
-        conv_kernel_gradient(residuals[0], dy, stride, residuals[1].shape[:2]),
-    ),
-)
-conv_transpose.defvjp(
-    lambda y, kernel, stride, size: (conv_transpose(y, kernel, stride, size), (y, kernel)),
-    lambda stride, size, residuals, dx: (
-        conv(dx, residuals[1], stride),
-        conv_kernel_gradient(dx, residuals[0], stride, residuals[1].shape[:2]),
-    ),
-)
-conv_kernel_gradient.defvjp(
-    lambda x, y, stride, size: (conv_kernel_gradient(x, y, stride, size), (x, y)),
-    lambda stride, size, residuals, dk: (
-        conv_transpose(residuals[1], dk, stride, residuals[0].shape[1:3]),
-        conv(residuals[0], dk, stride),
-    ),
-)
 
 
 class Conv(nn.Module):

@@ -58,12 +58,12 @@ def test_who_wakes_late_sees_that_the_claim_is_lost(tmp_path):
 
 def test_a_killed_process_leaves_nothing_that_blocks(tmp_path):
     code = (
-        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path; from jaxgan.sweeps.claims import claim\n"
-        "with claim(Path(sys.argv[2])) as c:\n  print(bool(c), flush=True); time.sleep(60)"
+        "with claim(Path(sys.argv[2])) as c:\n  print(bool(c), flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(ROOT), str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "True\n"
         with claim(tmp_path) as mine:
             assert mine is None

@@ -35,7 +35,7 @@ FLOORS = [
     "extractors",
     "metrics datasets models",
     "layers losses optimizers latents augment regularizers",
-    "collectives processes",
+    "collectives convolution processes",
     "tensorflow_import",
     "registry",
     "errors",

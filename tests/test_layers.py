@@ -8,17 +8,9 @@ import numpy as np
 import pytest
 from jax import lax
 
+from jaxgan.convolution import conv, conv_kernel_gradient, conv_transpose
 from jaxgan.errors import UserError
-from jaxgan.layers import (
-    Conv,
-    ConvTranspose,
-    apply_layer,
-    batch_norm,
-    conv,
-    conv_kernel_gradient,
-    conv_transpose,
-    make_activation,
-)
+from jaxgan.layers import Conv, ConvTranspose, apply_layer, batch_norm, make_activation
 
 SIZES, STRIDES, KERNELS = (7, 8, 28), (1, 2, 3), (1, 2, 3, 4, 5, 7)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
+from jaxgan.convolution import conv
 from jaxgan.errors import UserError
-from jaxgan.layers import conv
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.regularizers import (
     CONSISTENCY,
