@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from jaxgan.compilation import compiler_options
 from jaxgan.datasets import order
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, data_key
@@ -169,7 +170,13 @@ def _make_jit(gan, batch_size, streamed, devices) -> Program:
     run = functools.partial(scan_steps, gan=gan, batch_size=batch_size, streamed=streamed, share=share)
     blocks = NamedSharding(mesh, PartitionSpec(None, None, AXIS))
     return Program(
-        jax.jit(run, static_argnums=2, donate_argnums=0, out_shardings=replicated),
+        jax.jit(
+            run,
+            static_argnums=2,
+            donate_argnums=0,
+            out_shardings=replicated,
+            compiler_options=compiler_options(),
+        ),
         _copy_to(replicated),
         # a process gives the rows of its own devices; what is replicated it has whole
         lambda data: jax.make_array_from_process_local_data(blocks if streamed else replicated, data),

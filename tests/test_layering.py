@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     "launch",
     "configs",
+    "benchmark",
+    "benchmarks",
     "sweep",
     "sweeps",
     "train sample evaluate",
@@ -35,15 +37,15 @@ FLOORS = [
     "extractors",
     "metrics datasets models",
     "layers losses optimizers latents augment regularizers",
-    "collectives convolution processes",
+    "collectives compilation convolution processes",
     "tensorflow_import",
     "registry",
     "errors",
 ]
 DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor.split()}
 SEE_A_CONFIG = set(
-    "launch configs sweep sweeps train sample evaluate evaluation monitor sampler checks record "
-    "experiment fields".split()
+    "launch configs benchmark benchmarks sweep sweeps train sample evaluate evaluation monitor sampler "
+    "checks record experiment fields".split()
 )
 HEAVY = {
     "tensorflow",

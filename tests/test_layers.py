@@ -1,3 +1,4 @@
+import functools
 import itertools
 import re
 
@@ -8,7 +9,14 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxgan.convolution import conv, conv_kernel_gradient, conv_transpose
+from jaxgan.convolution import (
+    conv,
+    conv_kernel_gradient,
+    conv_transpose,
+    dilated_transpose,
+    subpixel_transpose,
+    summed_transpose,
+)
 from jaxgan.errors import UserError
 from jaxgan.layers import Conv, ConvTranspose, apply_layer, batch_norm, make_activation
 
@@ -88,6 +96,19 @@ def test_values_of_all_three_are_the_definitions(size, stride):
         close(found[2], numpy_kernel_gradient(x, y, stride, (kernel, kernel)), 1e-12)
 
 
+@pytest.mark.parametrize("way", [dilated_transpose, subpixel_transpose, summed_transpose])
+@pytest.mark.parametrize("stride", STRIDES)
+def test_every_way_to_transpose_is_the_definition(way, stride):
+    """Each is the best on some backend, for some channels; in float64 and in float32."""
+    for size, kernel in [(1, 4), (7, 1), (7, 5), (8, 2), (8, 4), (8, 5)]:
+        _, k, y = arrays(size, kernel, stride, channels=(5, 3))
+        expected = numpy_conv_transpose(y, k, stride, (size, size))
+        transpose = jax.jit(functools.partial(way, stride=stride, size=(size, size)))
+        close(transpose(jnp.float32(y), jnp.float32(k)), expected, 1e-5)
+        with jax.enable_x64(True):
+            close(transpose(y, k), expected, 1e-12)
+
+
 @pytest.mark.parametrize(
     ("stride", "kernel"),
     [(1, 1), (1, 3), (1, 4), (2, 1), (2, 2), (2, 5), (2, 7), (3, 2), (3, 3), (3, 4)],
@@ -112,7 +133,8 @@ def test_derivatives_are_those_of_lax(stride, kernel):
 
 
 @pytest.mark.parametrize(("size", "kernel", "stride"), [(28, 5, 2), (28, 7, 1), (8, 4, 3), (7, 3, 2)])
-def test_derivatives_of_the_transposed_one_are_those_of_lax(size, kernel, stride):
+@pytest.mark.parametrize("features", [2, 5])  # of the result: few, and more
+def test_derivatives_of_the_transposed_one_are_those_of_lax(size, kernel, stride, features):
     small = -(-size // stride)
 
     def through_lax(y, k, stride):
@@ -130,7 +152,7 @@ def test_derivatives_of_the_transposed_one_are_those_of_lax(size, kernel, stride
 
         return convolve(y, k, stride), jax.grad(critic, (0, 1))(y, k), jax.grad(penalty, (0, 1))(y, k)
 
-    x, k, y = arrays(small * stride, kernel, stride)
+    x, k, y = arrays(small * stride, kernel, stride, channels=(features, 3))
     with jax.enable_x64(True):
         found, expected = (everything(convolve, y, k, x) for convolve in (ours, through_lax))
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
@@ -174,7 +196,7 @@ def test_the_three_are_one_trilinear_form(size, kernel, stride):
 @pytest.mark.parametrize(("size", "kernel"), [(7, 5), (4, 5), (2, 3)])
 def test_in_a_loop_every_convolution_keeps_the_fast_order(size, kernel, stride):
     """XLA swaps image and kernel where the kernel is larger: 20 times as slow on the CPU (4×4, kernel 5)."""
-    y, k = jnp.ones((2, size, size, 3)), jnp.ones((kernel, kernel, 4, 3))
+    y, k = jnp.ones((2, size, size, 3)), jnp.ones((kernel, kernel, 5, 3))
     large = (stride * size, stride * size)
 
     def body(carry, _):

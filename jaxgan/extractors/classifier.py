@@ -17,6 +17,7 @@ import optax
 from absl import logging
 
 from jaxgan.augment import AUGMENTATIONS
+from jaxgan.compilation import compiler_options
 from jaxgan.datasets import Dataset, cache, order, take
 from jaxgan.errors import UserError
 from jaxgan.extractors import EXTRACTORS, Extractor, files
@@ -138,7 +139,11 @@ def _train(network: Classifier, train: Dataset, test: Dataset, num_steps: int):
         updates, moments = optimizer.update(gradients, moments)
         return (optax.apply_updates(params, updates), statistics, moments), None
 
-    run = jax.jit(lambda state, steps: jax.lax.scan(step, state, steps)[0], donate_argnums=0)
+    run = jax.jit(
+        lambda state, steps: jax.lax.scan(step, state, steps)[0],
+        donate_argnums=0,
+        compiler_options=compiler_options(),
+    )
     params, statistics = variables.pop("params"), variables
     state = params, statistics, optimizer.init(params)
     for first in range(0, num_steps, _STEPS_PER_CALL):

@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from jaxgan.compilation import compiler_options
 from jaxgan.gan import GAN, init_state
 from jaxgan.parallel import Data, scan_steps
 from jaxgan.train_state import GanState
@@ -126,7 +127,9 @@ class Population:
     def compile(self, states, alive, data, num: int):
         """The program of `num` steps; what it takes may be abstract."""
         if num not in self._programs:
-            call = jax.jit(self._call, static_argnums=3, donate_argnums=(0, 1))
+            call = jax.jit(
+                self._call, static_argnums=3, donate_argnums=(0, 1), compiler_options=compiler_options()
+            )
             self._programs[num] = call.lower(states, alive, data, num).compile()
         return self._programs[num]
 

@@ -25,12 +25,20 @@ from jaxgan.gan import init_state
 from jaxgan.metrics.modes import mode_coverage
 from jaxgan.parallel import scan_steps
 
+
+def every(interval):
+    return "rpgan_r1r2_lazy", {f"regularizers.{name}.interval": interval for name in ("r1", "r2")}
+
+
 METHODS = {
     "vanilla": ("nonsaturating", {}),
     "packing 2": ("pacgan", {}),
     "unrolling 5": ("unrolled", {}),
     "RpGAN + R1 + R2": ("rpgan_r1r2", {}),
-    "lazy RpGAN + R1 + R2": ("rpgan_r1r2_lazy", {}),
+    "lazy RpGAN + R1 + R2": every(16),
+    "every 64th": every(64),
+    "every 256th": every(256),
+    "RpGAN": ("rpgan_r1r2", {"regularizers.r1.weight": 0.0, "regularizers.r2.weight": 0.0}),
 }
 MODES = {"ring": (ring_modes(), 0.01), "grid": (grid_modes(), 0.05)}
 SAMPLES = 2500

@@ -1,0 +1,128 @@
+"""How fast it is, here: a table, and the same as JSON.
+
+    python -m jaxgan.benchmark
+    python -m jaxgan.benchmark --compare=torch --measure=train --workload=dcgan_mnist:full
+
+In the project's folder. What is compared is measured in one run, in turns, each contender in a process of its
+own; the table tells medians and, in brackets, the least and most of all turns. Ratios are those of
+neighbouring turns. `--compare=torch` needs PyTorch (`pip install torch==2.13.0`), which is no dependency.
+"""
+
+import datetime
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from jaxgan import console
+from jaxgan.benchmarks import measures
+from jaxgan.benchmarks.workloads import WORKLOADS
+from jaxgan.errors import UserError
+
+MEASURE = flags.DEFINE_list("measure", "train,sample", "What: all, or some of matrix_product, train, sample, "
+    "batch_size, input, steps_per_call, loop, start.")  # fmt: skip
+WORKLOAD = flags.DEFINE_list("workload", ",".join(WORKLOADS), f"On what: some of {', '.join(WORKLOADS)}.")
+COMPARE = flags.DEFINE_enum(
+    "compare", "none", ["none", "torch", "compiled"], "With the same GANs in PyTorch; compiled: also so."
+)
+BATCH_SIZES = flags.DEFINE_list("batch_sizes", "64,128,512,2048", "Of the measure batch_size.")
+REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each contender.", lower_bound=1)
+SECONDS = flags.DEFINE_float("seconds", 2.0, "Of a turn.", lower_bound=0.0)
+OUT = flags.DEFINE_string("out", "benchmark.json", "The file to write.")
+
+
+def machine() -> dict[str, Any]:
+    """The machine and the versions, as far as times depend on them."""
+    import jax
+
+    return {
+        "date": datetime.date.today().isoformat(),
+        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "processor": platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "load": os.getloadavg()[0],
+    }
+
+
+def table(records: list[measures.Record]) -> Table:
+    """The records of one measure, as a table in Markdown."""
+    made = Table(title=f"{records[0]['measure']}", title_justify="left", box=box.MARKDOWN)
+    cells = [_cells(record) for record in records]
+    for name in cells[0]:
+        made.add_column(name, justify="left" if name in ("workload", "contender") else "right", no_wrap=True)
+    for row in cells:
+        made.add_row(*(row.get(name, "") for name in cells[0]))
+    return made
+
+
+def _cells(record: measures.Record) -> dict[str, str]:
+    """What the table says of a record."""
+    name = record["contender"]
+    if record.get("update_order") == "simultaneous":
+        name += ", simultaneous"
+    cells = {"workload": record["workload"], "contender": name}
+    if "batch_size" in record:
+        cells["batch"] = str(record["batch_size"])
+    cells["ms"] = f"{record['ms']:.3g} [{record['ms_low']:.3g}, {record['ms_high']:.3g}]"
+    if record["items"] != 1:
+        cells["images/s"] = f"{record['per_second']:,.0f}"
+    if "call_ms" in record:
+        cells["ms a call"] = f"{record['call_ms']:.4g}"
+    if "gflops" in record:
+        cells["GFLOP/s"] = f"{record['gflops']:.0f}"
+    if "of_peak" in record:
+        cells["of peak"] = f"{record['of_peak']:.0%}"
+    if "peak_mb" in record:
+        cells["peak MB"] = f"{record['peak_mb']:,.0f}"
+    for other, (median, low, high) in record.get("ratios", {}).items():
+        cells[f"× {other}"] = f"{median:.2f} [{low:.2f}, {high:.2f}]"
+    return cells
+
+
+def main() -> int:
+    """The command line.
+
+    Raises:
+      UserError: an unknown measure or workload, or what a measure needs is not here.
+    """
+    known = list(measures.MEASURES)
+    chosen = known if MEASURE.value == ["all"] else MEASURE.value
+    functions = {name: measures.MEASURES[name] for name in chosen}
+    for name in WORKLOAD.value:
+        if name not in WORKLOADS:
+            raise UserError(f"unknown workload '{name}'; known: {', '.join(WORKLOADS)}")
+    if not all(size.isdecimal() and int(size) for size in BATCH_SIZES.value):
+        raise UserError(f"--batch_sizes={','.join(BATCH_SIZES.value)}: give whole numbers above 0")
+    out = Path(OUT.value)
+    if not out.parent.is_dir():
+        raise UserError(f"--out={out}: there is no folder {out.parent}")
+    options = measures.Options(
+        workloads=tuple(WORKLOAD.value),
+        batch_sizes=tuple(map(int, BATCH_SIZES.value)),
+        torch=COMPARE.value != "none",
+        compiled=COMPARE.value == "compiled",
+        repeats=REPEATS.value,
+        seconds=SECONDS.value,
+    )
+    here, records = machine(), []
+    terminal = Console(width=None if sys.stdout.isatty() else 200)
+    terminal.print(", ".join(f"{name}: {value}" for name, value in here.items()), highlight=False)
+    for function in functions.values():
+        found = function(options)
+        records += found
+        terminal.print(table(found))
+        measures.write(records, out, here)  # after each: an interrupted run keeps what it has
+    print(f"wrote {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    console.run(main)

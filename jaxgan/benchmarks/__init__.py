@@ -1,0 +1,1 @@
+"""What `python -m jaxgan.benchmark` is made of."""

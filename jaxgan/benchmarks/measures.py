@@ -1,0 +1,256 @@
+"""What is measured, by name: functions `(options) -> records`, each record one line of the result."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxgan.benchmarks.ours import INPUTS
+from jaxgan.benchmarks.timing import Times, contenders, take_turns
+from jaxgan.benchmarks.workloads import WORKLOADS
+from jaxgan.registry import Registry
+
+Record = dict[str, Any]
+
+MEASURES = Registry("measure")
+
+_SIZES = 512, 1024, 2048, 4096  # of square matrices
+_STEPS_PER_CALL = 1, 2, 5, 10, 20, 50, 100, 200
+_MOST_SECONDS_A_CALL = 5.0  # so that signals and progress stay prompt
+
+
+class Options(NamedTuple):
+    """What the command line asks for.
+
+    Attributes:
+      workloads: keys of WORKLOADS.
+      batch_sizes: of 'batch_size'.
+      torch: whether PyTorch is compared with; compiled: also through torch.compile.
+      repeats: turns of each contender.
+      seconds: of a turn.
+    """
+
+    workloads: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    torch: bool
+    compiled: bool
+    repeats: int
+    seconds: float
+
+
+def _ours(function: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
+    return f"jaxgan.benchmarks.ours:{function}", arguments
+
+
+def _torch(function: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
+    return f"jaxgan.benchmarks.pytorch:{function}", arguments
+
+
+def _record(measure: str, workload: str, contender: str, times: Times, items: float, **more: Any) -> Record:
+    """One line: seconds of a piece of work (median, least, most), and items a second."""
+    low, high = min(times.seconds), max(times.seconds)
+    return {
+        "measure": measure,
+        "workload": workload,
+        "contender": contender,
+        "ms": 1e3 * times.median,
+        "ms_low": 1e3 * low,
+        "ms_high": 1e3 * high,
+        "items": items,
+        "per_second": items / times.median,
+        **more,
+    }
+
+
+def _ratios(times: dict[str, Times], name: str, references: Iterable[str]) -> Record:
+    """How many times as long as each reference: median, least and most of neighbouring turns."""
+    return {"ratios": {other: times[name].per(times[other]) for other in references if other != name}}
+
+
+def _compare_training(measure: str, options: Options, workload: str, batch_size: int) -> list[Record]:
+    """One step of both update orders, ours beside PyTorch's."""
+    peak = _peak(options)
+    records = []
+    for order in ("alternating", "simultaneous") if measure == "train" else ("alternating",):
+        common = {"workload": workload, "batch_size": batch_size, "update_order": order}
+        specifications = {"jaxgan": _ours("train", **common)}
+        if options.torch:
+            specifications["torch"] = _torch("train", **common)
+        if options.compiled:
+            specifications["torch_compiled"] = _torch("train", **common, compiled=True)
+        with contenders(**specifications) as players:
+            times = take_turns(players, options.repeats, options.seconds)
+            facts = players["jaxgan"].facts
+            for name, contender in players.items():
+                flops = facts["flops"] / times[name].median
+                more = {"batch_size": facts["batch_size"], "update_order": order}
+                more |= {"gflops": flops / 1e9, "of_peak": flops / peak}
+                more |= {"peak_mb": contender.peak_bytes() / 1e6, "device": facts["device"]}
+                if name == "jaxgan":
+                    more["state_mb"] = facts["state_bytes"] / 1e6
+                    more |= _ratios(times, name, times)
+                records.append(_record(measure, workload, name, times[name], facts["batch_size"], **more))
+    return records
+
+
+_peaks: list[float] = []
+
+
+def _peak(options: Options) -> float:
+    """The machine's floating-point operations a second, by its best float32 matrix product; measured once."""
+    if not _peaks:
+        matrix_product(options)
+    return _peaks[-1]
+
+
+@MEASURES.register("matrix_product")
+def matrix_product(options: Options) -> list[Record]:
+    """Products of square matrices: the machine's peak."""
+    records = []
+    sizes = {f"{n}x{n}": _ours("matrix_product", size=n) for n in _SIZES}
+    with contenders(**sizes) as players:
+        times = take_turns(players, options.repeats, options.seconds / 4)
+        for name, contender in players.items():
+            flops = contender.facts["flops"] / times[name].median
+            more = {"gflops": flops / 1e9, "device": contender.facts["device"]}
+            records.append(_record("matrix_product", name, "jaxgan", times[name], 1, **more))
+    _peaks.append(max(record["gflops"] for record in records) * 1e9)
+    return records
+
+
+@MEASURES.register("train")
+def train(options: Options) -> list[Record]:
+    """A training step of each workload, alternating and simultaneous."""
+    return [r for name in options.workloads for r in _compare_training("train", options, name, 0)]
+
+
+@MEASURES.register("batch_size")
+def batch_size(options: Options) -> list[Record]:
+    """How the step's time grows with the batch."""
+    return [
+        record
+        for name in options.workloads
+        for size in options.batch_sizes
+        for record in _compare_training("batch_size", options, name, size)
+    ]
+
+
+@MEASURES.register("sample")
+def sample(options: Options) -> list[Record]:
+    """Sampling, to NumPy arrays."""
+    records = []
+    for workload in options.workloads:
+        specifications = {"jaxgan": _ours("sample", workload=workload)}
+        if options.torch:
+            specifications["torch"] = _torch("sample", workload=workload)
+        with contenders(**specifications) as players:
+            times = take_turns(players, options.repeats, options.seconds)
+            for name, contender in players.items():
+                batch = contender.facts["batch_size"]
+                more = {"batch_size": batch, **(_ratios(times, name, times) if name == "jaxgan" else {})}
+                records.append(_record("sample", workload, name, times[name], batch, **more))
+    return records
+
+
+@MEASURES.register("input")
+def inputs(options: Options) -> list[Record]:
+    """What the input side costs: data on the device, and streamed, against batches that are there already."""
+    records = []
+    for workload in options.workloads:
+        specifications = {name: _ours("train", workload=workload, inputs=name) for name in INPUTS}
+        with contenders(**specifications) as players:
+            times = take_turns(players, options.repeats, options.seconds)
+            for name, contender in players.items():
+                ratio = _ratios(times, name, ["constant"])
+                batch = contender.facts["batch_size"]
+                records.append(_record("input", workload, name, times[name], batch, **ratio))
+    return records
+
+
+@MEASURES.register("steps_per_call")
+def steps_per_call(options: Options) -> list[Record]:
+    """How many steps one compiled call should have: the time of a step, and of a call."""
+    records = []
+    for workload in options.workloads:
+        one = WORKLOADS[workload].read().steps_per_call
+        specifications, chosen = {}, sorted({*_STEPS_PER_CALL, one})
+        for steps in chosen:
+            specifications[str(steps)] = _ours("train", workload=workload, steps_per_call=steps)
+        with contenders(**specifications) as players:
+            # a turn of many steps is at least one call: the long ones are left out where a call gets too long
+            step = take_turns({"1": players["1"]}, 1, options.seconds)["1"].median
+            players = {n: p for n, p in players.items() if int(n) * step <= _MOST_SECONDS_A_CALL}
+            times = take_turns(players, options.repeats, options.seconds)
+            for name, contender in players.items():
+                more = {"steps_per_call": int(name), "call_ms": 1e3 * int(name) * times[name].median}
+                more |= {"peak_mb": contender.peak_bytes() / 1e6, "default": int(name) == one}
+                more |= _ratios(times, name, ["1"])
+                batch = contender.facts["batch_size"]
+                records.append(_record("steps_per_call", workload, name, times[name], batch, **more))
+    return records
+
+
+@MEASURES.register("start")
+def start(options: Options) -> list[Record]:
+    """From the command to the first step done, with an empty and with a full compilation cache; `import`."""
+    records = []
+    turns: dict[str, list[float]] = {"import jaxgan": [], "cold": [], "warm": []}
+    for _ in range(options.repeats):
+        turns["import jaxgan"].append(_seconds([sys.executable, "-c", "import jaxgan"]))
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("cold", "warm"):
+                turns[name].append(_first_step(Path(folder), name))
+    for name, seconds in turns.items():
+        records.append(_record("start", "dcgan_mnist", name, Times(tuple(seconds)), 1))
+    return records
+
+
+def _seconds(command: list[str]) -> float:
+    begin = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - begin
+
+
+def _first_step(folder: Path, name: str) -> float:
+    """Runs the main job for a step or two and reads from its progress when the first was done."""
+    command = [sys.executable, "launch.py", "--config=configs/dcgan_mnist.py", f"--workdir={folder / name}"]
+    command += ["--config.num_steps=1", "--config.log_every=1", "--config.dataset.path="]
+    environment = {**os.environ, "JAXGAN_CACHE_DIR": str(folder / "cache")}
+    begin = time.perf_counter()
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    with process:
+        took = next(
+            (time.perf_counter() - begin for line in process.stdout if line.startswith("step ")), None
+        )
+        process.stdout.read()
+    if took is None or process.returncode:
+        raise RuntimeError(f"the run of {command} failed with status {process.returncode}")
+    return took
+
+
+@MEASURES.register("loop")
+def loop(options: Options) -> list[Record]:
+    """What the training loop adds to its program: progress, metrics, grids, TensorBoard, checkpoints."""
+    records = []
+    for workload in options.workloads:
+        with contenders(
+            program=_ours("train", workload=workload), run=_ours("run", workload=workload)
+        ) as players:
+            times = take_turns(players, options.repeats, options.seconds)
+            for name, contender in players.items():
+                ratio = _ratios(times, name, ["program"])
+                batch = contender.facts["batch_size"]
+                records.append(_record("loop", workload, name, times[name], batch, **ratio))
+    return records
+
+
+def write(records: list[Record], path: Path, machine: dict[str, Any]) -> None:
+    """All records and the machine, as JSON."""
+    path.write_text(json.dumps({"machine": machine, "records": records}, indent=1) + "\n")

@@ -1,0 +1,167 @@
+"""Contenders of this project: functions that return `work` and facts about it (see `timing.Contender`)."""
+
+import contextlib
+import itertools
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan import experiment, parallel, sampler
+from jaxgan.benchmarks.workloads import WORKLOADS, Workload, step_flops
+from jaxgan.datasets.dataset import Dataset
+from jaxgan.datasets.stream import Stream
+from jaxgan.gan import GAN, data_key, init_state
+from jaxgan.train import train as train_run
+from jaxgan.train_state import GanState
+
+Work = Callable[[int], float | None]
+
+INPUTS = ("resident", "constant", "streamed")
+
+
+def fresh(workload: Workload, batch_size: int, update_order: str = "alternating"):
+    """The config, the GAN and a fresh state of a workload."""
+    config = workload.read(batch_size, update_order)
+    gan = experiment.make_gan(config, workload.shape)
+    hyper = experiment.make_hyper(config)
+    init = jax.jit(
+        lambda: init_state(gan, np.zeros(2, np.uint32), hyper),
+        compiler_options={"xla_backend_optimization_level": 0},
+    )
+    return config, gan, init()
+
+
+def train(
+    workload: str,
+    batch_size: int = 0,
+    update_order: str = "alternating",
+    inputs: str = "resident",
+    steps_per_call: int = 0,
+) -> tuple[Work, dict[str, Any]]:
+    """Training calls of the scanned program, on one device. A piece of work is one step.
+
+    Args:
+      workload: a key of WORKLOADS.
+      batch_size: 0: the config's.
+      update_order: see `GAN.update_order`.
+      inputs: 'resident': the data set lies on the device, as a run has it; 'constant': every call is given
+        the same batches, which lie there; 'streamed': batches are read from a memory-mapped file.
+      steps_per_call: 0: the config's.
+    """
+    config, gan, state = fresh(WORKLOADS[workload], batch_size, update_order)
+    steps = steps_per_call or config.steps_per_call
+    program = parallel.make_program(
+        gan, "jit", config.batch_size, streamed=inputs != "resident", num_devices=1
+    )
+    state = program.place_state(state)
+    next_data = _INPUTS[inputs](program, gan, WORKLOADS[workload], config.batch_size, steps, state)
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+
+    def work(num: int) -> None:
+        nonlocal state
+        for _ in range(num // steps):
+            state, metrics = program.train_steps(state, next_data(), steps)
+        jax.block_until_ready((state, metrics))
+
+    facts = {
+        "batch_size": config.batch_size,
+        "granule": steps,
+        "flops": step_flops(gan, config.batch_size),
+        "state_bytes": size,
+        "device": jax.devices()[0].device_kind,
+    }
+    return work, facts
+
+
+def _resident(program, gan, workload, batch_size, steps, state):
+    data = program.place_data({"examples": workload.draw_examples()})
+    return lambda: data
+
+
+def _constant(program, gan: GAN, workload: Workload, batch_size: int, steps: int, state: GanState):
+    num = steps * gan.discriminator_steps * batch_size
+    examples = np.resize(workload.draw_examples(), (num, *workload.shape))
+    data = program.place_data(_block(examples, gan, batch_size, steps))
+    return lambda: data
+
+
+def _streamed(program, gan: GAN, workload: Workload, batch_size: int, steps: int, state: GanState):
+    folder = Path(tempfile.mkdtemp())
+    file = folder / "examples.npy"
+    np.save(file, workload.draw_examples())
+    examples = np.load(file, mmap_mode="r")
+    shutil.rmtree(folder)  # the map keeps what it maps
+    dataset = Dataset("noise", examples, None, "", "")
+    batches = Stream(dataset, np.asarray(data_key(state.key)), batch_size).steps()
+
+    def next_data():
+        block = itertools.islice(batches, steps * gan.discriminator_steps)
+        examples = np.stack([examples for examples, _ in block])
+        return program.place_data(_block(examples, gan, batch_size, steps))
+
+    return next_data
+
+
+_INPUTS = dict(zip(INPUTS, (_resident, _constant, _streamed), strict=True))
+
+
+def _block(examples: np.ndarray, gan: GAN, batch_size: int, steps: int) -> dict[str, np.ndarray]:
+    return {"examples": examples.reshape(steps, gan.discriminator_steps, batch_size, *gan.shape)}
+
+
+def run(workload: str) -> tuple[Work, dict[str, Any]]:
+    """Whole runs, as the main job does them, timed from their first line of metrics to their last."""
+    config = WORKLOADS[workload].read()
+    folder = tempfile.TemporaryDirectory()
+    path = Path(folder.name)
+    np.save(path / "examples.npy", WORKLOADS[workload].draw_examples())
+    with config.unlocked():
+        config.dataset.name, config.dataset.fallback = "array", ""
+        config.dataset.path = str(path / "examples.npy")
+        config.num_devices = 1
+        config.eval_every = 0  # what evaluation costs is another question
+
+    def work(num: int) -> float:
+        nonlocal folder  # as long as there is work
+        config.num_steps = config.log_every + num
+        with tempfile.TemporaryDirectory(dir=path) as workdir, contextlib.redirect_stdout(None):
+            train_run(config.copy_and_resolve_references(), Path(workdir))
+            lines = (Path(workdir) / "metrics.jsonl").read_text().splitlines()
+        rates = [json.loads(line)["images_per_second"] for line in lines[1:]]
+        return sum(config.log_every * config.batch_size / rate for rate in rates)
+
+    return work, {"batch_size": config.batch_size, "granule": config.log_every}
+
+
+def sample(workload: str) -> tuple[Work, dict[str, Any]]:
+    """Sampling as `jaxgan.load` does it, to NumPy arrays on the host. A piece of work is one batch."""
+    _, gan, state = fresh(WORKLOADS[workload], 0)
+    draw = sampler.Sampler(gan, state.ema, 0, {}, {})
+    batch = sampler.batch_of(gan)
+
+    def work(num: int) -> None:
+        for _ in draw.batches(num=num * batch):
+            pass
+
+    return work, {"batch_size": batch}
+
+
+def matrix_product(size: int) -> tuple[Work, dict[str, Any]]:
+    """Products of two square float32 matrices, one after the other in one program: the machine's peak."""
+    matrix = jnp.full((size, size), 1 / size)
+
+    @jax.jit
+    def chain(x, num):
+        return jax.lax.fori_loop(0, num, lambda _, x: x @ matrix, x)
+
+    def work(num: int) -> None:
+        chain(matrix, num).block_until_ready()
+
+    return work, {"flops": 2.0 * size**3, "device": jax.devices()[0].device_kind}

@@ -1,0 +1,240 @@
+"""The same GANs as a good PyTorch user writes them: contenders to compare with.
+
+The same networks, and the same work in a step: one batch of fakes for both updates, one Adam step of the
+discriminator, one of the generator. `torch` is no dependency of the project.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import torch
+from torch import nn
+from torch.nn.functional import softplus
+
+from jaxgan import experiment
+from jaxgan.benchmarks.workloads import WORKLOADS
+from jaxgan.errors import UserError
+from jaxgan.fields import selected
+
+
+class Projection(nn.Module):
+    """z → s·s·C, then an image."""
+
+    def __init__(self, latent_dim: int, side: int, channels: int, bias: bool):
+        super().__init__()
+        self.side, self.channels = side, channels
+        self.linear = nn.Linear(latent_dim, side * side * channels, bias=bias)
+
+    def forward(self, z):
+        return self.linear(z).view(-1, self.channels, self.side, self.side)
+
+
+class Maxout(nn.Module):
+    """The largest of `pieces` neighbours."""
+
+    def __init__(self, pieces: int):
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, x):
+        return x.view(len(x), -1, self.pieces).amax(-1)
+
+
+class View(nn.Module):
+    """A flat vector as an example."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x):
+        return x.view(len(x), *self.shape)
+
+
+def _activation(fields: dict[str, Any]) -> nn.Module:
+    return nn.LeakyReLU(fields["slope"], True) if fields["activation"] == "leaky_relu" else nn.ReLU(True)
+
+
+def _dcgan_generator(shape, latent_dim, f) -> nn.Module:
+    side = shape[0]
+    for stride in f["strides"]:
+        side //= stride
+    modules = [Projection(latent_dim, side, f["channels"][0], not f["batch_norm"])]
+    outs = (*f["channels"][1:], shape[2])
+    before = f["channels"][0]
+    for i, (out, kernel, stride) in enumerate(zip(outs, f["kernels"], f["strides"], strict=True)):
+        modules += [nn.BatchNorm2d(before)] if f["batch_norm"] else []
+        modules.append(_activation(f))
+        bias = i == len(outs) - 1 or not f["batch_norm"]
+        modules.append(nn.ConvTranspose2d(before, out, kernel, stride, kernel // 2, stride - 1, bias=bias))
+        before = out
+    return nn.Sequential(*modules, nn.Tanh())
+
+
+def _dcgan_discriminator(shape, f) -> nn.Module:
+    modules, before, side = [], shape[2], shape[0]
+    for i, (out, kernel, stride) in enumerate(zip(f["channels"], f["kernels"], f["strides"], strict=True)):
+        normalized = f["batch_norm"] and i > 0
+        modules.append(nn.Conv2d(before, out, kernel, stride, kernel // 2, bias=not normalized))
+        modules += [nn.BatchNorm2d(out)] if normalized else []
+        modules.append(_activation(f))
+        before, side = out, side // stride
+    return nn.Sequential(*modules, nn.Flatten(), nn.Linear(before * side * side, 1), nn.Flatten(0))
+
+
+def _mlp_generator(shape, latent_dim, f) -> nn.Module:
+    modules, before = [], latent_dim
+    for out in f["hidden"]:
+        modules.append(nn.Linear(before, out, bias=not f["batch_norm"]))
+        modules += [nn.BatchNorm1d(out)] if f["batch_norm"] else []
+        modules.append(_activation(f))
+        before = out
+    modules.append(nn.Linear(before, torch.Size(shape).numel()))
+    if len(shape) == 3:
+        modules += [nn.Tanh(), View((shape[2], *shape[:2]))]
+    return nn.Sequential(*modules)
+
+
+def _mlp_discriminator(shape, f) -> nn.Module:
+    modules, before = [nn.Flatten()], torch.Size(shape).numel()
+    for out in f["hidden"]:
+        modules.append(nn.Linear(before, out * max(f["maxout"], 1)))
+        modules.append(Maxout(f["maxout"]) if f["maxout"] else _activation(f))
+        before = out
+    return nn.Sequential(*modules, nn.Linear(before, 1), nn.Flatten(0))
+
+
+_GENERATORS = {"dcgan": _dcgan_generator, "mlp": _mlp_generator}
+_DISCRIMINATORS = {"dcgan": _dcgan_discriminator, "mlp": _mlp_discriminator}
+
+
+def networks(config, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
+    """Generator and discriminator of a config, images `[B, C, H, W]`; as many parameters as this project's.
+
+    Images are mirrored, beside this project's: padding of even sizes begins on the other side.
+    """
+    generator, generator_fields = selected(config, "generator")
+    discriminator, discriminator_fields = selected(config, "discriminator")
+    made = (
+        _GENERATORS[generator](shape, config.latent_dim, generator_fields),
+        _DISCRIMINATORS[discriminator](shape, discriminator_fields),
+    )
+    gan = experiment.make_gan(config, shape)
+    for network, ours, size in zip(
+        made, (gan.generator, gan.discriminator), ((config.latent_dim,), shape), strict=True
+    ):
+        params = sum(parameter.numel() for parameter in network.parameters())
+        if params != count_parameters(ours, size):
+            raise UserError(f"the benchmark's PyTorch {type(ours).__name__} is not the one of this config")
+    return made
+
+
+def count_parameters(network, shape: tuple[int, ...]) -> int:
+    """Of a linen module that takes inputs of `shape`."""
+    variables = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *shape)))
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+
+
+def train(workload: str, batch_size: int = 0, update_order: str = "alternating", compiled: bool = False):
+    """Training steps, examples drawn from a data set on the device. A piece of work is one step.
+
+    Args:
+      workload: a key of WORKLOADS.
+      batch_size: 0: the config's.
+      update_order: 'alternating', or 'simultaneous': one pass of the discriminator over the fakes for both.
+      compiled: whether the networks go through `torch.compile`.
+    """
+    device = _set_up()
+    config = WORKLOADS[workload].read(batch_size, update_order)
+    shape, batch = WORKLOADS[workload].shape, config.batch_size
+    generator, discriminator = networks(config, shape)
+    images = len(shape) == 3
+    layout = torch.channels_last if config.generator.name == "dcgan" else torch.contiguous_format
+    generator, discriminator = (
+        network.to(device, memory_format=layout) for network in (generator, discriminator)
+    )
+    optimizers = []
+    for network, section in (
+        (generator, config.generator_optimizer.adam),
+        (discriminator, config.discriminator_optimizer.adam),
+    ):
+        betas = section.b1, section.b2
+        optimizers.append(torch.optim.Adam(network.parameters(), section.learning_rate, betas, fused=True))
+    examples = torch.from_numpy(WORKLOADS[workload].draw_examples())
+    if images:
+        examples = examples.permute(0, 3, 1, 2).contiguous(memory_format=layout)
+    examples = examples.to(device)
+    step = _simultaneous if update_order == "simultaneous" else _alternating
+    judge, make = discriminator, generator
+    if compiled:
+        make, judge = torch.compile(generator), torch.compile(discriminator)
+
+    def work(num: int) -> None:
+        for _ in range(num):
+            real = examples[torch.randint(len(examples), (batch,), device=device)]
+            real = real.float() / 127.5 - 1 if images else real
+            z = torch.randn(batch, config.latent_dim, device=device)
+            step(make, judge, real, z, *optimizers)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return work, {"batch_size": batch}
+
+
+def _alternating(generator, discriminator, real, z, generator_optimizer, discriminator_optimizer):
+    fake = generator(z)
+    loss = softplus(-discriminator(real)).mean() + softplus(discriminator(fake.detach())).mean()
+    discriminator_optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    discriminator_optimizer.step()
+    discriminator.requires_grad_(False)  # the generator's update needs no gradients of its weights
+    loss = softplus(-discriminator(fake)).mean()
+    discriminator.requires_grad_(True)
+    generator_optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    generator_optimizer.step()
+
+
+def _simultaneous(generator, discriminator, real, z, generator_optimizer, discriminator_optimizer):
+    fake = generator(z)
+    real_logits, fake_logits = discriminator(real), discriminator(fake)
+    generator_loss = softplus(-fake_logits).mean()
+    discriminator_loss = softplus(-real_logits).mean() + softplus(fake_logits).mean()
+    _set_gradients(generator, generator_loss, retain_graph=True)
+    _set_gradients(discriminator, discriminator_loss)
+    generator_optimizer.step()
+    discriminator_optimizer.step()
+
+
+def _set_gradients(network, loss, **options):
+    parameters = list(network.parameters())
+    gradients = torch.autograd.grad(loss, parameters, **options)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+
+
+def sample(workload: str, batch_size: int = 64):
+    """Sampling to NumPy arrays on the host. A piece of work is one batch."""
+    device = _set_up()
+    config = WORKLOADS[workload].read()
+    generator, _ = networks(config, WORKLOADS[workload].shape)
+    layout = torch.channels_last if config.generator.name == "dcgan" else torch.contiguous_format
+    generator = generator.to(device, memory_format=layout).eval()
+
+    @torch.inference_mode()
+    def work(num: int) -> None:
+        for _ in range(num):
+            fake = generator(torch.randn(batch_size, config.latent_dim, device=device))
+            if fake.ndim == 4:
+                fake = ((fake.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
+            fake.cpu().numpy()
+
+    return work, {"batch_size": batch_size}
+
+
+def _set_up() -> str:
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")  # TF32, as JAX's default precision is on a GPU
+    torch.backends.cudnn.allow_tf32 = True
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,127 @@
+"""Turns: contenders do their work one after the other, again and again, each in a process of its own.
+
+What one contender's turn finds, the others' turns right beside it find too: machines are shared and noisy.
+"""
+
+import contextlib
+import importlib
+import multiprocessing
+import resource
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from typing import Any, NamedTuple
+
+from jaxgan.errors import UserError
+
+
+def _pool() -> Executor:
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+
+
+class Times(NamedTuple):
+    """Seconds of one piece of work, turn by turn; the n-th of every contender lie beside each other."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    def per(self, other: "Times") -> tuple[float, float, float]:
+        """The median of each turn's own ratio to the other's, and its least and most."""
+        ratios = [mine / theirs for mine, theirs in zip(self.seconds, other.seconds, strict=True)]
+        return statistics.median(ratios), min(ratios), max(ratios)
+
+
+class Contender:
+    """Work that lives in a process of its own.
+
+    Args:
+      make: 'module:function', called with `arguments`; it returns `work` and facts about it. `work(num)` does
+        the work `num` times, a multiple of `facts.get('granule', 1)`, and waits for its end; where not all of
+        that is to count, it returns the seconds.
+    """
+
+    def __init__(self, make: str, **arguments: Any):
+        self._pool = _pool()
+        try:
+            self.facts: dict[str, Any] = self._pool.submit(_make, make, arguments).result()
+        except BaseException:
+            self.close()
+            raise
+        self._num = self._granule = self.facts.get("granule", 1)
+
+    def calibrate(self, seconds: float) -> None:
+        """Chooses how many pieces of work a turn has, so that it takes about `seconds`."""
+        for _ in range(2):  # the first one may be slow
+            self._num = self._granule * max(1, round(seconds / self.turn() / self._granule))
+
+    def turn(self) -> float:
+        """Seconds of one piece of work: the mean over a turn."""
+        return self._pool.submit(_time, self._num).result() / self._num
+
+    def peak_bytes(self) -> int:
+        """Most memory so far: of the accelerator, or else of the process."""
+        return self._pool.submit(_peak_bytes).result()
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+def take_turns(contenders: dict[str, Contender], repeats: int, seconds: float) -> dict[str, Times]:
+    """Each contender's times of `repeats` turns of about `seconds`."""
+    for contender in contenders.values():
+        contender.calibrate(seconds)
+    turns: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(repeats):
+        for name, contender in contenders.items():
+            turns[name].append(contender.turn())
+    return {name: Times(tuple(values)) for name, values in turns.items()}
+
+
+@contextlib.contextmanager
+def contenders(**specifications: tuple[str, dict[str, Any]]) -> Iterator[dict[str, Contender]]:
+    """Contenders by name, each of `(make, arguments)`; their processes end with the block."""
+    with contextlib.ExitStack() as stack:
+        made = {}
+        for name, (make, arguments) in specifications.items():
+            made[name] = Contender(make, **arguments)
+            stack.callback(made[name].close)
+        yield made
+
+
+# --- In the contender's process -----------------------------------------------------------------------
+
+_here = threading.local()  # `work`: the contender's own
+
+
+def _make(make: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    module, _, function = make.partition(":")
+    try:
+        _here.work, facts = getattr(importlib.import_module(module), function)(**arguments)
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is not installed: pip install {error.name}") from error
+    _here.work(facts.get("granule", 1))  # compiles
+    return facts
+
+
+def _time(num: int) -> float:
+    start = time.perf_counter()
+    seconds = _here.work(num)
+    return time.perf_counter() - start if seconds is None else seconds
+
+
+def _peak_bytes() -> int:
+    if "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        if torch.cuda.is_available():
+            return torch.cuda.max_memory_allocated()
+    if "jax" in sys.modules:
+        memory = sys.modules["jax"].devices()[0].memory_stats()
+        if memory:
+            return memory["peak_bytes_in_use"]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,23 @@
+"""How programs that train are compiled: what no source code can say to XLA."""
+
+import functools
+
+import jax
+
+
+@functools.cache
+def compiler_options() -> dict[str, str]:
+    """Options of `jax.jit` for programs full of convolutions, on the backend in use.
+
+    On a CPU, XLA hands convolutions to the library YNNPACK since JAX 0.10. With those of GANs, in training,
+    that takes 1.2 to 3 times as long as its own (`python -m jaxgan.benchmark` measures a whole step; kernel
+    gradients suffer most); matrix products it may keep.
+    """
+    if jax.default_backend() != "cpu":
+        return {}
+    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+    try:
+        jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
+    except jax.errors.JaxRuntimeError:  # an XLA that does not know it, being older or newer
+        return {}
+    return options

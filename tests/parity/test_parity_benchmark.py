@@ -1,0 +1,69 @@
+"""The GANs that the benchmark writes in PyTorch are this project's: equal numbers under equal weights."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from jaxgan import experiment
+from jaxgan.benchmarks.workloads import WORKLOADS
+
+torch = pytest.importorskip("torch")
+
+
+def arranged(tensor, shape, side):
+    """A tensor of PyTorch's as this project has it, of `shape`: axes in their order, convolutions mirrored.
+
+    Args:
+      side: of the small image that a dense layer makes or takes.
+    """
+    array = tensor.detach().numpy()
+    if array.ndim == 4:  # [out, in, kh, kw]; transposed, [in, out, kh, kw]: as `conv` takes it, both ways
+        return np.flip(array, (2, 3)).transpose(2, 3, 1, 0)
+    if array.ndim == 1:
+        return array
+    if side and shape[1] % side**2 == 0:  # the projection, [C·s·s, in]
+        array = np.flip(array.reshape(-1, side, side, shape[0]), (1, 2)).transpose(1, 2, 0, 3)
+        return array.reshape(shape[1], shape[0]).T
+    if side:  # the output, [1, C·s·s]
+        return np.flip(array.reshape(-1, side, side), (1, 2)).transpose(1, 2, 0).reshape(shape)
+    return array.T
+
+
+def with_weights_of(network, inputs, theirs, side):
+    """This project's network applied to `inputs` with PyTorch's weights; layers are called in one order."""
+    variables = network.init(jax.random.key(0), inputs)
+    params = flatten_dict(variables["params"])
+    tensors = list(theirs.parameters())
+    assert len(params) == len(tensors)
+    for (path, leaf), tensor in zip(list(params.items()), tensors, strict=True):
+        params[path] = arranged(tensor, leaf.shape, side)
+        assert params[path].shape == leaf.shape
+    variables = {**variables, "params": unflatten_dict(params)}
+    return network.apply(variables, inputs, train=True, mutable=["batch_stats"])[0]
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_networks_are_this_projects(name):
+    from jaxgan.benchmarks import pytorch
+
+    workload = WORKLOADS[name]
+    config = workload.read()
+    gan = experiment.make_gan(config, workload.shape)
+    torch.manual_seed(0)
+    generator, discriminator = pytorch.networks(config, workload.shape)
+    side = 0 if config.generator.name == "mlp" else {28: 7, 32: 4}[workload.shape[0]]
+
+    z = np.random.default_rng(0).standard_normal((8, config.latent_dim)).astype(np.float32)
+    theirs = generator(torch.from_numpy(z))
+    ours = with_weights_of(gan.generator, jnp.asarray(z), generator, side)
+    there = theirs.detach().numpy()
+    if there.ndim == 4:
+        there = (there[:, :, ::-1, ::-1] if side else there).transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(ours, there, rtol=1e-4, atol=1e-5)
+
+    logits = discriminator(theirs).detach().numpy()
+    ours = with_weights_of(gan.discriminator, ours, discriminator, side)
+    np.testing.assert_allclose(ours, logits, rtol=1e-4, atol=1e-5)
+    assert np.ptp(logits) > 1e-3

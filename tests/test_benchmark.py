@@ -1,0 +1,178 @@
+"""The benchmark measures what it says: turns, ratios, arithmetic counted by hand; every measure runs."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+from rich.console import Console
+
+from configs import gan_ring
+from jaxgan import benchmark, experiment
+from jaxgan.benchmarks import measures, ours, timing
+from jaxgan.benchmarks.measures import MEASURES, Options
+from jaxgan.benchmarks.timing import Times, contenders, take_turns
+from jaxgan.benchmarks.workloads import WORKLOADS, forward_flops, step_flops
+from jaxgan.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+
+
+def make_counter(seconds, granule=1):
+    """A contender whose work says how long it took, and takes no time."""
+    done = []
+
+    def work(num):
+        assert num % granule == 0
+        done.append(num)
+        return num * seconds * (1 + len(done) % 2)
+
+    return work, {"granule": granule}
+
+
+def make_failure():
+    raise UserError("it cannot be made")
+
+
+def make_missing():
+    import a_module_that_is_not_there  # noqa: F401
+
+
+def counter(**arguments):
+    return f"{__name__}:make_counter", arguments
+
+
+def test_contenders_take_turns_in_processes_of_their_own():
+    with contenders(slow=counter(seconds=0.02), fast=counter(seconds=0.01)) as players:
+        times = take_turns(players, 4, seconds=1.0)
+    # each second turn takes twice as long, of both alike
+    assert sorted(times["slow"].seconds) == pytest.approx([0.02, 0.02, 0.04, 0.04])
+    assert times["slow"].median == pytest.approx(0.03)
+    assert times["slow"].per(times["fast"]) == pytest.approx((2, 2, 2))
+
+
+def test_work_comes_in_whole_calls(monkeypatch):
+    monkeypatch.setattr(timing, "_pool", lambda: ThreadPoolExecutor(1))
+    with contenders(one=counter(seconds=0.001, granule=7)) as players:
+        players["one"].calibrate(0.05)  # work() refuses any other number
+        assert players["one"].turn() > 0
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [("make_failure", "it cannot be made"), ("make_missing", "pip install a_module_that_is_not_there")],
+)
+def test_what_cannot_be_made_is_one_line(monkeypatch, function, message):
+    monkeypatch.setattr(timing, "_pool", lambda: ThreadPoolExecutor(1))
+    with pytest.raises(UserError, match=message), contenders(one=(f"{__name__}:{function}", {})):
+        pass
+
+
+def test_ratios_are_of_neighbouring_turns():
+    # both slow down in the second turn: the ratio does not move
+    assert Times((2.0, 6.0, 2.0)).per(Times((1.0, 3.0, 2.0))) == (2.0, 1.0, 2.0)
+
+
+def gan_of(name):
+    return experiment.make_gan(WORKLOADS[name].read(), WORKLOADS[name].shape)
+
+
+def test_arithmetic_is_that_of_the_textbook():
+    # the ring: 2 → 400 → 400 → 400 → 400 → 2, against 2 → 1000 (max of 5) → 200 ...
+    generator = 2 * (2 * 400 + 3 * 400 * 400 + 400 * 2)
+    discriminator = 2 * (2 * 1000 + 2 * 200 * 1000 + 200)
+    assert step_flops(gan_of("gan_ring"), 100) == 100 * (3 * generator + 8 * discriminator)
+    # the reference DCGAN's generator
+    gan = gan_of("dcgan_mnist:full")
+    project, first, second, last = 100 * 12544, 49 * 256 * 128 * 25, 196 * 128 * 64 * 25, 784 * 64 * 25
+    assert forward_flops(gan.generator, jnp.zeros((3, 100))) == 3 * 2 * (project + first + second + last)
+    layers = 196 * 64 * 25 + 49 * 64 * 128 * 25 + 49 * 128
+    assert forward_flops(gan.discriminator, jnp.zeros((2, 28, 28, 1))) == 2 * 2 * layers
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_workloads_are_gans_with_data(name):
+    gan, examples = gan_of(name), WORKLOADS[name].draw_examples()
+    assert examples.shape[1:] == gan.shape
+    assert len(examples) == WORKLOADS[name].num_examples
+    assert step_flops(gan, 4) > 0
+
+
+@pytest.fixture
+def ring(monkeypatch):
+    """A small workload, in turns as short as they get, contenders in threads of this process."""
+
+    config = gan_ring.get_config()
+    config.update(batch_size=20, steps_per_call=2, log_every=2, sample_every=2)
+    config.generator.mlp.hidden = config.discriminator.mlp.hidden = (8,)
+    monkeypatch.setattr(gan_ring, "get_config", config.copy_and_resolve_references)
+    monkeypatch.setattr(timing, "_pool", lambda: ThreadPoolExecutor(1))
+    monkeypatch.setattr(measures, "_SIZES", (16, 32))
+    monkeypatch.setattr(measures, "_STEPS_PER_CALL", (1, 2))
+    monkeypatch.setattr(measures, "_peaks", [])
+    monkeypatch.chdir(ROOT)
+    return Options(("gan_ring",), (10, 20), torch=False, compiled=False, repeats=1, seconds=0.0)
+
+
+QUICK = "matrix_product", "train", "sample"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in MEASURES]
+)
+def test_every_measure_gives_records_and_a_table(ring, name, tmp_path):
+    records = MEASURES[name](ring)
+    assert {record["measure"] for record in records} == {name}
+    for record in records:
+        assert 0 < record["ms_low"] <= record["ms"] <= record["ms_high"]
+        assert record["per_second"] == pytest.approx(1e3 * record["items"] / record["ms"])
+    measures.write(records, tmp_path / "benchmark.json", benchmark.machine())
+    assert len(json.loads((tmp_path / "benchmark.json").read_text())["records"]) == len(records)
+    shown = StringIO()
+    Console(file=shown, width=200).print(benchmark.table(records))
+    lines = [line for line in shown.getvalue().splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(records)
+    assert all(record["contender"] in shown.getvalue() for record in records)
+
+
+def test_training_is_told_with_its_arithmetic(ring):
+    record, _ = measures.train(ring)
+    assert record["update_order"] == "alternating"
+    assert record["batch_size"] == record["items"] == 20
+    flops = step_flops(gan_of("gan_ring"), 20)
+    assert record["gflops"] == pytest.approx(flops / record["ms"] / 1e6)
+    assert record["of_peak"] == pytest.approx(1e9 * record["gflops"] / measures._peaks[0])
+
+
+@pytest.mark.parametrize("inputs", ["constant", "streamed"])
+def test_all_inputs_train(ring, inputs):
+    work, facts = ours.train("gan_ring", inputs=inputs, steps_per_call=2)
+    work(4)
+    assert facts["granule"] == 2
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--measure=speed", "unknown measure 'speed'"),
+        ("--workload=biggan", "unknown workload 'biggan'; known: dcgan_mnist:full"),
+        ("--batch_sizes=64,many", "--batch_sizes=64,many: give whole numbers above 0"),
+        ("--out=no/such/folder/x.json", "there is no folder no/such/folder"),
+    ],
+)
+def test_wrong_flags_are_one_line(flag, message):
+    command = [sys.executable, "-m", "jaxgan.benchmark", flag]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_elsewhere_it_says_where_it_belongs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "configs.gan_ring", None)
+    with pytest.raises(UserError, match="run the benchmark in the project's folder"):
+        WORKLOADS["gan_ring"].read()
