@@ -1,5 +1,6 @@
 """Contenders of this project: functions that return `work` and facts about it (see `timing.Contender`)."""
 
+import atexit
 import contextlib
 import itertools
 import json
@@ -119,8 +120,8 @@ def _block(examples: np.ndarray, gan: GAN, batch_size: int, steps: int) -> dict[
 def run(workload: str) -> tuple[Work, dict[str, Any]]:
     """Whole runs, as the main job does them, timed from their first line of metrics to their last."""
     config = WORKLOADS[workload].read()
-    folder = tempfile.TemporaryDirectory()
-    path = Path(folder.name)
+    path = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
     np.save(path / "examples.npy", WORKLOADS[workload].draw_examples())
     with config.unlocked():
         config.dataset.name, config.dataset.fallback = "array", ""
@@ -129,7 +130,6 @@ def run(workload: str) -> tuple[Work, dict[str, Any]]:
         config.eval_every = 0  # what evaluation costs is another question
 
     def work(num: int) -> float:
-        nonlocal folder  # as long as there is work
         config.num_steps = config.log_every + num
         with tempfile.TemporaryDirectory(dir=path) as workdir, contextlib.redirect_stdout(None):
             train_run(config.copy_and_resolve_references(), Path(workdir))

@@ -4,12 +4,12 @@ What one contender's turn finds, the others' turns right beside it find too: mac
 """
 
 import contextlib
+import contextvars
 import importlib
 import multiprocessing
 import resource
 import statistics
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -96,22 +96,23 @@ def contenders(**specifications: tuple[str, dict[str, Any]]) -> Iterator[dict[st
 
 # --- In the contender's process -----------------------------------------------------------------------
 
-_here = threading.local()  # `work`: the contender's own
+_work = contextvars.ContextVar("work")  # the contender's own
 
 
 def _make(make: str, arguments: dict[str, Any]) -> dict[str, Any]:
     module, _, function = make.partition(":")
     try:
-        _here.work, facts = getattr(importlib.import_module(module), function)(**arguments)
+        work, facts = getattr(importlib.import_module(module), function)(**arguments)
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is not installed: pip install {error.name}") from error
-    _here.work(facts.get("granule", 1))  # compiles
+    _work.set(work)
+    work(facts.get("granule", 1))  # compiles
     return facts
 
 
 def _time(num: int) -> float:
     start = time.perf_counter()
-    seconds = _here.work(num)
+    seconds = _work.get()(num)
     return time.perf_counter() - start if seconds is None else seconds
 
 
