@@ -5,7 +5,7 @@ import pytest
 from gans import load_digits
 
 from jaxgan.metrics import distances
-from jaxgan.metrics.distances import nearest_squares, squared_distances
+from jaxgan.metrics.distances import blocks, nearest_squares
 
 
 @pytest.fixture(autouse=True, params=[5, 2048])
@@ -23,7 +23,8 @@ def direct(x, y):
 
 def assembled(x, y, origin):
     found = np.full((len(x), len(x if y is None else y)), np.nan)
-    for i, j, squares in squared_distances(x, y, origin):
+    for i, j, block in blocks(x, y, origin):
+        squares = block.exact()
         assert np.isnan(found[i, j]).all()
         found[i, j] = squares
     return found
@@ -43,7 +44,9 @@ def test_half_of_the_pairs_of_one_set(rows):
     found = assembled(x, None, x[0])
     assert not np.isnan(assembled(x, x, x[0])).any()
     known = ~np.isnan(found)
-    np.testing.assert_allclose(found[known], direct(x, x)[known], rtol=1e-10, atol=1e-14)
+    expected = direct(x, x)
+    np.fill_diagonal(expected, np.inf)
+    np.testing.assert_allclose(found[known], expected[known], rtol=1e-10, atol=1e-14)
     assert known.all() if rows > 12 else known.sum() == 5 * 5 + 5 * 5 + 2 * 2 + 5 * 5 + 2 * (5 * 2)
     assert (known | known.T).all()
 
@@ -67,6 +70,62 @@ def test_nearest_others(k):
     assert found[2, 0] == found[7, 0] == 0
 
 
+def cloud(kind):
+    """80 and 60 points, of kinds that are hard on float32 in one way or another."""
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((80, 30)), random.standard_normal((60, 30))
+    if kind == "far from zero":
+        return x + 1e6, y + 1e6
+    if kind == "all but one alike":
+        return np.ones((80, 30)) + 1e-9 * (np.arange(80) == 7)[:, None], np.ones((60, 30))
+    if kind == "copies":
+        return np.concatenate([x[:40], x[:40]]), x[20:80]
+    if kind == "whole numbers":
+        return np.round(2 * x), np.round(2 * y)
+    return x * SCALES[kind], y * SCALES[kind]
+
+
+SCALES = {"ordinary": 1.0, "squares underflow in float32": 1e-25, "squares overflow in float32": 1e25}
+KINDS = [*SCALES, "far from zero", "all but one alike", "copies", "whole numbers"]
+
+
+@pytest.fixture(params=[10**9, 8, 0])
+def few(request, monkeypatch):
+    """Any number of pairs may be computed by itself; a few; none, so that all are."""
+    monkeypatch.setattr(distances, "_PAIRS", request.param)
+    monkeypatch.setattr(distances, "_FEW", 10**9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_float32_decides_nothing_that_it_cannot(kind, few):
+    x, y = cloud(kind)
+    expected = direct(x, y)
+    radius = np.median(expected, axis=1)[:, None] * (1 + np.linspace(-1e-6, 1e-6, len(x)))[:, None]
+    reach = np.quantile(expected, 0.1, axis=0)
+    for i, j, block in blocks(x, y, x[0]):
+        for bound in (radius[i], reach[j]):
+            clear = np.abs(expected[i, j] - bound) > 1e-9 * expected[i, j]
+            for closed in (False, True):
+                found = block.within(bound, closed)
+                np.testing.assert_array_equal(found[clear], (expected[i, j] < bound)[clear])
+    others = direct(x, x)
+    np.fill_diagonal(others, np.inf)
+    for k in (1, 3):
+        np.testing.assert_allclose(
+            nearest_squares(x, k, x[0]), np.sort(others, axis=1)[:, :k], rtol=1e-9, atol=1e-14
+        )
+
+
+@pytest.mark.parametrize("few", [10**9, 0], indirect=True)
+def test_ties_of_whole_numbers_are_exact(few):
+    x, y = cloud("whole numbers")
+    expected = direct(x, y)
+    bound = np.sort(expected, axis=1)[:, 9:10]  # there are others at just this distance
+    for i, j, block in blocks(x, y, x[0]):
+        np.testing.assert_array_equal(block.within(bound[i], True), expected[i, j] <= bound[i])
+        np.testing.assert_array_equal(block.within(bound[i], False), expected[i, j] < bound[i])
+
+
 def test_memory_is_a_few_blocks(monkeypatch):
     monkeypatch.setattr(distances, "_ROWS", 200)
     x = np.random.default_rng(0).standard_normal((2000, 4))
@@ -79,4 +138,4 @@ def test_memory_is_a_few_blocks(monkeypatch):
 
 def test_two_widths():
     with pytest.raises(ValueError, match="do not compare"):
-        list(squared_distances(np.zeros((3, 2)), np.zeros((3, 4)), np.zeros(2)))
+        list(blocks(np.zeros((3, 2)), np.zeros((3, 4)), np.zeros(2)))

@@ -7,6 +7,8 @@ import numpy as np
 from jaxgan.metrics.features import check_width
 
 _ROWS = 2048  # of a block: 32 MiB of distances in float64, and as much for its features at D = 2048
+_PAIRS, _FEW = 1024, 64  # so many pairs, or one in so many, may be computed by themselves
+_CHUNK = 512  # pairs at a time
 
 
 def _blocks(count):
@@ -23,10 +25,107 @@ def _squares(x, y):
     return squares
 
 
-def squared_distances(
-    x: np.ndarray, y: np.ndarray | None, origin: np.ndarray
-) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """Blocks (rows of x, rows of y, ‖xᵢ - yⱼ‖² in float64) of all pairs.
+class Block:
+    """Squared Euclidean distances of some examples `[n, D]` to some others `[m, D]`, exact where it matters.
+
+    What is asked of distances is their order. Float32 tells it of almost all pairs, in half the time; where
+    its rounding leaves it open, the pairs in question are computed in float64, from differences. Where that
+    is many of them, as among equal examples, all are, by a matrix product.
+
+    Args:
+      near: float64 `[n, D]`.
+      far: float64 `[m, D]`.
+      same: whether the two are one and the same, and an example is not its own neighbour.
+    """
+
+    def __init__(self, near: np.ndarray, far: np.ndarray, same: bool = False):
+        self._near, self._far, self._same = near, far, same
+        self._most = max(_PAIRS, near.shape[0] * far.shape[0] // _FEW)
+        sizes = [np.einsum("ij,ij->i", x, x) for x in (near, far)]
+        # D products of numbers that were rounded, and their sum (Higham 2002, section 3.1); and underflow
+        unit = np.finfo(np.float32).eps * (near.shape[1] / 2 + 8)
+        with np.errstate(over="ignore", invalid="ignore"):
+            left, right = near.astype(np.float32), far.astype(np.float32)
+            self._rounded = np.float32(-2) * left @ right.T
+            self._rounded += sizes[0].astype(np.float32)[:, None]
+            self._rounded += sizes[1].astype(np.float32)
+            self._errors = [(unit * size + np.finfo(np.float32).tiny).astype(np.float32) for size in sizes]
+        if same:
+            np.fill_diagonal(self._rounded, np.inf)
+        self._in_range = max(size.max() for size in sizes) < np.finfo(np.float32).max / 8
+
+    def exact(self) -> np.ndarray:
+        """All of them, float64 `[n, m]`."""
+        squares = _squares(self._near, self._far)
+        if self._same:
+            np.fill_diagonal(squares, np.inf)
+        return squares
+
+    def _exact_of(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Those of some pairs."""
+        squares = np.empty(len(rows))
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            difference = self._near[rows[part]] - self._far[columns[part]]
+            squares[part] = np.einsum("ij,ij->i", difference, difference)
+        return squares
+
+    def within(self, radius: np.ndarray, closed: bool) -> np.ndarray:
+        """Whether each is below `radius`, `[n, 1]` or `[m]`, or equal to it if `closed`: bool `[n, m]`."""
+        compare = np.less_equal if closed else np.less
+        if self._in_range:
+            gap = self._rounded - radius.astype(np.float32)
+            found = gap < 0
+            np.abs(gap, out=gap)
+            gap -= self._errors[0][:, None] + np.finfo(np.float32).eps * radius.astype(np.float32)
+            doubtful = gap <= self._errors[1]
+            rows, columns = np.nonzero(doubtful)
+            if len(rows) <= self._most:
+                radius = np.broadcast_to(radius, found.shape)[rows, columns]
+                found[rows, columns] = compare(self._exact_of(rows, columns), radius)
+                return found
+        return compare(self.exact(), radius)
+
+    def nearest(self, k: int, limits: np.ndarray, transposed: bool = False) -> np.ndarray:
+        """The k least of each row that are not above its limit, `[n, k]`, in any order, filled up with inf.
+
+        Args:
+          k: at least 1.
+          limits: float64 `[n]`.
+          transposed: of each column in the place of each row; n is m then.
+        """
+        if self._in_range:
+            rounded = self._rounded.T if transposed else self._rounded
+            own, other = self._errors[::-1] if transposed else self._errors
+            with np.errstate(over="ignore"):
+                limits = limits.astype(np.float32) * (1 + np.finfo(np.float32).eps) + own
+            # as _rounded - errors <= limits
+            candidates = rounded - other <= limits[:, None]
+            if np.count_nonzero(candidates) > self._most and rounded.shape[1] > k:
+                least = np.partition(rounded + other, k - 1, axis=1)[:, k - 1] + 2 * own
+                candidates = rounded - other <= np.minimum(limits, least)[:, None]
+            candidates &= np.isfinite(rounded)
+            rows, columns = np.nonzero(candidates)
+            if len(rows) <= max(self._most, 2 * k * len(own)):
+                pairs = (columns, rows) if transposed else (rows, columns)
+                return _least_of_rows(rows, self._exact_of(*pairs), len(own), k)
+        squares = self.exact().T if transposed else self.exact()
+        if squares.shape[1] > k:
+            return np.partition(squares, k - 1, axis=1)[:, :k]
+        return np.pad(squares, ((0, 0), (0, k - squares.shape[1])), constant_values=np.inf)
+
+
+def _least_of_rows(rows: np.ndarray, values: np.ndarray, count: int, k: int) -> np.ndarray:
+    """The k least values of each of `count` rows, `[count, k]`; row numbers ascend; filled up with inf."""
+    values = values[np.lexsort((values, rows))]
+    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    least = np.full((count, k), np.inf)
+    least[rows[rank < k], rank[rank < k]] = values[rank < k]
+    return least
+
+
+def blocks(x: np.ndarray, y: np.ndarray | None, origin: np.ndarray) -> Iterator[tuple[slice, slice, Block]]:
+    """Blocks (rows of x, rows of y, their distances) of all pairs.
 
     Args:
       x: `[N, D]`.
@@ -34,8 +133,9 @@ def squared_distances(
       origin: `[D]`, subtracted from both. Distances stay, but a common offset, which costs digits, goes; take
         an example rather than a mean, and whole numbers stay whole and their ties exact.
 
-    Memory: 4 blocks of 2,048 rows, 128 MiB at D = 2,048. The error is about ε = 2e-16 of ‖x - origin‖²,
-    and squares below max(64, D) ε (‖x‖² + ‖y‖²) count as 0, so that equal examples are at no distance.
+    Memory: 5 blocks of 2,048 rows in float64, 160 MiB at D = 2,048. The error is about ε = 2e-16 of
+    ‖x - origin‖², and squares below max(64, D) ε (‖x‖² + ‖y‖²) count as 0 where all are computed, so that
+    equal examples are at no distance.
     """
     others = x if y is None else y
     check_width(x, others)
@@ -44,23 +144,23 @@ def squared_distances(
         near = x[rows] - origin
         for second, columns in enumerate(_blocks(len(others))):
             if second >= first or y is not None:
-                yield rows, columns, _squares(near, others[columns] - origin)
+                same = y is None and first == second
+                yield rows, columns, Block(near, others[columns] - origin, same)
+
+
+def squared_distances(
+    x: np.ndarray, y: np.ndarray, origin: np.ndarray
+) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Blocks (rows of x, rows of y, ‖xᵢ - yⱼ‖² in float64) of all pairs; see `blocks`."""
+    for rows, columns, block in blocks(x, y, origin):
+        yield rows, columns, block.exact()
 
 
 def nearest_squares(features: np.ndarray, k: int, origin: np.ndarray) -> np.ndarray:
     """The squared distances `[N, k]`, ascending, from each of N > k features to its k nearest others."""
     nearest = np.full((len(features), k), np.inf)
-
-    def meet(rows, squares):
-        if squares.shape[1] > k:
-            squares = np.partition(squares, k - 1, axis=1)[:, :k]
-        nearest[rows] = np.sort(np.hstack([nearest[rows], squares]), axis=1)[:, :k]
-
-    for rows, columns, squares in squared_distances(features, None, origin):
-        if rows == columns:
-            np.fill_diagonal(squares, np.inf)
-            meet(rows, squares)
-        else:
-            meet(rows, squares)
-            meet(columns, squares.T)
+    for rows, columns, block in blocks(features, None, origin):
+        for mine, transposed in ((rows, False), (columns, True))[: 1 if rows == columns else 2]:
+            found = block.nearest(k, nearest[mine, -1], transposed)
+            nearest[mine] = np.sort(np.hstack([nearest[mine], found]), axis=1)[:, :k]
     return nearest

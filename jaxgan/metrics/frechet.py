@@ -110,9 +110,13 @@ def frechet_of_moments(real: Moments, fake: Moments) -> dict[str, float]:
 
     check_width(real.scatter, fake.scatter)
     (real_mean, real_covariance), (fake_mean, fake_covariance) = real.finish(), fake.finish()
-    with threadpool_limits(1, user_api="blas"):
-        values, vectors = np.linalg.eigh(real_covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0))  # root rootᵀ = Σ; as good as Σ^½ on both sides
+    # root rootᵀ = Σ: as good as Σ^½ on both sides
+    try:
+        root = np.linalg.cholesky(real_covariance)
+    except np.linalg.LinAlgError:  # singular, as with N < D
+        with threadpool_limits(1, user_api="blas"):
+            values, vectors = np.linalg.eigh(real_covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0))
     inner = root.T @ fake_covariance @ root
     with threadpool_limits(1, user_api="blas"):
         eigenvalues = np.linalg.eigvalsh((inner + inner.T) / 2)
