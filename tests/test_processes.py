@@ -22,7 +22,8 @@ from runs import (
 
 from jaxgan.train import train
 
-pytestmark = pytest.mark.slow  # minutes: each process compiles for itself
+# Minutes: each process compiles for itself. Their runs draw pictures, so what they are compared with does, too.
+pytestmark = [pytest.mark.slow, pytest.mark.pictures]
 
 DENSE = {
     "generator__name": "mlp",
