@@ -22,7 +22,7 @@ from runs import (
 
 from jaxgan.train import train
 
-# Minutes: each process compiles for itself. Their runs draw pictures, so what they are compared with does, too.
+# Minutes: each process compiles for itself. Its runs draw pictures, so what they are compared with does, too.
 pytestmark = [pytest.mark.slow, pytest.mark.pictures]
 
 DENSE = {
