@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,32 +143,49 @@ def batch_size(options: Options) -> list[Record]:
 @MEASURES.register("sample")
 def sample(options: Options) -> list[Record]:
     """Sampling, to NumPy arrays."""
-    records = []
-    for workload in options.workloads:
-        specifications = {"jaxgan": _ours("sample", workload=workload)}
-        if options.torch:
-            specifications["torch"] = _torch("sample", workload=workload)
-        with contenders(**specifications) as players:
-            times = take_turns(players, options.repeats, options.seconds)
-            for name, contender in players.items():
-                batch = contender.facts["batch_size"]
-                more = {"batch_size": batch, **(_ratios(times, name, times) if name == "jaxgan" else {})}
-                records.append(_record("sample", workload, name, times[name], batch, **more))
-    return records
+
+    def contenders_of(workload):
+        ours = {"jaxgan": _ours("sample", workload=workload)}
+        return {**ours, "torch": _torch("sample", workload=workload)} if options.torch else ours
+
+    return _compare("sample", options, contenders_of, "torch")
 
 
 @MEASURES.register("input")
 def inputs(options: Options) -> list[Record]:
     """What the input side costs: data on the device, and streamed, against batches that are there already."""
+
+    def contenders_of(workload):
+        return {name: _ours("train", workload=workload, inputs=name) for name in INPUTS}
+
+    return _compare("input", options, contenders_of, "constant")
+
+
+@MEASURES.register("loop")
+def loop(options: Options) -> list[Record]:
+    """What the training loop adds to its program: progress, metrics, grids, TensorBoard, checkpoints."""
+
+    def contenders_of(workload):
+        return {"program": _ours("train", workload=workload), "run": _ours("run", workload=workload)}
+
+    return _compare("loop", options, contenders_of, "program")
+
+
+def _compare(
+    measure: str,
+    options: Options,
+    contenders_of: Callable[[str], dict[str, tuple[str, dict[str, Any]]]],
+    reference: str,
+) -> list[Record]:
+    """Of each workload, all contenders, and their ratios to one of them."""
     records = []
     for workload in options.workloads:
-        specifications = {name: _ours("train", workload=workload, inputs=name) for name in INPUTS}
-        with contenders(**specifications) as players:
+        with contenders(**contenders_of(workload)) as players:
             times = take_turns(players, options.repeats, options.seconds)
             for name, contender in players.items():
-                ratio = _ratios(times, name, ["constant"])
                 batch = contender.facts["batch_size"]
-                records.append(_record("input", workload, name, times[name], batch, **ratio))
+                more = {"batch_size": batch, **_ratios(times, name, times.keys() & {reference})}
+                records.append(_record(measure, workload, name, times[name], batch, **more))
     return records
 
 
@@ -197,7 +214,7 @@ def steps_per_call(options: Options) -> list[Record]:
 
 @MEASURES.register("start")
 def start(options: Options) -> list[Record]:
-    """From the command to the first step done, with an empty and with a full compilation cache; `import`."""
+    """From the command to the first step done, with empty and with full caches, on digits; and `import`."""
     records = []
     turns: dict[str, list[float]] = {"import jaxgan": [], "cold": [], "warm": []}
     for _ in range(options.repeats):
@@ -219,7 +236,7 @@ def _seconds(command: list[str]) -> float:
 def _first_step(folder: Path, name: str) -> float:
     """Runs the main job for a step or two and reads from its progress when the first was done."""
     command = [sys.executable, "launch.py", "--config=configs/dcgan_mnist.py", f"--workdir={folder / name}"]
-    command += ["--config.num_steps=1", "--config.log_every=1", "--config.dataset.path="]
+    command += ["--config.num_steps=1", "--config.log_every=1", "--config.dataset.name=digits"]
     environment = {**os.environ, "JAXGAN_CACHE_DIR": str(folder / "cache")}
     begin = time.perf_counter()
     process = subprocess.Popen(
@@ -233,22 +250,6 @@ def _first_step(folder: Path, name: str) -> float:
     if took is None or process.returncode:
         raise RuntimeError(f"the run of {command} failed with status {process.returncode}")
     return took
-
-
-@MEASURES.register("loop")
-def loop(options: Options) -> list[Record]:
-    """What the training loop adds to its program: progress, metrics, grids, TensorBoard, checkpoints."""
-    records = []
-    for workload in options.workloads:
-        with contenders(
-            program=_ours("train", workload=workload), run=_ours("run", workload=workload)
-        ) as players:
-            times = take_turns(players, options.repeats, options.seconds)
-            for name, contender in players.items():
-                ratio = _ratios(times, name, ["program"])
-                batch = contender.facts["batch_size"]
-                records.append(_record("loop", workload, name, times[name], batch, **ratio))
-    return records
 
 
 def write(records: list[Record], path: Path, machine: dict[str, Any]) -> None:
