@@ -131,6 +131,8 @@ def require_same(what: str, value: Any) -> None:
             f"{what} differs between process 0 and process {jax.process_index()}: start all processes with "
             "the same command, on machines that see the same files"
         )
+    if connected():  # nobody goes on before all have found it the same
+        _client().wait_at_barrier(f"jaxgan/same/{next(_numbers)}", _FOREVER)
 
 
 class Agreement:
@@ -183,7 +185,6 @@ def fail(status: int, message: str) -> None:
     value = json.dumps({"process": jax.process_index(), "status": told, "message": message})
     try:
         _client().key_value_set(_FAILURE, value)
-        time.sleep(2)  # until they have heard it: with process 0 goes what carries it
     except Exception:  # another was faster, or the service is gone
         pass
     _exit(status)
@@ -209,10 +210,13 @@ def _end_with_others() -> None:
         _exit(told["status"])
 
 
+_LINGER = 2  # seconds, until the others have heard it
 _listener = threading.Thread(target=_end_with_others, daemon=True)
 
 
 def _exit(status: int) -> None:
+    if is_first():  # with it goes what carries the message
+        time.sleep(_LINGER)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -36,12 +36,12 @@ def train(config: ConfigDict, workdir: Path) -> int:
     require_determinism(config.deterministic)
     fields.import_modules(config)
     checks.check(config)
+    processes.require_same("the config", [str(workdir.absolute()), fields.essential(config)])
     with claim(workdir) if processes.is_first() else contextlib.nullcontext():
         return _train(config, workdir)
 
 
 def _train(config: ConfigDict, workdir: Path) -> int:
-    processes.require_same("the config", [str(workdir.absolute()), fields.essential(config)])
     before = _newest(workdir) if processes.from_first(lambda: bool(record.read_record(workdir))) else None
     if before:  # a run that has no checkpoint yet begins anew
         recorded = record.read_record(workdir)
