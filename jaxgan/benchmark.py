@@ -9,6 +9,8 @@ neighbouring turns. `--compare=torch` needs PyTorch (`pip install torch==2.13.0`
 """
 
 import datetime
+import importlib.util
+import math
 import os
 import platform
 import sys
@@ -101,9 +103,18 @@ def main() -> int:
             raise UserError(f"unknown workload '{name}'; known: {', '.join(WORKLOADS)}")
     if not all(size.isdecimal() and int(size) for size in BATCH_SIZES.value):
         raise UserError(f"--batch_sizes={','.join(BATCH_SIZES.value)}: give whole numbers above 0")
+    if not (functions and WORKLOAD.value and BATCH_SIZES.value):
+        raise UserError("--measure, --workload and --batch_sizes each want one at least")
+    if not math.isfinite(SECONDS.value):
+        raise UserError(f"--seconds={SECONDS.value}: give a number")
     out = Path(OUT.value)
-    if not out.parent.is_dir():
-        raise UserError(f"--out={out}: there is no folder {out.parent}")
+    if not out.parent.is_dir() or out.is_dir():
+        raise UserError(f"--out={out}: " + (f"there is no folder {out.parent}", "this is one")[out.is_dir()])
+    if COMPARE.value != "none" and importlib.util.find_spec("torch") is None:
+        raise UserError(f"--compare={COMPARE.value}: pip install torch==2.13.0")
+    if not Path("launch.py").is_file():
+        raise UserError("launch.py is not here: run the benchmark in the project's folder")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # contenders share the accelerator
     options = measures.Options(
         workloads=tuple(WORKLOAD.value),
         batch_sizes=tuple(map(int, BATCH_SIZES.value)),

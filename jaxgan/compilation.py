@@ -11,7 +11,7 @@ def compiler_options() -> dict[str, str]:
 
     On a CPU, XLA hands convolutions to the library YNNPACK since JAX 0.10. With those of GANs, in training,
     that takes 1.2 to 3 times as long as its own (`python -m jaxgan.benchmark` measures a whole step; kernel
-    gradients suffer most); matrix products it may keep.
+    gradients suffer most); matrix products it may keep. `jax.pmap`, on a CPU for tests, takes no options.
     """
     if jax.default_backend() != "cpu":
         return {}

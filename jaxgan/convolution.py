@@ -136,7 +136,8 @@ def summed_transpose(y, kernel, stride, size):
     """
     kh, kw, features, channels = kernel.shape
     n, h, w, _ = y.shape
-    terms = y.reshape(-1, channels) @ kernel.reshape(-1, channels).T
+    exact = jnp.promote_types(y.dtype, jnp.float32)  # sums in bfloat16 would be those of k² rounded terms
+    terms = jnp.matmul(y.reshape(-1, channels), kernel.reshape(-1, channels).T, preferred_element_type=exact)
     terms = terms.reshape(n, h, w, kh, kw, features)
     (top, _), (left, _) = _padding(size, kernel.shape, stride)
     x = jnp.zeros((n, *size, features), terms.dtype)
@@ -147,7 +148,7 @@ def summed_transpose(y, kernel, stride, size):
             for big, small, before in zip(size, (h, w), (a - top, b - left), strict=True):
                 spread.append((before, big - stride * (small - 1) - 1 - before, stride - 1))
             x += lax.pad(terms[:, :, :, a, b], jnp.zeros((), x.dtype), [(0, 0, 0), *spread, (0, 0, 0)])
-    return x
+    return x.astype(y.dtype)
 
 
 def _padding(size, kernel_size, stride):

@@ -182,7 +182,7 @@ def fail(status: int, message: str) -> None:
     for this one.
     """
     told = LostProcess.exit_status if status == 1 else status
-    value = json.dumps({"process": jax.process_index(), "status": told, "message": message})
+    value = json.dumps({"process": _process_id(), "status": told, "message": message})
     try:
         _client().key_value_set(_FAILURE, value)
     except Exception:  # another was faster, or the service is gone
@@ -205,21 +205,32 @@ def _end_with_others() -> None:
         told = json.loads(_client().blocking_key_value_get(_FAILURE, _FOREVER))
     except Exception:  # the service is gone: JAX's runtime is about to end this process
         return
-    if told and told["process"] != jax.process_index():
+    if told and told["process"] != _process_id():
         print(f"ended with process {told['process']}: {told['message']}", file=sys.stderr)
         _exit(told["status"])
 
 
-_LINGER = 2  # seconds, until the others have heard it
+_LINGER = 0.5  # seconds
+_ending = threading.Lock()
 _listener = threading.Thread(target=_end_with_others, daemon=True)
 
 
 def _exit(status: int) -> None:
-    if is_first():  # with it goes what carries the message
-        time.sleep(_LINGER)
+    if not _ending.acquire(blocking=False):  # another thread is at it
+        time.sleep(_FOREVER)
+    # until the others have heard it: first they are told, then connections break; with process 0 goes what
+    # carries the message
+    time.sleep(4 * _LINGER if _process_id() == 0 else _LINGER)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _process_id() -> int:
+    """As jax.process_index(), but it does not wait for the backend."""
+    from jax._src import distributed
+
+    return distributed.global_state.process_id
 
 
 def _client():

@@ -122,7 +122,7 @@ def ring(monkeypatch):
     """A small workload, in turns as short as they get, contenders in this process."""
 
     config = gan_ring.get_config()
-    config.update(batch_size=20, steps_per_call=2, log_every=2, sample_every=2)
+    config.update(batch_size=20, steps_per_call=2, log_every=2, sample_every=2, checkpoint_every=4)
     config.generator.mlp.hidden = config.discriminator.mlp.hidden = (8,)
     monkeypatch.setattr(gan_ring, "get_config", config.copy_and_resolve_references)
     monkeypatch.setattr(timing, "_pool", InThisProcess)

@@ -103,3 +103,16 @@ def test_refused():
         prdc(points, points, precision_k=0)
     with pytest.raises(UserError, match="6 of 6 real examples have NaN"):
         prdc(points * np.nan, points)
+
+
+@pytest.mark.parametrize("pairs", [0, 10**9])
+def test_a_collapse_onto_a_hub_is_a_tie_for_all(pairs, monkeypatch):
+    """All fakes are copies of the one example that is everybody's nearest neighbour: just on each ball."""
+    monkeypatch.setattr(distances, "_PAIRS", pairs)
+    random = np.random.default_rng(0)
+    real = random.integers(-3, 4, (200, 64)).astype(np.float32)
+    real[0] = 0
+    real[1:] += np.sign(real[1:]) * 4 * (random.random((199, 64)) < 0.5)
+    found = prdc(real, np.repeat(real[:1], 100, axis=0), precision_k=1, density_k=1)
+    assert found["precision"] == 1
+    assert found["coverage"] == 1 / 200  # its own ball is not empty inside; on the others it lies

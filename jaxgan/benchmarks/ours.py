@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import itertools
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -118,7 +119,10 @@ def _block(examples: np.ndarray, gan: GAN, batch_size: int, steps: int) -> dict[
 
 
 def run(workload: str) -> tuple[Work, dict[str, Any]]:
-    """Whole runs, as the main job does them, timed from their first line of metrics to their last."""
+    """Whole runs, as the main job does them, timed from their first line of metrics to their last.
+
+    As many steps at a time as hold a whole number of grids and checkpoints: minutes, for large networks.
+    """
     config = WORKLOADS[workload].read()
     path = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, path, ignore_errors=True)
@@ -129,6 +133,8 @@ def run(workload: str) -> tuple[Work, dict[str, Any]]:
         config.num_devices = 1
         config.eval_every = 0  # what evaluation costs is another question
 
+    periods = config.log_every, config.sample_every or 1, config.checkpoint_every or 1
+
     def work(num: int) -> float:
         config.num_steps = config.log_every + num
         with tempfile.TemporaryDirectory(dir=path) as workdir, contextlib.redirect_stdout(None):
@@ -137,7 +143,7 @@ def run(workload: str) -> tuple[Work, dict[str, Any]]:
         rates = [json.loads(line)["images_per_second"] for line in lines[1:]]
         return sum(config.log_every * config.batch_size / rate for rate in rates)
 
-    return work, {"batch_size": config.batch_size, "granule": config.log_every}
+    return work, {"batch_size": config.batch_size, "granule": math.lcm(*periods)}
 
 
 def sample(workload: str) -> tuple[Work, dict[str, Any]]:

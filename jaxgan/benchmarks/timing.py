@@ -65,7 +65,7 @@ class Contender:
         return self._pool.submit(_time, self._num).result() / self._num
 
     def peak_bytes(self) -> int:
-        """Most memory so far: of the accelerator, or else of the process."""
+        """Most memory so far: of the accelerator, or else of the whole process, libraries and all."""
         return self._pool.submit(_peak_bytes).result()
 
     def close(self) -> None:
@@ -125,4 +125,5 @@ def _peak_bytes() -> int:
         memory = sys.modules["jax"].devices()[0].memory_stats()
         if memory:
             return memory["peak_bytes_in_use"]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

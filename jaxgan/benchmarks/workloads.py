@@ -94,8 +94,10 @@ def step_flops(gan: GAN, batch_size: int) -> float:
     """Floating-point operations of one step of a plain GAN, each backward pass counted as two forward ones.
 
     Generator: forward and backward. Discriminator: forward and backward on real and on fake examples; for
-    the generator, forward on fakes and backward to them without gradients of its weights.
+    the generator, forward on fakes (simultaneous updates have it already) and backward to them without
+    gradients of its weights.
     """
     generator = forward_flops(gan.generator, jnp.zeros((batch_size, gan.latent_dim)))
     discriminator = forward_flops(gan.discriminator, jnp.zeros((batch_size, *gan.shape)))
-    return 3 * generator + (3 + 3 + 2) * discriminator
+    passes = 3 + 3 + (2 if gan.update_order == "alternating" else 1)
+    return 3 * generator + passes * discriminator

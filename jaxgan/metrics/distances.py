@@ -25,21 +25,31 @@ def _squares(x, y):
     return squares
 
 
+class Undecided(Exception):
+    """Too many pairs are too close to each other for float32."""
+
+
 class Block:
     """Squared Euclidean distances of some examples `[n, D]` to some others `[m, D]`, exact where it matters.
 
     What is asked of distances is their order. Float32 tells it of almost all pairs, in half the time; where
-    its rounding leaves it open, the pairs in question are computed in float64, from differences. Where that
-    is many of them, as among equal examples, all are, by a matrix product.
+    its rounding leaves it open, the pairs in question are computed in float64, from differences.
 
     Args:
       near: float64 `[n, D]`.
       far: float64 `[m, D]`.
       same: whether the two are one and the same, and an example is not its own neighbour.
+      screened: whether float32 decides what it can; else all are computed in float64, by a matrix product.
+
+    Raises:
+      Undecided: in its methods, if screened: float32 leaves too much open, as among equal examples. What is
+        compared with each other must be computed in one way, so begin again without it.
     """
 
-    def __init__(self, near: np.ndarray, far: np.ndarray, same: bool = False):
-        self._near, self._far, self._same = near, far, same
+    def __init__(self, near: np.ndarray, far: np.ndarray, same: bool = False, screened: bool = True):
+        self._near, self._far, self._same, self._screened = near, far, same, screened
+        if not screened:
+            return
         self._most = max(_PAIRS, near.shape[0] * far.shape[0] // _FEW)
         sizes = [np.einsum("ij,ij->i", x, x) for x in (near, far)]
         # D products of numbers that were rounded, and their sum (Higham 2002, section 3.1); and underflow
@@ -52,7 +62,8 @@ class Block:
             self._errors = [(unit * size + np.finfo(np.float32).tiny).astype(np.float32) for size in sizes]
         if same:
             np.fill_diagonal(self._rounded, np.inf)
-        self._in_range = max(size.max() for size in sizes) < np.finfo(np.float32).max / 8
+        if max(size.max() for size in sizes) > np.finfo(np.float32).max / 8:
+            raise Undecided
 
     def exact(self) -> np.ndarray:
         """All of them, float64 `[n, m]`."""
@@ -73,18 +84,20 @@ class Block:
     def within(self, radius: np.ndarray, closed: bool) -> np.ndarray:
         """Whether each is below `radius`, `[n, 1]` or `[m]`, or equal to it if `closed`: bool `[n, m]`."""
         compare = np.less_equal if closed else np.less
-        if self._in_range:
-            gap = self._rounded - radius.astype(np.float32)
+        if not self._screened:
+            return compare(self.exact(), radius)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rounded = radius.astype(np.float32)
+            gap = self._rounded - rounded
             found = gap < 0
             np.abs(gap, out=gap)
-            gap -= self._errors[0][:, None] + np.finfo(np.float32).eps * radius.astype(np.float32)
-            doubtful = gap <= self._errors[1]
-            rows, columns = np.nonzero(doubtful)
-            if len(rows) <= self._most:
-                radius = np.broadcast_to(radius, found.shape)[rows, columns]
-                found[rows, columns] = compare(self._exact_of(rows, columns), radius)
-                return found
-        return compare(self.exact(), radius)
+            gap -= self._errors[0][:, None] + np.finfo(np.float32).eps * rounded
+            rows, columns = np.nonzero(~(gap > self._errors[1]))
+        if len(rows) > self._most:
+            raise Undecided
+        radius = np.broadcast_to(radius, found.shape)[rows, columns]
+        found[rows, columns] = compare(self._exact_of(rows, columns), radius)
+        return found
 
     def nearest(self, k: int, limits: np.ndarray, transposed: bool = False) -> np.ndarray:
         """The k least of each row that are not above its limit, `[n, k]`, in any order, filled up with inf.
@@ -94,25 +107,26 @@ class Block:
           limits: float64 `[n]`.
           transposed: of each column in the place of each row; n is m then.
         """
-        if self._in_range:
-            rounded = self._rounded.T if transposed else self._rounded
-            own, other = self._errors[::-1] if transposed else self._errors
-            with np.errstate(over="ignore"):
-                limits = limits.astype(np.float32) * (1 + np.finfo(np.float32).eps) + own
-            # as _rounded - errors <= limits
-            candidates = rounded - other <= limits[:, None]
-            if np.count_nonzero(candidates) > self._most and rounded.shape[1] > k:
-                least = np.partition(rounded + other, k - 1, axis=1)[:, k - 1] + 2 * own
-                candidates = rounded - other <= np.minimum(limits, least)[:, None]
-            candidates &= np.isfinite(rounded)
-            rows, columns = np.nonzero(candidates)
-            if len(rows) <= max(self._most, 2 * k * len(own)):
-                pairs = (columns, rows) if transposed else (rows, columns)
-                return _least_of_rows(rows, self._exact_of(*pairs), len(own), k)
-        squares = self.exact().T if transposed else self.exact()
-        if squares.shape[1] > k:
-            return np.partition(squares, k - 1, axis=1)[:, :k]
-        return np.pad(squares, ((0, 0), (0, k - squares.shape[1])), constant_values=np.inf)
+        if not self._screened:
+            squares = self.exact().T if transposed else self.exact()
+            if squares.shape[1] > k:
+                return np.partition(squares, k - 1, axis=1)[:, :k]
+            return np.pad(squares, ((0, 0), (0, k - squares.shape[1])), constant_values=np.inf)
+        rounded = self._rounded.T if transposed else self._rounded
+        own, other = self._errors[::-1] if transposed else self._errors
+        with np.errstate(over="ignore"):
+            limits = limits.astype(np.float32) * (1 + np.finfo(np.float32).eps) + own
+        # as _rounded - errors <= limits
+        candidates = rounded - other <= limits[:, None]
+        if np.count_nonzero(candidates) > self._most and rounded.shape[1] > k:
+            least = np.partition(rounded + other, k - 1, axis=1)[:, k - 1] + 2 * own
+            candidates = rounded - other <= np.minimum(limits, least)[:, None]
+        candidates &= np.isfinite(rounded)
+        rows, columns = np.nonzero(candidates)
+        if len(rows) > max(self._most, 2 * k * len(own)):
+            raise Undecided
+        pairs = (columns, rows) if transposed else (rows, columns)
+        return _least_of_rows(rows, self._exact_of(*pairs), len(own), k)
 
 
 def _least_of_rows(rows: np.ndarray, values: np.ndarray, count: int, k: int) -> np.ndarray:
@@ -124,7 +138,9 @@ def _least_of_rows(rows: np.ndarray, values: np.ndarray, count: int, k: int) -> 
     return least
 
 
-def blocks(x: np.ndarray, y: np.ndarray | None, origin: np.ndarray) -> Iterator[tuple[slice, slice, Block]]:
+def blocks(
+    x: np.ndarray, y: np.ndarray | None, origin: np.ndarray, screened: bool = True
+) -> Iterator[tuple[slice, slice, Block]]:
     """Blocks (rows of x, rows of y, their distances) of all pairs.
 
     Args:
@@ -132,6 +148,7 @@ def blocks(x: np.ndarray, y: np.ndarray | None, origin: np.ndarray) -> Iterator[
       y: `[M, D]`, or None for the pairs of x itself: the blocks on and above the diagonal alone.
       origin: `[D]`, subtracted from both. Distances stay, but a common offset, which costs digits, goes; take
         an example rather than a mean, and whole numbers stay whole and their ties exact.
+      screened: see `Block`.
 
     Memory: 5 blocks of 2,048 rows in float64, 160 MiB at D = 2,048. The error is about ε = 2e-16 of
     ‖x - origin‖², and squares below max(64, D) ε (‖x‖² + ‖y‖²) count as 0 where all are computed, so that
@@ -145,21 +162,21 @@ def blocks(x: np.ndarray, y: np.ndarray | None, origin: np.ndarray) -> Iterator[
         for second, columns in enumerate(_blocks(len(others))):
             if second >= first or y is not None:
                 same = y is None and first == second
-                yield rows, columns, Block(near, others[columns] - origin, same)
+                yield rows, columns, Block(near, others[columns] - origin, same, screened)
 
 
 def squared_distances(
     x: np.ndarray, y: np.ndarray, origin: np.ndarray
 ) -> Iterator[tuple[slice, slice, np.ndarray]]:
     """Blocks (rows of x, rows of y, ‖xᵢ - yⱼ‖² in float64) of all pairs; see `blocks`."""
-    for rows, columns, block in blocks(x, y, origin):
+    for rows, columns, block in blocks(x, y, origin, screened=False):
         yield rows, columns, block.exact()
 
 
-def nearest_squares(features: np.ndarray, k: int, origin: np.ndarray) -> np.ndarray:
+def nearest_squares(features: np.ndarray, k: int, origin: np.ndarray, screened: bool = True) -> np.ndarray:
     """The squared distances `[N, k]`, ascending, from each of N > k features to its k nearest others."""
     nearest = np.full((len(features), k), np.inf)
-    for rows, columns, block in blocks(features, None, origin):
+    for rows, columns, block in blocks(features, None, origin, screened):
         for mine, transposed in ((rows, False), (columns, True))[: 1 if rows == columns else 2]:
             found = block.nearest(k, nearest[mine, -1], transposed)
             nearest[mine] = np.sort(np.hstack([nearest[mine], found]), axis=1)[:, :k]

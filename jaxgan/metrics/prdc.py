@@ -4,7 +4,7 @@ import numpy as np
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
-from jaxgan.metrics.distances import blocks, nearest_squares
+from jaxgan.metrics.distances import Undecided, blocks, nearest_squares
 from jaxgan.metrics.features import check_pair
 
 
@@ -37,17 +37,24 @@ def prdc(
     """
     if precision_k < 1 or density_k < 1:
         raise UserError(f"precision_k={precision_k} and density_k={density_k} must be at least 1")
-    most = max(precision_k, density_k)
-    real, fake = check_pair(real_features, fake_features, at_least=most + 1)
-    origin = real[0]
-    real_nearest = nearest_squares(real, most, origin)
+    at_least = max(precision_k, density_k) + 1
+    real, fake = check_pair(real_features, fake_features, at_least=at_least)
+    try:
+        return _prdc(real, fake, precision_k, density_k, screened=True)
+    except Undecided:
+        return _prdc(real, fake, precision_k, density_k, screened=False)
+
+
+def _prdc(real, fake, precision_k, density_k, screened):
+    origin, most = real[0], max(precision_k, density_k)
+    real_nearest = nearest_squares(real, most, origin, screened)
     real_radius, density_radius = real_nearest[:, precision_k - 1], real_nearest[:, density_k - 1]
-    fake_radius = nearest_squares(fake, precision_k, origin)[:, -1]
+    fake_radius = nearest_squares(fake, precision_k, origin, screened)[:, -1]
     precise = np.zeros(len(fake), bool)
     recalled = np.zeros(len(real), bool)
     covered = np.zeros(len(real), bool)
     balls = 0
-    for i, j, block in blocks(real, fake, origin):
+    for i, j, block in blocks(real, fake, origin, screened):
         precise[j] |= block.within(real_radius[i, None], closed=True).any(axis=0)
         recalled[i] |= block.within(fake_radius[j], closed=True).any(axis=1)
         inside = block.within(density_radius[i, None], closed=False)
