@@ -126,11 +126,13 @@ def main() -> int:
     here, records = machine(), []
     terminal = Console(width=None if sys.stdout.isatty() else 200)
     terminal.print(", ".join(f"{name}: {value}" for name, value in here.items()), highlight=False)
-    for function in functions.values():
-        found = function(options)
+    for name, function in functions.items():
+        found = []
+        for workload in (None,) if name in measures.OF_THE_MACHINE else options.workloads:
+            found += function(options._replace(workloads=(workload,)))
+            measures.write(records + found, out, here)  # an interrupted run keeps what it has
         records += found
         terminal.print(table(found))
-        measures.write(records, out, here)  # after each: an interrupted run keeps what it has
     print(f"wrote {out}")
     return 0
 
