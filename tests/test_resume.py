@@ -202,6 +202,7 @@ def test_a_finished_run_says_so(reference, capsys):
     assert before == {path: path.stat().st_mtime_ns for path in reference.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_run_that_is_still_going(reference, start, tmp_path):
     """It can be sampled from, though it lets go of checkpoints all the time; no second process enters."""
     workdir = tmp_path / "run"

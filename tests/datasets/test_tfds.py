@@ -94,6 +94,7 @@ def test_a_cached_set_does_not_import_tensorflow(copy):
     )
 
 
+@pytest.mark.slow
 def test_the_environment_variable_names_the_folder(copy):
     code = "from jaxgan import datasets; print(len(datasets.load('tfds/mnist', 'test', image_size=4)))"
     environment = {**os.environ, "TFDS_DATA_DIR": str(copy[0]), "PYTHONPATH": os.pathsep.join(sys.path)}
