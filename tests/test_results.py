@@ -155,7 +155,8 @@ def test_numbers_as_words():
     assert [tables.p_value(p) for p in (1e-4, 0.0312, 1.0)] == ["< .001", ".031", "1.000"]
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no browser is here (chromium)")
+# The one thing that only a browser can tell, and a browser is no Python package that the tests could install.
+@pytest.mark.skipif(BROWSER is None, reason="renders the report: install chromium to run it")
 @pytest.mark.parametrize("width", [390, 1400])
 def test_a_browser_shows_it(folder, tmp_path, width):
     """Nothing sticks out, on a narrow and on a wide window, and there is something to see."""

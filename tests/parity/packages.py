@@ -13,9 +13,9 @@ with warnings.catch_warnings():
     except RuntimeError:
         # Published builds are for CUDA. Beside a build of PyTorch for the CPU its operators, of which nothing
         # here is in need, do not load, and it stumbles over its own remarks on two of them.
-        from torch.library import define
+        from torch import library
 
         for operator in ("nms", "qnms"):
-            define(f"torchvision::{operator}", "(Tensor boxes, Tensor scores, float t) -> Tensor")
+            library.define(f"torchvision::{operator}", "(Tensor boxes, Tensor scores, float t) -> Tensor")
     for name in ("torch_fidelity", "prdc", "pytorch_msssim"):
         pytest.importorskip(name)
