@@ -1,6 +1,7 @@
 """Euclidean distances between many features, block by block: the N x N matrix is never whole."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,6 +30,19 @@ class Undecided(Exception):
     """Too many pairs are too close to each other for float32."""
 
 
+class _Rows(NamedTuple):
+    """Some examples: float64 and float32 `[n, D]`, and the squares of their norms."""
+
+    exact: np.ndarray
+    rounded: np.ndarray
+    sizes: np.ndarray
+
+    @classmethod
+    def of(cls, exact: np.ndarray) -> "_Rows":
+        with np.errstate(over="ignore"):
+            return cls(exact, exact.astype(np.float32), np.einsum("ij,ij->i", exact, exact))
+
+
 class Block:
     """Squared Euclidean distances of some examples `[n, D]` to some others `[m, D]`, exact where it matters.
 
@@ -36,8 +50,8 @@ class Block:
     its rounding leaves it open, the pairs in question are computed in float64, from differences.
 
     Args:
-      near: float64 `[n, D]`.
-      far: float64 `[m, D]`.
+      near: `[n, D]`.
+      far: `[m, D]`.
       same: whether the two are one and the same, and an example is not its own neighbour.
       screened: whether float32 decides what it can; else all are computed in float64, by a matrix product.
 
@@ -46,17 +60,17 @@ class Block:
         compared with each other must be computed in one way, so begin again without it.
     """
 
-    def __init__(self, near: np.ndarray, far: np.ndarray, same: bool = False, screened: bool = True):
-        self._near, self._far, self._same, self._screened = near, far, same, screened
+    def __init__(self, near: "_Rows", far: "_Rows", same: bool = False, screened: bool = True):
+        self._near, self._far, self._same, self._screened = near.exact, far.exact, same, screened
         if not screened:
             return
-        self._most = max(_PAIRS, near.shape[0] * far.shape[0] // _FEW)
-        sizes = [np.einsum("ij,ij->i", x, x) for x in (near, far)]
+        self._most = max(_PAIRS, len(near.exact) * len(far.exact) // _FEW)
+        sizes = near.sizes, far.sizes
         # D products of numbers that were rounded, and their sum (Higham 2002, section 3.1); and underflow
-        unit = np.finfo(np.float32).eps * (near.shape[1] / 2 + 8)
+        unit = np.finfo(np.float32).eps * (near.exact.shape[1] / 2 + 8)
         with np.errstate(over="ignore", invalid="ignore"):
-            left, right = near.astype(np.float32), far.astype(np.float32)
-            self._rounded = np.float32(-2) * left @ right.T
+            self._rounded = near.rounded @ far.rounded.T
+            self._rounded *= -2
             self._rounded += sizes[0].astype(np.float32)[:, None]
             self._rounded += sizes[1].astype(np.float32)
             self._errors = [(unit * size + np.finfo(np.float32).tiny).astype(np.float32) for size in sizes]
@@ -158,11 +172,12 @@ def blocks(
     check_width(x, others)
     origin = np.asarray(origin, np.float64)
     for first, rows in enumerate(_blocks(len(x))):
-        near = x[rows] - origin
+        near = _Rows.of(x[rows] - origin)
         for second, columns in enumerate(_blocks(len(others))):
             if second >= first or y is not None:
                 same = y is None and first == second
-                yield rows, columns, Block(near, others[columns] - origin, same, screened)
+                far = near if same else _Rows.of(others[columns] - origin)
+                yield rows, columns, Block(near, far, same, screened)
 
 
 def squared_distances(
