@@ -29,7 +29,7 @@ def prdc(
     Balls are closed for precision and recall, open for density and coverage: so are the authors' own codes.
     It counts for repeated examples: a real set of one image only has precision 1 and density 0.
 
-    Work: N²/2 + M²/2 + NM distances. Memory: under 250 MiB beside features of 2,048 numbers, at any N and M.
+    Work: N²/2 + M²/2 + NM distances. Memory: under 300 MiB beside features of 2,048 numbers, at any N and M.
 
     Sources: Kynkäänniemi et al. 2019, Improved Precision and Recall Metric for Assessing Generative Models,
     equations 1 and 2, k = 3; Naeem et al. 2020, Reliable Fidelity and Diversity Metrics for Generative
