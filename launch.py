@@ -49,6 +49,7 @@ INCEPTION = flags.DEFINE_string("inception_weights", None, "evaluate: Inception'
 DATA = flags.DEFINE_string("dataset_path", None, "evaluate: where the run's data set is now.")
 # Of a sweep (README, "Sweeps").
 SWEEP = flags.DEFINE_multi_string("sweep", [], "sweep: FIELD=a,b,c or FIELD=a:b:n or FIELD=log(a:b:n).")
+SETTINGS = flags.DEFINE_list("settings", [], "sweep: of the config file's named settings these; default all.")
 COMBINE = flags.DEFINE_enum("combine", "grid", ["grid", "zip", "random"], "sweep: how fields combine.")
 DRAWS = flags.DEFINE_integer("draws", 0, "sweep: of --combine=random, how many settings.")
 DRAWS_SEED = flags.DEFINE_integer("draws_seed", 0, "sweep: of --combine=random.")
@@ -89,7 +90,11 @@ def default_workdir(*more: str) -> Path:
 def sweep_settings() -> dict | None:
     """The named settings of the config file, if it has any: `SETTINGS = {name: {field: value}}`."""
     path, _, _ = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")
-    return runpy.run_path(path).get("SETTINGS")
+    known = runpy.run_path(path).get("SETTINGS", {})
+    if unknown := [name for name in SETTINGS.value if name not in known]:
+        names = f"has {', '.join(known)}" if known else "names no settings"
+        raise UserError(f"--settings: {path} {names}, not '{unknown[0]}'")
+    return {name: known[name] for name in SETTINGS.value or known}
 
 
 def sweep(config) -> int:
@@ -97,8 +102,9 @@ def sweep(config) -> int:
     from jaxgan import train
     from jaxgan.sweep import Options
     from jaxgan.sweep import sweep as run
-    from jaxgan.sweeps import plan
+    from jaxgan.sweeps import plan, population
 
+    population.use_cores()
     train.require_determinism(config.deterministic)
     made = plan.make_plan(config, SWEEP.value, COMBINE.value, DRAWS.value, DRAWS_SEED.value, sweep_settings())
     workdir = Path(WORKDIR.value) if WORKDIR.value else default_workdir("sweep", *SWEEP.value)

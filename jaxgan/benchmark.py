@@ -28,12 +28,13 @@ from jaxgan.benchmarks.workloads import WORKLOADS
 from jaxgan.errors import UserError
 
 MEASURE = flags.DEFINE_list("measure", "train,sample", "What: all, or some of matrix_product, train, sample, "
-    "batch_size, input, steps_per_call, loop, start.")  # fmt: skip
+    "batch_size, input, steps_per_call, loop, population, launches, start.")  # fmt: skip
 WORKLOAD = flags.DEFINE_list("workload", ",".join(WORKLOADS), f"On what: some of {', '.join(WORKLOADS)}.")
 COMPARE = flags.DEFINE_enum(
     "compare", "none", ["none", "torch", "compiled"], "With the same GANs in PyTorch; compiled: also so."
 )
 BATCH_SIZES = flags.DEFINE_list("batch_sizes", "64,128,512,2048", "Of the measure batch_size.")
+POPULATIONS = flags.DEFINE_list("population_sizes", "1,2,4,8,16,32", "Of the measure population.")
 REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each contender.", lower_bound=1)
 SECONDS = flags.DEFINE_float("seconds", 2.0, "Of a turn.", lower_bound=0.0)
 OUT = flags.DEFINE_string("out", "benchmark.json", "The file to write.")
@@ -101,10 +102,11 @@ def main() -> int:
     for name in WORKLOAD.value:
         if name not in WORKLOADS:
             raise UserError(f"unknown workload '{name}'; known: {', '.join(WORKLOADS)}")
-    if not all(size.isdecimal() and int(size) for size in BATCH_SIZES.value):
-        raise UserError(f"--batch_sizes={','.join(BATCH_SIZES.value)}: give whole numbers above 0")
-    if not (functions and WORKLOAD.value and BATCH_SIZES.value):
-        raise UserError("--measure, --workload and --batch_sizes each want one at least")
+    for flag in (BATCH_SIZES, POPULATIONS):
+        if not all(size.isdecimal() and int(size) for size in flag.value):
+            raise UserError(f"--{flag.name}={','.join(flag.value)}: give whole numbers above 0")
+    if not (functions and WORKLOAD.value and BATCH_SIZES.value and POPULATIONS.value):
+        raise UserError("--measure, --workload, --batch_sizes and --population_sizes each want one at least")
     if not math.isfinite(SECONDS.value):
         raise UserError(f"--seconds={SECONDS.value}: give a number")
     out = Path(OUT.value)
@@ -118,6 +120,7 @@ def main() -> int:
     options = measures.Options(
         workloads=tuple(WORKLOAD.value),
         batch_sizes=tuple(map(int, BATCH_SIZES.value)),
+        population_sizes=tuple(map(int, POPULATIONS.value)),
         torch=COMPARE.value != "none",
         compiled=COMPARE.value == "compiled",
         repeats=REPEATS.value,

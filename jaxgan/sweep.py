@@ -184,6 +184,14 @@ def _require_same(made: Plan, known: dict[str, Any], workdir: Path) -> None:
 # --- Doing it -----------------------------------------------------------------------------------------
 
 
+def _on_one_device(config: ConfigDict) -> ConfigDict:
+    """A run alone takes the whole CPU as one device, where cores were made devices for populations."""
+    if population.uses_cores() and not config.num_devices:
+        config = config.copy_and_resolve_references()
+        config.num_devices = 1
+    return config
+
+
 class _Job:
     """This process's share of the work."""
 
@@ -232,7 +240,7 @@ class _Job:
                 outcomes = train_members(folder, workdirs, runs, how, stop, claimed, self._note(folder))
             else:
                 try:
-                    status = train.train(runs[0].config, workdirs[0])
+                    status = train.train(_on_one_device(runs[0].config), workdirs[0])
                     if status:
                         return status - 128
                     outcomes = [{"status": "done", "step": runs[0].config.num_steps, "reason": ""}]

@@ -14,10 +14,18 @@ from jaxgan.checkpoint import Checkpoints
 
 ROOT = Path(__file__).parents[1]
 
-# A DCGAN with all that has a state of its own (batch norm, spectral norm, dropout) on the embedded digits.
+# Networks with all that has a state of its own (batch norm, spectral norm, dropout) on the embedded digits:
+# dense ones, which compile fast, or a DCGAN where a test names it.
 TINY = {
     "dataset.name": "digits",
     "dataset.image_size": 8,
+    "generator.name": "mlp",
+    "generator.mlp.hidden": (16,),
+    "generator.mlp.batch_norm": True,
+    "discriminator.name": "mlp",
+    "discriminator.mlp.hidden": (16,),
+    "discriminator.mlp.dropout": 0.1,
+    "discriminator.mlp.spectral_norm": "dense",
     "generator.dcgan.channels": (8, 4, 4),
     "generator.dcgan.kernels": (3, 3, 3),
     "discriminator.dcgan.channels": (4, 8),
@@ -35,16 +43,19 @@ TINY = {
     "sample_every": 20,
     "checkpoint_every": 8,
 }
+DCGAN = {"generator__name": "dcgan", "discriminator__name": "dcgan"}  # overrides
 
 
 def changes(overrides):
     """TINY with overrides, which name fields with '__' for '.', less the fields of what is not selected."""
     fields = {**TINY, **{name.replace("__", "."): value for name, value in overrides.items()}}
     for network in ("generator", "discriminator"):
-        for section, usual in ((network, "dcgan"), (f"{network}_optimizer", "adam")):
-            chosen = fields.get(f"{section}.name", usual)
+        if any(name.startswith(f"{network}__dcgan__") for name in overrides):
+            fields[f"{network}.name"] = "dcgan"
+        for section in (network, f"{network}_optimizer"):
+            chosen = fields.get(f"{section}.name", "adam")
             for name in TINY:
-                if name.startswith(f"{section}.") and name.split(".")[1] != chosen:
+                if name.startswith(f"{section}.") and name.count(".") > 1 and name.split(".")[1] != chosen:
                     del fields[name]
     return fields
 

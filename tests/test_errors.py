@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 from PIL import Image
-from runs import arguments, launch, leaves, quick_environment, tiny_config
+from runs import DCGAN, arguments, launch, leaves, quick_environment, tiny_config
 
 from jaxgan import experiment
 from jaxgan.errors import Diverged, UserError
@@ -40,7 +40,10 @@ def test_a_wrong_command_line_is_one_line(tmp_path, flag):
 CONFIGS = {
     "unselected": ({"loss__least_squares__a": -1.0}, ["loss.least_squares.a", "loss.name=least_squares"]),
     "lengths": ({"generator__dcgan__kernels": (3, 3)}, ["kernels", "same length"]),
-    "points": ({"dataset__name": "ring", "dataset__image_size": 0}, ["square images", "mlp"]),
+    "points": (
+        {"dataset__name": "ring", "dataset__image_size": 0, **DCGAN},
+        ["square images", "mlp"],
+    ),
     "loss": ({"loss__name": "vanilla"}, ["vanilla", "minimax"]),
     "latent": ({"latent": "gauss"}, ["gauss", "normal"]),
     "dataset": ({"dataset__name": "minst"}, ["minst", "mnist"]),
@@ -152,9 +155,8 @@ def test_a_workdir_in_use_is_refused_before_the_data_are_loaded(tmp_path, monkey
 def test_nan_ends_the_run_with_status_3_and_keeps_what_was_saved(tmp_path):
     """Gradient descent with a learning rate that is far too large; the checkpoints before stay whole."""
     explosive = {
-        "generator__name": "mlp",
-        "discriminator__name": "mlp",
         "loss__name": "wasserstein",
+        "discriminator__mlp__spectral_norm": "",
         "discriminator_optimizer__name": "sgd",
         "discriminator_optimizer__sgd__learning_rate": 1e4,
         "checkpoint_every": 1,

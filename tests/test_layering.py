@@ -28,7 +28,7 @@ FLOORS = [
     "fields",
     "plots checkpoint writers workdir console",
     "grids",
-    "parallel",
+    "parallel flops",
     "steps",
     "players",
     "penalties",

@@ -1,6 +1,10 @@
 """Many runs as one program: each member is what it would be alone."""
 
+import dataclasses
 import functools
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +12,9 @@ import numpy as np
 import pytest
 from gans import load_digits, make_gan, make_hyper
 
+from jaxgan.flops import step_flops
 from jaxgan.gan import init_state
+from jaxgan.models import GENERATORS
 from jaxgan.optimizers import OPTIMIZERS
 from jaxgan.parallel import make_program
 from jaxgan.sweeps.population import (
@@ -17,10 +23,12 @@ from jaxgan.sweeps.population import (
     free_memory,
     init_member,
     member_of,
+    members_of_a_device,
     most_members,
     num_bytes,
     optimizer_numbers,
     prefers_map,
+    steps_of_a_call,
 )
 
 STEPS = 6
@@ -109,15 +117,43 @@ def test_a_member_that_diverges_is_frozen_and_disturbs_none(width):
         assert_same(member_of(states, i), alone(i)[0], exact=width == 1)
 
 
-def test_convolutions_go_one_after_another_on_a_cpu():
-    for family, expected in (("mlp", False), ("dcgan", True)):
-        gan = gan_with(0.01, family)
+def test_convolutions_and_wide_layers_go_one_after_another_on_a_cpu():
+    wide = gan_with(0.01)
+    wide = dataclasses.replace(wide, generator=GENERATORS["mlp"]((8, 8, 1), None, hidden=(2000, 2000)))
+    for gan, expected in ((gan_with(0.01), False), (gan_with(0.01, "dcgan"), True), (wide, True)):
         state = jax.eval_shape(lambda gan=gan: init_state(gan, keys(1)[0], hyper_with(1.0)))
         states = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape), leaf.dtype), state)
         states = states.replace(step=state.step)
         data = {"examples": load_digits()}
         assert prefers_map(gan, states, data, 8, "cpu") is expected
         assert not prefers_map(gan, states, data, 8, "gpu")
+
+
+def test_a_call_has_as_many_steps_as_take_some_seconds():
+    """At 2.5e11 operations; on a CPU, where the tests run."""
+    gan = gan_with(0.01)
+    flops = step_flops(gan, 8)
+    assert steps_of_a_call(gan, 8, members=1, most=50, periods=[50, 1000]) == 50
+    assert steps_of_a_call(gan, 8, members=round(2.5e11 / flops / 12.5), most=50, periods=[50, 1000]) == 10
+    assert steps_of_a_call(gan, 8, members=10**9, most=50, periods=[50, 1000]) == 1
+    assert steps_of_a_call(gan, 8, members=1, most=50, periods=[60, 100, 1000]) == 20
+
+
+def test_devices_share_members():
+    assert [members_of_a_device(num, range(4)) for num in (1, 3, 4, 5, 8, 9)] == [1, 1, 1, 2, 2, 3]
+
+
+@pytest.mark.parametrize(("flags", "expected"), [
+    ("", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+    ("--xla_force_host_platform_device_count=3", 3),
+])  # fmt: skip
+def test_every_core_is_a_device_unless_told_otherwise(flags, expected):
+    program = (
+        "from jaxgan.sweeps import population as p; p.use_cores(); import jax; print(jax.device_count())"
+    )
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == [str(expected)], done.stderr
 
 
 def test_memory():

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from runs import (
+    DCGAN,
     ROOT,
     arguments,
     assert_same_run,
@@ -29,13 +30,14 @@ from jaxgan.train import train
 
 KILLS = int(os.environ.get("JAXGAN_TEST_KILLS", "2"))
 STEPS = max(60, 20 * KILLS)
+RUN = {"num_steps": STEPS, **DCGAN}  # the reference, but for the checkpoints that it keeps
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """The run that nobody disturbs."""
     workdir = tmp_path_factory.mktemp("reference") / "run"
-    done = launch(workdir, num_steps=STEPS, checkpoints_kept=STEPS)
+    done = launch(workdir, **RUN, checkpoints_kept=STEPS)
     assert done.returncode == 0, done.stderr
     return workdir
 
@@ -75,12 +77,12 @@ def test_sigkill_at_any_moment(reference, start, tmp_path):
     """While the first call compiles; as progress lines appear; as a checkpoint is written; streamed."""
     rng = random.Random(os.environ.get("JAXGAN_TEST_KILL_SEED", "0"))
     workdir, streamed = tmp_path / "run", {"dataset__max_device_bytes": 0}
-    process = start(workdir, num_steps=STEPS)
+    process = start(workdir, **RUN)
     assert wait_for(process, "compiling")
     kill(process)
     assert not (workdir / "metrics.jsonl").read_text() and not _listed(workdir / "checkpoints")
     for i in range(KILLS):
-        process = start(workdir, num_steps=STEPS, **(streamed if 2 * i >= KILLS else {}))
+        process = start(workdir, **RUN, **(streamed if 2 * i >= KILLS else {}))
         if i % 2:  # in the middle of a save: a checkpoint's temporary folder is there
             folder = workdir / "checkpoints"
             while process.poll() is None and not any("tmp" in path.name for path in _listed(folder)):
@@ -89,7 +91,7 @@ def test_sigkill_at_any_moment(reference, start, tmp_path):
             for _ in range(rng.randint(3, 5)):  # step 8 is saved by then
                 wait_for(process, "images/s")
         kill(process)
-    done = launch(workdir, num_steps=STEPS, **streamed)
+    done = launch(workdir, **RUN, **streamed)
     assert done.returncode == 0 and "read as it is needed" in done.stdout, done.stderr
     assert_same_run(workdir, reference)
 
@@ -108,12 +110,7 @@ def test_sigkill_under_pmap_on_two_devices(start, tmp_path):
         "parallel": "pmap",
         "num_devices": 2,
         "num_steps": STEPS,
-        "generator__name": "mlp",
-        "generator__mlp__hidden": (16,),
-        "generator__mlp__batch_norm": True,
-        "discriminator__name": "mlp",
-        "discriminator__mlp__hidden": (16,),
-        "discriminator__mlp__dropout": 0.1,
+        "discriminator__mlp__spectral_norm": "",
         "env": quick_environment(devices=2),
     }
     done = launch(tmp_path / "whole", **run)
@@ -129,7 +126,7 @@ def test_sigkill_under_pmap_on_two_devices(start, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_the_run_goes_on(reference, start, tmp_path, number):
     workdir = tmp_path / "run"
-    process = start(workdir, num_steps=STEPS)
+    process = start(workdir, **RUN)
     assert wait_for(process, "step 8/")
     process.send_signal(number)
     output = process.stdout.read()
@@ -138,7 +135,7 @@ def test_a_signal_saves_and_the_run_goes_on(reference, start, tmp_path, number):
     assert 8 <= step < STEPS
     if number == signal.SIGINT:
         return
-    assert launch(workdir, num_steps=STEPS).returncode == 0
+    assert launch(workdir, **RUN).returncode == 0
     assert_same_run(workdir, reference)
     assert len(hparams(workdir)) == 1
 
@@ -164,7 +161,7 @@ launch.console.run(launch.main)
 def test_a_second_sigint_ends_the_run_at_once(reference, tmp_path):
     """Nothing more is saved, and nothing is lost that was."""
     workdir = tmp_path / "run"
-    _, _, *flags = arguments(workdir, num_steps=STEPS)
+    _, _, *flags = arguments(workdir, **RUN)
     command = [sys.executable, "-c", ASKED_TWICE, *flags]
     done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 128 + signal.SIGINT and "stopped at" not in done.stdout
@@ -197,7 +194,7 @@ def test_a_schedule_keeps_the_length_of_the_new_run(tmp_path):
 
 def test_a_finished_run_says_so(reference, capsys):
     before = {path: path.stat().st_mtime_ns for path in reference.rglob("*") if path.is_file()}
-    assert train(tiny_config(num_steps=STEPS, checkpoints_kept=STEPS), reference) == 0
+    assert train(tiny_config(**RUN, checkpoints_kept=STEPS), reference) == 0
     assert "finished" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in reference.rglob("*") if path.is_file()}
 
@@ -206,7 +203,7 @@ def test_a_finished_run_says_so(reference, capsys):
 def test_a_run_that_is_still_going(reference, start, tmp_path):
     """It can be sampled from, though it lets go of checkpoints all the time; no second process enters."""
     workdir = tmp_path / "run"
-    process = start(workdir, num_steps=10**6, log_every=20, checkpoints_kept=1)
+    process = start(workdir, **DCGAN, num_steps=10**6, log_every=20, checkpoints_kept=1)
     assert wait_for(process, "step 20/")
     process.send_signal(signal.SIGSTOP)  # in the middle of whatever it does
     sampler = jaxgan.load(workdir)
@@ -217,7 +214,7 @@ def test_a_run_that_is_still_going(reference, start, tmp_path):
     while len(set(steps)) < 4:
         steps.append(jaxgan.load(workdir).step)
     with pytest.raises(UserError, match="in use by another process"):
-        train(tiny_config(num_steps=10**6, log_every=20, checkpoints_kept=1), workdir)
+        train(tiny_config(**DCGAN, num_steps=10**6, log_every=20, checkpoints_kept=1), workdir)
     assert sample(workdir, 3, None, 0, None, "ema") == 0
     with np.load(workdir / "samples.npz") as file:
         assert file["images"].shape == (3, 8, 8, 1)

@@ -187,6 +187,21 @@ def test_the_command_line(tmp_path):
     assert "12 runs (4 settings), 2 programs" in done.stdout and not (tmp_path / "sweep").exists()
 
 
+def test_a_run_alone_has_one_device_where_cores_are_devices(monkeypatch):
+    assert sweep._on_one_device(config(num_devices=0)).num_devices == 0  # devices that the user simulates
+    monkeypatch.setattr(sweep.population, "uses_cores", lambda: True)
+    assert sweep._on_one_device(config(num_devices=0)).num_devices == 1
+    assert sweep._on_one_device(config(num_devices=2)).num_devices == 2
+
+
+def test_named_settings_are_chosen(tmp_path):
+    flags = "--mode=sweep", "--dry_run", "--settings=GAN,Pac"
+    done = launch(tmp_path / "sweep", config="configs/pacgan.py", flags=flags)
+    assert (
+        done.returncode == 2 and "has GAN, PacGAN2, PacGAN3, PacGAN4, RpGAN+R1+R2, not 'Pac'" in done.stderr
+    )
+
+
 def test_progress_counts_all_processes(tmp_path):
     folders = [tmp_path / name for name in "abcd"]
     for folder in folders:

@@ -60,7 +60,7 @@ def test_tensorboard_has_the_hyper_parameters(trained):
     numbers = {name for name, value in expected.items() if isinstance(value, int | float)}
     assert found == {name: value if name in numbers else str(value) for name, value in expected.items()}
     assert found["batch_size"] == 16 and found["generator_optimizer.adam.learning_rate"] == 0.01
-    assert found["generator.dcgan.channels"] == "(8, 4, 4)" and found["deterministic"] is False
+    assert found["generator.mlp.hidden"] == "(16,)" and found["deterministic"] is False
     assert found["loss.name"] == "nonsaturating" and not any("wasserstein" in name for name in found)
 
 

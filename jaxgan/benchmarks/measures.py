@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -13,16 +14,18 @@ from typing import Any, NamedTuple
 from jaxgan.benchmarks.ours import INPUTS
 from jaxgan.benchmarks.timing import Times, contenders, take_turns
 from jaxgan.benchmarks.workloads import WORKLOADS
+from jaxgan.errors import UserError
 from jaxgan.registry import Registry
 
 Record = dict[str, Any]
 
 MEASURES = Registry("measure")
 
-OF_THE_MACHINE = ("matrix_product", "start")  # measures that no workload changes
+OF_THE_MACHINE = ("matrix_product", "launches", "start")  # measures that no workload changes
 
 _SIZES = 512, 1024, 2048, 4096  # of square matrices
 _STEPS_PER_CALL = 1, 2, 5, 10, 20, 50, 100, 200
+_LAUNCHES = 8  # runs
 _MOST_SECONDS_A_CALL = 5.0  # so that signals and progress stay prompt
 
 
@@ -32,6 +35,7 @@ class Options(NamedTuple):
     Attributes:
       workloads: keys of WORKLOADS.
       batch_sizes: of 'batch_size'.
+      population_sizes: of 'population'.
       torch: whether PyTorch is compared with; compiled: also through torch.compile.
       repeats: turns of each contender.
       seconds: of a turn.
@@ -39,6 +43,7 @@ class Options(NamedTuple):
 
     workloads: tuple[str, ...]
     batch_sizes: tuple[int, ...]
+    population_sizes: tuple[int, ...]
     torch: bool
     compiled: bool
     repeats: int
@@ -214,6 +219,45 @@ def steps_per_call(options: Options) -> list[Record]:
     return records
 
 
+@MEASURES.register("population")
+def population(options: Options) -> list[Record]:
+    """A member's step where many runs train as one program, against the step of a run alone."""
+
+    def contenders_of(workload):
+        sizes = {f"{size} members": size for size in options.population_sizes}
+        together = {
+            name: _ours("population", workload=workload, members=size) for name, size in sizes.items()
+        }
+        return {"alone": _ours("train", workload=workload), **together}
+
+    return _compare("population", options, contenders_of, "alone")
+
+
+@MEASURES.register("launches")
+def launches(options: Options) -> list[Record]:
+    """Short runs, start-up and compilation included: each launched by itself, and all as one sweep."""
+    seeds = range(_LAUNCHES)
+    config = ["--config=configs/gan_ring.py:small", "--config.num_steps=2000", "--config.log_every=500"]
+    turns: dict[str, list[float]] = {"launches": [], "sweep": []}
+    for _ in range(options.repeats):
+        for name, times in turns.items():
+            with tempfile.TemporaryDirectory() as folder:
+                commands = [[f"--workdir={folder}/{i}", f"--config.seed={i}"] for i in seeds]
+                if name == "sweep":
+                    commands = [[f"--workdir={folder}/all", "--mode=sweep", f"--sweep=seed=0:{_LAUNCHES}"]]
+                environment = _with_empty_caches(folder)
+                times.append(
+                    sum(_seconds([sys.executable, "launch.py", *config, *c], environment) for c in commands)
+                )
+    times = {name: Times(tuple(seconds)) for name, seconds in turns.items()}
+    return [
+        _record(
+            "launches", "gan_ring:small", f"{name} of {_LAUNCHES}", taken, 1, **_ratios(times, name, times)
+        )
+        for name, taken in times.items()
+    ]
+
+
 @MEASURES.register("start")
 def start(options: Options) -> list[Record]:
     """From the command to the first step done, with empty and with full caches, on digits; and `import`."""
@@ -229,29 +273,37 @@ def start(options: Options) -> list[Record]:
     return records
 
 
-def _seconds(command: list[str]) -> float:
+def _seconds(command: list[str], environment: dict[str, str] | None = None) -> float:
     begin = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"{shlex.join(command)} failed: {done.stderr.strip().splitlines()[-1:]}")
     return time.perf_counter() - begin
+
+
+def _with_empty_caches(folder: str) -> dict[str, str]:
+    environment = {**os.environ, "JAXGAN_CACHE_DIR": str(Path(folder) / "cache")}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    return environment
 
 
 def _first_step(folder: Path, name: str) -> float:
     """Runs the main job for a step or two and reads from its progress when the first was done."""
     command = [sys.executable, "launch.py", "--config=configs/dcgan_mnist.py", f"--workdir={folder / name}"]
     command += ["--config.num_steps=1", "--config.log_every=1", "--config.dataset.name=digits"]
-    environment = {**os.environ, "JAXGAN_CACHE_DIR": str(folder / "cache")}
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    environment = _with_empty_caches(str(folder))
     begin = time.perf_counter()
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+    lines, took = [], None
     with process:
-        took = next(
-            (time.perf_counter() - begin for line in process.stdout if line.startswith("step ")), None
-        )
-        process.stdout.read()
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("step ") and took is None:
+                took = time.perf_counter() - begin
     if took is None or process.returncode:
-        raise RuntimeError(f"the run of {command} failed with status {process.returncode}")
+        raise UserError(f"{shlex.join(command)} failed: {lines[-1].strip() if lines else 'it says nothing'}")
     return took
 
 

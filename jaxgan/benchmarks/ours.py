@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import functools
 import itertools
 import json
 import math
@@ -16,10 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import experiment, parallel, sampler
-from jaxgan.benchmarks.workloads import WORKLOADS, Workload, step_flops
+from jaxgan.benchmarks.workloads import WORKLOADS, Workload
 from jaxgan.datasets.dataset import Dataset
 from jaxgan.datasets.stream import Stream
+from jaxgan.flops import step_flops
 from jaxgan.gan import GAN, data_key, init_state
+from jaxgan.sweeps import population as sweeps
 from jaxgan.train import train as train_run
 from jaxgan.train_state import GanState
 
@@ -144,6 +147,33 @@ def run(workload: str) -> tuple[Work, dict[str, Any]]:
         return sum(config.log_every * config.batch_size / rate for rate in rates)
 
     return work, {"batch_size": config.batch_size, "granule": math.lcm(*periods)}
+
+
+def population(workload: str, members: int) -> tuple[Work, dict[str, Any]]:
+    """Calls that train many runs together, as a sweep does. A piece of work is one step of one member."""
+    sweeps.use_cores()
+    config, gan, _ = fresh(WORKLOADS[workload], 0)
+    devices, size = jax.devices(), config.batch_size
+    local = sweeps.members_of_a_device(members, devices)
+    steps = sweeps.steps_of_a_call(gan, size, local, config.steps_per_call, [config.steps_per_call])
+    keys = np.array([[0, seed] for seed in range(members)], np.uint32)
+    hyper, optimizers = experiment.make_hyper(config), sweeps.optimizer_numbers(gan)
+    data = {"examples": WORKLOADS[workload].draw_examples()}
+    made = functools.partial(sweeps.Population, gan, size, members, devices=devices)
+    states = made(width=1).init(keys, [hyper] * members, [optimizers] * members)
+    one_by_one = sweeps.prefers_map(gan, states, data, size, devices[0].platform)
+    together = made(width=1 if one_by_one else local)
+    states, alive = together.place(states, np.ones(members, bool))
+    data = together.place_data(data)
+
+    def work(num: int) -> None:
+        nonlocal states, alive
+        for _ in range(num // (members * steps)):
+            states, alive, metrics = together.train_steps(states, alive, data, steps)
+        jax.block_until_ready((states, metrics))
+
+    facts = {"batch_size": size, "granule": members * steps, "how": "map" if one_by_one else "vmap"}
+    return work, facts
 
 
 def sample(workload: str) -> tuple[Work, dict[str, Any]]:

@@ -28,13 +28,19 @@ from jaxgan.grids import draw_samples, save
 from jaxgan.sweeps import plan
 from jaxgan.sweeps.claims import Claim, replace
 from jaxgan.sweeps.plan import Run
-from jaxgan.sweeps.population import Population, fits, free_memory, member_of, prefers_map
+from jaxgan.sweeps.population import (
+    Population,
+    fits,
+    free_memory,
+    member_of,
+    members_of_a_device,
+    prefers_map,
+    steps_of_a_call,
+)
 from jaxgan.train import resident_data
 from jaxgan.train_state import GanState
 from jaxgan.workdir import Stop, claim
 from jaxgan.writers import cut_lines
-
-_MEASURED = 20  # steps, by which two ways are compared
 
 
 def train_members(
@@ -104,7 +110,11 @@ class _Members:
         self._alive = np.array([outcome["status"] == "done" for outcome in self._outcomes])
         data = resident_data(config, self._dataset)
         self._data = one.place_data(data)
-        width = _find_width(folder, how, self._gan, config, states, self._data, devices)
+        local = members_of_a_device(len(runs), devices)
+        most, periods = config.steps_per_call, _periods(config)
+        self._call_steps = steps_of_a_call(self._gan, config.batch_size, local, most, periods)
+        num = min(self._call_steps, config.num_steps)
+        width = _find_width(folder, how, self._gan, config, states, self._data, devices, num)
         self._population = Population(self._gan, config.batch_size, len(runs), width, devices)
         self._evaluator = make_evaluator(config, self._gan, self._dataset) if config.eval_every else None
         self._states, self._on_device = self._population.place(states, self._alive)
@@ -116,7 +126,7 @@ class _Members:
         config, start = self._config, time.monotonic()
         spent = self._seconds
         while self._step < config.num_steps and not stop.signal and not claimed.lost:
-            end = _end_of_call(self._step, config)
+            end = self._end_of_call()
             self._population.compile(self._states, self._on_device, self._data, end - self._step)
             begun = time.monotonic()
             self._call(end)
@@ -142,6 +152,11 @@ class _Members:
         if self._step < config.num_steps or not claimed.check():
             return None
         return self._publish()
+
+    def _end_of_call(self) -> int:
+        """Where the next call ends: the next multiple of a period."""
+        periods = self._call_steps, *_periods(self._config)
+        return min(self._config.num_steps, *((self._step // period + 1) * period for period in periods))
 
     def _call(self, end: int) -> None:
         """One call, and who of the members did not survive it."""
@@ -224,45 +239,46 @@ class _Members:
         return self._outcomes
 
 
-def _end_of_call(step: int, config: ConfigDict) -> int:
-    """Where the call that begins at `step` ends: the next multiple of a period."""
+def _periods(config: ConfigDict) -> list[int]:
+    """At whose multiples calls end."""
     periods = config.steps_per_call, config.log_every, config.checkpoint_every, config.eval_every
-    return min(config.num_steps, *((step // period + 1) * period for period in periods if period))
+    return [period for period in periods if period]
 
 
 def _due(every: int, step: int, config: ConfigDict) -> bool:
     return step == config.num_steps or bool(every and step % every == 0)
 
 
-def _find_width(folder: Path, how: str, gan: GAN, config, states: GanState, data, devices) -> int:
+def _find_width(
+    folder: Path, how: str, gan: GAN, config, states: GanState, data, devices, num_steps: int
+) -> int:
     """How many members go side by side: as the population began, or as `how` says and memory allows."""
     path, num = folder / "layout.json", len(states.key)
-    local = math.ceil(num / min(num, len(devices)))
+    local = members_of_a_device(num, devices)
     key = {"how": how, "devices": len(devices), "kind": devices[0].device_kind, "members": num}
     if path.exists() and (before := json.loads(path.read_text())).items() >= key.items():
         return before["width"]
     if how == "map" or local == 1:
         width = 1
     elif how == "measure":
-        width = min((1, local), key=lambda width: _time(gan, config, states, data, devices, width))
+        width = min((1, local), key=lambda width: _time(gan, config, states, data, devices, width, num_steps))
     else:
         rule = how == "auto" and prefers_map(gan, states, data, config.batch_size, devices[0].platform)
         width = 1 if rule else local
     while width > 1:
         population = Population(gan, config.batch_size, num, width, devices)
         placed = population.place(states, np.ones(num, bool))
-        if fits(population.compile(*placed, data, _end_of_call(0, config)), free_memory(devices[0])):
+        if fits(population.compile(*placed, data, num_steps), free_memory(devices[0])):
             break
         width = math.ceil(width / 2)
     replace(path, json.dumps({**key, "width": width}))
     return width
 
 
-def _time(gan: GAN, config: ConfigDict, states: GanState, data, devices, width: int) -> float:
-    """Seconds that a short call takes, compilation apart."""
+def _time(gan: GAN, config: ConfigDict, states: GanState, data, devices, width: int, steps: int) -> float:
+    """Seconds that a call takes, compilation apart."""
     num = len(states.key)
     population = Population(gan, config.batch_size, num, width, devices)
-    steps = min(_MEASURED, config.steps_per_call)
     placed = population.place(states, np.ones(num, bool))
     for _ in range(2):
         begun = time.monotonic()

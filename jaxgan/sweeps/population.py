@@ -5,6 +5,8 @@ a branch. Every member has its own key, and so its own draws and its own order o
 """
 
 import functools
+import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxgan.compilation import compiler_options
+from jaxgan.flops import step_flops
 from jaxgan.gan import GAN, init_state
 from jaxgan.parallel import Data, scan_steps
 from jaxgan.train_state import GanState
@@ -24,6 +27,8 @@ HOW = ("auto", "vmap", "map")
 AXIS = "members"
 _STATES = 4  # as large as its state: before a call, after it, the gradients, a copy on its way to the disk
 _SHARE = 0.7  # of the free memory
+_LONG_STEP = 1e8  # floating-point operations: some milliseconds
+_LONG_CALL = 2.5e11  # on one device
 
 
 def optimizer_numbers(gan: GAN) -> dict[str, dict[str, jax.Array]]:
@@ -61,17 +66,56 @@ def member_of(states: GanState, i: jax.Array) -> GanState:
     return jax.tree.map(lambda leaf: leaf[i], states.replace(step=None)).replace(step=step)
 
 
+def use_cores() -> None:
+    """On a CPU, makes a device of every core, so that members train on all of them; before JAX is used.
+
+    Small networks leave a second core idle. XLA_FLAGS that name a number of devices stand.
+    """
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        affinity = getattr(os, "sched_getaffinity", None)
+        jax.config.update("jax_num_cpu_devices", len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+def uses_cores() -> bool:
+    """Whether devices are cores, by `use_cores`."""
+    return jax.default_backend() == "cpu" and jax.config.jax_num_cpu_devices > 0
+
+
+def members_of_a_device(num: int, devices: Sequence[Any]) -> int:
+    """How many of `num` members each device has."""
+    return math.ceil(num / min(num, len(devices)))
+
+
 def prefers_map(gan: GAN, states: GanState, data: Data, batch_size: int, platform: str) -> bool:
     """Whether members one after another beat members side by side.
 
-    On a CPU they do where there are convolutions: under vmap those become grouped ones, 4.5 times slower.
+    On a CPU they do where there are convolutions, which under vmap become grouped ones, 4.5 times slower, and
+    where a step is long enough to fill a core: side by side gains nothing then, and rounds otherwise.
     """
     if platform != "cpu":
         return False
     step = functools.partial(_call_member, gan=gan, batch_size=batch_size, num=1)
     one = jax.eval_shape(lambda states: member_of(states, 0), states)
     program = jax.make_jaxpr(step)(one, data)
-    return "conv_general_dilated" in str(program)
+    return "conv_general_dilated" in str(program) or step_flops(gan, batch_size) > _LONG_STEP
+
+
+def steps_of_a_call(gan: GAN, batch_size: int, members: int, most: int, periods: Sequence[int]) -> int:
+    """How many steps a call of many members should have.
+
+    As many as a run alone has, or fewer where on a CPU the call would take long beyond that: about 5 s by
+    its arithmetic, at the pace of two cores. So signals and progress stay prompt.
+
+    Args:
+      gan, batch_size: of each member.
+      members: on each device.
+      most: of a run alone.
+      periods: in steps; the result divides them all, for each other length is another program.
+    """
+    if jax.default_backend() == "cpu":
+        most = min(most, int(_LONG_CALL / (members * step_flops(gan, batch_size) + 1)))
+    common = math.gcd(*periods)
+    return max((n for n in range(1, min(most, common) + 1) if common % n == 0), default=1)
 
 
 def _call_member(state, data, *, gan, batch_size, num):

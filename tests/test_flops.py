@@ -1,0 +1,35 @@
+"""Arithmetic of networks and steps, counted by hand."""
+
+import jax.numpy as jnp
+from gans import make_gan
+
+from configs import dcgan_mnist, gan_ring
+from jaxgan import experiment
+from jaxgan.flops import forward_flops, step_flops
+
+
+def test_a_step_of_the_ring():
+    # 2 → 400 → 400 → 400 → 400 → 2, against 2 → 1000 (max of 5) → 200 ...
+    generator = 2 * (2 * 400 + 3 * 400 * 400 + 400 * 2)
+    discriminator = 2 * (2 * 1000 + 2 * 200 * 1000 + 200)
+    gan = experiment.make_gan(gan_ring.get_config(), (2,))
+    assert step_flops(gan, 100) == 100 * (3 * generator + 8 * discriminator)
+
+
+def test_the_reference_dcgan_forward():
+    gan = experiment.make_gan(dcgan_mnist.get_config("full"), (28, 28, 1))
+    project, first, second, last = 100 * 12544, 49 * 256 * 128 * 25, 196 * 128 * 64 * 25, 784 * 64 * 25
+    assert forward_flops(gan.generator, jnp.zeros((3, 100))) == 3 * 2 * (project + first + second + last)
+    layers = 196 * 64 * 25 + 49 * 64 * 128 * 25 + 49 * 128
+    assert forward_flops(gan.discriminator, jnp.zeros((2, 28, 28, 1))) == 2 * 2 * layers
+
+
+def test_more_discriminator_steps_packing_and_simultaneous_updates():
+    # 3 → 8 → 64, against 64 → 8 → 1
+    generator, discriminator = 2 * (3 * 8 + 8 * 64), 2 * (64 * 8 + 8)
+    simultaneous = make_gan(update_order="simultaneous")
+    assert step_flops(simultaneous, 4) == 4 * (3 * generator + 7 * discriminator)
+    assert step_flops(make_gan(discriminator_steps=3), 4) == 4 * (5 * generator + 20 * discriminator)
+    # packed, 6 examples are 3 inputs of twice the size
+    inputs = 3 * 2 * (128 * 8 + 8)
+    assert step_flops(make_gan(packing=2), 6) == 6 * 3 * generator + 8 * inputs
