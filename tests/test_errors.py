@@ -156,6 +156,8 @@ def test_nan_ends_the_run_with_status_3_and_keeps_what_was_saved(tmp_path):
     """Gradient descent with a learning rate that is far too large; the checkpoints before stay whole."""
     explosive = {
         "loss__name": "wasserstein",
+        "generator__mlp__hidden": (256, 512),  # in a few steps
+        "discriminator__mlp__hidden": (256, 512),
         "discriminator__mlp__spectral_norm": "",
         "discriminator_optimizer__name": "sgd",
         "discriminator_optimizer__sgd__learning_rate": 1e4,

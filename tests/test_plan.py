@@ -160,6 +160,7 @@ def test_a_config_with_named_settings_plans():
     made = make_plan(config, ["seed=0:10"], settings=pacgan.SETTINGS)
     assert [len(program) for program in made.programs] == [10] * 5
     assert {run.setting for run in made.runs} == pacgan.SETTINGS.keys()
+    assert made.runs[0].name == "GAN-seed=0"
 
 
 def test_keys_of_what_python_builds():

@@ -25,6 +25,7 @@ OF_THE_MACHINE = ("matrix_product", "launches", "start")  # measures that no wor
 
 _SIZES = 512, 1024, 2048, 4096  # of square matrices
 _STEPS_PER_CALL = 1, 2, 5, 10, 20, 50, 100, 200
+_PREFETCH = 1, 8  # beside the default
 _LAUNCHES = 8  # runs
 _MOST_SECONDS_A_CALL = 5.0  # so that signals and progress stay prompt
 
@@ -163,7 +164,13 @@ def inputs(options: Options) -> list[Record]:
     """What the input side costs: data on the device, and streamed, against batches that are there already."""
 
     def contenders_of(workload):
-        return {name: _ours("train", workload=workload, inputs=name) for name in INPUTS}
+        images = len(WORKLOADS[workload].shape) == 3
+        names = [name for name in INPUTS if name != "encoded" or images]
+        found = {name: _ours("train", workload=workload, inputs=name) for name in names}
+        for prefetch in _PREFETCH:
+            name = f"streamed, {prefetch} ahead"
+            found[name] = _ours("train", workload=workload, inputs="streamed", prefetch=prefetch)
+        return found
 
     return _compare("input", options, contenders_of, "constant")
 

@@ -20,6 +20,7 @@ from jaxgan import experiment, parallel, sampler
 from jaxgan.benchmarks.workloads import WORKLOADS, Workload
 from jaxgan.datasets.dataset import Dataset
 from jaxgan.datasets.stream import Stream
+from jaxgan.datasets.tfds import read as read_tfds
 from jaxgan.flops import step_flops
 from jaxgan.gan import GAN, data_key, init_state
 from jaxgan.sweeps import population as sweeps
@@ -28,7 +29,8 @@ from jaxgan.train_state import GanState
 
 Work = Callable[[int], float | None]
 
-INPUTS = ("resident", "constant", "streamed")
+_ENCODED = 10_000  # images
+INPUTS = ("resident", "constant", "streamed", "encoded")
 
 
 def fresh(workload: Workload, batch_size: int, update_order: str = "alternating"):
@@ -49,6 +51,7 @@ def train(
     update_order: str = "alternating",
     inputs: str = "resident",
     steps_per_call: int = 0,
+    prefetch: int = 32,
 ) -> tuple[Work, dict[str, Any]]:
     """Training calls of the scanned program, on one device. A piece of work is one step.
 
@@ -57,8 +60,10 @@ def train(
       batch_size: 0: the config's.
       update_order: see `GAN.update_order`.
       inputs: 'resident': the data set lies on the device, as a run has it; 'constant': every call is given
-        the same batches, which lie there; 'streamed': batches are read from a memory-mapped file.
+        the same batches, which lie there; 'streamed': batches are read from a memory-mapped file; 'encoded':
+        they are read, and decoded, from PNGs in array_record files.
       steps_per_call: 0: the config's.
+      prefetch: batches that are read ahead, where they are read.
     """
     config, gan, state = fresh(WORKLOADS[workload], batch_size, update_order)
     steps = steps_per_call or config.steps_per_call
@@ -66,7 +71,7 @@ def train(
         gan, "jit", config.batch_size, streamed=inputs != "resident", num_devices=1
     )
     state = program.place_state(state)
-    next_data = _INPUTS[inputs](program, gan, WORKLOADS[workload], config.batch_size, steps, state)
+    next_data = _INPUTS[inputs](program, gan, WORKLOADS[workload], config.batch_size, steps, state, prefetch)
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
 
     def work(num: int) -> None:
@@ -85,26 +90,57 @@ def train(
     return work, facts
 
 
-def _resident(program, gan, workload, batch_size, steps, state):
+def _resident(program, gan, workload, batch_size, steps, state, prefetch):
     data = program.place_data({"examples": workload.draw_examples()})
     return lambda: data
 
 
-def _constant(program, gan: GAN, workload: Workload, batch_size: int, steps: int, state: GanState):
+def _constant(program, gan: GAN, workload: Workload, batch_size: int, steps: int, state: GanState, prefetch):
     num = steps * gan.discriminator_steps * batch_size
     examples = np.resize(workload.draw_examples(), (num, *workload.shape))
     data = program.place_data(_block(examples, gan, batch_size, steps))
     return lambda: data
 
 
-def _streamed(program, gan: GAN, workload: Workload, batch_size: int, steps: int, state: GanState):
+def _streamed(program, gan: GAN, workload: Workload, batch_size: int, steps: int, state: GanState, prefetch):
     folder = Path(tempfile.mkdtemp())
     file = folder / "examples.npy"
     np.save(file, workload.draw_examples())
     examples = np.load(file, mmap_mode="r")
     shutil.rmtree(folder)  # the map keeps what it maps
     dataset = Dataset("noise", examples, None, "", "")
-    batches = Stream(dataset, np.asarray(data_key(state.key)), batch_size).steps()
+    return _feed(program, gan, dataset, batch_size, steps, state, prefetch)
+
+
+def _encoded(program, gan: GAN, workload: Workload, batch_size: int, steps: int, state: GanState, prefetch):
+    import tensorflow_datasets as tfds
+
+    class Noise(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=workload.shape)})
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            for i, image in enumerate(workload.draw_examples()[:_ENCODED]):
+                yield i, {"image": image}
+
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    builder = Noise(data_dir=folder, file_format="array_record")
+    builder.download_and_prepare()
+    dataset = read_tfds(builder, "noise", "train", 0, decode_below_gb=0.0)
+    return _feed(program, gan, dataset, batch_size, steps, state, prefetch)
+
+
+def _feed(program, gan: GAN, dataset: Dataset, batch_size: int, steps: int, state: GanState, prefetch: int):
+    """Blocks for one call after another, read ahead."""
+    stream = Stream(dataset, np.asarray(data_key(state.key)), batch_size, prefetch=prefetch)
+    batches = stream.steps()
 
     def next_data():
         block = itertools.islice(batches, steps * gan.discriminator_steps)
@@ -114,7 +150,7 @@ def _streamed(program, gan: GAN, workload: Workload, batch_size: int, steps: int
     return next_data
 
 
-_INPUTS = dict(zip(INPUTS, (_resident, _constant, _streamed), strict=True))
+_INPUTS = dict(zip(INPUTS, (_resident, _constant, _streamed, _encoded), strict=True))
 
 
 def _block(examples: np.ndarray, gan: GAN, batch_size: int, steps: int) -> dict[str, np.ndarray]:

@@ -28,6 +28,7 @@ from jaxgan.sweeps.population import optimizer_numbers
 from jaxgan.sweeps.structure import key_of
 
 COMBINE = ("grid", "zip", "random")
+_PLAIN = "as configured"  # the setting that sets nothing
 
 
 class Run(NamedTuple):
@@ -87,7 +88,7 @@ def make_plan(
     for name, fixed in (settings or {"": {}}).items():
         for values in _combine(axes, combine, draws, draws_seed):
             values = {**fixed, **values}
-            label = ", ".join([*([name] if name else []), *_words(values, fixed)]) or "as configured"
+            label = ", ".join([*([name] if name else []), *_words(values, fixed)]) or _PLAIN
             for seed in seeds:
                 runs.append(_make_run(config, label, values, seed))
     if len({run.name for run in runs}) < len(runs):
@@ -154,7 +155,7 @@ def _make_run(base: ConfigDict, setting: str, values: dict[str, Any], seed: int)
         raise UserError(f"setting '{setting}': {error}") from error
     except UserError as error:
         raise UserError(f"setting '{setting}': {error}") from error
-    name = re.sub(r"[^\w.=+-]+", "_", setting if values else "base").strip("_")
+    name = re.sub(r"[^\w.=+-]+", "_", "base" if setting == _PLAIN else setting).strip("_")
     if len(name) > 90:
         name = f"{name[:70]}-{hashlib.blake2b(name.encode(), digest_size=6).hexdigest()}"
     return Run(f"{name}-seed={seed}", setting, values, fields.fix_schedule(config))
