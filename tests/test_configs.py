@@ -22,13 +22,11 @@ COMMAND = re.compile(r"^python launch\.py --config=configs/(\w+)\.py(?::([\w,]+)
 
 # Trained every time; the others, which share their networks and losses, in the slow group.
 QUICK = {
-    ("dcgan_digits", ""),
     ("dcgan_mnist", ""),
     ("faces", ""),
     ("gan_ring", ""),
     ("mlp_mnist", "small"),
     ("recipes", "wgan_gp"),
-    ("stacked_mnist", "tiny"),
 }
 
 

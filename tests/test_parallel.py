@@ -148,7 +148,8 @@ def coupled_knobs():
     }
 
 
-@pytest.mark.parametrize("mode", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
 def test_whatever_couples_a_batch_means_the_same_on_several_devices(mode):
     """Relativistic means, top-k, feature means, minibatch features, LeCam, ADA, DRAGAN's deviation."""
     labels = np.arange(len(load_digits()), dtype=np.int32) % 10

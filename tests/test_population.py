@@ -88,7 +88,8 @@ def assert_same(found, expected, exact):
 
 
 @pytest.mark.parametrize(("width", "num_devices", "calls"), [
-    *((1, 1, (STEPS,)), (3, 2, (STEPS,))),
+    *((3, 2, (STEPS,)), (1, 3, (STEPS,))),
+    pytest.param(1, 1, (STEPS,), marks=pytest.mark.slow),
     pytest.param(3, 1, (STEPS,), marks=pytest.mark.slow),
     pytest.param(1, 1, (STEPS - 1, 1), marks=pytest.mark.slow),
     pytest.param(2, 1, (STEPS,), marks=pytest.mark.slow),

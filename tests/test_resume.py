@@ -123,7 +123,7 @@ def test_sigkill_under_pmap_on_two_devices(start, tmp_path):
     assert_same_run(tmp_path / "killed", tmp_path / "whole", events=False)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
 def test_a_signal_saves_and_the_run_goes_on(reference, start, tmp_path, number):
     workdir = tmp_path / "run"
     process = start(workdir, **RUN)

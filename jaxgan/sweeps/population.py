@@ -212,7 +212,12 @@ class Population:
             return state.replace(step=None), metrics
 
         width = min(self.width, len(alive))
-        if width == len(alive) > 1:
+        if (
+            len(alive) == 1
+        ):  # the loop of a map of one is no loop to XLA, which compiles its body in another way
+            after, metrics = member(jax.tree.map(lambda leaf: leaf[0], before))
+            after, metrics = jax.tree.map(lambda leaf: leaf[None], (after, metrics))
+        elif width == len(alive):
             after, metrics = jax.vmap(member)(before)
         else:
             after, metrics = lax.map(member, before, batch_size=width if width > 1 else None)
