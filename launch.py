@@ -107,7 +107,9 @@ def sweep(config) -> int:
     population.use_cores()
     train.require_determinism(config.deterministic)
     made = plan.make_plan(config, SWEEP.value, COMBINE.value, DRAWS.value, DRAWS_SEED.value, sweep_settings())
-    workdir = Path(WORKDIR.value) if WORKDIR.value else default_workdir("sweep", *SWEEP.value)
+    workdir = (
+        Path(WORKDIR.value) if WORKDIR.value else default_workdir("sweep", *SETTINGS.value, *SWEEP.value)
+    )
     command = f"python {shlex.join(['launch.py', *sys.argv[1:]])}"
     return run(made, workdir, Options(POPULATION.value, SIZE.value, BASELINE.value, DRY_RUN.value, command))
 

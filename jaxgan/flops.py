@@ -14,25 +14,25 @@ def forward_flops(network: nn.Module, inputs: jax.Array) -> float:
     """Floating-point operations of the matrix products and convolutions of one forward pass.
 
     Two for each multiplication and addition of the textbook's layer, borders included, however the program
-    computes it. `inputs` is a batch, of which the shape alone counts.
+    computes it. `network` is a generator or a discriminator; of `inputs`, a batch, the shape alone counts.
     """
     total = 0.0
 
     def count(call: Callable, args, kwargs, context):
         nonlocal total
         outputs = call(*args, **kwargs)
-        layer = context.module
+        layer, x = context.module, next(iter((*args, *kwargs.values())), None)
         if context.method_name == "__call__" and isinstance(layer, nn.Dense):
-            total += 2.0 * outputs.size * args[0].shape[-1]
+            total += 2.0 * outputs.size * x.shape[-1]
         elif context.method_name == "__call__" and isinstance(layer, layers.Conv):
-            total += 2.0 * outputs.size * args[0].shape[-1] * layer.kernel_size**2
+            total += 2.0 * outputs.size * x.shape[-1] * layer.kernel_size**2
         elif context.method_name == "__call__" and isinstance(layer, layers.ConvTranspose):
-            total += 2.0 * args[0].size * layer.features * layer.kernel_size**2
+            total += 2.0 * x.size * layer.features * layer.kernel_size**2
         return outputs
 
     def run():
         with nn.intercept_methods(count):
-            return network.init(jax.random.key(0), inputs)
+            return network.init(jax.random.key(0), inputs, train=False)
 
     jax.eval_shape(run)
     return total
@@ -43,11 +43,12 @@ def step_flops(gan: GAN, batch_size: int) -> float:
 
     Generator: forward and backward. Discriminator: forward and backward on real and on fake examples, in each
     of its updates; for the generator, forward on fakes (simultaneous updates have it already) and backward
-    to them without gradients of its weights. Penalties are not counted.
+    to them without gradients of its weights. An unrolled update, through which one differentiates, counts
+    three times. Penalties are not counted.
     """
     inputs = jnp.zeros((batch_size // gan.packing, *packed_shape(gan.shape, gan.packing)))
     generator = forward_flops(gan.generator, jnp.zeros((batch_size, gan.latent_dim)))
     discriminator = forward_flops(gan.discriminator, inputs)
     extra = gan.discriminator_steps - 1
     passes = 3 + 3 + (2 if gan.update_order == "alternating" else 1)
-    return (3 + extra) * generator + (passes + 6 * extra) * discriminator
+    return (3 + extra) * generator + (passes + 6 * extra + 18 * gan.unrolled_steps) * discriminator

@@ -102,9 +102,10 @@ def _most_members(config: ConfigDict) -> int:
     state = jax.eval_shape(
         lambda key: population.init_member(built.gan, key, built.hyper, built.optimizers), key
     )
+    data_bytes = plan.load_dataset(config).nbytes
     devices = jax.devices()[: config.num_devices or None]
-    free = population.free_memory(devices[0]) // (1 if devices[0].platform != "cpu" else len(devices))
-    return population.most_members(state, plan.load_dataset(config).nbytes, free, len(devices))
+    devices = population.devices_that_fit(devices, population.num_bytes(state), data_bytes)
+    return population.most_members(state, data_bytes, population.memory_of_each(devices), len(devices))
 
 
 def _print_plan(made: Plan, parts: list[list[int]]) -> None:

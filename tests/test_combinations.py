@@ -83,12 +83,8 @@ def train(config, num=2):
     return states, metrics
 
 
-QUICK = ("relativistic_pairing",)  # it sees real examples and fakes; the others are slow
-
-
-@pytest.mark.parametrize(
-    "loss", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in LOSSES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_with_all_penalties_at_once(loss):
     _, metrics = train(configure(**{"loss.name": loss}, **penalized(*PENALTIES)))
     assert {f"discriminator/{name}" for name in ("r1", "lecam", "cr", "orthogonal")} - metrics[0].keys() == {

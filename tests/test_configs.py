@@ -26,7 +26,6 @@ QUICK = {
     ("faces", ""),
     ("gan_ring", ""),
     ("mlp_mnist", "small"),
-    ("recipes", "wgan_gp"),
 }
 
 

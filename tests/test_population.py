@@ -19,11 +19,13 @@ from jaxgan.optimizers import OPTIMIZERS
 from jaxgan.parallel import make_program
 from jaxgan.sweeps.population import (
     Population,
+    devices_that_fit,
     fits,
     free_memory,
     init_member,
     member_of,
     members_of_a_device,
+    memory_of_each,
     most_members,
     num_bytes,
     optimizer_numbers,
@@ -137,7 +139,9 @@ def test_a_call_has_as_many_steps_as_take_some_seconds():
     assert steps_of_a_call(gan, 8, members=1, most=50, periods=[50, 1000]) == 50
     assert steps_of_a_call(gan, 8, members=round(2.5e11 / flops / 12.5), most=50, periods=[50, 1000]) == 10
     assert steps_of_a_call(gan, 8, members=10**9, most=50, periods=[50, 1000]) == 1
-    assert steps_of_a_call(gan, 8, members=1, most=50, periods=[60, 100, 1000]) == 20
+    # the lengths of a run alone where nothing must be shortened; else what divides all, or is long enough
+    assert steps_of_a_call(gan, 8, members=1, most=50, periods=[60, 100, 1000]) == 50
+    assert steps_of_a_call(gan, 8, members=round(2.5e11 / flops / 12.5), most=50, periods=[50, 33]) == 12
 
 
 def test_devices_share_members():
@@ -166,3 +170,7 @@ def test_memory():
     assert free_memory(jax.devices()[0]) > 2**20
     compiled = jax.jit(lambda x: x + 1).lower(jnp.zeros(1000)).compile()
     assert fits(compiled, 10**6) and not fits(compiled, 10)
+    devices = jax.devices()
+    assert len(devices_that_fit(devices, 4000, 10**6)) == len(devices) > 1
+    assert devices_that_fit(devices, 4000, 10**15) == devices[:1]  # each would need a copy of the data
+    assert memory_of_each(devices) <= free_memory(devices[0])

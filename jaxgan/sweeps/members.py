@@ -30,10 +30,12 @@ from jaxgan.sweeps.claims import Claim, replace
 from jaxgan.sweeps.plan import Run
 from jaxgan.sweeps.population import (
     Population,
+    devices_that_fit,
     fits,
-    free_memory,
     member_of,
     members_of_a_device,
+    memory_of_each,
+    num_bytes,
     prefers_map,
     steps_of_a_call,
 )
@@ -98,6 +100,8 @@ class _Members:
 
         one = Population(self._gan, config.batch_size, len(runs), 1, devices)
         like = jax.eval_shape(lambda: fresh(one))
+        devices = devices_that_fit(devices, num_bytes(like) // len(runs), self._dataset.nbytes)
+        one = Population(self._gan, config.batch_size, len(runs), 1, devices)
         self._outcomes = [{"status": "done", "step": None, "reason": ""} for _ in runs]
         self._window: dict[str, np.ndarray] = {}
         self._step, self._seconds = 0, 0.0
@@ -200,7 +204,7 @@ class _Members:
     def _evaluate(self) -> None:
         for i in np.flatnonzero(self._alive):
             try:
-                numbers = self._evaluator(member_of(self._states, i).ema)
+                numbers = self._evaluator(self._member(i).ema)
             except UserError as error:  # fakes that are not finite
                 self._alive[i] = False
                 self._lose(i, str(error), self._step)
@@ -208,6 +212,10 @@ class _Members:
             self._line(i, {**numbers, "dataset": self._dataset.name})
         if (np.asarray(self._on_device)[: len(self._alive)] != self._alive).any():
             self._states, self._on_device = self._population.place(self._host(), self._alive)
+
+    def _member(self, i: int) -> GanState:
+        """The state of one, on one device: what is computed from it is not computed on all."""
+        return jax.device_put(member_of(self._states, i), jax.devices()[0])
 
     def _host(self) -> GanState:
         """The states of the members, without the copies."""
@@ -225,7 +233,7 @@ class _Members:
         for i, (path, outcome) in enumerate(zip(self._workdirs, self._outcomes, strict=True)):
             frozen = outcome["status"] != "done"
             step = outcome["step"] if frozen else self._step
-            state = member_of(self._states, i).replace(step=jnp.int32(step))
+            state = self._member(i).replace(step=jnp.int32(step))
             window = {} if frozen else self._window
             rows = zip(*(values[i].tolist() for values in window.values()), strict=True)
             window = [dict(zip(window, row, strict=True)) for row in rows]
@@ -268,7 +276,7 @@ def _find_width(
     while width > 1:
         population = Population(gan, config.batch_size, num, width, devices)
         placed = population.place(states, np.ones(num, bool))
-        if fits(population.compile(*placed, data, num_steps), free_memory(devices[0])):
+        if fits(population.compile(*placed, data, num_steps), memory_of_each(devices)):
             break
         width = math.ceil(width / 2)
     replace(path, json.dumps({**key, "width": width}))

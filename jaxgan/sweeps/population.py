@@ -4,6 +4,7 @@ The leaves of a stacked state are `[K, ...]`, but for `step`, of which there is 
 a branch. Every member has its own key, and so its own draws and its own order of the data.
 """
 
+import contextlib
 import functools
 import math
 import os
@@ -69,11 +70,23 @@ def member_of(states: GanState, i: jax.Array) -> GanState:
 def use_cores() -> None:
     """On a CPU, makes a device of every core, so that members train on all of them; before JAX is used.
 
-    Small networks leave a second core idle. XLA_FLAGS that name a number of devices stand.
+    Small networks leave a second core idle. What XLA_FLAGS or JAX_NUM_CPU_DEVICES say stands.
     """
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        affinity = getattr(os, "sched_getaffinity", None)
-        jax.config.update("jax_num_cpu_devices", len(affinity(0)) if affinity else os.cpu_count() or 1)
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_force_host_platform_device_count" not in flags and jax.config.jax_num_cpu_devices < 1:
+        with contextlib.suppress(RuntimeError):  # a config file that has used JAX
+            jax.config.update("jax_num_cpu_devices", _num_cores())
+
+
+def _num_cores() -> int:
+    """Of this process, by its affinity and its container's quota."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return min(cores, max(1, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such group, or without a limit
+        return cores
 
 
 def uses_cores() -> bool:
@@ -103,19 +116,21 @@ def prefers_map(gan: GAN, states: GanState, data: Data, batch_size: int, platfor
 def steps_of_a_call(gan: GAN, batch_size: int, members: int, most: int, periods: Sequence[int]) -> int:
     """How many steps a call of many members should have.
 
-    As many as a run alone has, or fewer where on a CPU the call would take long beyond that: about 5 s by
-    its arithmetic, at the pace of two cores. So signals and progress stay prompt.
+    As many as a run alone has, or fewer where on a CPU the call would take longer than about 5 s by its
+    arithmetic, at the pace of two cores. So signals and progress stay prompt.
 
     Args:
       gan, batch_size: of each member.
       members: on each device.
       most: of a run alone.
-      periods: in steps; the result divides them all, for each other length is another program.
+      periods: in steps. A shorter call divides them all if it can, for each other length is another program.
     """
-    if jax.default_backend() == "cpu":
-        most = min(most, int(_LONG_CALL / (members * step_flops(gan, batch_size) + 1)))
+    limit = max(1, int(_LONG_CALL / (members * step_flops(gan, batch_size) + 1)))
+    if jax.default_backend() != "cpu" or limit >= most:
+        return most
     common = math.gcd(*periods)
-    return max((n for n in range(1, min(most, common) + 1) if common % n == 0), default=1)
+    divisor = max(n for n in range(1, min(limit, common) + 1) if common % n == 0)
+    return divisor if 4 * divisor >= limit else limit
 
 
 def _call_member(state, data, *, gan, batch_size, num):
@@ -260,6 +275,20 @@ def free_memory(device) -> int:
     except (OSError, ValueError):  # no such group, or without a limit
         pass
     return max(free, 0)
+
+
+def devices_that_fit(devices: Sequence[Any], state_bytes: int, data_bytes: int) -> Sequence[Any]:
+    """All, but of a CPU, whose devices share its memory, as many as it holds data and members for."""
+    if devices[0].platform != "cpu":
+        return devices
+    room = _SHARE * free_memory(devices[0])
+    return devices[: max(1, int(room // (data_bytes + _STATES * state_bytes)))]
+
+
+def memory_of_each(devices: Sequence[Any]) -> int:
+    """Free bytes of each device; those of a CPU share them."""
+    free = free_memory(devices[0])
+    return free // len(devices) if devices[0].platform == "cpu" else free
 
 
 def most_members(state: GanState, data_bytes: int, free: int, num_devices: int) -> int:
