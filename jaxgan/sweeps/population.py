@@ -103,7 +103,7 @@ def prefers_map(gan: GAN, states: GanState, data: Data, batch_size: int, platfor
     """Whether members one after another beat members side by side.
 
     On a CPU they do where there are convolutions, which under vmap become grouped ones, 4.5 times slower, and
-    where a step is long enough to fill a core: side by side gains nothing then, and rounds otherwise.
+    where a step is long enough to fill a core: side by side gains nothing then.
     """
     if platform != "cpu":
         return False
