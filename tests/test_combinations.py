@@ -84,7 +84,7 @@ def train(config, num=2):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", [*LOSSES])
 def test_every_loss_with_all_penalties_at_once(loss):
     _, metrics = train(configure(**{"loss.name": loss}, **penalized(*PENALTIES)))
     assert {f"discriminator/{name}" for name in ("r1", "lecam", "cr", "orthogonal")} - metrics[0].keys() == {
