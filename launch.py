@@ -102,9 +102,9 @@ def sweep(config) -> int:
     from jaxgan import train
     from jaxgan.sweep import Options
     from jaxgan.sweep import sweep as run
-    from jaxgan.sweeps import plan, population
+    from jaxgan.sweeps import devices, plan
 
-    population.use_cores()
+    devices.use_cores()
     train.require_determinism(config.deterministic)
     made = plan.make_plan(config, SWEEP.value, COMBINE.value, DRAWS.value, DRAWS_SEED.value, sweep_settings())
     workdir = (

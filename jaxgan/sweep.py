@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from jaxgan import fields, train
 from jaxgan.errors import Diverged, UserError
 from jaxgan.fields import essential, flatten, plain
-from jaxgan.sweeps import plan, population, progress, report
+from jaxgan.sweeps import devices, plan, population, progress, report
 from jaxgan.sweeps.claims import claim, publish, replace
 from jaxgan.sweeps.members import obstacle, train_members
 from jaxgan.sweeps.plan import Plan
@@ -103,9 +103,9 @@ def _most_members(config: ConfigDict) -> int:
         lambda key: population.init_member(built.gan, key, built.hyper, built.optimizers), key
     )
     data_bytes = plan.load_dataset(config).nbytes
-    devices = jax.devices()[: config.num_devices or None]
-    devices = population.devices_that_fit(devices, population.num_bytes(state), data_bytes)
-    return population.most_members(state, data_bytes, population.memory_of_each(devices), len(devices))
+    chosen = jax.devices()[: config.num_devices or None]
+    chosen = devices.devices_that_fit(chosen, devices.num_bytes(state), data_bytes)
+    return devices.most_members(state, data_bytes, devices.memory_of_each(chosen), len(chosen))
 
 
 def _print_plan(made: Plan, parts: list[list[int]]) -> None:
@@ -187,7 +187,7 @@ def _require_same(made: Plan, known: dict[str, Any], workdir: Path) -> None:
 
 def _on_one_device(config: ConfigDict) -> ConfigDict:
     """A run alone takes the whole CPU as one device, where cores were made devices for populations."""
-    if population.uses_cores() and not config.num_devices:
+    if devices.uses_cores() and not config.num_devices:
         config = config.copy_and_resolve_references()
         config.num_devices = 1
     return config

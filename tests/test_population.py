@@ -17,17 +17,20 @@ from jaxgan.gan import init_state
 from jaxgan.models import GENERATORS
 from jaxgan.optimizers import OPTIMIZERS
 from jaxgan.parallel import make_program
-from jaxgan.sweeps.population import (
-    Population,
+from jaxgan.sweeps import devices as sweep_devices
+from jaxgan.sweeps.devices import (
     devices_that_fit,
     fits,
     free_memory,
-    init_member,
-    member_of,
     members_of_a_device,
     memory_of_each,
     most_members,
     num_bytes,
+)
+from jaxgan.sweeps.population import (
+    Population,
+    init_member,
+    member_of,
     optimizer_numbers,
     prefers_map,
     steps_of_a_call,
@@ -149,16 +152,22 @@ def test_devices_share_members():
 
 
 @pytest.mark.parametrize(("flags", "expected"), [
-    ("", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+    ("", sweep_devices._num_cores()),
     ("--xla_force_host_platform_device_count=3", 3),
 ])  # fmt: skip
 def test_every_core_is_a_device_unless_told_otherwise(flags, expected):
-    program = (
-        "from jaxgan.sweeps import population as p; p.use_cores(); import jax; print(jax.device_count())"
-    )
+    program = "from jaxgan.sweeps import devices; devices.use_cores(); import jax; print(jax.device_count())"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    environment.pop("JAX_NUM_CPU_DEVICES", None)
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.stdout.split() == [str(expected)], done.stderr
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("150000 100000\n", 2), ("max 100000\n", 8)])
+def test_cores_are_those_of_the_affinity_and_of_the_container(monkeypatch, quota, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(sweep_devices.Path, "read_text", lambda _: quota)
+    assert sweep_devices._num_cores() == expected
 
 
 def test_memory():

@@ -189,7 +189,7 @@ def test_the_command_line(tmp_path):
 
 def test_a_run_alone_has_one_device_where_cores_are_devices(monkeypatch):
     assert sweep._on_one_device(config(num_devices=0)).num_devices == 0  # devices that the user simulates
-    monkeypatch.setattr(sweep.population, "uses_cores", lambda: True)
+    monkeypatch.setattr(sweep.devices, "uses_cores", lambda: True)
     assert sweep._on_one_device(config(num_devices=0)).num_devices == 1
     assert sweep._on_one_device(config(num_devices=2)).num_devices == 2
 

@@ -70,7 +70,6 @@ def test_real_mnist_where_it_is_at_hand(tmp_path, real_mnist):
     assert record(tmp_path / "run")["dataset"]["num_examples"] == 60_000
 
 
-@pytest.mark.slow
 def test_streaming_gives_the_bits_of_training_from_device_memory(tmp_path):
     overrides = {"num_steps": 12, "discriminator_steps": 2}
     assert train(tiny_config(**overrides), tmp_path / "device") == 0

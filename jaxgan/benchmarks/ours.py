@@ -23,6 +23,7 @@ from jaxgan.datasets.stream import Stream
 from jaxgan.datasets.tfds import read as read_tfds
 from jaxgan.flops import step_flops
 from jaxgan.gan import GAN, data_key, init_state
+from jaxgan.sweeps import devices as sweep_devices
 from jaxgan.sweeps import population as sweeps
 from jaxgan.train import train as train_run
 from jaxgan.train_state import GanState
@@ -187,10 +188,10 @@ def run(workload: str) -> tuple[Work, dict[str, Any]]:
 
 def population(workload: str, members: int) -> tuple[Work, dict[str, Any]]:
     """Calls that train many runs together, as a sweep does. A piece of work is one step of one member."""
-    sweeps.use_cores()
+    sweep_devices.use_cores()
     config, gan, _ = fresh(WORKLOADS[workload], 0)
     devices, size = jax.devices(), config.batch_size
-    local = sweeps.members_of_a_device(members, devices)
+    local = sweep_devices.members_of_a_device(members, devices)
     steps = sweeps.steps_of_a_call(gan, size, local, config.steps_per_call, [config.steps_per_call])
     keys = np.array([[0, seed] for seed in range(members)], np.uint32)
     hyper, optimizers = experiment.make_hyper(config), sweeps.optimizer_numbers(gan)

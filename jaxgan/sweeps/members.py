@@ -27,18 +27,9 @@ from jaxgan.gan import GAN
 from jaxgan.grids import draw_samples, save
 from jaxgan.sweeps import plan
 from jaxgan.sweeps.claims import Claim, replace
+from jaxgan.sweeps.devices import devices_that_fit, fits, members_of_a_device, memory_of_each, num_bytes
 from jaxgan.sweeps.plan import Run
-from jaxgan.sweeps.population import (
-    Population,
-    devices_that_fit,
-    fits,
-    member_of,
-    members_of_a_device,
-    memory_of_each,
-    num_bytes,
-    prefers_map,
-    steps_of_a_call,
-)
+from jaxgan.sweeps.population import Population, member_of, prefers_map, steps_of_a_call
 from jaxgan.train import resident_data
 from jaxgan.train_state import GanState
 from jaxgan.workdir import Stop, claim

@@ -4,12 +4,9 @@ The leaves of a stacked state are `[K, ...]`, but for `step`, of which there is 
 a branch. Every member has its own key, and so its own draws and its own order of the data.
 """
 
-import contextlib
 import functools
 import math
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,10 +21,7 @@ from jaxgan.gan import GAN, init_state
 from jaxgan.parallel import Data, scan_steps
 from jaxgan.train_state import GanState
 
-HOW = ("auto", "vmap", "map")
 AXIS = "members"
-_STATES = 4  # as large as its state: before a call, after it, the gradients, a copy on its way to the disk
-_SHARE = 0.7  # of the free memory
 _LONG_STEP = 1e8  # floating-point operations: some milliseconds
 _LONG_CALL = 2.5e11  # on one device
 
@@ -65,38 +59,6 @@ def member_of(states: GanState, i: jax.Array) -> GanState:
     """The i-th member's state, as if it had been trained alone."""
     step = states.step
     return jax.tree.map(lambda leaf: leaf[i], states.replace(step=None)).replace(step=step)
-
-
-def use_cores() -> None:
-    """On a CPU, makes a device of every core, so that members train on all of them; before JAX is used.
-
-    Small networks leave a second core idle. What XLA_FLAGS or JAX_NUM_CPU_DEVICES say stands.
-    """
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_force_host_platform_device_count" not in flags and jax.config.jax_num_cpu_devices < 1:
-        with contextlib.suppress(RuntimeError):  # a config file that has used JAX
-            jax.config.update("jax_num_cpu_devices", _num_cores())
-
-
-def _num_cores() -> int:
-    """Of this process, by its affinity and its container's quota."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return min(cores, max(1, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such group, or without a limit
-        return cores
-
-
-def uses_cores() -> bool:
-    """Whether devices are cores, by `use_cores`."""
-    return jax.default_backend() == "cpu" and jax.config.jax_num_cpu_devices > 0
-
-
-def members_of_a_device(num: int, devices: Sequence[Any]) -> int:
-    """How many of `num` members each device has."""
-    return math.ceil(num / min(num, len(devices)))
 
 
 def prefers_map(gan: GAN, states: GanState, data: Data, batch_size: int, platform: str) -> bool:
@@ -227,9 +189,7 @@ class Population:
             return state.replace(step=None), metrics
 
         width = min(self.width, len(alive))
-        if (
-            len(alive) == 1
-        ):  # the loop of a map of one is no loop to XLA, which compiles its body in another way
+        if len(alive) == 1:  # no loop around it, as in a run alone
             after, metrics = member(jax.tree.map(lambda leaf: leaf[0], before))
             after, metrics = jax.tree.map(lambda leaf: leaf[None], (after, metrics))
         elif width == len(alive):
@@ -247,59 +207,3 @@ def _finite(tree) -> jax.Array:
     """`[K]`: whether all of a member's numbers are finite."""
     leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     return jnp.stack([jnp.isfinite(leaf).reshape(len(leaf), -1).all(axis=1) for leaf in leaves]).all(axis=0)
-
-
-# --- Memory -------------------------------------------------------------------------------------------
-
-
-def num_bytes(tree: Any) -> int:
-    """Of all arrays of a tree, abstract ones too."""
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-def free_memory(device) -> int:
-    """Bytes that a device has to spare; for a CPU what the system, or this container, has."""
-    if stats := device.memory_stats():
-        return stats["bytes_limit"] - stats["bytes_in_use"]
-    text = Path("/proc/meminfo").read_text() if Path("/proc/meminfo").exists() else ""
-    available = [int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("MemAvailable")]
-    free = available[0] if available else 2**33
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        inactive = [
-            line for line in (group / "memory.stat").read_text().splitlines() if "inactive_file" in line
-        ]
-        spare = int(limit) - int(used) + sum(int(line.split()[1]) for line in inactive[:1])
-        free = min(free, spare)
-    except (OSError, ValueError):  # no such group, or without a limit
-        pass
-    return max(free, 0)
-
-
-def devices_that_fit(devices: Sequence[Any], state_bytes: int, data_bytes: int) -> Sequence[Any]:
-    """All, but of a CPU, whose devices share its memory, as many as it holds data and members for."""
-    if devices[0].platform != "cpu":
-        return devices
-    room = _SHARE * free_memory(devices[0])
-    return devices[: max(1, int(room // (data_bytes + _STATES * state_bytes)))]
-
-
-def memory_of_each(devices: Sequence[Any]) -> int:
-    """Free bytes of each device; those of a CPU share them."""
-    free = free_memory(devices[0])
-    return free // len(devices) if devices[0].platform == "cpu" else free
-
-
-def most_members(state: GanState, data_bytes: int, free: int, num_devices: int) -> int:
-    """How many members fit, by the size of one's state (it may be abstract); at least one."""
-    room = _SHARE * free - data_bytes
-    return max(1, int(room // (_STATES * num_bytes(state)))) * num_devices
-
-
-def fits(compiled, free: int) -> bool:
-    """Whether a compiled program's memory is to be had beside what its arguments already take."""
-    analysis = compiled.memory_analysis()
-    if analysis is None:
-        return True
-    return analysis.temp_size_in_bytes + analysis.output_size_in_bytes <= _SHARE * free
