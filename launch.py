@@ -51,7 +51,7 @@ DATA = flags.DEFINE_string("dataset_path", None, "evaluate: where the run's data
 SWEEP = flags.DEFINE_multi_string("sweep", [], "sweep: FIELD=a,b,c or FIELD=a:b:n or FIELD=log(a:b:n).")
 SETTINGS = flags.DEFINE_list("settings", [], "sweep: of the config file's named settings these; default all.")
 COMBINE = flags.DEFINE_enum("combine", "grid", ["grid", "zip", "random"], "sweep: how fields combine.")
-DRAWS = flags.DEFINE_integer("draws", 0, "sweep: of --combine=random, how many settings.")
+DRAWS = flags.DEFINE_integer("draws", 0, "sweep: of --combine=random, how many settings.", lower_bound=0)
 DRAWS_SEED = flags.DEFINE_integer("draws_seed", 0, "sweep: of --combine=random.")
 BASELINE = flags.DEFINE_string(
     "baseline", "", "sweep, report: the setting to compare with; default the first."
@@ -59,7 +59,9 @@ BASELINE = flags.DEFINE_string(
 POPULATION = flags.DEFINE_enum(
     "population", "auto", ["auto", "vmap", "map", "measure", "off"], "sweep: how runs of a program train."
 )
-SIZE = flags.DEFINE_integer("population_size", 0, "sweep: most runs at once; default what memory holds.")
+SIZE = flags.DEFINE_integer(
+    "population_size", 0, "sweep: most runs at once; default what memory holds.", lower_bound=0
+)
 DRY_RUN = flags.DEFINE_boolean("dry_run", False, "sweep: print the plan and stop.")
 
 

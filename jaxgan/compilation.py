@@ -4,6 +4,9 @@ import functools
 
 import jax
 
+# Options of `jax.jit` for programs that run once: LLVM would take longer to make them fast than they run.
+ONCE = {"xla_backend_optimization_level": 0}
+
 
 @functools.cache
 def compiler_options() -> dict[str, str]:

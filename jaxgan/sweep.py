@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from jaxgan import fields, train
+from jaxgan import train
 from jaxgan.errors import Diverged, UserError
 from jaxgan.fields import essential, flatten, plain
 from jaxgan.sweeps import devices, plan, population, progress, report
@@ -193,6 +193,26 @@ def _on_one_device(config: ConfigDict) -> ConfigDict:
     return config
 
 
+def _train_alone(folder: Path, config: ConfigDict, workdir: Path) -> tuple[dict[str, Any], int]:
+    """The outcome of one run, and the signal that stopped it; its seconds are those of all its starts."""
+    path = folder / "status.json"
+    before = json.loads(path.read_text()) if path.exists() else {"step": 0, "seconds": 0.0}
+    status = {**before, "members": 1, "alive": 1, "seconds_per_step": 0.0}  # not known yet
+    replace(path, json.dumps(status))
+    outcome, begun = {"status": "done", "step": config.num_steps, "reason": ""}, time.monotonic()
+    try:
+        code = train.train(_on_one_device(config), workdir)
+    except Diverged as error:
+        outcome, code = {"status": "diverged", "step": None, "reason": str(error)}, 0
+    seconds = before["seconds"] + time.monotonic() - begun
+    if code:
+        replace(path, json.dumps({**status, "seconds": seconds}))
+        return outcome, code - 128
+    rate = seconds / config.num_steps
+    replace(path, json.dumps({**status, "step": config.num_steps, "seconds_per_step": rate}))
+    return {**outcome, "seconds": seconds}, 0
+
+
 class _Job:
     """This process's share of the work."""
 
@@ -230,24 +250,19 @@ class _Job:
     def _work(self, i: int, stop: Stop, claimed) -> int:
         folder, runs = self._folders[i], [self._runs[k] for k in self._parts[i]]
         workdirs = [self._workdir / "runs" / run.name for run in runs]
-        fields.import_modules(runs[0].config)
-        begun = time.monotonic()
+        note = self._note(folder)
         try:
             if len(runs) > 1 or (
                 self._options.population != "off"
                 and not obstacle(runs[0].config, plan.load_dataset(runs[0].config))
             ):
                 how = "auto" if self._options.population == "off" else self._options.population
-                outcomes = train_members(folder, workdirs, runs, how, stop, claimed, self._note(folder))
+                outcomes = train_members(folder, workdirs, runs, how, stop, claimed, note)
             else:
-                try:
-                    status = train.train(_on_one_device(runs[0].config), workdirs[0])
-                    if status:
-                        return status - 128
-                    outcomes = [{"status": "done", "step": runs[0].config.num_steps, "reason": ""}]
-                except Diverged as error:
-                    outcomes = [{"status": "diverged", "step": None, "reason": str(error)}]
-                outcomes[0]["seconds"] = time.monotonic() - begun
+                outcome, signal = _train_alone(folder, runs[0].config, workdirs[0])
+                if signal:
+                    return signal
+                outcomes = [outcome]
         except (UserError, jax.errors.JaxRuntimeError) as error:
             if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
@@ -267,7 +282,7 @@ class _Job:
         def note(status: dict[str, Any]) -> None:
             now = time.monotonic()
             if now - self._said > _SAY_EVERY or not (folder / "status.json").exists():
-                replace(folder / "status.json", json.dumps({**status, "time": time.time()}))
+                replace(folder / "status.json", json.dumps(status))
                 self._say()
 
         return note

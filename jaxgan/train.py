@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from jaxgan import checks, datasets, experiment, fields, parallel, pictures, processes, record, sampler
 from jaxgan.checkpoint import Checkpoint, Checkpoints
+from jaxgan.compilation import ONCE
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.errors import UserError
 from jaxgan.evaluation import Best, find_best, make_evaluator
@@ -170,9 +171,7 @@ def _start(fresh, checkpoints: Checkpoints) -> tuple[GanState, int, list]:
     """The state to start from: the newest whole checkpoint, or a fresh one; its step; its open window."""
     checkpoint = checkpoints.restore()
     if checkpoint is None:
-        # run once: the time that LLVM would take to make it fast is longer than the run
-        once = jax.jit(fresh, compiler_options={"xla_backend_optimization_level": 0})
-        return once(), 0, []
+        return jax.jit(fresh, compiler_options=ONCE)(), 0, []
     print(f"going on from step {checkpoint.step}")
     state = serialization.from_state_dict(jax.eval_shape(fresh), checkpoint.tree)
     return state, checkpoint.step, checkpoint.extra["window"]

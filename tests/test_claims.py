@@ -1,13 +1,16 @@
 """Work shared through a folder: one owner at a time, stale claims recovered, the first result wins."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
 import time
 
+import pytest
 from runs import ROOT
 
+from jaxgan.errors import UserError
 from jaxgan.sweeps import claims
 from jaxgan.sweeps.claims import claim, publish
 
@@ -54,6 +57,32 @@ def test_who_wakes_late_sees_that_the_claim_is_lost(tmp_path):
         taken = lease(tmp_path, "elsewhere", age=0)
         assert not mine.check() and mine.lost
     assert taken.exists()  # it is not this one's to remove
+
+
+def test_who_wakes_when_all_is_over_sees_it_too(tmp_path):
+    with claim(tmp_path, patience=60) as mine:
+        for path in tmp_path.glob("lease-*"):
+            path.unlink()
+        assert not mine.check()
+        another = lease(tmp_path, "elsewhere", age=0)
+        assert another.name == "lease-1" and not mine.check()
+    assert another.exists()
+
+
+def test_a_stale_lease_does_not_stay(tmp_path):
+    lease(tmp_path, "elsewhere", age=100)
+    with claim(tmp_path, patience=60) as mine:
+        assert mine and [path.name for path in tmp_path.glob("lease-*")] == ["lease-2"]
+    assert not list(tmp_path.glob("lease-*"))
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(claims.fcntl, "flock", refuse)
+    with pytest.raises(UserError, match="cannot be locked .No locks available"), claim(tmp_path):
+        pass
 
 
 def test_a_killed_process_leaves_nothing_that_blocks(tmp_path):

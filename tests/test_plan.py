@@ -29,6 +29,7 @@ def values(text):
     ("loss.name=hinge, wasserstein", ["hinge", "wasserstein"]),
     ("hidden=(64,64),(128,)", [(64, 64), (128,)]),
     ("hidden=(flip,crop),()", [("flip", "crop"), ()]),
+    ("hidden=(64),128", [(64,), (128,)]),
     ("on=True,false", [True, False]),
 ])  # fmt: skip
 def test_values(text, expected):
@@ -38,7 +39,7 @@ def test_values(text, expected):
 
 @pytest.mark.parametrize("text", [
     *("seed", "seed=", "=1", "seed=1.5", "seed=a", "lr=nan", "lr=1:0:3", "lr=log(0:1:3)", "lr=log(1:2:3"),
-    *("on=maybe", "lr=1,1"),
+    *("on=maybe", "lr=1,1", "seed=0:5:0", "lr=1.2.3:4"),
 ])  # fmt: skip
 def test_what_is_wrong_is_named(text):
     with pytest.raises(UserError, match="--sweep"):
@@ -119,6 +120,26 @@ def test_what_is_a_number_of_the_state(sweep, programs):
     assert len(plan(sweep, config=config).programs) == programs
 
 
+def test_runs_of_other_data_are_another_program():
+    """Where labels give the state numbers, too."""
+    made = plan("dataset.ring.seed=0,1", "ema_decay=0,0.9", config=ring(class_balance="weights"))
+    assert sorted(map(len, made.programs)) == [2, 2]
+    assert len({made.runs[i].values["dataset.ring.seed"] for i in made.programs[0]}) == 1
+
+
+def test_draws_differ():
+    made = plan("loss.name=hinge,minimax", "packing=1,2", combine="random", draws=4)
+    assert len({run.setting for run in made.runs}) == 4
+
+
+def test_what_a_named_setting_sets_may_be_swept():
+    made = plan("packing=2,4", settings={"Pac": {"packing": 2, "label_flip": 0.1}})
+    assert [(run.setting, run.config.packing) for run in made.runs] == [
+        ("Pac, packing=2", 2),
+        ("Pac, packing=4", 4),
+    ]
+
+
 def test_zip_draws_and_names():
     made = plan("packing=1,2", "label_flip=0,0.1", combine="zip")
     assert [run.values for run in made.runs] == [
@@ -146,6 +167,8 @@ def test_zip_draws_and_names():
     (("ema_decay=0,0.5", "packing=1"), {"combine": "zip"}, "packing has 1"),
     (("ema_decay=0,0.5",), {"combine": "random"}, "--draws"),
     (("augment.names=flip",), {}, "setting .* images"),
+    ((), {"settings": {"Pac": {"packng": 2}}}, "the setting Pac: .* no field 'packng'"),
+    (("packing=1,2",), {"combine": "random", "draws": 3}, "about 2 combinations"),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused(sweeps, kwargs, message):
     with pytest.raises(UserError, match=message):

@@ -125,15 +125,44 @@ def test_the_report_is_one_file(folder):
     page = Page(text)
     assert page.sources and all(source.startswith("data:image/") for source in page.sources)
     assert not re.search(r"url\(|@import|<script|<link", text)
-    for piece in ("23", "diverged", "python launch.py --sweep='a&b'", "<b>NaN</b> & more", "jax 1"):
-        assert piece in page.text
+    for piece in (
+        "23of 24 runs done",
+        "1diverged",
+        "python launch.py --sweep='a&b'",
+        "<b>NaN</b> & more",
+        "jax 1",
+    ):
+        assert piece in page.text.replace("\n", "")
     assert "modes_2.5k over" not in page.text  # one number alone makes no map
     assert len((folder / "sweep.csv").read_text().splitlines()) == 25
     markdown = (folder / "table.md").read_text().splitlines()
     assert markdown[0].startswith("| setting | seeds | modes_2.5k |")
     assert len({line.count("|") for line in markdown[:6]}) == 1
     latex = (folder / "table.tex").read_text()
-    assert "\\begin{tabular}{lrrrr}" in latex and "modes\\_2.5k" in latex and "17 \\%" in latex
+    assert (
+        "\\begin{tabular}{lrrrr}" in latex
+        and "modes\\_2.5k" in latex
+        and "17 \\%" in latex
+        and " p $<$ 0.05" in latex
+    )
+
+
+def test_a_sweep_without_a_line_has_a_report(tmp_path):
+    """One that has just begun, or of which every run failed."""
+    runs = [{"name": "a", "setting": "base", "seed": 0, "values": {}, "config": {"num_steps": 4}}]
+    record = {"command": "", "versions": {}, "runs": runs, "parts": [[0]]}
+    (tmp_path / "sweep.json").write_text(json.dumps(record))
+    report.write(tmp_path)
+    assert len((tmp_path / "sweep.csv").read_text().splitlines()) == 2
+
+
+def test_only_a_grid_is_a_map(folder):
+    found = results.read(folder)
+    count = len(found.runs)
+    grid = found.runs.assign(a=[i % 4 for i in range(count)], b=[i // 4 for i in range(count)])
+    draws = found.runs.assign(a=range(count), b=range(count))
+    for runs, expected in ((grid, 1), (draws, 0)):
+        assert len(report._heat_maps(found._replace(runs=runs, fields=["a", "b"]))) == expected
 
 
 def test_figures_are_whole(folder):

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from runs import launch, leaves, lines, tiny_config
 
@@ -53,6 +54,35 @@ def swept(tmp_path_factory):
     return workdir
 
 
+def test_a_member_and_a_run_alone_are_the_same(tmp_path):
+    """Of three on two devices, side by side; all the way to the table."""
+    together = make_plan(config(eval_every=0, num_devices=2), ["seed=0:3"])
+    alone = make_plan(config(eval_every=0), ["seed=2"])
+    assert sweep.sweep(together, tmp_path / "together", Options()) == 0
+    assert sweep.sweep(alone, tmp_path / "alone", Options(population="off")) == 0
+    name = alone.runs[0].name
+    (step, one), (other_step, other) = (leaves(tmp_path / how / "runs" / name) for how in ("together", "alone"))
+    assert step == other_step == 20 and one.keys() == other.keys()
+    for path in one:
+        np.testing.assert_allclose(one[path], other[path], rtol=1e-3, atol=1e-5, err_msg=path)
+    tables = [pd.read_csv(tmp_path / how / "sweep.csv").set_index("run") for how in ("together", "alone")]
+    for table in tables:
+        assert (table.status == "done").all() and (table.seconds > 0).all()
+    np.testing.assert_allclose(*(table.generator_loss[name] for table in tables), rtol=1e-3)
+    assert "1 of 1 runs done, 0 running" in progress.describe([tmp_path / "alone" / PART], [[20]])
+
+
+def test_a_run_alone_counts_all_its_seconds(tmp_path, monkeypatch):
+    codes = [128 + 15, 0]
+    monkeypatch.setattr(sweep.train, "train", lambda config, workdir: codes.pop(0))
+    (tmp_path / "status.json").write_text(json.dumps({"step": 0, "seconds": 100.0}))
+    assert sweep._train_alone(tmp_path, config(), tmp_path)[1] == 15
+    with claim(tmp_path):
+        assert "1 running" in progress.describe([tmp_path], [[20]])
+    outcome, signal = sweep._train_alone(tmp_path, config(), tmp_path)
+    assert not signal and outcome["status"] == "done" and outcome["seconds"] > 100
+
+
 @pytest.mark.slow
 def test_every_member_is_an_ordinary_run(swept, tmp_path):
     plan = made()
@@ -94,7 +124,7 @@ def test_what_diverged_is_frozen_and_reported(swept):
     assert all(np.isfinite(leaf).all() for leaf in state.values())
     table = (swept / "table.md").read_text()
     assert "100 %" in table and "modes_100" in table
-    assert "diverged" in (swept / "report.html").read_text()
+    assert all(outcome["reason"] in (swept / "report.html").read_text() for outcome in outcomes[4:])
     csv = (swept / "sweep.csv").read_text().splitlines()
     assert len(csv) == 7 and csv[0].startswith(
         "run,setting,generator_optimizer.adam.learning_rate,seed,status"
@@ -209,7 +239,7 @@ def test_progress_counts_all_processes(tmp_path):
     (folders[0] / "result.json").write_text(
         json.dumps({"runs": [{"status": "done"}, {"status": "diverged"}]})
     )
-    status = {"step": 50, "num_steps": 100, "members": 4, "alive": 3, "seconds_per_step": 0.5, "time": 0}
+    status = {"step": 50, "members": 4, "alive": 3, "seconds_per_step": 0.5}
     (folders[1] / "status.json").write_text(json.dumps(status))
     (folders[2] / "failed.json").write_text(json.dumps({"reason": "no memory"}))
     steps = [[100] * 2, [100] * 4, [100], [100] * 4]

@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxgan import experiment, parallel, sampler
 from jaxgan.benchmarks.workloads import WORKLOADS, Workload
+from jaxgan.compilation import ONCE
 from jaxgan.datasets.dataset import Dataset
 from jaxgan.datasets.stream import Stream
 from jaxgan.datasets.tfds import read as read_tfds
@@ -39,10 +40,7 @@ def fresh(workload: Workload, batch_size: int, update_order: str = "alternating"
     config = workload.read(batch_size, update_order)
     gan = experiment.make_gan(config, workload.shape)
     hyper = experiment.make_hyper(config)
-    init = jax.jit(
-        lambda: init_state(gan, np.zeros(2, np.uint32), hyper),
-        compiler_options={"xla_backend_optimization_level": 0},
-    )
+    init = jax.jit(lambda: init_state(gan, np.zeros(2, np.uint32), hyper), compiler_options=ONCE)
     return config, gan, init()
 
 
@@ -196,10 +194,10 @@ def population(workload: str, members: int) -> tuple[Work, dict[str, Any]]:
     keys = np.array([[0, seed] for seed in range(members)], np.uint32)
     hyper, optimizers = experiment.make_hyper(config), sweeps.optimizer_numbers(gan)
     data = {"examples": WORKLOADS[workload].draw_examples()}
-    made = functools.partial(sweeps.Population, gan, size, members, devices=devices)
-    states = made(width=1).init(keys, [hyper] * members, [optimizers] * members)
+    init = functools.partial(sweeps.init_members, gan, keys, [hyper] * members, [optimizers] * members)
+    states = jax.jit(init, compiler_options=ONCE)()
     one_by_one = sweeps.prefers_map(gan, states, data, size, devices[0].platform)
-    together = made(width=1 if one_by_one else local)
+    together = sweeps.Population(gan, size, members, 1 if one_by_one else local, devices)
     states, alive = together.place(states, np.ones(members, bool))
     data = together.place_data(data)
 

@@ -15,6 +15,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from jaxgan.errors import UserError
+
 PATIENCE = 120.0  # seconds without a sign of life after which a lease of another machine is stale
 _PREFIX = "lease-"
 
@@ -26,8 +28,8 @@ class Claim:
       lost: whether another process has taken over: this one was silent for too long, and must write no more.
     """
 
-    def __init__(self, lease: Path, patience: float):
-        self.lost = False
+    def __init__(self, lease: Path, words: str, patience: float):
+        self.lost, self._words = False, words
         self._lease, self._ended = lease, threading.Event()
         self._thread = threading.Thread(target=self._beat, args=(patience / 6,), daemon=True)
         self._thread.start()
@@ -38,19 +40,22 @@ class Claim:
 
     def check(self) -> bool:
         """Gives a sign of life; returns whether the claim still holds."""
-        newest = max(_leases(self._lease.parent), default=0)
-        if newest != _number(self._lease):
-            self.lost = True
-        else:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # a file system that does not answer takes nothing over
+            if max(_leases(self._lease.parent), default=0) != _number(self._lease) or not self._is_mine():
+                self.lost = True
+            else:
                 os.utime(self._lease)
         return not self.lost
+
+    def _is_mine(self) -> bool:
+        """Whether the lease has the words that this one wrote: another's may have had its number since."""
+        return self._lease.exists() and self._lease.read_text() == self._words
 
     def end(self) -> None:
         """Lets go of the part."""
         self._ended.set()
         self._thread.join()
-        if not self.lost:
+        if self.check():
             self._lease.unlink(missing_ok=True)
 
 
@@ -66,14 +71,19 @@ def claim(folder: Path, patience: float = PATIENCE) -> Iterator[Claim | None]:
     with (folder / ".lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             yield None
             return
-        lease = _take(folder, patience)
-        if lease is None:
+        except OSError as error:
+            raise UserError(
+                f"{folder} cannot be locked ({error.strerror}): choose a --workdir on another "
+                "file system, or mount this one with locks"
+            ) from error
+        taken = _take(folder, patience)
+        if taken is None:
             yield None
             return
-        held = Claim(lease, patience)
+        held = Claim(*taken, patience)
         try:
             yield held
         finally:
@@ -100,8 +110,8 @@ def replace(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def _take(folder: Path, patience: float) -> Path | None:
-    """The lease that this process has made, or None where another one is good."""
+def _take(folder: Path, patience: float) -> tuple[Path, str] | None:
+    """The lease that this process has made, and its words, or None where another one is good."""
     newest = max(_leases(folder), default=0)
     if newest:
         lease = folder / f"{_PREFIX}{newest}"
@@ -114,7 +124,13 @@ def _take(folder: Path, patience: float) -> Path | None:
             return None
     lease = folder / f"{_PREFIX}{newest + 1}"
     owner = {"machine": _machine(), "host": socket.gethostname(), "process": os.getpid()}
-    return lease if publish(lease, json.dumps(owner)) else None
+    words = json.dumps({**owner, "claim": uuid.uuid4().hex})
+    if not publish(lease, words):
+        return None
+    for number in _leases(folder):  # the stale ones
+        if number < newest + 1:
+            (folder / f"{_PREFIX}{number}").unlink(missing_ok=True)
+    return lease, words
 
 
 def _leases(folder: Path) -> list[int]:

@@ -74,8 +74,8 @@ def split(text: str) -> list[str]:
 
 def _range(field, kind, text, match):
     log, low, high, num, close = match.groups()
-    low, high = float(low), float(high)
-    if bool(log) != bool(close) or not low < high or (log and low <= 0):
+    low, high = _value(low, float, text), _value(high, float, text)
+    if bool(log) != bool(close) or not low < high or (log and low <= 0) or num == "0":
         raise UserError(f"--sweep='{text}' does not fit: a range goes up, a log range from above 0")
 
     def cast(x):
@@ -124,6 +124,7 @@ def _tuple(text):
     if not text.startswith(("(", "[")):
         text = f"({text},)"
     try:
-        return tuple(ast.literal_eval(text))
+        found = ast.literal_eval(text)
+        return tuple(found) if isinstance(found, tuple | list) else (found,)
     except (ValueError, SyntaxError):  # names without quotes: (flip,crop)
         return tuple(part for part in split(text[1:-1]) if part)

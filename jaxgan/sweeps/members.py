@@ -5,6 +5,7 @@ on from there like that of any run.
 """
 
 import contextlib
+import functools
 import json
 import math
 import time
@@ -20,6 +21,7 @@ from ml_collections import ConfigDict
 
 from jaxgan import record, sampler
 from jaxgan.checkpoint import Checkpoints
+from jaxgan.compilation import ONCE
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.evaluation import Best, make_evaluator
@@ -29,7 +31,7 @@ from jaxgan.sweeps import plan
 from jaxgan.sweeps.claims import Claim, replace
 from jaxgan.sweeps.devices import devices_that_fit, fits, members_of_a_device, memory_of_each, num_bytes
 from jaxgan.sweeps.plan import Run
-from jaxgan.sweeps.population import Population, member_of, prefers_map, steps_of_a_call
+from jaxgan.sweeps.population import Population, init_members, member_of, prefers_map, steps_of_a_call
 from jaxgan.train import resident_data
 from jaxgan.train_state import GanState
 from jaxgan.workdir import Stop, claim
@@ -54,7 +56,7 @@ def train_members(
       how: 'vmap', 'map', 'measure' which of them is faster, or 'auto', by a rule.
       stop: a signal ends the training with a checkpoint.
       claimed: so does the loss of the claim, without one.
-      note: gets the progress: step, num_steps, members, alive, seconds_per_step.
+      note: gets the progress: step, members, alive, seconds_per_step.
 
     Returns:
       of every member its outcome: `status` 'done' or 'diverged', `step`, `seconds`, `reason`; None if
@@ -84,13 +86,11 @@ class _Members:
             record.write_record(path, run.config, self._dataset)
         devices = jax.devices()[: config.num_devices or None]
 
-        def fresh(population):
-            keys = np.array([[0, run.config.seed] for run in runs], np.uint32)
-            hypers = [built[run.setting].hyper for run in runs]
-            return population.init(keys, hypers, [built[run.setting].optimizers for run in runs])
-
-        one = Population(self._gan, config.batch_size, len(runs), 1, devices)
-        like = jax.eval_shape(lambda: fresh(one))
+        keys = np.array([[0, run.config.seed] for run in runs], np.uint32)
+        hypers = [built[run.setting].hyper for run in runs]
+        optimizers = [built[run.setting].optimizers for run in runs]
+        fresh = functools.partial(init_members, self._gan, keys, hypers, optimizers)
+        like = jax.eval_shape(fresh)
         devices = devices_that_fit(devices, num_bytes(like) // len(runs), self._dataset.nbytes)
         one = Population(self._gan, config.batch_size, len(runs), 1, devices)
         self._outcomes = [{"status": "done", "step": None, "reason": ""} for _ in runs]
@@ -101,7 +101,7 @@ class _Members:
             self._step, self._window = checkpoint.step, dict(checkpoint.tree.get("window") or {})
             self._outcomes, self._seconds = checkpoint.extra["outcomes"], checkpoint.extra["seconds"]
         else:
-            states = jax.device_get(fresh(one))
+            states = jax.device_get(jax.jit(fresh, compiler_options=ONCE)())
         self._alive = np.array([outcome["status"] == "done" for outcome in self._outcomes])
         data = resident_data(config, self._dataset)
         self._data = one.place_data(data)
@@ -109,8 +109,7 @@ class _Members:
         most, periods = config.steps_per_call, _periods(config)
         self._call_steps = steps_of_a_call(self._gan, config.batch_size, local, most, periods)
         num = min(self._call_steps, config.num_steps)
-        width = _find_width(folder, how, self._gan, config, states, self._data, devices, num)
-        self._population = Population(self._gan, config.batch_size, len(runs), width, devices)
+        self._population = _choose(folder, how, self._gan, config, states, self._data, devices, num)
         self._evaluator = make_evaluator(config, self._gan, self._dataset) if config.eval_every else None
         self._states, self._on_device = self._population.place(states, self._alive)
         for path in workdirs:
@@ -120,31 +119,33 @@ class _Members:
     def train(self, stop, claimed, note):
         config, start = self._config, time.monotonic()
         spent = self._seconds
-        while self._step < config.num_steps and not stop.signal and not claimed.lost:
+        while self._step < config.num_steps and not stop.signal:
             end = self._end_of_call()
             self._population.compile(self._states, self._on_device, self._data, end - self._step)
             begun = time.monotonic()
             self._call(end)
             rate = (time.monotonic() - begun) / (end - self._step)
             self._step = end
+            if not claimed.check():
+                return None
             self._write_lines(rate)
             if self._evaluator and _due(config.eval_every, end, config):
                 self._evaluate()
             self._seconds = spent + time.monotonic() - start
-            if claimed.lost:
-                return None
-            if (_due(config.checkpoint_every, end, config) and end < config.num_steps) or stop.signal:
+            if _due(config.checkpoint_every, end, config) and end < config.num_steps:
                 self._save()
             note(
                 {
                     "step": end,
-                    "num_steps": config.num_steps,
                     "members": len(self._alive),
                     "alive": int(self._alive.sum()),
                     "seconds_per_step": rate,
                 }
             )
-        if self._step < config.num_steps or not claimed.check():
+        if not claimed.check():
+            return None
+        if self._step < config.num_steps:  # stopped
+            self._save()
             return None
         return self._publish()
 
@@ -248,40 +249,44 @@ def _due(every: int, step: int, config: ConfigDict) -> bool:
     return step == config.num_steps or bool(every and step % every == 0)
 
 
-def _find_width(
+def _choose(
     folder: Path, how: str, gan: GAN, config, states: GanState, data, devices, num_steps: int
-) -> int:
+) -> Population:
     """How many members go side by side: as the population began, or as `how` says and memory allows."""
     path, num = folder / "layout.json", len(states.key)
+    make = functools.partial(Population, gan, config.batch_size, num, devices=devices)
     local = members_of_a_device(num, devices)
     key = {"how": how, "devices": len(devices), "kind": devices[0].device_kind, "members": num}
     if path.exists() and (before := json.loads(path.read_text())).items() >= key.items():
-        return before["width"]
-    if how == "map" or local == 1:
-        width = 1
-    elif how == "measure":
-        width = min((1, local), key=lambda width: _time(gan, config, states, data, devices, width, num_steps))
+        return make(width=before["width"])
+    rule = how == "auto" and prefers_map(gan, states, data, config.batch_size, devices[0].platform)
+    if how == "map" or rule or local == 1:
+        chosen = make(width=1)
     else:
-        rule = how == "auto" and prefers_map(gan, states, data, config.batch_size, devices[0].platform)
-        width = 1 if rule else local
+        chosen = _widest(make, local, states, data, memory_of_each(devices), num_steps)
+        if how == "measure":
+            chosen = min(chosen, make(width=1), key=lambda some: _time(some, states, data, num_steps))
+    replace(path, json.dumps({**key, "width": chosen.width}))
+    return chosen
+
+
+def _widest(make, width: int, states: GanState, data, free: int, num_steps: int) -> Population:
+    """`width` members side by side on each device, or as many as fit into its free bytes."""
     while width > 1:
-        population = Population(gan, config.batch_size, num, width, devices)
-        placed = population.place(states, np.ones(num, bool))
-        if fits(population.compile(*placed, data, num_steps), memory_of_each(devices)):
-            break
+        population = make(width=width)
+        placed = population.place(states, np.ones(population.num_members, bool))
+        if fits(population.compile(*placed, data, num_steps), free):
+            return population
         width = math.ceil(width / 2)
-    replace(path, json.dumps({**key, "width": width}))
-    return width
+    return make(width=1)
 
 
-def _time(gan: GAN, config: ConfigDict, states: GanState, data, devices, width: int, steps: int) -> float:
+def _time(population: Population, states: GanState, data, num_steps: int) -> float:
     """Seconds that a call takes, compilation apart."""
-    num = len(states.key)
-    population = Population(gan, config.batch_size, num, width, devices)
-    placed = population.place(states, np.ones(num, bool))
+    placed = population.place(states, np.ones(population.num_members, bool))
     for _ in range(2):
         begun = time.monotonic()
-        *placed, metrics = population.train_steps(*placed, data, steps)
+        *placed, metrics = population.train_steps(*placed, data, num_steps)
         jax.block_until_ready(metrics)
     return time.monotonic() - begun
 

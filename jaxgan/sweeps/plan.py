@@ -86,17 +86,18 @@ def make_plan(
     axes = [axis for axis in axes if axis.field != "seed"]
     runs = []
     for name, fixed in (settings or {"": {}}).items():
+        for field in fixed:
+            _kind(config, field, f"the setting {name}")
         for values in _combine(axes, combine, draws, draws_seed):
-            values = {**fixed, **values}
-            label = ", ".join([*([name] if name else []), *_words(values, fixed)]) or _PLAIN
+            label = ", ".join([*([name] if name else []), *_words(values)]) or _PLAIN
             for seed in seeds:
-                runs.append(_make_run(config, label, values, seed))
+                runs.append(_make_run(config, label, {**fixed, **values}, seed))
     if len({run.name for run in runs}) < len(runs):
         raise UserError("two settings of this sweep are the same: leave one out")
     return Plan(runs, _group(runs))
 
 
-def _kind(config: ConfigDict, field: str) -> type:
+def _kind(config: ConfigDict, field: str, who: str = "--sweep") -> type:
     *parents, last = field.split(".")
     try:
         section = section_of(config, ".".join(parents)) if parents else config
@@ -104,11 +105,11 @@ def _kind(config: ConfigDict, field: str) -> type:
     except (KeyError, AttributeError) as error:
         hint = re.search(r"Did you mean .*?\?", str(error))
         raise UserError(
-            f"--sweep: the config has no field '{field}' (configs/default.py explains all fields). "
+            f"{who}: the config has no field '{field}' (configs/default.py explains all fields). "
             f"{hint[0] if hint else ''}".strip()
         ) from error
     if kind is ConfigDict:
-        raise UserError(f"--sweep: {field} is a section; is it {field}.name that you mean?")
+        raise UserError(f"{who}: {field} is a section; is it {field}.name that you mean?")
     return kind
 
 
@@ -127,7 +128,7 @@ def _combine(axes: list[Axis], combine: str, draws: int, seed: int) -> list[dict
         raise UserError("--combine=random and --draws=N go together")
     if combine == "random":
         source = random.Random(seed)
-        rows = [[axis.draw(source) for axis in axes] for _ in range(draws)]
+        rows = _draw_rows(axes, draws, source)
     elif combine == "zip":
         lengths = {axis.field: len(_listed(axis)) for axis in axes}
         if len(set(lengths.values())) > 1:
@@ -139,11 +140,21 @@ def _combine(axes: list[Axis], combine: str, draws: int, seed: int) -> list[dict
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _words(values, fixed):
+def _draw_rows(axes: list[Axis], num: int, source: random.Random) -> list[list[Any]]:
+    """`num` different combinations; one that was drawn before is drawn again."""
+    rows: dict[str, list[Any]] = {}
+    for _ in range(100 * num):
+        row = [axis.draw(source) for axis in axes]
+        rows.setdefault(repr(row), row)
+        if len(rows) == num:
+            return [*rows.values()]
+    raise UserError(f"--draws={num}: there are about {len(rows)} combinations; draw fewer, or sweep the grid")
+
+
+def _words(values):
     for field, value in values.items():
-        if field not in fixed:
-            text = f"{value:.6g}" if isinstance(value, float) else str(value)
-            yield f"{field}={text}"
+        text = f"{value:.6g}" if isinstance(value, float) else str(value)
+        yield f"{field}={text}"
 
 
 def _make_run(base: ConfigDict, setting: str, values: dict[str, Any], seed: int) -> Run:
@@ -168,11 +179,13 @@ class Built(NamedTuple):
     """What a config becomes.
 
     Attributes:
+      data: the fingerprint of the training set.
       gan: what is static.
       hyper: the numeric knobs, as `experiment.make_hyper`.
       optimizers: the numbers of both optimizers (see `optimizer_numbers`).
     """
 
+    data: str
     gan: GAN
     hyper: dict[str, Any]
     optimizers: dict[str, Any]
@@ -180,7 +193,7 @@ class Built(NamedTuple):
     def structure(self):
         """A key of all but the values of the numbers."""
         leaves, tree = jax.tree.flatten((self.hyper, self.optimizers))
-        return key_of(self.gan), tree, tuple(np.shape(leaf) for leaf in leaves)
+        return self.data, key_of(self.gan), tree, tuple(np.shape(leaf) for leaf in leaves)
 
     def numbers(self) -> bytes:
         """The values, to compare."""
@@ -204,7 +217,8 @@ def build(config: ConfigDict) -> Built:
     dataset = load_dataset(config)
     experiment.require_labels(config, dataset)
     gan = experiment.make_gan(config, dataset.shape)
-    return Built(gan, experiment.make_hyper(config, dataset.labels), optimizer_numbers(gan))
+    hyper = experiment.make_hyper(config, dataset.labels)
+    return Built(dataset.fingerprint, gan, hyper, optimizer_numbers(gan))
 
 
 def _group(runs: list[Run]) -> list[list[int]]:

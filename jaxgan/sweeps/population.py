@@ -44,6 +44,13 @@ def init_member(gan: GAN, key: jax.Array, hyper: dict, optimizers: dict) -> GanS
     return state.replace(**networks, hyper={**state.hyper, "learning_rate": rates})
 
 
+def init_members(gan: GAN, keys: np.ndarray, hypers: Sequence[dict], optimizers: Sequence[dict]) -> GanState:
+    """Fresh states, one after another: each has the bits that it has alone; `keys` is uint32 `[K, 2]`."""
+    members = keys, stack([jax.tree.map(np.float32, hyper) for hyper in hypers]), stack(optimizers)
+    members = jax.tree.map(jnp.asarray, members)
+    return unbatch_step(lax.map(lambda member: init_member(gan, *member), members))
+
+
 def stack(trees: Sequence[Any]) -> Any:
     """Trees of numbers or arrays as one, its leaves `[K, ...]`, on the host."""
     return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *trees)
@@ -121,15 +128,6 @@ class Population:
         self._members = NamedSharding(mesh, PartitionSpec(AXIS))
         self._shared = NamedSharding(mesh, PartitionSpec())
         self._programs: dict[int, Any] = {}
-
-    def init(self, keys: np.ndarray, hypers: Sequence[dict], optimizers: Sequence[dict]) -> GanState:
-        """Fresh states; `keys` is uint32 `[K, 2]`."""
-        make = functools.partial(init_member, self._gan)
-        # one after another: each has the bits that it has alone
-        states = jax.jit(lambda members: lax.map(lambda member: make(*member), members))(
-            (keys, stack([jax.tree.map(np.float32, hyper) for hyper in hypers]), stack(optimizers))
-        )
-        return unbatch_step(states)
 
     def place(self, states: GanState, alive: np.ndarray) -> tuple[GanState, jax.Array]:
         """States and `alive` `[K]` → the devices."""

@@ -25,8 +25,8 @@ def describe(folders: list[Path], steps: list[list[int]]) -> str:
             left += sum(lengths)
         if status.exists():
             now = json.loads(status.read_text())
-            rate = now["members"] / max(now["seconds_per_step"], 1e-9)
-            seen.append(rate)
+            rate = now["members"] / now["seconds_per_step"] if now["seconds_per_step"] else 0.0
+            seen += [rate] if rate else []
             if not result.exists() and not (folder / "failed.json").exists():
                 left -= now["step"] * now["members"]
                 diverged += now["members"] - now["alive"]

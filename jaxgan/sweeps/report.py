@@ -122,7 +122,7 @@ def _heat_maps(found: Results) -> list[dict[str, str]]:
     for row, column in list(itertools.combinations(numeric, 2))[:_HEAT_MAPS]:
         for metric in found.metrics:
             means = done.pivot_table(index=row, columns=column, values=metric, aggfunc="mean")
-            if len(means):
+            if len(means) and means.size <= 2 * means.count().sum():  # not of random draws
                 name = f"{metric} over {row} and {column}"
                 maps.append({"name": name, "figure": _svg(figures.draw_heat_map(means))})
     return maps
@@ -134,9 +134,9 @@ def _pictures(workdir: Path, found: Results) -> list[dict[str, str]]:
     for setting in found.settings[:_PICTURES]:
         runs = found.runs[(found.runs.setting == setting) & (found.runs.status == "done")]
         for run in runs.itertuples():
-            paths = sorted((workdir / "runs" / run.run / "samples").glob("step_*.png"))
-            if paths:
-                content = base64.b64encode(paths[-1].read_bytes()).decode()
+            path = workdir / "runs" / run.run / "samples" / f"step_{int(run.step):08d}.png"
+            if path.exists():
+                content = base64.b64encode(path.read_bytes()).decode()
                 name = f"{found.labels[setting]}, seed {run.seed}"
                 pictures.append({"name": name, "source": f"data:image/png;base64,{content}"})
                 break

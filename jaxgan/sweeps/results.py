@@ -16,6 +16,7 @@ Frame = Any  # a pandas.DataFrame; pandas is imported late
 CONFIDENCE = 0.95
 _RESAMPLES = 9_999
 _MARK = "discriminator_loss"  # a line of metrics.jsonl without it is an evaluation's
+_COLUMNS = ("metric", "setting", "n", "mean", "low", "high", "median", "failed", "difference", "p")
 _IN_TRAINING = ("generator_loss", "discriminator_loss", "diversity")  # shown where nothing is evaluated
 
 
@@ -130,8 +131,8 @@ def summarize(results: Results, baseline: str) -> Frame:
                 differences = (values[pairs] - other[pairs]).to_numpy()
                 row |= {"difference": differences.mean(), "p": paired_test(differences)}
         rows.append(row)
-    table = pd.DataFrame(rows)
-    table["p_corrected"] = holm(table.p.to_numpy())
+    table = pd.DataFrame(rows, columns=_COLUMNS)
+    table["p_corrected"] = holm(table.p.to_numpy(float))
     return table
 
 

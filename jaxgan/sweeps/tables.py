@@ -57,7 +57,7 @@ def cells(row, labels: dict[str, str], baseline: str) -> list[str]:
     ]
 
 
-def _frame(found: Results, table: Frame, baseline: str) -> Frame:
+def _frame(found: Results, table: Frame) -> Frame:
     """The table for papers: a row a setting, a column a number."""
     import pandas as pd
 
@@ -83,7 +83,7 @@ def _caption(found: Results, baseline: str) -> str:
 
 def markdown(found: Results, table: Frame, baseline: str) -> str:
     """A row a setting, with its caption."""
-    frame = _frame(found, table, baseline).map(lambda cell: str(cell).replace("|", "\\|"))
+    frame = _frame(found, table).map(lambda cell: str(cell).replace("|", "\\|"))
     rows = [frame.columns, ["---"] * frame.shape[1], *frame.to_numpy()]
     text = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
     return f"{text}\n\n{_caption(found, baseline)}\n"
@@ -95,9 +95,9 @@ def latex(found: Results, table: Frame, baseline: str) -> str:
     def escape(text):
         for letter in "&%$#_":
             text = str(text).replace(letter, f"\\{letter}")
-        return text.replace("–", "--").replace("±", "$\\pm$")
+        return text.replace("–", "--").replace("<", "$<$")
 
-    frame = _frame(found, table, baseline)
+    frame = _frame(found, table)
     lines = [
         f"% {found.record['command']}",
         "% needs \\usepackage{booktabs}",
