@@ -61,7 +61,9 @@ def test_a_member_and_a_run_alone_are_the_same(tmp_path):
     assert sweep.sweep(together, tmp_path / "together", Options()) == 0
     assert sweep.sweep(alone, tmp_path / "alone", Options(population="off")) == 0
     name = alone.runs[0].name
-    (step, one), (other_step, other) = (leaves(tmp_path / how / "runs" / name) for how in ("together", "alone"))
+    (step, one), (other_step, other) = (
+        leaves(tmp_path / how / "runs" / name) for how in ("together", "alone")
+    )
     assert step == other_step == 20 and one.keys() == other.keys()
     for path in one:
         np.testing.assert_allclose(one[path], other[path], rtol=1e-3, atol=1e-5, err_msg=path)
