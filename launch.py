@@ -27,7 +27,8 @@ from jaxgan.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, configs/*.py.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; default runs/<config name>[-<overrides>].")
-MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate", "sample", "sweep", "report"], "What to do.")
+MODES = "train", "evaluate", "sample", "sweep", "report"
+MODE = flags.DEFINE_enum("mode", "train", MODES, "What to do.")
 NUM = flags.DEFINE_integer("num", 0, "sample: how many examples to write to --out.")
 OUT = flags.DEFINE_string("out", None, "sample: FILE.npz or a folder for PNGs; default WORKDIR/samples.npz.")
 SEED = flags.DEFINE_integer("sample_seed", 0, "sample: the seed of the latents.")
@@ -71,10 +72,21 @@ def read_config():
         given = "--config=configs/dcgan_mnist.py, or another file of configs/"
         trains = MODE.value in ("train", "sweep")
         raise UserError(f"which run? Give {given if trains else '--workdir=DIR'}")
-    try:
-        return CONFIG.value
-    except FileNotFoundError as error:
-        raise UserError(f"--config: there is no file '{error.filename or error}'") from error
+    return CONFIG.value
+
+
+def require_flags_of_mode() -> None:
+    """Refuses flags that the mode does not take; their help begins with the modes that do."""
+    for name in flags.FLAGS:
+        modes, colon, _ = flags.FLAGS[name].help.partition(": ")
+        modes = modes.split(", ")
+        if flags.FLAGS[name].present and colon and {*modes} <= {*MODES} and MODE.value not in modes:
+            raise UserError(f"--{name} is of --mode={' and '.join(modes)}; this is --mode={MODE.value}")
+
+
+def chosen_workdir(*more: str) -> Path:
+    """--workdir, or the default."""
+    return Path(WORKDIR.value).expanduser() if WORKDIR.value else default_workdir(*more)
 
 
 def default_workdir(*more: str) -> Path:
@@ -109,14 +121,13 @@ def sweep(config) -> int:
     devices.use_cores()
     train.require_determinism(config.deterministic)
     made = plan.make_plan(config, SWEEP.value, COMBINE.value, DRAWS.value, DRAWS_SEED.value, sweep_settings())
-    workdir = (
-        Path(WORKDIR.value) if WORKDIR.value else default_workdir("sweep", *SETTINGS.value, *SWEEP.value)
-    )
+    workdir = chosen_workdir("sweep", *SETTINGS.value, *SWEEP.value)
     command = f"python {shlex.join(['launch.py', *sys.argv[1:]])}"
     return run(made, workdir, Options(POPULATION.value, SIZE.value, BASELINE.value, DRY_RUN.value, command))
 
 
 def main() -> int:
+    require_flags_of_mode()
     if MODE.value == "train":
         from jaxgan.train import train
 
@@ -124,14 +135,14 @@ def main() -> int:
         where = COORDINATOR.value, PROCESSES.value, PROCESS.value
         if DISTRIBUTED.value or where != (None, None, None):
             processes.connect(*where)
-        return train(config, Path(WORKDIR.value) if WORKDIR.value else default_workdir())
+        return train(config, chosen_workdir())
 
     if MODE.value == "sweep":
         return sweep(read_config())
 
     if not WORKDIR.value:
         read_config()  # its name is the workdir's
-    workdir = Path(WORKDIR.value) if WORKDIR.value else default_workdir()
+    workdir = chosen_workdir()
     step = int(STEP.value) if (STEP.value or "").isdecimal() else STEP.value
     if MODE.value == "report":
         from jaxgan.sweeps import report
@@ -142,7 +153,7 @@ def main() -> int:
     if MODE.value == "sample":
         from jaxgan.sample import sample
 
-        out = Path(OUT.value) if OUT.value else None
+        out = Path(OUT.value).expanduser() if OUT.value else None
         return sample(workdir, NUM.value, out, SEED.value, step, WEIGHTS.value)
 
     from jaxgan.evaluate import evaluate

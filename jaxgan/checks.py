@@ -5,6 +5,7 @@ import math
 from ml_collections import ConfigDict
 
 from jaxgan.datasets import DATASETS
+from jaxgan.datasets.order import MAX_SIZE
 from jaxgan.errors import UserError
 from jaxgan.fields import (
     LISTS,
@@ -91,6 +92,12 @@ def _check_numbers(config: ConfigDict) -> None:
     for field, (low, high, closed) in _RANGES.items():
         if not (low <= value(field) < high or closed and value(field) == high):
             raise UserError(f"{field}={value(field)} must lie in [{low}, {high}{']' if closed else ')'}")
+    for section in ("generator_optimizer", "discriminator_optimizer"):
+        rate = selected(config, section)[1]["learning_rate"]
+        if not (rate >= 0 and math.isfinite(rate)):
+            raise UserError(f"the learning rate of {section}, {rate}, must be at least 0")
+    if config.batch_size >= MAX_SIZE:
+        raise UserError(f"batch_size={config.batch_size} must be below 2^30")
     if config.profile_at > config.num_steps:
         raise UserError(f"profile_at={config.profile_at} lies beyond num_steps={config.num_steps}")
     if not config.augment.length > 0:
@@ -174,8 +181,8 @@ def _check_combinations(config: ConfigDict) -> None:
         raise UserError(f"num_generators={config.num_generators} must be at most 64")
     if config.class_weights and config.class_balance != "weights":
         raise UserError("class_weights are set, but class_balance is not 'weights'")
-    if any(not weight >= 0 for weight in config.class_weights):
-        raise UserError(f"class_weights={tuple(config.class_weights)} must all be at least 0")
+    if any(not isinstance(weight, int | float) or not weight >= 0 for weight in config.class_weights):
+        raise UserError(f"class_weights={tuple(config.class_weights)} must all be numbers of at least 0")
 
 
 def _check_augmentation(config: ConfigDict) -> None:

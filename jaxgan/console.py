@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import jax
 from absl import app, flags
@@ -86,6 +87,7 @@ def _fail(error: UserError) -> None:
 
 def _parse(argv: Sequence[str]) -> Sequence[str]:
     """Parses flags as absl does, but explains what is wrong in one line and exits with 2."""
+    _require_config_file(argv)
     try:
         rest = flags.FLAGS(argv)
     except flags.IllegalFlagValueError as error:  # an exception in a config file comes as a whole traceback
@@ -99,14 +101,26 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
     return rest
 
 
+def _require_config_file(argv: Sequence[str]) -> None:
+    """ml_collections takes a file that is not there for a config all of whose fields fail."""
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        flag, equals, value = argument.partition("=")
+        value = value if equals else following
+        if flag.lstrip("-") == "config" and not Path(value.partition(":")[0]).is_file():
+            raise UserError(f"--config={value}: there is no such file; configs/ holds those of the project")
+
+
 def _illegal_value(argv: Sequence[str], message: str) -> str:
     last = message.strip().splitlines()[-1].strip()
     if "positional argument" in last:
         return "this config has no variants: give its file without ':'"
-    if "malformed node" in last:  # a whole section was given a value
+    if "malformed node" in last or "as a ConfigDict" in last:  # a whole section was given a value
         field = next((a for a in argv if a.startswith("--config.") and a.partition("=")[0] in message), "")
         name, _, value = field.partition("=")
-        return f"{field or last} does not fit; is it {name or '--config.SECTION'}.name={value} that you mean?"
+        end = "weight" if name.startswith("--config.regularizers.") else "name"
+        return (
+            f"{field or last} does not fit; is it {name or '--config.SECTION'}.{end}={value} that you mean?"
+        )
     return last
 
 

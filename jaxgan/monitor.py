@@ -12,7 +12,7 @@ from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from jaxgan import fields, processes
-from jaxgan.datasets import Dataset
+from jaxgan.datasets import Dataset, title
 from jaxgan.errors import Diverged, UserError
 from jaxgan.gan import GAN
 from jaxgan.grids import draw_samples
@@ -48,7 +48,7 @@ class Monitor:
     ):
         self.window = window
         self._config, self._dataset, self._gan = config, dataset, gan
-        self._workdir, self._step = workdir, step
+        self._workdir = workdir
         self._pending: tuple[int, dict, jax.Array | None] | None = None
         self._symptoms: dict[str, str] = {}
         self._writers = Writers(workdir, step) if processes.is_first() else _Nothing()
@@ -107,9 +107,9 @@ class Monitor:
             return
         metrics = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         rate = self._progress.update(step, metrics)
-        if self._step == 0:  # a new run: its knobs, once
+        if self._writers.begins:  # its knobs, once
             self._writers.hparams(fields.flatten(fields.essential(self._config)))
-            self._step = step
+            self._writers.begins = False
         context: dict[str, Any] = {"dataset": self._dataset.name, "images_per_second": round(rate, 1)}
         self._writers.scalars(step, metrics, **context)
         symptoms = diagnose(metrics, classifies=self._gan.loss().threshold is not None)
@@ -130,9 +130,7 @@ class Monitor:
         return numbers
 
     def _title(self, step: int) -> str:
-        dataset = self._dataset
-        missing = f" (in place of {dataset.fallback_for})" if dataset.fallback_for else ""
-        return f"{dataset.name}{missing}, step {step}"
+        return f"{title(self._dataset.name, self._dataset.fallback_for)}, step {step}"
 
     def flush(self) -> None:
         """Writes what was taken and hands all files to the system: before a checkpoint, never after it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jaxgan.datasets import Dataset, order, take
+from jaxgan.datasets import Dataset, order, take, title
 from jaxgan.grids import draw_closest_pairs, draw_real_and_fake, save
 from jaxgan.plots import draw_curves, draw_mixture
 from jaxgan.sampler import Sampler
@@ -28,18 +28,17 @@ def draw_run(workdir: Path, sampler: Sampler, dataset: Dataset) -> list[Path]:
     """
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     pictures = {"curves": draw_curves([json.loads(line) for line in lines])}
-    missing = f" (in place of {dataset.fallback_for})" if dataset.fallback_for else ""
-    title = f"{dataset.name}{missing}, step {sampler.step}"
+    caption = f"{title(dataset.name, dataset.fallback_for)}, step {sampler.step}"
     if dataset.is_images:
         size = min(len(dataset), order.MAX_SIZE - 1)
         rows = order.rows(np.zeros(2, np.uint32), 0, min(_SHOWN, size), size)
         real = take(dataset.examples, rows)
-        pictures["real_and_fake"] = draw_real_and_fake(real, sampler(num=_SHOWN), title)
+        pictures["real_and_fake"] = draw_real_and_fake(real, sampler(num=_SHOWN), caption)
     elif dataset.mixture is not None and sampler.gan.shape == (2,):
         threshold = sampler.gan.loss().threshold
         samples = sampler(num=_POINTS)
         pictures["mixture"] = draw_mixture(
-            samples, dataset.mixture, sampler.judge, title, threshold=threshold
+            samples, dataset.mixture, sampler.judge, caption, threshold=threshold
         )
     return [_write(workdir, name, picture) for name, picture in pictures.items()]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from jaxgan.datasets import title
 from jaxgan.errors import UserError
 from jaxgan.grids import draw_samples, to_image, write_animation
 from jaxgan.sampler import Sampler, load
@@ -34,10 +35,13 @@ def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | Non
     if out is not None and out.suffix != ".npz" and (not is_images or out.suffix or out.is_file()):
         folder = ", or a folder for PNG files" if is_images else ""
         raise UserError(f"--out={out}: give a FILE.npz{folder}")
-    title = f"{sampler.dataset['name']}, step {sampler.step}, {weights} weights, seed {seed}"
+    data = title(sampler.dataset["name"], sampler.dataset["fallback_for"])
+    caption = f"{data}, step {sampler.step}, {weights} weights, seed {seed}"
     written = [workdir / "grid.png", workdir / "interpolation.png"]
-    draw_samples(sampler(seed, 64 if is_images else 2_500), title).save(written[0])
-    draw_samples(sampler.interpolate(seed, steps=10, pairs=8), f"interpolation: {title}", 10).save(written[1])
+    draw_samples(sampler(seed, 64 if is_images else 2_500), caption).save(written[0])
+    draw_samples(sampler.interpolate(seed, steps=10, pairs=8), f"interpolation: {caption}", 10).save(
+        written[1]
+    )
     frames = sorted((workdir / "samples").glob("step_*.png"))
     if frames:
         written.append(workdir / "training.gif")

@@ -21,6 +21,7 @@ from jaxgan.gan import GAN, data_key, init_extras, init_state
 from jaxgan.monitor import Monitor
 from jaxgan.train_state import GanState
 from jaxgan.workdir import Stop, claim
+from jaxgan.writers import last_step
 
 _FIRST_GRID = 50  # the step of the first grid, so that even on a slow machine there is soon something to see
 
@@ -52,6 +53,8 @@ def _train(config: ConfigDict, workdir: Path) -> int:
             print(f"to go on, raise the number: --workdir={workdir} --config.num_steps=N")
             return 0
     else:
+        if processes.is_first():
+            _require_nothing_to_lose(workdir, config)
         config = fields.fix_schedule(config)
 
     dataset = processes.first_then_others(lambda: experiment.load_dataset(config))
@@ -88,9 +91,14 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 while step < config.num_steps and not stopping:
                     end = _end_of_call(step, config)
                     data = next_data(end - step)
-                    with _traced(workdir, processes.is_first() and step < config.profile_at <= end):
+                    traced = processes.is_first() and step < config.profile_at <= end
+                    if traced:  # this call alone, and to its end
+                        jax.block_until_ready(state)
+                    with _traced(workdir, traced):
                         state, metrics = program.train_steps(state, data, end - step)
                         monitor.write()  # of the call before, while the devices are busy with this one
+                        if traced:
+                            jax.block_until_ready(metrics)
                     step, samples, ema = end, None, parallel.local(state.ema)
                     if processes.is_first() and _wants_samples(step, config):
                         samples = sampler.generate(gan, ema, fixed_latents)
@@ -115,6 +123,20 @@ def _train(config: ConfigDict, workdir: Path) -> int:
         f"--workdir={workdir}, measure it with --mode=evaluate --workdir={workdir}"
     )
     return 0
+
+
+def _require_nothing_to_lose(workdir: Path, config: ConfigDict) -> None:
+    """A run without a checkpoint begins anew, unless it had one: what it left would be overwritten."""
+    step = last_step(workdir)
+    if (
+        step >= config.num_steps or step > 2 * config.checkpoint_every > 0
+    ):  # one may be lost while it is saved
+        raise UserError(
+            f"{workdir} holds a run of {step} steps, but no whole checkpoint to go on from: choose another "
+            "--workdir, or remove this one"
+        )
+    if step:
+        print(f"no checkpoint yet at step {step}: beginning anew")
 
 
 def _sampler(gan: GAN, state: GanState, step: int, dataset: Dataset) -> sampler.Sampler:
@@ -240,7 +262,7 @@ def _newest(workdir: Path) -> Checkpoint | None:
 
 
 def _traced(workdir: Path, wanted: bool):
-    """A profiler trace of one call, for TensorBoard or Perfetto."""
+    """A profiler trace of what happens within, for TensorBoard or Perfetto."""
     return jax.profiler.trace(str(workdir / "profile")) if wanted else contextlib.nullcontext()
 
 

@@ -40,8 +40,13 @@ def claim(workdir: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             held = os.path.samestat(os.fstat(lock.fileno()), path.stat())  # not one that was just removed
-        except OSError:
+        except (BlockingIOError, FileNotFoundError):
             held = False
+        except OSError as error:
+            raise UserError(
+                f"{workdir} cannot be locked ({error.strerror}): choose a --workdir on another file system, "
+                "or mount this one with locks"
+            ) from error
         if not held:
             raise UserError(
                 f"{workdir} is in use by another process: wait for it, or choose another --workdir"
@@ -80,4 +85,5 @@ class Stop:
             # Python's own handler, also where the run was started with the signal ignored, in the background
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
             signal.raise_signal(number)
+        os.write(2, b"stopping, with a checkpoint; again, to stop at once without one\n")
         self.signal = number

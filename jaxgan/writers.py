@@ -28,12 +28,16 @@ class Writers:
     Args:
       workdir: where the files lie; it exists.
       step: the step from which the run goes on; what lies beyond it is cut off.
+
+    Attributes:
+      begins: whether no line has been written yet.
     """
 
     def __init__(self, workdir: Path, step: int):
         self._workdir = workdir
         self._lines = workdir / "metrics.jsonl"
         cut_lines(self._lines, step)
+        self.begins = not last_step(workdir)
         _cut_samples(workdir / "samples", step)
         self._file = self._lines.open("a")
         self._tensorboard = _TensorBoard(workdir, step)
@@ -103,15 +107,25 @@ class _TensorBoard:
         self._writer = SummaryWriter(str(self._workdir))
 
 
+def last_step(workdir: Path) -> int:
+    """Of the last whole line of metrics.jsonl; 0 where there is none."""
+    path = workdir / "metrics.jsonl"
+    return max((step for step, _ in _steps(path)), default=0) if path.exists() else 0
+
+
+def _steps(path: Path) -> Iterator[tuple[int, str]]:
+    """The whole lines, each after its step."""
+    for line in path.read_text().splitlines(keepends=True):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            if line.endswith("\n"):
+                yield int(json.loads(line)["step"]), line
+
+
 def cut_lines(path: Path, step: int) -> None:
     """Keeps the whole lines of up to `step`; a last line that a killed run left half-written goes too."""
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text().splitlines(keepends=True):
-        with contextlib.suppress(ValueError):
-            if line.endswith("\n") and json.loads(line)["step"] <= step:
-                kept.append(line)
+    kept = [line for its_step, line in _steps(path) if its_step <= step]
     temporary = path.with_suffix(".tmp")
     temporary.write_text("".join(kept))
     os.replace(temporary, path)
@@ -119,12 +133,16 @@ def cut_lines(path: Path, step: int) -> None:
 
 def _cut_samples(folder: Path, step: int) -> None:
     for path in folder.glob("step_*.png"):
-        if int(path.stem.removeprefix("step_")) > step:
+        number = path.stem.removeprefix("step_")
+        if number.isdecimal() and int(number) > step:
             path.unlink()
 
 
 def _cut_events(path: Path, step: int, tf) -> None:
     """Rewrites an event file without the events beyond `step` (and without a half-written last one)."""
+    if not step:
+        path.unlink()
+        return
     kept, dropped = [], False
     try:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():

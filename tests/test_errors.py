@@ -1,6 +1,7 @@
 """Bad input: one clear line with the remedy, the exit status, and nothing saved is lost."""
 
 import shlex
+import shutil
 import subprocess
 
 import numpy as np
@@ -24,6 +25,9 @@ COMMAND_LINES = {
     "stray": ["stray"],
     "--config.loss=hinge": ["--config.loss.name=hinge"],
     "--config.los.name=hinge": ["los.name", "loss"],
+    "--config.regularizers.r1=5": ["regularizers.r1.weight=5"],
+    "--config=configs/dcgan_mnsit.py": ["no such file", "dcgan_mnsit"],
+    "--sweep=seed=0:3": ["--sweep", "--mode=sweep", "--mode=train"],
 }
 
 
@@ -64,6 +68,23 @@ CONFIGS = {
     "fallback": ({"dataset__fallback": "digit"}, ["digit", "digits"]),
     "profile": ({"profile_at": 99}, ["profile_at", "num_steps"]),
     "init_from": ({"init_from": "no/such/run"}, ["no/such/run"]),
+    "negative rate": (
+        {"generator_optimizer__adam__learning_rate": -0.1},
+        ["learning rate", "generator_optim"],
+    ),
+    "huge batch": ({"batch_size": 2**31}, ["batch_size", "2^30"]),
+    "seed of points": (
+        {
+            "dataset__name": "ring",
+            "dataset__image_size": 0,
+            "dataset__ring__seed": -1,
+            "generator__name": "mlp",
+            "discriminator__name": "mlp",
+        },
+        ["dataset.ring.seed"],
+    ),
+    "weights": ({"class_balance": "weights", "class_weights": ("a", "b")}, ["class_weights", "numbers"]),
+    "home": ({"dataset__name": "images", "dataset__path": "~nobody_here/x"}, ["~nobody_here/x"]),
 }
 
 
@@ -137,6 +158,16 @@ def test_a_run_without_a_checkpoint_may_begin_with_another_config(tmp_path, trai
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text((trained / "config.json").read_text())
     assert train(tiny_config(num_steps=4, seed=7), tmp_path / "run") == 0
+
+
+def test_a_finished_run_that_lost_its_checkpoints_is_not_overwritten(tmp_path, trained):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    shutil.rmtree(run / "checkpoints")
+    before = (run / "metrics.jsonl").read_bytes()
+    with pytest.raises(UserError, match="20 steps, but no whole checkpoint"):
+        train(tiny_config(num_steps=20), run)
+    assert (run / "metrics.jsonl").read_bytes() == before
 
 
 def test_a_foreign_folder_is_left_alone(tmp_path):

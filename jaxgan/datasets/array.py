@@ -35,7 +35,7 @@ def build(
       in_memory_gb: a `.npy` file of more than this many 10^9 bytes is converted, a part at a time, into the
         memory-mapped cache.
     """
-    file = Path(path).expanduser()
+    file = Path(path)
     if not path or not file.is_file():
         raise UserError(f"dataset.path = '{path}' is not a file; dataset 'array' needs a .npy or .npz file")
     array, labels, rows = _select(file, split)

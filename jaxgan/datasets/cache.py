@@ -19,9 +19,12 @@ import numpy as np
 from absl import logging
 
 from jaxgan.datasets.dataset import Fingerprint
+from jaxgan.errors import UserError
 
 _FORMAT = 1  # raise it when decoding, resizing or this layout change, and old entries are left behind
 _VERIFY_BELOW = 1 << 28  # bytes: smaller sets have their whole content checked at every start (~0.1 s)
+
+_MOST_IN_MEMORY = 4 << 30  # bytes, where nothing can be kept on disk
 
 Chunks = Iterator[tuple[np.ndarray, np.ndarray | None]]
 
@@ -72,6 +75,7 @@ def decoded(name: str, key: dict[str, Any], chunks: Callable[[], Chunks]) -> Dec
     try:
         return _make(entry, scratch, key, chunks)
     except _Unwritable as error:
+        shutil.rmtree(scratch, ignore_errors=True)
         return _in_memory(entry, error, chunks)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -91,6 +95,7 @@ def _writing() -> Iterator[None]:
 
 def _make(entry: Path, scratch: Path, key: dict[str, Any], chunks: Callable[[], Chunks]) -> Decoded:
     content, count, labels, shape, dtype = Fingerprint(), 0, [], (), np.dtype(np.uint8)
+    header = 0
     with _writing():
         file = open(scratch / "examples.npy", "wb")
     with file:
@@ -103,6 +108,8 @@ def _make(entry: Path, scratch: Path, key: dict[str, Any], chunks: Callable[[], 
             content.update(examples)
             labels += [] if some_labels is None else [some_labels]
             count += len(examples)
+        if not count:
+            raise UserError(f"{entry.name}: there are no examples in it; fetch or prepare the data set again")
         with _writing():
             file.seek(0)
             # NumPy pads headers so that the first axis may grow in place.
@@ -122,8 +129,11 @@ def _make(entry: Path, scratch: Path, key: dict[str, Any], chunks: Callable[[], 
         (scratch / "meta.json").write_text(json.dumps({**meta, "digest": _meta_digest(meta)}, indent=1))
         if entry.exists():  # damaged, or another process was faster
             shutil.rmtree(entry, ignore_errors=True)
-        with contextlib.suppress(FileExistsError):  # another process was faster still: its entry is as good
+        try:
             scratch.rename(entry)
+        except OSError:
+            if not entry.is_dir():  # else another process was faster still: its entry is as good
+                raise
     found = _read(entry)
     if found is None:
         raise _Unwritable("the entry just written cannot be read back")
@@ -170,7 +180,16 @@ def _in_memory(entry: Path, error: Exception, chunks: Callable[[], Chunks]) -> D
         "cannot keep a decoded copy in %s (%s): decoding into memory at every start; "
         "set JAXGAN_CACHE_DIR to a folder with room", entry.parent, error
     )  # fmt: skip
-    examples, labels = zip(*chunks(), strict=True)
+    found, size = [], 0
+    for chunk in chunks():
+        found.append(chunk)
+        size += chunk[0].nbytes
+        if size > _MOST_IN_MEMORY:
+            raise UserError(
+                f"cannot keep a decoded copy in {entry.parent} ({error}), and it is large: set "
+                "JAXGAN_CACHE_DIR to a folder with room"
+            )
+    examples, labels = zip(*found, strict=True)
     joined = None if labels[0] is None else np.concatenate(labels).astype(np.int32)
     examples = np.concatenate(examples)
     content = Fingerprint()

@@ -37,6 +37,11 @@ class Mixture(NamedTuple):
     std: float
 
 
+def title(name: str, fallback_for: str) -> str:
+    """What a picture says of its data set."""
+    return f"{name} (in place of {fallback_for})" if fallback_for else name
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
     """One split of a data set.

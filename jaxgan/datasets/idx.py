@@ -5,6 +5,7 @@ big-endian int32, then the values. Y. LeCun et al., "The MNIST database", sectio
 """
 
 import gzip
+import hashlib
 import math
 import zlib
 from pathlib import Path
@@ -26,7 +27,7 @@ def build(split: str, path: str, image_size: int) -> Dataset:
         raise UserError(
             "dataset 'idx' needs dataset.path: the folder with train-images-idx3-ubyte and its kin"
         )
-    images, labels = read(Path(path).expanduser(), split)
+    images, labels = read(Path(path), split)
     origin = f"IDX files in {path}"
     return from_arrays("idx", resize_array(images, image_size), labels, origin)
 
@@ -67,6 +68,12 @@ def read(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     if not images.size:
         raise UserError(f"{files['images']} holds no images; fetch it again")
     return images[..., None], labels.astype(np.int32)
+
+
+def md5(array: np.ndarray) -> str:
+    """Of the IDX file, unzipped, that holds an array of unsigned bytes."""
+    header = bytes([0, 0, _UBYTE, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    return hashlib.md5(header + array.tobytes(), usedforsecurity=False).hexdigest()
 
 
 def _read_array(file: Path, dims: int) -> np.ndarray:

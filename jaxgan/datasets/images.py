@@ -55,7 +55,7 @@ def build(
 
 def _root(path, split):
     """(the folder to read, whether the split must be held out of it)."""
-    root = Path(path).expanduser()
+    root = Path(path)
     if not path or not root.is_dir():
         raise UserError(
             f"dataset.path = '{path}' is not a folder; dataset 'images' needs one with PNG or JPEG files"

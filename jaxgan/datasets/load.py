@@ -1,6 +1,7 @@
 """From the name in a config to a data set, or to the fallback that the config names."""
 
 import dataclasses
+import os
 from typing import Any
 
 from absl import logging
@@ -33,6 +34,7 @@ def load(
         raise UserError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
     if image_size < 0:
         raise UserError(f"dataset.image_size = {image_size}: give a side in pixels, or 0 for the stored size")
+    path = os.path.expanduser(path)
     try:
         dataset = _build(name, split, path, image_size, fields)
     except MissingDataset as missing:

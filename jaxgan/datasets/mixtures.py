@@ -62,6 +62,8 @@ def grid(
 
 def _sample(name, modes, std, num_points, seed, split):
     """Independent draws: a mode, each as likely, then N(mode, std^2 I). The splits are separate streams."""
+    if not 0 <= seed < 2**32:
+        raise UserError(f"dataset.{name}.seed = {seed}: must lie in [0, 2^32)")
     # RandomState's streams are frozen by NumPy's compatibility policy, Generator's are not: the
     # fingerprint of a mixture must outlive a NumPy release.
     bits = np.random.MT19937(np.random.SeedSequence([seed, _STREAMS[split]]))

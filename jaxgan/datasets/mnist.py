@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from jaxgan.datasets import idx, tfds, tfds_prepare
 from jaxgan.datasets.dataset import DATASETS, Dataset, MissingDataset, from_arrays
 from jaxgan.datasets.resize import resize_array
@@ -9,6 +11,10 @@ from jaxgan.errors import UserError
 
 SIZE = 28  # pixels
 COUNTS = {"train": 60_000, "test": 10_000}
+MD5 = {  # of the published files, unzipped
+    "train": {"images": "6bbc9ace898e44ae57da46a324031adb", "labels": "a25bea736e30d166cdddb491f175f624"},
+    "test": {"images": "2646ac647ad5339dbf082846283269ea", "labels": "27ae3e4e09519cfbb04c329615203637"},
+}
 
 
 @DATASETS.register("mnist")
@@ -21,9 +27,14 @@ def build(split: str, path: str, image_size: int) -> Dataset:
 
     Raises:
       MissingDataset: it is in none of these places and the network does not answer.
-      UserError: it is there, and corrupt or partial.
+      UserError: it is there, and corrupt, partial or another set; or `path` is no folder.
     """
-    if path and idx.is_present(Path(path).expanduser()):
+    if path and not Path(path).is_dir():
+        raise UserError(
+            f"dataset.path = '{path}' is not a folder: name the one with MNIST's files, or make it, for TFDS "
+            "to download into"
+        )
+    if path and idx.is_present(Path(path)):
         dataset = _from_idx(split, path, image_size)
     else:
         dataset = tfds.read(_tfds_builder(path), "mnist", split, image_size)
@@ -36,7 +47,13 @@ def build(split: str, path: str, image_size: int) -> Dataset:
 
 
 def _from_idx(split, path, image_size):
-    images, labels = idx.read(Path(path).expanduser(), split)
+    images, labels = idx.read(Path(path), split)
+    for kind, array in (("images", images[..., 0]), ("labels", labels.astype(np.uint8))):
+        if len(array) == COUNTS[split] and idx.md5(array) != MD5[split][kind]:
+            raise UserError(
+                f"the {kind} of IDX files in {path} are not MNIST's '{split}' split (another md5): fetch "
+                "them again, or use dataset.name = 'idx' for Fashion-MNIST and its like"
+            )
     names = tuple(str(digit) for digit in range(10))
     return from_arrays(
         "mnist", resize_array(images, image_size), labels, f"IDX files in {path}", class_names=names

@@ -44,6 +44,9 @@ def build(
         raise UserError("dataset 'tfds' needs the name of a set: 'tfds/cifar10', for instance")
     builder = tfds_prepare.find(name, path)
     if builder is None:
+        declared = tfds_prepare.make_builder(name, path).info.features
+        if declared:  # before a download
+            _image_shape(declared, f"tfds/{name}", image_key)
         try:
             builder = tfds_prepare.prepare(name, path)
         except MissingDataset as missing:

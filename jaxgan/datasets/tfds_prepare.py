@@ -5,7 +5,6 @@ Importing TFDS and finding a prepared set do not import TensorFlow; preparing on
 
 import contextlib
 import difflib
-import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -87,7 +86,7 @@ def make_builder(name: str, data_dir: str = "") -> Any:
         if reason := network.unreachable(_COMMUNITY_URLS):
             raise MissingDataset(f"TFDS community set '{name}' needs the network: {reason}")
     try:
-        return tfds.builder(name, data_dir=os.path.expanduser(data_dir) or None)
+        return tfds.builder(name, data_dir=data_dir or None)
     except tfds.core.DatasetNotFoundError as error:
         close = difflib.get_close_matches(name, tfds.list_builders(with_community_datasets=False), n=3)
         hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else "see tfds.list_builders()"

@@ -47,6 +47,7 @@ def test_tfds_default_folder_holds_the_same_digits_in_another_order(
 
 
 def test_absent_without_a_fallback_names_places_and_remedies(nowhere, tmp_path):
+    (tmp_path / "mine").mkdir()
     with pytest.raises(datasets.MissingDataset) as caught:
         datasets.load("mnist", path=str(tmp_path / "mine"))
     message = str(caught.value)
@@ -93,6 +94,21 @@ def test_another_set_in_mnists_files_is_refused(nowhere, tmp_path):
         header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
         (tmp_path / f"train-{name}-ubyte.gz").write_bytes(gzip.compress(header + array.tobytes()))
     assert "60,000" in refused(tmp_path) and "idx" in refused(tmp_path)
+
+
+def test_a_changed_pixel_or_label_is_not_mnist(nowhere, tmp_path, mnist_idx):
+    for kind in ("images", "labels"):
+        for file in mnist_idx.glob("t10k*"):
+            shutil.copyfile(file, tmp_path / file.name)
+        (file,) = tmp_path.glob(f"t10k-{kind}*")
+        data = bytearray(gzip.decompress(file.read_bytes()))
+        data[-1] ^= 1
+        file.write_bytes(gzip.compress(bytes(data), 1))
+        assert f"{kind} of IDX files" in refused(tmp_path, "test") and "idx" in refused(tmp_path, "test")
+
+
+def test_a_mistyped_folder_is_no_reason_to_look_elsewhere(nowhere, tmp_path):
+    assert "not a folder" in refused(tmp_path / "mnits")
 
 
 def test_a_half_prepared_tfds_copy_is_refused(nowhere):
