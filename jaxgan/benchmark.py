@@ -9,6 +9,7 @@ neighbouring turns. `--compare=torch` needs PyTorch (`pip install torch==2.13.0`
 """
 
 import datetime
+import importlib.metadata
 import importlib.util
 import math
 import os
@@ -47,22 +48,35 @@ def machine() -> dict[str, Any]:
     return {
         "date": datetime.date.today().isoformat(),
         "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-        "processor": platform.processor() or platform.machine(),
+        "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "python": platform.python_version(),
-        "jax": jax.__version__,
+        **{name: importlib.metadata.version(name) for name in ("jax", "torch") if _is_here(name)},
         "load": os.getloadavg()[0],
     }
+
+
+def _processor() -> str:
+    """Its model, where the system tells."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _is_here(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def table(records: list[measures.Record]) -> Table:
     """The records of one measure, as a table in Markdown."""
     made = Table(title=f"{records[0]['measure']}", title_justify="left", box=box.MARKDOWN)
     cells = [_cells(record) for record in records]
-    for name in cells[0]:
+    columns = dict.fromkeys(name for row in cells for name in row)  # a reference has no ratio to itself
+    for name in columns:
         made.add_column(name, justify="left" if name in ("workload", "contender") else "right", no_wrap=True)
     for row in cells:
-        made.add_row(*(row.get(name, "") for name in cells[0]))
+        made.add_row(*(row.get(name, "") for name in columns))
     return made
 
 
@@ -112,7 +126,7 @@ def main() -> int:
     out = Path(OUT.value)
     if not out.parent.is_dir() or out.is_dir():
         raise UserError(f"--out={out}: " + (f"there is no folder {out.parent}", "this is one")[out.is_dir()])
-    if COMPARE.value != "none" and importlib.util.find_spec("torch") is None:
+    if COMPARE.value != "none" and not _is_here("torch"):
         raise UserError(f"--compare={COMPARE.value}: pip install torch==2.13.0")
     if not Path("launch.py").is_file():
         raise UserError("launch.py is not here: run the benchmark in the project's folder")

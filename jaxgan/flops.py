@@ -1,6 +1,7 @@
-"""How much arithmetic a training step is, by the textbook."""
+"""How much arithmetic a training step is, by the textbook, and so how many of them make a call."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -8,6 +9,8 @@ import jax.numpy as jnp
 
 from jaxgan import layers
 from jaxgan.gan import GAN, packed_shape
+
+_LONG_CALL = 2.5e11  # operations, for one core of a CPU: some seconds
 
 
 def forward_flops(network: nn.Module, inputs: jax.Array) -> float:
@@ -52,3 +55,23 @@ def step_flops(gan: GAN, batch_size: int) -> float:
     extra = gan.discriminator_steps - 1
     passes = 3 + 3 + (2 if gan.update_order == "alternating" else 1)
     return (3 + extra) * generator + (passes + 6 * extra + 18 * gan.unrolled_steps) * discriminator
+
+
+def steps_of_a_call(gan: GAN, batch_size: int, cores: float, most: int, periods: Sequence[int]) -> int:
+    """How many steps one compiled call should have, so that signals and progress stay prompt.
+
+    As many as the config says, or fewer where on a CPU the call would take longer than about 5 s by its
+    arithmetic.
+
+    Args:
+      gan, batch_size: of a run.
+      cores: that work on it; below 1, the share of a core that a member of a population has.
+      most: what the config says.
+      periods: in steps. A shorter call divides them all if it can, for each other length is another program.
+    """
+    limit = max(1, int(_LONG_CALL * cores / (step_flops(gan, batch_size) + 1)))
+    if jax.default_backend() != "cpu" or limit >= most:
+        return most
+    common = math.gcd(*periods)
+    divisor = max(n for n in range(1, min(limit, common) + 1) if common % n == 0)
+    return divisor if 4 * divisor >= limit else limit

@@ -5,7 +5,10 @@ trains, so that a run's bits do not depend on where its calls begin and end.
 """
 
 import functools
+import math
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -101,6 +104,17 @@ def choose_devices(num: int) -> list[jax.Device]:
             f"devices, are to give as many each: set it to one of {counts}"
         )
     return [device for some in own for device in some[: num // processes or None]]
+
+
+def num_cores() -> int:
+    """Of this process, by its affinity and its container's quota."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return min(cores, max(1, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such group, or without a limit
+        return cores
 
 
 def local(tree: Any) -> Any:

@@ -17,6 +17,7 @@ from jaxgan.compilation import ONCE
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.errors import UserError
 from jaxgan.evaluation import Best, find_best, make_evaluator
+from jaxgan.flops import steps_of_a_call
 from jaxgan.gan import GAN, data_key, init_extras, init_state
 from jaxgan.monitor import Monitor
 from jaxgan.train_state import GanState
@@ -86,10 +87,13 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 state = program.place_state(state)
                 next_data = _feed(program, gan, config, dataset, state, step, streamed, stack)
                 fixed_latents = sampler.fixed_latents(gan)
+                periods = [config.steps_per_call, *_periods(config)]
+                cores = processes.from_first(parallel.num_cores)
+                most = steps_of_a_call(gan, config.batch_size, cores, config.steps_per_call, periods)
                 agree = processes.Agreement()
                 stopping = agree(stop.signal)
                 while step < config.num_steps and not stopping:
-                    end = _end_of_call(step, config)
+                    end = _end_of_call(step, most, config)
                     data = next_data(end - step)
                     traced = processes.is_first() and step < config.profile_at <= end
                     if traced:  # this call alone, and to its end
@@ -234,11 +238,15 @@ def resident_data(config: ConfigDict, dataset: Dataset) -> dict[str, Any]:
     return data
 
 
-def _end_of_call(step: int, config: ConfigDict) -> int:
+def _periods(config: ConfigDict) -> list[int]:
+    """At whose multiples calls end, whatever their length."""
+    names = "log_every", "sample_every", "checkpoint_every", "eval_every"
+    return [config[name] for name in names if config[name]]
+
+
+def _end_of_call(step: int, most: int, config: ConfigDict) -> int:
     """Where the call that begins at `step` ends: the next multiple of a period, whatever came before."""
-    names = "steps_per_call", "log_every", "sample_every", "checkpoint_every", "eval_every"
-    periods = [config[name] for name in names]
-    ends = [(step // period + 1) * period for period in periods if period]
+    ends = [(step // period + 1) * period for period in (most, *_periods(config))]
     return min(config.num_steps, *ends, *([_FIRST_GRID] if step < _FIRST_GRID else []))
 
 

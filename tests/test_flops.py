@@ -5,7 +5,7 @@ from gans import make_gan
 
 from configs import dcgan_mnist, gan_ring
 from jaxgan import experiment
-from jaxgan.flops import forward_flops, step_flops
+from jaxgan.flops import forward_flops, step_flops, steps_of_a_call
 
 
 def test_a_step_of_the_ring():
@@ -34,3 +34,15 @@ def test_more_discriminator_steps_packing_and_simultaneous_updates():
     # packed, 6 examples are 3 inputs of twice the size
     inputs = 3 * 2 * (128 * 8 + 8)
     assert step_flops(make_gan(packing=2), 6) == 6 * 3 * generator + 8 * inputs
+
+
+def test_a_call_has_as_many_steps_as_take_some_seconds():
+    """At 2.5e11 operations a core; on a CPU, where the tests run."""
+    gan = make_gan()
+    some = step_flops(gan, 8) * 12.5 / 2.5e11  # cores for which 12.5 steps are a long call
+    assert steps_of_a_call(gan, 8, cores=2, most=50, periods=[50, 1000]) == 50
+    assert steps_of_a_call(gan, 8, cores=some, most=50, periods=[50, 1000]) == 10
+    assert steps_of_a_call(gan, 8, cores=1e-9, most=50, periods=[50, 1000]) == 1
+    # what the config says where nothing must be shortened; else what divides all, or is long enough
+    assert steps_of_a_call(gan, 8, cores=2, most=50, periods=[60, 100, 1000]) == 50
+    assert steps_of_a_call(gan, 8, cores=some, most=50, periods=[50, 33]) == 12

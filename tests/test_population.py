@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 from gans import load_digits, make_gan, make_hyper
 
-from jaxgan.flops import step_flops
+from jaxgan import parallel
 from jaxgan.gan import init_state
 from jaxgan.models import GENERATORS
 from jaxgan.optimizers import OPTIMIZERS
-from jaxgan.parallel import make_program
-from jaxgan.sweeps import devices as sweep_devices
+from jaxgan.parallel import make_program, num_cores
 from jaxgan.sweeps.devices import (
     devices_that_fit,
     fits,
@@ -34,7 +33,6 @@ from jaxgan.sweeps.population import (
     member_of,
     optimizer_numbers,
     prefers_map,
-    steps_of_a_call,
 )
 
 STEPS = 6
@@ -138,24 +136,12 @@ def test_convolutions_and_wide_layers_go_one_after_another_on_a_cpu():
         assert not prefers_map(gan, states, data, 8, "gpu")
 
 
-def test_a_call_has_as_many_steps_as_take_some_seconds():
-    """At 2.5e11 operations; on a CPU, where the tests run."""
-    gan = gan_with(0.01)
-    flops = step_flops(gan, 8)
-    assert steps_of_a_call(gan, 8, members=1, most=50, periods=[50, 1000]) == 50
-    assert steps_of_a_call(gan, 8, members=round(2.5e11 / flops / 12.5), most=50, periods=[50, 1000]) == 10
-    assert steps_of_a_call(gan, 8, members=10**9, most=50, periods=[50, 1000]) == 1
-    # the lengths of a run alone where nothing must be shortened; else what divides all, or is long enough
-    assert steps_of_a_call(gan, 8, members=1, most=50, periods=[60, 100, 1000]) == 50
-    assert steps_of_a_call(gan, 8, members=round(2.5e11 / flops / 12.5), most=50, periods=[50, 33]) == 12
-
-
 def test_devices_share_members():
     assert [members_of_a_device(num, range(4)) for num in (1, 3, 4, 5, 8, 9)] == [1, 1, 1, 2, 2, 3]
 
 
 @pytest.mark.parametrize(("flags", "expected"), [
-    ("", sweep_devices._num_cores()),
+    ("", num_cores()),
     ("--xla_force_host_platform_device_count=3", 3),
 ])  # fmt: skip
 def test_every_core_is_a_device_unless_told_otherwise(flags, expected):
@@ -169,8 +155,8 @@ def test_every_core_is_a_device_unless_told_otherwise(flags, expected):
 @pytest.mark.parametrize(("quota", "expected"), [("150000 100000\n", 2), ("max 100000\n", 8)])
 def test_cores_are_those_of_the_affinity_and_of_the_container(monkeypatch, quota, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(sweep_devices.Path, "read_text", lambda _: quota)
-    assert sweep_devices._num_cores() == expected
+    monkeypatch.setattr(parallel.Path, "read_text", lambda _: quota)
+    assert num_cores() == expected
 
 
 def test_memory():

@@ -212,10 +212,10 @@ def steps_per_call(options: Options) -> list[Record]:
         specifications, chosen = {}, sorted({*_STEPS_PER_CALL, one})
         for steps in chosen:
             specifications[str(steps)] = _ours("train", workload=workload, steps_per_call=steps)
-        with contenders(**specifications) as players:
-            # a turn of many steps is at least one call: the long ones are left out where a call gets too long
-            step = take_turns({"1": players["1"]}, 1, options.seconds)["1"].median
-            players = {n: p for n, p in players.items() if n == "1" or int(n) * step <= _MOST_SECONDS_A_CALL}
+        with contenders(one=specifications["1"]) as players:
+            step = take_turns(players, 1, options.seconds)["one"].median
+        short = {n: s for n, s in specifications.items() if n == "1" or int(n) * step <= _MOST_SECONDS_A_CALL}
+        with contenders(**short) as players:
             times = take_turns(players, options.repeats, options.seconds)
             for name, contender in players.items():
                 more = {"steps_per_call": int(name), "call_ms": 1e3 * int(name) * times[name].median}

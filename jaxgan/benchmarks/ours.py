@@ -22,7 +22,7 @@ from jaxgan.compilation import ONCE
 from jaxgan.datasets.dataset import Dataset
 from jaxgan.datasets.stream import Stream
 from jaxgan.datasets.tfds import read as read_tfds
-from jaxgan.flops import step_flops
+from jaxgan.flops import step_flops, steps_of_a_call
 from jaxgan.gan import GAN, data_key, init_state
 from jaxgan.sweeps import devices as sweep_devices
 from jaxgan.sweeps import population as sweeps
@@ -58,16 +58,16 @@ def train(
       workload: a key of WORKLOADS.
       batch_size: 0: the config's.
       update_order: see `GAN.update_order`.
-      inputs: 'resident': the data set lies on the device, as a run has it; 'constant': every call is given
-        the same batches, which lie there; 'streamed': batches are read from a memory-mapped file; 'encoded':
-        they are read, and decoded, from PNGs in array_record files.
+      inputs: 'resident': the data set lies on the device, as a run has it; 'constant': so does one batch,
+        which is all that there is; 'streamed': batches are read from a memory-mapped file; 'encoded': they
+        are read, and decoded, from PNGs in array_record files.
       steps_per_call: 0: the config's.
       prefetch: batches that are read ahead, where they are read.
     """
     config, gan, state = fresh(WORKLOADS[workload], batch_size, update_order)
     steps = steps_per_call or config.steps_per_call
     program = parallel.make_program(
-        gan, "jit", config.batch_size, streamed=inputs != "resident", num_devices=1
+        gan, "jit", config.batch_size, streamed=inputs in ("streamed", "encoded"), num_devices=1
     )
     state = program.place_state(state)
     next_data = _INPUTS[inputs](program, gan, WORKLOADS[workload], config.batch_size, steps, state, prefetch)
@@ -95,9 +95,7 @@ def _resident(program, gan, workload, batch_size, steps, state, prefetch):
 
 
 def _constant(program, gan: GAN, workload: Workload, batch_size: int, steps: int, state: GanState, prefetch):
-    num = steps * gan.discriminator_steps * batch_size
-    examples = np.resize(workload.draw_examples(), (num, *workload.shape))
-    data = program.place_data(_block(examples, gan, batch_size, steps))
+    data = program.place_data({"examples": workload.draw_examples()[: gan.discriminator_steps * batch_size]})
     return lambda: data
 
 
@@ -190,7 +188,8 @@ def population(workload: str, members: int) -> tuple[Work, dict[str, Any]]:
     config, gan, _ = fresh(WORKLOADS[workload], 0)
     devices, size = jax.devices(), config.batch_size
     local = sweep_devices.members_of_a_device(members, devices)
-    steps = sweeps.steps_of_a_call(gan, size, local, config.steps_per_call, [config.steps_per_call])
+    most = config.steps_per_call
+    steps = steps_of_a_call(gan, size, 1 / local, most, [most])
     keys = np.array([[0, seed] for seed in range(members)], np.uint32)
     hyper, optimizers = experiment.make_hyper(config), sweeps.optimizer_numbers(gan)
     data = {"examples": WORKLOADS[workload].draw_examples()}
@@ -226,13 +225,13 @@ def sample(workload: str) -> tuple[Work, dict[str, Any]]:
 
 def matrix_product(size: int) -> tuple[Work, dict[str, Any]]:
     """Products of two square float32 matrices, one after the other in one program: the machine's peak."""
-    matrix = jnp.full((size, size), 1 / size)
+    matrix = jnp.linalg.qr(jax.random.normal(jax.random.key(0), (size, size)))[0]  # products keep their size
 
     @jax.jit
-    def chain(x, num):
+    def chain(x, matrix, num):
         return jax.lax.fori_loop(0, num, lambda _, x: x @ matrix, x)
 
     def work(num: int) -> None:
-        chain(matrix, num).block_until_ready()
+        chain(matrix, matrix, num).block_until_ready()
 
     return work, {"flops": 2.0 * size**3, "device": jax.devices()[0].device_kind}

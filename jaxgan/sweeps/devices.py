@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from jaxgan.parallel import num_cores
 from jaxgan.train_state import GanState
 
 _STATES = 4  # as large as its state: before a call, after it, the gradients, a copy on its way to the disk
@@ -23,18 +24,7 @@ def use_cores() -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_force_host_platform_device_count" not in flags and jax.config.jax_num_cpu_devices < 1:
         with contextlib.suppress(RuntimeError):  # a config file that has used JAX
-            jax.config.update("jax_num_cpu_devices", _num_cores())
-
-
-def _num_cores() -> int:
-    """Of this process, by its affinity and its container's quota."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return min(cores, max(1, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such group, or without a limit
-        return cores
+            jax.config.update("jax_num_cpu_devices", num_cores())
 
 
 def uses_cores() -> bool:

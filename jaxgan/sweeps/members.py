@@ -25,13 +25,14 @@ from jaxgan.compilation import ONCE
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.evaluation import Best, make_evaluator
+from jaxgan.flops import steps_of_a_call
 from jaxgan.gan import GAN
 from jaxgan.grids import draw_samples, save
 from jaxgan.sweeps import plan
 from jaxgan.sweeps.claims import Claim, replace
 from jaxgan.sweeps.devices import devices_that_fit, fits, members_of_a_device, memory_of_each, num_bytes
 from jaxgan.sweeps.plan import Run
-from jaxgan.sweeps.population import Population, init_members, member_of, prefers_map, steps_of_a_call
+from jaxgan.sweeps.population import Population, init_members, member_of, prefers_map
 from jaxgan.train import resident_data
 from jaxgan.train_state import GanState
 from jaxgan.workdir import Stop, claim
@@ -107,7 +108,7 @@ class _Members:
         self._data = one.place_data(data)
         local = members_of_a_device(len(runs), devices)
         most, periods = config.steps_per_call, _periods(config)
-        self._call_steps = steps_of_a_call(self._gan, config.batch_size, local, most, periods)
+        self._call_steps = steps_of_a_call(self._gan, config.batch_size, 1 / local, most, periods)
         num = min(self._call_steps, config.num_steps)
         self._population = _choose(folder, how, self._gan, config, states, self._data, devices, num)
         self._evaluator = make_evaluator(config, self._gan, self._dataset) if config.eval_every else None

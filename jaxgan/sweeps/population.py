@@ -5,7 +5,6 @@ a branch. Every member has its own key, and so its own draws and its own order o
 """
 
 import functools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +22,6 @@ from jaxgan.train_state import GanState
 
 AXIS = "members"
 _LONG_STEP = 1e8  # floating-point operations: some milliseconds
-_LONG_CALL = 2.5e11  # on one device
 
 
 def optimizer_numbers(gan: GAN) -> dict[str, dict[str, jax.Array]]:
@@ -80,26 +78,6 @@ def prefers_map(gan: GAN, states: GanState, data: Data, batch_size: int, platfor
     one = jax.eval_shape(lambda states: member_of(states, 0), states)
     program = jax.make_jaxpr(step)(one, data)
     return "conv_general_dilated" in str(program) or step_flops(gan, batch_size) > _LONG_STEP
-
-
-def steps_of_a_call(gan: GAN, batch_size: int, members: int, most: int, periods: Sequence[int]) -> int:
-    """How many steps a call of many members should have.
-
-    As many as a run alone has, or fewer where on a CPU the call would take longer than about 5 s by its
-    arithmetic, at the pace of two cores. So signals and progress stay prompt.
-
-    Args:
-      gan, batch_size: of each member.
-      members: on each device.
-      most: of a run alone.
-      periods: in steps. A shorter call divides them all if it can, for each other length is another program.
-    """
-    limit = max(1, int(_LONG_CALL / (members * step_flops(gan, batch_size) + 1)))
-    if jax.default_backend() != "cpu" or limit >= most:
-        return most
-    common = math.gcd(*periods)
-    divisor = max(n for n in range(1, min(limit, common) + 1) if common % n == 0)
-    return divisor if 4 * divisor >= limit else limit
 
 
 def _call_member(state, data, *, gan, batch_size, num):
