@@ -25,7 +25,7 @@ def cache(tmp_path_factory):
     folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "cache"
     folder.mkdir(exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     before = os.environ.get("JAXGAN_CACHE_DIR")
     os.environ["JAXGAN_CACHE_DIR"] = str(folder)
     yield folder
