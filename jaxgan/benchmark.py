@@ -26,6 +26,7 @@ from rich.table import Table
 from jaxgan import console
 from jaxgan.benchmarks import measures
 from jaxgan.benchmarks.workloads import WORKLOADS
+from jaxgan.checks import COMPUTE_DTYPES
 from jaxgan.errors import UserError
 
 MEASURE = flags.DEFINE_list("measure", "train,sample", "What: all, or some of matrix_product, train, sample, "
@@ -38,6 +39,9 @@ BATCH_SIZES = flags.DEFINE_list("batch_sizes", "64,128,512,2048", "Of the measur
 POPULATIONS = flags.DEFINE_list("population_sizes", "1,2,4,8,16,32", "Of the measure population.")
 REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each contender.", lower_bound=1)
 SECONDS = flags.DEFINE_float("seconds", 2.0, "Of a turn.", lower_bound=0.0)
+COMPUTE = flags.DEFINE_enum(
+    "compute_dtype", "float32", COMPUTE_DTYPES, "Of the networks, in the measures train and batch_size."
+)
 OUT = flags.DEFINE_string("out", "benchmark.json", "The file to write.")
 
 
@@ -97,6 +101,8 @@ def _cells(record: measures.Record) -> dict[str, str]:
         cells["GFLOP/s"] = f"{record['gflops']:.0f}"
     if "of_peak" in record:
         cells["of peak"] = f"{record['of_peak']:.0%}"
+    if "host_ms" in record:
+        cells["host ms"] = f"{record['host_ms']:.3g}"
     if "peak_mb" in record:
         cells["peak MB"] = f"{record['peak_mb']:,.0f}"
     for other, (median, low, high) in record.get("ratios", {}).items():
@@ -137,6 +143,7 @@ def main() -> int:
         population_sizes=tuple(map(int, POPULATIONS.value)),
         torch=COMPARE.value != "none",
         compiled=COMPARE.value == "compiled",
+        compute_dtype=COMPUTE.value,
         repeats=REPEATS.value,
         seconds=SECONDS.value,
     )

@@ -117,7 +117,16 @@ def ring(monkeypatch):
     monkeypatch.setattr(measures, "_STEPS_PER_CALL", (1, 2))
     monkeypatch.setattr(measures, "_peaks", [])
     monkeypatch.chdir(ROOT)
-    return Options(("gan_ring",), (10, 20), (1, 3), torch=False, compiled=False, repeats=1, seconds=0.0)
+    return Options(
+        ("gan_ring",),
+        (10, 20),
+        (1, 3),
+        torch=False,
+        compiled=False,
+        compute_dtype="float32",
+        repeats=1,
+        seconds=0.0,
+    )
 
 
 QUICK = "matrix_product", "train", "sample"
@@ -139,6 +148,16 @@ def test_every_measure_gives_records_and_a_table(ring, name, tmp_path):
     lines = [line for line in shown.getvalue().splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(records)
     assert all(record["contender"] in shown.getvalue() for record in records)
+    assert all(f"× {other}" in lines[0] for record in records for other in record.get("ratios", {}))
+
+
+def test_the_table_has_what_only_some_records_have():
+    record = {"workload": "ring", "ms": 1.0, "ms_low": 1.0, "ms_high": 1.0, "items": 1, "measure": "loop"}
+    records = [
+        record | {"contender": "program"},
+        record | {"contender": "run", "ratios": {"program": (1, 1, 1)}},
+    ]
+    assert [column.header for column in benchmark.table(records).columns][-1] == "× program"
 
 
 def test_training_is_told_with_its_arithmetic(ring):

@@ -38,6 +38,7 @@ class Options(NamedTuple):
       batch_sizes: of 'batch_size'.
       population_sizes: of 'population'.
       torch: whether PyTorch is compared with; compiled: also through torch.compile.
+      compute_dtype: of the networks in training, 'float32' or 'bfloat16'.
       repeats: turns of each contender.
       seconds: of a turn.
     """
@@ -47,6 +48,7 @@ class Options(NamedTuple):
     population_sizes: tuple[int, ...]
     torch: bool
     compiled: bool
+    compute_dtype: str
     repeats: int
     seconds: float
 
@@ -86,6 +88,7 @@ def _compare_training(measure: str, options: Options, workload: str, batch_size:
     records = []
     for order in ("alternating", "simultaneous") if measure == "train" else ("alternating",):
         common = {"workload": workload, "batch_size": batch_size, "update_order": order}
+        common |= {"compute_dtype": options.compute_dtype}
         specifications = {"jaxgan": _ours("train", **common)}
         if options.torch:
             specifications["torch"] = _torch("train", **common)
@@ -101,6 +104,7 @@ def _compare_training(measure: str, options: Options, workload: str, batch_size:
                 more |= {"peak_mb": contender.peak_bytes() / 1e6, "device": facts["device"]}
                 if name == "jaxgan":
                     more["state_mb"] = facts["state_bytes"] / 1e6
+                    more |= {"host_ms": facts["host_ms"]} if "host_ms" in facts else {}
                     more |= _ratios(times, name, times)
                 records.append(_record(measure, workload, name, times[name], facts["batch_size"], **more))
     return records

@@ -8,6 +8,7 @@ import json
 import math
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,9 @@ _ENCODED = 10_000  # images
 INPUTS = ("resident", "constant", "streamed", "encoded")
 
 
-def fresh(workload: Workload, batch_size: int, update_order: str = "alternating"):
-    """The config, the GAN and a fresh state of a workload."""
-    config = workload.read(batch_size, update_order)
+def fresh(workload: Workload, *settings: Any):
+    """The config, the GAN and a fresh state of a workload; `settings` as of `Workload.read`."""
+    config = workload.read(*settings)
     gan = experiment.make_gan(config, workload.shape)
     hyper = experiment.make_hyper(config)
     init = jax.jit(lambda: init_state(gan, np.zeros(2, np.uint32), hyper), compiler_options=ONCE)
@@ -51,6 +52,7 @@ def train(
     inputs: str = "resident",
     steps_per_call: int = 0,
     prefetch: int = 32,
+    compute_dtype: str = "float32",
 ) -> tuple[Work, dict[str, Any]]:
     """Training calls of the scanned program, on one device. A piece of work is one step.
 
@@ -63,8 +65,9 @@ def train(
         are read, and decoded, from PNGs in array_record files.
       steps_per_call: 0: the config's.
       prefetch: batches that are read ahead, where they are read.
+      compute_dtype: of the networks.
     """
-    config, gan, state = fresh(WORKLOADS[workload], batch_size, update_order)
+    config, gan, state = fresh(WORKLOADS[workload], batch_size, update_order, compute_dtype)
     steps = steps_per_call or config.steps_per_call
     program = parallel.make_program(
         gan, "jit", config.batch_size, streamed=inputs in ("streamed", "encoded"), num_devices=1
@@ -86,6 +89,11 @@ def train(
         "state_bytes": size,
         "device": jax.devices()[0].device_kind,
     }
+    if jax.default_backend() != "cpu":  # where the host only dispatches
+        work(steps)
+        begun = time.perf_counter()
+        state, _ = program.train_steps(state, next_data(), steps)
+        facts["host_ms"] = 1e3 * (time.perf_counter() - begun) / steps
     return work, facts
 
 
@@ -185,7 +193,7 @@ def run(workload: str) -> tuple[Work, dict[str, Any]]:
 def population(workload: str, members: int) -> tuple[Work, dict[str, Any]]:
     """Calls that train many runs together, as a sweep does. A piece of work is one step of one member."""
     sweep_devices.use_cores()
-    config, gan, _ = fresh(WORKLOADS[workload], 0)
+    config, gan, _ = fresh(WORKLOADS[workload])
     devices, size = jax.devices(), config.batch_size
     local = sweep_devices.members_of_a_device(members, devices)
     most = config.steps_per_call
@@ -212,7 +220,7 @@ def population(workload: str, members: int) -> tuple[Work, dict[str, Any]]:
 
 def sample(workload: str) -> tuple[Work, dict[str, Any]]:
     """Sampling as `jaxgan.load` does it, to NumPy arrays on the host. A piece of work is one batch."""
-    _, gan, state = fresh(WORKLOADS[workload], 0)
+    _, gan, state = fresh(WORKLOADS[workload])
     draw = sampler.Sampler(gan, state.ema, 0, {}, {})
     batch = sampler.batch_of(gan)
 

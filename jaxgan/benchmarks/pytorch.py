@@ -138,13 +138,20 @@ def count_parameters(network, shape: tuple[int, ...]) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 
-def train(workload: str, batch_size: int = 0, update_order: str = "alternating", compiled: bool = False):
+def train(
+    workload: str,
+    batch_size: int = 0,
+    update_order: str = "alternating",
+    compute_dtype: str = "float32",
+    compiled: bool = False,
+):
     """Training steps, examples drawn from a data set on the device. A piece of work is one step.
 
     Args:
       workload: a key of WORKLOADS.
       batch_size: 0: the config's.
       update_order: 'alternating', or 'simultaneous': one pass of the discriminator over the fakes for both.
+      compute_dtype: 'bfloat16': of the networks, by autocast.
       compiled: whether the networks go through `torch.compile`.
     """
     device = _set_up()
@@ -170,39 +177,44 @@ def train(workload: str, batch_size: int = 0, update_order: str = "alternating",
     step = _simultaneous if update_order == "simultaneous" else _alternating
     judge, make = discriminator, generator
     if compiled:
-        # on a GPU with CUDA graphs: small networks are bound by launches
-        mode = "reduce-overhead" if device == "cuda" else "default"
-        make, judge = (torch.compile(network, mode=mode) for network in (generator, discriminator))
+        # Two backward passes go through one forward. (No CUDA graphs, mode='reduce-overhead': the second
+        # network's graph would overwrite what the first one's backward pass needs.)
+        torch._functorch.config.donated_buffer = False
+        make, judge = (torch.compile(network) for network in (generator, discriminator))
+    autocast = torch.autocast(device, torch.bfloat16, enabled=compute_dtype == "bfloat16")
 
     def work(num: int) -> None:
         for _ in range(num):
             real = examples[torch.randint(len(examples), (batch,), device=device)]
             real = real.float() / 127.5 - 1 if images else real
             z = torch.randn(batch, config.latent_dim, device=device)
-            step(make, judge, real, z, *optimizers)
+            step(make, judge, real, z, autocast, *optimizers)
         if device == "cuda":
             torch.cuda.synchronize()
 
     return work, {"batch_size": batch}
 
 
-def _alternating(generator, discriminator, real, z, generator_optimizer, discriminator_optimizer):
-    fake = generator(z)
-    loss = softplus(-discriminator(real)).mean() + softplus(discriminator(fake.detach())).mean()
+def _alternating(generator, discriminator, real, z, autocast, generator_optimizer, discriminator_optimizer):
+    with autocast:
+        fake = generator(z)
+        loss = softplus(-discriminator(real)).mean() + softplus(discriminator(fake.detach())).mean()
     discriminator_optimizer.zero_grad(set_to_none=True)
     loss.backward()
     discriminator_optimizer.step()
     discriminator.requires_grad_(False)  # the generator's update needs no gradients of its weights
-    loss = softplus(-discriminator(fake)).mean()
+    with autocast:
+        loss = softplus(-discriminator(fake)).mean()
     discriminator.requires_grad_(True)
     generator_optimizer.zero_grad(set_to_none=True)
     loss.backward()
     generator_optimizer.step()
 
 
-def _simultaneous(generator, discriminator, real, z, generator_optimizer, discriminator_optimizer):
-    fake = generator(z)
-    real_logits, fake_logits = discriminator(real), discriminator(fake)
+def _simultaneous(generator, discriminator, real, z, autocast, generator_optimizer, discriminator_optimizer):
+    with autocast:
+        fake = generator(z)
+        real_logits, fake_logits = discriminator(real), discriminator(fake)
     generator_loss = softplus(-fake_logits).mean()
     discriminator_loss = softplus(-real_logits).mean() + softplus(fake_logits).mean()
     _set_gradients(generator, generator_loss, retain_graph=True)

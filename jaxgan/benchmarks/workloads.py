@@ -22,7 +22,9 @@ class Workload(NamedTuple):
     shape: tuple[int, ...]
     num_examples: int
 
-    def read(self, batch_size: int = 0, update_order: str = "alternating") -> ConfigDict:
+    def read(
+        self, batch_size: int = 0, update_order: str = "alternating", compute_dtype: str = "float32"
+    ) -> ConfigDict:
         """Its config, with another batch size where one is given.
 
         Raises:
@@ -36,7 +38,7 @@ class Workload(NamedTuple):
         config = get_config(variant) if variant else get_config()
         with config.unlocked():
             config.batch_size = batch_size or config.batch_size
-            config.update_order = update_order
+            config.update_order, config.compute_dtype = update_order, compute_dtype
         return config
 
     def draw_examples(self) -> np.ndarray:

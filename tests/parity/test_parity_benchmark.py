@@ -67,3 +67,13 @@ def test_networks_are_this_projects(name):
     ours = with_weights_of(gan.discriminator, ours, discriminator, side)
     np.testing.assert_allclose(ours, logits, rtol=1e-4, atol=1e-5)
     assert np.ptp(logits) > 1e-3
+
+
+@pytest.mark.filterwarnings("ignore")  # those that torch.compile causes within PyTorch
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("order", ["alternating", "simultaneous"])
+def test_both_orders_train(order, compiled):
+    from jaxgan.benchmarks import pytorch
+
+    work, _ = pytorch.train("gan_ring:small", 8, order, "bfloat16" if compiled else "float32", compiled)
+    work(3)
