@@ -234,11 +234,12 @@ def test_a_weight_of_zero_is_absent_from_the_program():
 
 @pytest.mark.parametrize("name", [*recipes.RECIPES])
 def test_every_recipe_builds_a_step(name):
-    """On digits, with small networks of the recipe's own kind."""
-    config = tiny_config(**DCGAN)
-    config.generator.dcgan.batch_norm = config.discriminator.dcgan.batch_norm = True
-    recipes.RECIPES[name](config)
-    checks.check(config)
+    """On digits: fields that fit convolutions with batch norm, and a step of dense networks."""
+    convolutions = tiny_config(**DCGAN)
+    convolutions.generator.dcgan.batch_norm = convolutions.discriminator.dcgan.batch_norm = True
+    for config in (convolutions, config := tiny_config()):
+        recipes.RECIPES[name](config)
+        checks.check(config)
     config = fields.fix_schedule(config)
     gan = experiment.make_gan(config, (8, 8, 1))
     state = jax.eval_shape(lambda: init_state(gan, jnp.zeros(2, jnp.uint32), experiment.make_hyper(config)))
