@@ -237,10 +237,11 @@ def test_every_recipe_builds_a_step(name):
     """On digits: fields that fit convolutions with batch norm, and a step of dense networks."""
     convolutions = tiny_config(**DCGAN)
     convolutions.generator.dcgan.batch_norm = convolutions.discriminator.dcgan.batch_norm = True
-    for config in (convolutions, config := tiny_config()):
+    dense = tiny_config()
+    for config in (convolutions, dense):
         recipes.RECIPES[name](config)
         checks.check(config)
-    config = fields.fix_schedule(config)
+    config = fields.fix_schedule(dense)
     gan = experiment.make_gan(config, (8, 8, 1))
     state = jax.eval_shape(lambda: init_state(gan, jnp.zeros(2, jnp.uint32), experiment.make_hyper(config)))
     shape = (gan.discriminator_steps, config.batch_size)
