@@ -30,6 +30,7 @@ DENSE = {
     "generator__mlp__hidden": (8,),
     "discriminator__name": "mlp",
     "discriminator__mlp__hidden": (8,),
+    "discriminator__mlp__dropout": 0.0,  # under pmap devices draw masks of their own
 }
 # Plain gradient descent: Adam would hide a gradient of the wrong size. With the least squares loss no
 # gradient is a small difference of large terms, of which rounding would leave nothing.

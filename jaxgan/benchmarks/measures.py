@@ -253,7 +253,8 @@ def launches(options: Options) -> list[Record]:
     for _ in range(options.repeats):
         for name, times in turns.items():
             with tempfile.TemporaryDirectory() as folder:
-                commands = [[f"--workdir={folder}/{i}", f"--config.seed={i}"] for i in seeds]
+                one = "--config.num_devices=1"
+                commands = [[f"--workdir={folder}/{i}", f"--config.seed={i}", one] for i in seeds]
                 if name == "sweep":
                     commands = [[f"--workdir={folder}/all", "--mode=sweep", f"--sweep=seed=0:{_LAUNCHES}"]]
                 environment = _with_empty_caches(folder)
