@@ -122,7 +122,7 @@ class _Members:
         spent = self._seconds
         while self._step < config.num_steps and not stop.signal:
             end = self._end_of_call()
-            self._population.compile(self._states, self._on_device, self._data, end - self._step)
+            self._population.compile(self._states, self._data, end - self._step)
             begun = time.monotonic()
             self._call(end)
             rate = (time.monotonic() - begun) / (end - self._step)
@@ -275,8 +275,8 @@ def _widest(make, width: int, states: GanState, data, free: int, num_steps: int)
     """`width` members side by side on each device, or as many as fit into its free bytes."""
     while width > 1:
         population = make(width=width)
-        placed = population.place(states, np.ones(population.num_members, bool))
-        if fits(population.compile(*placed, data, num_steps), free):
+        placed, _ = population.place(states, np.ones(population.num_members, bool))
+        if fits(population.compile(placed, data, num_steps), free):
             return population
         width = math.ceil(width / 2)
     return make(width=1)

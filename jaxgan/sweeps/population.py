@@ -121,13 +121,12 @@ class Population:
         """The data → every device."""
         return jax.device_put(data, self._shared)
 
-    def compile(self, states, alive, data, num: int):
+    def compile(self, states, data, num: int):
         """The program of `num` steps; what it takes may be abstract."""
         if num not in self._programs:
-            call = jax.jit(
-                self._call, static_argnums=3, donate_argnums=(0, 1), compiler_options=compiler_options()
-            )
-            self._programs[num] = call.lower(states, alive, data, num).compile()
+            # nothing is donated: the states before are those of who does not survive the call
+            call = jax.jit(self._call, static_argnums=2, compiler_options=compiler_options())
+            self._programs[num] = call.lower(states, data, num).compile()
         return self._programs[num]
 
     def train_steps(self, states: GanState, alive: jax.Array, data: Data, num: int):
@@ -136,12 +135,15 @@ class Population:
         A member whose metrics or state are not finite after that is as it was before, and no longer alive.
 
         Returns:
-          states, alive `[K]` (both with the copies, and donated), and metrics `[K, num]` by name.
+          states, alive `[K]` (both with the copies), and metrics `[K, num]` by name.
         """
-        states, alive, metrics = self.compile(states, alive, data, num)(states, alive, data)
-        return states, alive, {name: values[: self.num_members] for name, values in metrics.items()}
+        after, sound, metrics = self.compile(states, data, num)(states, data)
+        alive &= sound
+        if not np.asarray(alive).all():
+            after = _choose(alive, after, states)
+        return after, alive, {name: values[: self.num_members] for name, values in metrics.items()}
 
-    def _call(self, states, alive, data, num):
+    def _call(self, states, data, num):
         run = functools.partial(self._run, num=num)
         if self._members.mesh.size > 1:
             members, shared = PartitionSpec(AXIS), PartitionSpec()
@@ -149,14 +151,14 @@ class Population:
             run = jax.shard_map(
                 run,
                 mesh=self._members.mesh,
-                in_specs=(spec, members, shared),
+                in_specs=(spec, shared),
                 out_specs=(spec, members, members),
                 check_vma=False,
             )
-        return run(states, alive, data)
+        return run(states, data)
 
-    def _run(self, states, alive, data, num):
-        step, before = states.step, states.replace(step=None)
+    def _run(self, states, data, num):
+        step, before, members = states.step, states.replace(step=None), len(states.key)
 
         def member(state):
             state, metrics = _call_member(
@@ -164,19 +166,27 @@ class Population:
             )
             return state.replace(step=None), metrics
 
-        width = min(self.width, len(alive))
-        if len(alive) == 1:  # no loop around it, as in a run alone
+        width = min(self.width, members)
+        if members == 1:  # no loop around it, as in a run alone
             after, metrics = member(jax.tree.map(lambda leaf: leaf[0], before))
             after, metrics = jax.tree.map(lambda leaf: leaf[None], (after, metrics))
-        elif width == len(alive):
+        elif width == members:
             after, metrics = jax.vmap(member)(before)
         else:
             after, metrics = lax.map(member, before, batch_size=width if width > 1 else None)
-        alive &= _finite(after) & _finite(metrics)
-        kept = jax.tree.map(
-            lambda new, old: jnp.where(alive.reshape(-1, *[1] * (new.ndim - 1)), new, old), after, before
-        )
-        return kept.replace(step=step + num), alive, metrics
+        sound = _finite(after) & _finite(metrics)
+        return after.replace(step=step + num), sound, metrics
+
+
+@functools.partial(jax.jit, donate_argnums=1)
+def _choose(alive: jax.Array, after: GanState, before: GanState) -> GanState:
+    """Of every member the state after a call, or before it where it is not alive."""
+
+    def choose(new, old):
+        return jnp.where(alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    states = jax.tree.map(choose, after.replace(step=None), before.replace(step=None))
+    return states.replace(step=after.step)
 
 
 def _finite(tree) -> jax.Array:
