@@ -346,7 +346,7 @@ def test_pmap_on_one_device(plain):
     assert_close(game.train(mode="pmap"), expected)
 
 
-@pytest.mark.parametrize("length", [1, 2, 3])
+@pytest.mark.parametrize("length", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 def test_calls_of_any_length_give_the_same_bits(adaptive, length):
     game, expected = adaptive
     assert_equal_bits(game.train(lengths=(length,) * (NUM_STEPS // length)), expected)

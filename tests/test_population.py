@@ -93,7 +93,7 @@ def assert_same(found, expected, exact):
 
 
 @pytest.mark.parametrize(("width", "num_devices", "calls"), [
-    (1, 3, (STEPS,)),
+    pytest.param(1, 3, (STEPS,), marks=pytest.mark.slow),
     pytest.param(3, 2, (STEPS,), marks=pytest.mark.slow),
     pytest.param(1, 1, (STEPS,), marks=pytest.mark.slow),
     pytest.param(3, 1, (STEPS,), marks=pytest.mark.slow),
