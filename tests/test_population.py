@@ -92,14 +92,10 @@ def assert_same(found, expected, exact):
             np.testing.assert_allclose(leaf, other, rtol=2e-4, atol=2e-5, err_msg=str(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "num_devices", "calls"), [
-    pytest.param(1, 3, (STEPS,), marks=pytest.mark.slow),
-    pytest.param(3, 2, (STEPS,), marks=pytest.mark.slow),
-    pytest.param(1, 1, (STEPS,), marks=pytest.mark.slow),
-    pytest.param(3, 1, (STEPS,), marks=pytest.mark.slow),
-    pytest.param(1, 1, (STEPS - 1, 1), marks=pytest.mark.slow),
-    pytest.param(2, 1, (STEPS,), marks=pytest.mark.slow),
-    pytest.param(1, 2, (STEPS,), marks=pytest.mark.slow),
+    *((1, 3, (STEPS,)), (3, 2, (STEPS,)), (1, 1, (STEPS,)), (3, 1, (STEPS,)), (2, 1, (STEPS,))),
+    *((1, 2, (STEPS,)), (1, 1, (STEPS - 1, 1))),
 ])  # fmt: skip
 def test_a_member_is_what_it_is_alone(width, num_devices, calls):
     devices = jax.devices()[:num_devices]
