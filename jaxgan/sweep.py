@@ -196,15 +196,16 @@ def _on_one_device(config: ConfigDict) -> ConfigDict:
 def _train_alone(folder: Path, config: ConfigDict, workdir: Path) -> tuple[dict[str, Any], int]:
     """The outcome of one run, and the signal that stopped it; its seconds are those of all its starts."""
     path = folder / "status.json"
-    before = json.loads(path.read_text()) if path.exists() else {"step": 0, "seconds": 0.0}
-    status = {**before, "members": 1, "alive": 1, "seconds_per_step": 0.0}  # not known yet
+    before = json.loads(path.read_text()) if path.exists() else {}
+    spent = before.get("seconds", 0.0)  # a population keeps its own in its checkpoints
+    status = {"step": 0, **before, "members": 1, "alive": 1, "seconds_per_step": 0.0}  # not known yet
     replace(path, json.dumps(status))
     outcome, begun = {"status": "done", "step": config.num_steps, "reason": ""}, time.monotonic()
     try:
         code = train.train(_on_one_device(config), workdir)
     except Diverged as error:
         outcome, code = {"status": "diverged", "step": None, "reason": str(error)}, 0
-    seconds = before["seconds"] + time.monotonic() - begun
+    seconds = spent + time.monotonic() - begun
     if code:
         replace(path, json.dumps({**status, "seconds": seconds}))
         return outcome, code - 128

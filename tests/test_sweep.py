@@ -77,12 +77,13 @@ def test_a_member_and_a_run_alone_are_the_same(tmp_path):
 def test_a_run_alone_counts_all_its_seconds(tmp_path, monkeypatch):
     codes = [128 + 15, 0]
     monkeypatch.setattr(sweep.train, "train", lambda config, workdir: codes.pop(0))
-    (tmp_path / "status.json").write_text(json.dumps({"step": 0, "seconds": 100.0}))
+    monkeypatch.setattr(sweep.time, "monotonic", iter([0.0, 100.0, 0.0, 1.0]).__next__)
+    (tmp_path / "status.json").write_text(json.dumps({"step": 8}))  # of a population of one
     assert sweep._train_alone(tmp_path, config(), tmp_path)[1] == 15
     with claim(tmp_path):
         assert "1 running" in progress.describe([tmp_path], [[20]])
     outcome, signal = sweep._train_alone(tmp_path, config(), tmp_path)
-    assert not signal and outcome["status"] == "done" and outcome["seconds"] > 100
+    assert not signal and outcome["status"] == "done" and outcome["seconds"] == 101
 
 
 @pytest.mark.slow

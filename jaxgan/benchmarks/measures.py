@@ -1,20 +1,16 @@
 """What is measured, by name: functions `(options) -> records`, each record one line of the result."""
 
 import json
-import os
-import shlex
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxgan.benchmarks.commands import seconds_of, seconds_to_first_step, with_empty_caches
 from jaxgan.benchmarks.ours import INPUTS
 from jaxgan.benchmarks.timing import Times, contenders, take_turns
 from jaxgan.benchmarks.workloads import WORKLOADS
-from jaxgan.errors import UserError
 from jaxgan.registry import Registry
 
 Record = dict[str, Any]
@@ -257,9 +253,9 @@ def launches(options: Options) -> list[Record]:
                 commands = [[f"--workdir={folder}/{i}", f"--config.seed={i}", one] for i in seeds]
                 if name == "sweep":
                     commands = [[f"--workdir={folder}/all", "--mode=sweep", f"--sweep=seed=0:{_LAUNCHES}"]]
-                environment = _with_empty_caches(folder)
+                environment = with_empty_caches(folder)
                 times.append(
-                    sum(_seconds([sys.executable, "launch.py", *config, *c], environment) for c in commands)
+                    sum(seconds_of([sys.executable, "launch.py", *config, *c], environment) for c in commands)
                 )
     times = {name: Times(tuple(seconds)) for name, seconds in turns.items()}
     return [
@@ -276,47 +272,13 @@ def start(options: Options) -> list[Record]:
     records = []
     turns: dict[str, list[float]] = {"import jaxgan": [], "cold": [], "warm": []}
     for _ in range(options.repeats):
-        turns["import jaxgan"].append(_seconds([sys.executable, "-c", "import jaxgan"]))
+        turns["import jaxgan"].append(seconds_of([sys.executable, "-c", "import jaxgan"]))
         with tempfile.TemporaryDirectory() as folder:
             for name in ("cold", "warm"):
-                turns[name].append(_first_step(Path(folder), name))
+                turns[name].append(seconds_to_first_step(Path(folder), name))
     for name, seconds in turns.items():
         records.append(_record("start", "dcgan_mnist", name, Times(tuple(seconds)), 1))
     return records
-
-
-def _seconds(command: list[str], environment: dict[str, str] | None = None) -> float:
-    begin = time.perf_counter()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise UserError(f"{shlex.join(command)} failed: {done.stderr.strip().splitlines()[-1:]}")
-    return time.perf_counter() - begin
-
-
-def _with_empty_caches(folder: str) -> dict[str, str]:
-    environment = {**os.environ, "JAXGAN_CACHE_DIR": str(Path(folder) / "cache")}
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-    return environment
-
-
-def _first_step(folder: Path, name: str) -> float:
-    """Runs the main job for a step or two and reads from its progress when the first was done."""
-    command = [sys.executable, "launch.py", "--config=configs/dcgan_mnist.py", f"--workdir={folder / name}"]
-    command += ["--config.num_steps=1", "--config.log_every=1", "--config.dataset.name=digits"]
-    environment = _with_empty_caches(str(folder))
-    begin = time.perf_counter()
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    lines, took = [], None
-    with process:
-        for line in process.stdout:
-            lines.append(line)
-            if line.startswith("step ") and took is None:
-                took = time.perf_counter() - begin
-    if took is None or process.returncode:
-        raise UserError(f"{shlex.join(command)} failed: {lines[-1].strip() if lines else 'it says nothing'}")
-    return took
 
 
 def write(records: list[Record], path: Path, machine: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ on from there like that of any run.
 import contextlib
 import functools
 import json
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,13 +25,13 @@ from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.evaluation import Best, make_evaluator
 from jaxgan.flops import steps_of_a_call
-from jaxgan.gan import GAN
 from jaxgan.grids import draw_samples, save
 from jaxgan.sweeps import plan
-from jaxgan.sweeps.claims import Claim, replace
-from jaxgan.sweeps.devices import devices_that_fit, fits, members_of_a_device, memory_of_each, num_bytes
+from jaxgan.sweeps.claims import Claim
+from jaxgan.sweeps.devices import devices_that_fit, members_of_a_device, num_bytes
+from jaxgan.sweeps.layout import choose_population
 from jaxgan.sweeps.plan import Run
-from jaxgan.sweeps.population import Population, init_members, member_of, prefers_map
+from jaxgan.sweeps.population import Population, init_members, member_of
 from jaxgan.train import resident_data
 from jaxgan.train_state import GanState
 from jaxgan.workdir import Stop, claim
@@ -110,7 +109,7 @@ class _Members:
         most, periods = config.steps_per_call, _periods(config)
         self._call_steps = steps_of_a_call(self._gan, config.batch_size, 1 / local, most, periods)
         num = min(self._call_steps, config.num_steps)
-        self._population = _choose(folder, how, self._gan, config, states, self._data, devices, num)
+        self._population = choose_population(folder, how, self._gan, config, states, self._data, devices, num)
         self._evaluator = make_evaluator(config, self._gan, self._dataset) if config.eval_every else None
         self._states, self._on_device = self._population.place(states, self._alive)
         for path in workdirs:
@@ -248,48 +247,6 @@ def _periods(config: ConfigDict) -> list[int]:
 
 def _due(every: int, step: int, config: ConfigDict) -> bool:
     return step == config.num_steps or bool(every and step % every == 0)
-
-
-def _choose(
-    folder: Path, how: str, gan: GAN, config, states: GanState, data, devices, num_steps: int
-) -> Population:
-    """How many members go side by side: as the population began, or as `how` says and memory allows."""
-    path, num = folder / "layout.json", len(states.key)
-    make = functools.partial(Population, gan, config.batch_size, num, devices=devices)
-    local = members_of_a_device(num, devices)
-    key = {"how": how, "devices": len(devices), "kind": devices[0].device_kind, "members": num}
-    if path.exists() and (before := json.loads(path.read_text())).items() >= key.items():
-        return make(width=before["width"])
-    rule = how == "auto" and prefers_map(gan, states, data, config.batch_size, devices[0].platform)
-    if how == "map" or rule or local == 1:
-        chosen = make(width=1)
-    else:
-        chosen = _widest(make, local, states, data, memory_of_each(devices), num_steps)
-        if how == "measure":
-            chosen = min(chosen, make(width=1), key=lambda some: _time(some, states, data, num_steps))
-    replace(path, json.dumps({**key, "width": chosen.width}))
-    return chosen
-
-
-def _widest(make, width: int, states: GanState, data, free: int, num_steps: int) -> Population:
-    """`width` members side by side on each device, or as many as fit into its free bytes."""
-    while width > 1:
-        population = make(width=width)
-        placed, _ = population.place(states, np.ones(population.num_members, bool))
-        if fits(population.compile(placed, data, num_steps), free):
-            return population
-        width = math.ceil(width / 2)
-    return make(width=1)
-
-
-def _time(population: Population, states: GanState, data, num_steps: int) -> float:
-    """Seconds that a call takes, compilation apart."""
-    placed = population.place(states, np.ones(population.num_members, bool))
-    for _ in range(2):
-        begun = time.monotonic()
-        *placed, metrics = population.train_steps(*placed, data, num_steps)
-        jax.block_until_ready(metrics)
-    return time.monotonic() - begun
 
 
 def obstacle(config: ConfigDict, dataset: Dataset) -> str:

@@ -1,0 +1,68 @@
+"""How the members of a population lie: side by side, or one after another."""
+
+import functools
+import json
+import math
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxgan.gan import GAN
+from jaxgan.sweeps.claims import replace
+from jaxgan.sweeps.devices import fits, members_of_a_device, memory_of_each
+from jaxgan.sweeps.population import Population, prefers_map
+from jaxgan.train_state import GanState
+
+
+def choose_population(
+    folder: Path, how: str, gan: GAN, config, states: GanState, data, devices, num_steps: int
+) -> Population:
+    """The population with as many members side by side as it began with, or as `how` says and memory allows.
+
+    Args:
+      folder: of the population; `layout.json` in it keeps the choice.
+      how: 'vmap', 'map', 'measure' which of them is faster, or 'auto', by a rule.
+      gan, config: of its members.
+      states: of them, on the host.
+      data: on all devices.
+      devices: that share the members.
+      num_steps: of a call.
+    """
+    path, num = folder / "layout.json", len(states.key)
+    make = functools.partial(Population, gan, config.batch_size, num, devices=devices)
+    local = members_of_a_device(num, devices)
+    key = {"how": how, "devices": len(devices), "kind": devices[0].device_kind, "members": num}
+    if path.exists() and (before := json.loads(path.read_text())).items() >= key.items():
+        return make(width=before["width"])
+    rule = how == "auto" and prefers_map(gan, states, data, config.batch_size, devices[0].platform)
+    if how == "map" or rule or local == 1:
+        chosen = make(width=1)
+    else:
+        chosen = _widest(make, local, states, data, memory_of_each(devices), num_steps)
+        if how == "measure":
+            chosen = min(chosen, make(width=1), key=lambda some: _time(some, states, data, num_steps))
+    replace(path, json.dumps({**key, "width": chosen.width}))
+    return chosen
+
+
+def _widest(make, width: int, states: GanState, data, free: int, num_steps: int) -> Population:
+    """`width` members side by side on each device, or as many as fit into its free bytes."""
+    while width > 1:
+        population = make(width=width)
+        placed, _ = population.place(states, np.ones(population.num_members, bool))
+        if fits(population.compile(placed, data, num_steps), free):
+            return population
+        width = math.ceil(width / 2)
+    return make(width=1)
+
+
+def _time(population: Population, states: GanState, data, num_steps: int) -> float:
+    """Seconds that a call takes, compilation apart."""
+    placed = population.place(states, np.ones(population.num_members, bool))
+    for _ in range(2):
+        begun = time.monotonic()
+        *placed, metrics = population.train_steps(*placed, data, num_steps)
+        jax.block_until_ready(metrics)
+    return time.monotonic() - begun
