@@ -132,9 +132,8 @@ def _train(config: ConfigDict, workdir: Path) -> int:
 def _require_nothing_to_lose(workdir: Path, config: ConfigDict) -> None:
     """A run without a checkpoint begins anew, unless it had one: what it left would be overwritten."""
     step = last_step(workdir)
-    if (
-        step >= config.num_steps or step > 2 * config.checkpoint_every > 0
-    ):  # one may be lost while it is saved
+    removed = step and not (workdir / "checkpoints").is_dir()  # made before the first line
+    if removed or step > 2 * config.checkpoint_every > 0:  # one may be lost while it is saved
         raise UserError(
             f"{workdir} holds a run of {step} steps, but no whole checkpoint to go on from: choose another "
             "--workdir, or remove this one"

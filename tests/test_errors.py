@@ -170,6 +170,14 @@ def test_a_finished_run_that_lost_its_checkpoints_is_not_overwritten(tmp_path, t
     assert (run / "metrics.jsonl").read_bytes() == before
 
 
+def test_a_run_that_was_killed_in_its_only_save_begins_anew(tmp_path, trained):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    for path in (run / "checkpoints").iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert train(tiny_config(num_steps=20, checkpoint_every=1_000), run) == 0
+
+
 def test_a_foreign_folder_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(UserError, match="thesis.tex"):

@@ -95,7 +95,6 @@ def _writing() -> Iterator[None]:
 
 def _make(entry: Path, scratch: Path, key: dict[str, Any], chunks: Callable[[], Chunks]) -> Decoded:
     content, count, labels, shape, dtype = Fingerprint(), 0, [], (), np.dtype(np.uint8)
-    header = 0
     with _writing():
         file = open(scratch / "examples.npy", "wb")
     with file:
