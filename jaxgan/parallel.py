@@ -134,24 +134,25 @@ def scan_steps(
     axis_name: str | None = None,
 ) -> tuple[GanState, dict[str, jax.Array]]:
     """`num` training steps. `share` takes or marks this device's part of each global batch."""
-    per_step = gan.discriminator_steps * batch_size
-    key = data_key(state.key)
+    if streamed:
+        blocks = data
+    else:  # which examples all of the steps see, at once: the order has loops of its own
+        per_step = gan.discriminator_steps * batch_size
+        place, count = (data_key(state.key), state.step, per_step), num * per_step
+        if "groups" in data:
+            rows = order.balanced_rows(*place, data["groups"], count=count, xp=jnp)
+        else:
+            rows = order.rows(*place, len(data["examples"]), count=count, xp=jnp)
+        blocks = {"rows": rows.reshape(num, gan.discriminator_steps, batch_size)}
 
     def body(state, block):
-        index = jnp.arange(batch_size)
-        if streamed:
-            return train_step(state, share({**block, "index": index}), gan=gan, axis_name=axis_name)
-        if "groups" in data:
-            rows = order.balanced_rows(key, state.step, per_step, data["groups"], xp=jnp)
-        else:
-            rows = order.rows(key, state.step, per_step, len(data["examples"]), xp=jnp)
-        rows = rows.reshape(gan.discriminator_steps, batch_size)
-        batch = share({"rows": rows, "index": index})
-        rows = batch.pop("rows")
-        batch |= {name: jnp.take(data[name], rows, axis=0) for name in ("examples", "labels") if name in data}
+        batch = share({**block, "index": jnp.arange(batch_size)})
+        if not streamed:
+            rows = batch.pop("rows")
+            parts = ("examples", "labels")
+            batch |= {name: jnp.take(data[name], rows, axis=0) for name in parts if name in data}
         return train_step(state, batch, gan=gan, axis_name=axis_name)
 
-    blocks = data if streamed else None
     if num > 1:
         return lax.scan(body, state, blocks, length=num)
     # XLA dissolves a loop of one iteration and compiles its body in another way, with other roundings: run

@@ -308,6 +308,26 @@ def test_a_call_moves_nothing_from_the_host(plain, mode):
         program.train_steps(state, data, NUM_STEPS)
 
 
+def equations(jaxpr):
+    """All of a program's, those of its parts included."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for part in jax.tree.leaves(equation.params, is_leaf=lambda value: hasattr(value, "eqns")):
+            yield from equations(part) if hasattr(part, "eqns") else ()
+
+
+def test_the_order_of_the_examples_is_found_once_a_call(plain):
+    """It walks until all are found, and on a GPU the host waits for every turn of such a loop."""
+    game, _ = plain
+    program = game.program()
+    data = {"examples": load_digits()}  # 1,797, no product of two neighbouring numbers: it walks
+    made = program.train_steps.trace(game.state, data, NUM_STEPS).jaxpr
+    names = [str(equation.primitive) for equation in equations(made)]
+    (steps,) = [e for e in equations(made) if e.params.get("length") == NUM_STEPS]
+    inside = [str(equation.primitive) for equation in equations(steps.params["jaxpr"])]
+    assert "while" in names and "while" not in inside and "dot_general" in inside
+
+
 @pytest.mark.slow
 def test_under_pmap_each_device_may_take_batch_statistics_of_its_own_share():
     """The mean of both halves' means is that of the batch; the mean of their variances is less."""
