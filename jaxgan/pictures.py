@@ -35,10 +35,9 @@ def draw_run(workdir: Path, sampler: Sampler, dataset: Dataset) -> list[Path]:
         real = take(dataset.examples, rows)
         pictures["real_and_fake"] = draw_real_and_fake(real, sampler(num=_SHOWN), caption)
     elif dataset.mixture is not None and sampler.gan.shape == (2,):
-        threshold = sampler.gan.loss().threshold
         samples = sampler(num=_POINTS)
         pictures["mixture"] = draw_mixture(
-            samples, dataset.mixture, sampler.judge, caption, threshold=threshold
+            samples, dataset.mixture, sampler.judge, caption, threshold=sampler.threshold
         )
     return [_write(workdir, name, picture) for name, picture in pictures.items()]
 

@@ -277,7 +277,10 @@ def unroll(network: NetworkState, memory: dict, part: dict, game: Game) -> Netwo
         network = descend(network, grads, "discriminator", game, count)
         return network.replace(model_state=model_state), None
 
-    done = game.step // gan.generator_steps + (gan.update_order == "alternating")
+    if gan.update_order == "alternating":
+        done = game.step // gan.generator_steps + 1
+    else:
+        done = -(-game.step // gan.generator_steps)
     counts = done * gan.discriminator_steps + jnp.arange(gan.unrolled_steps)
     return lax.scan(update_once, network, counts)[0]
 

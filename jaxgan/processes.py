@@ -98,7 +98,7 @@ def connected() -> bool:
 
 def is_first() -> bool:
     """Whether this is process 0: the one that writes, prints and evaluates."""
-    return not connected() or jax.process_index() == 0
+    return not connected() or _process_id() == 0
 
 
 def from_first(compute: Callable[[], Any]) -> Any:

@@ -41,18 +41,22 @@ def generate(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def judge(gan: GAN, weights: dict[str, Any], examples: jax.Array) -> jax.Array:
+def judge(
+    gan: GAN, weights: dict[str, Any], loss_numbers: dict[str, jax.Array], examples: jax.Array
+) -> jax.Array:
     """The discriminator's outputs `[B]` (probabilities, for logistic losses) of examples as it sees them.
 
     Args:
       gan: what is static.
       weights: `params` and `model_state` of a discriminator; batch norm uses its running averages.
+      loss_numbers: the loss's, as in `GanState.hyper`.
       examples: float32 `[B, ...]`, images in [-1, 1]. Under packing each is judged with copies of itself.
     """
     variables = {"params": weights["params"], **weights["model_state"]}
     packed = pack(jnp.repeat(examples, gan.packing, axis=0), gan.packing)
     outputs = gan.discriminator.apply(variables, packed, train=False)
-    return gan.loss().output_fn(real_or_fake(outputs) if gan.num_generators > 1 else outputs)
+    logits = real_or_fake(outputs) if gan.num_generators > 1 else outputs
+    return gan.loss(**loss_numbers).output_fn(logits)
 
 
 def apply(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
@@ -89,6 +93,7 @@ class Sampler:
       step: steps trained.
       dataset: the record of the data set that it was trained on (see `record.describe_dataset`).
       discriminator: its opponent's weights.
+      loss_numbers: the loss's, with which they were trained.
     """
 
     def __init__(
@@ -98,9 +103,10 @@ class Sampler:
         step: int,
         dataset: dict[str, Any],
         discriminator: dict[str, Any],
+        loss_numbers: dict[str, jax.Array],
     ):
         self.gan, self.weights, self.step, self.dataset = gan, weights, step, dataset
-        self.discriminator = discriminator
+        self.discriminator, self.loss_numbers = discriminator, loss_numbers
 
     def __call__(self, seed: int = 0, num: int = 64) -> np.ndarray:
         """`num` samples: uint8 `[num, H, W, C]`, or float32 points `[num, D]`."""
@@ -117,7 +123,14 @@ class Sampler:
 
     def judge(self, examples: np.ndarray) -> np.ndarray:
         """The discriminator's outputs `[N]` for examples in the same format: see `judge`."""
-        return np.asarray(judge(self.gan, self.discriminator, scale(jnp.asarray(examples))))
+        examples = scale(jnp.asarray(examples))
+        return np.asarray(judge(self.gan, self.discriminator, self.loss_numbers, examples))
+
+    @property
+    def threshold(self) -> float | None:
+        """Where the discriminator's outputs take an example for real; None where the loss has no such point."""
+        threshold = self.gan.loss(**self.loss_numbers).threshold
+        return None if threshold is None else float(threshold)
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """The samples of given latents `[N, latent_dim]`, in the same format."""
@@ -191,7 +204,8 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
         gan.generator, (gan.latent_dim,), checkpoint.tree["ema" if weights == "ema" else "generator"]
     )
     discriminator = _restore(gan.discriminator, judged, checkpoint.tree["discriminator"])
-    return Sampler(gan, generator, checkpoint.step, record["dataset"], discriminator)
+    numbers = checkpoint.tree["hyper"]["loss"]
+    return Sampler(gan, generator, checkpoint.step, record["dataset"], discriminator, numbers)
 
 
 def _restore(network, shape: tuple[int, ...], tree: dict[str, Any]) -> dict[str, Any]:

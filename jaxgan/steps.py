@@ -60,13 +60,13 @@ def train_step(
     def update_once(player, i):
         part = deal(i)
         part["fake"], _, _ = generate(generator, part["z"], gan.accumulate)
-        return update(player, part, i)[0], None
+        return update(player, part, i)
 
     # All but the last of the n_D discriminator updates draw their own fakes ...
     player = critic = (discriminator, state.extras["discriminator"])
     last = gan.discriminator_steps - 1
     if last:
-        player, _ = lax.scan(update_once, player, jnp.arange(last))
+        player, others = lax.scan(update_once, player, jnp.arange(last))
     # ... the last shares its fakes, and so the generator's forward pass, with the generator's update.
     part = deal(last)
     part["fake"], pull_back, generator_state = generate(generator, part["z"], gan.accumulate)
@@ -79,6 +79,8 @@ def train_step(
             lambda player: (player, state.extras["discriminator_metrics"]),
             player,
         )
+    if last:  # metrics are the means over all updates
+        metrics = jax.tree.map(lambda of_last, rest: (of_last + rest.sum(0)) / (last + 1), metrics, others)
     if gan.update_order == "alternating":
         critic = player
     (generator, memory), generator_metrics = update_generator(

@@ -143,10 +143,9 @@ def _require_nothing_to_lose(workdir: Path, config: ConfigDict) -> None:
 
 
 def _sampler(gan: GAN, state: GanState, step: int, dataset: Dataset) -> sampler.Sampler:
-    weights = parallel.local(_weights(state))
-    return sampler.Sampler(
-        gan, weights["ema"], step, record.describe_dataset(dataset), weights["discriminator"]
-    )
+    weights, about = parallel.local(_weights(state)), record.describe_dataset(dataset)
+    numbers = parallel.local(state.hyper["loss"])
+    return sampler.Sampler(gan, weights["ema"], step, about, weights["discriminator"], numbers)
 
 
 def _make_fresh_state(gan: GAN, config: ConfigDict, hyper: dict, ignore_weights: bool):
@@ -156,7 +155,7 @@ def _make_fresh_state(gan: GAN, config: ConfigDict, hyper: dict, ignore_weights:
     fresh = functools.partial(init_state, gan, key, hyper)
     if not config.init_from or ignore_weights:
         return fresh
-    checkpoint = _newest(Path(config.init_from))
+    checkpoint = _newest(Path(config.init_from).expanduser())
     if checkpoint is None:
         raise UserError(
             f"init_from={config.init_from} has no checkpoint: give the workdir of a run that has one"

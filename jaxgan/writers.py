@@ -39,7 +39,7 @@ class Writers:
         cut_lines(self._lines, step)
         self.begins = not last_step(workdir)
         _cut_samples(workdir / "samples", step)
-        self._file = self._lines.open("a")
+        self._file = self._lines.open("a", buffering=1)  # to be followed, and whole however the run ends
         self._tensorboard = _TensorBoard(workdir, step)
 
     def scalars(self, step: int, values: dict[str, float], **context: Any) -> None:

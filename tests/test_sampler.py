@@ -11,6 +11,7 @@ from runs import launch
 
 import jaxgan
 from jaxgan.errors import UserError
+from jaxgan.losses import LOSSES
 from jaxgan.sample import sample
 from jaxgan.sampler import Sampler
 
@@ -38,11 +39,20 @@ def test_the_discriminator_judges_images_and_points():
     gan = make_gan("dcgan", packing=2, discriminator=make_gan("dcgan", shape=(8, 8, 2)).discriminator)
     state = make_state(gan)
     weights = {"params": state.discriminator.params, "model_state": state.discriminator.model_state}
-    found = Sampler(gan, state.ema, 0, {}, weights).judge(images)
+    found = Sampler(gan, state.ema, 0, {}, weights, {}).judge(images)
     scaled = images / 127.5 - 1
     logits = gan.discriminator.apply({"params": weights["params"]}, np.concatenate([scaled, scaled], axis=-1))
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits)), rtol=1e-5)
     assert found.shape == (6,)
+
+
+def test_judges_with_the_numbers_that_its_loss_was_trained_with(trained):
+    gan = make_gan(loss=LOSSES["least_squares"])
+    numbers = {"a": -1.0, "b": 1.0, "c": 0.0}
+    assert Sampler(gan, {}, 0, {}, {}, numbers).threshold == 0.0
+    assert Sampler(gan, {}, 0, {}, {}, {}).threshold == 0.5
+    loaded = jaxgan.load(trained)
+    assert loaded.loss_numbers.keys() == LOSSES.fields("nonsaturating").keys() and loaded.threshold == 0.5
 
 
 def test_an_older_checkpoint_and_those_that_there_are(trained):

@@ -61,34 +61,38 @@ def noise(state, step, discriminator_steps):
 def reference(state, blocks, rates, order="alternating", n_d=1):
     """Algorithm 1 of Goodfellow et al. 2014 on the linear game, non-saturating, in float64 by hand.
 
-    Yields (W, c, w, b) after each step, and that step's metrics.
+    Yields (W, c, w, b) after each step, and that step's metrics: means over its discriminator updates.
     """
     first = [np.float64(part) for part in jax.tree.leaves(state.generator.params)]
     second = [np.float64(part) for part in jax.tree.leaves(state.discriminator.params)]
     (c, big_w), (b, w) = first, second
     for t, block in enumerate(blocks):
-        rate, old = rates[t], (w, b)
+        rate, old, updates = rates[t], (w, b), []
         for x, z in zip(np.float64(block), noise(state, t, n_d), strict=True):
             fake = z @ big_w + c
             real_logits, fake_logits = (x @ w + b)[:, 0], (fake @ w + b)[:, 0]
             d_real, d_fake = -sigmoid(-real_logits) / B, sigmoid(fake_logits) / B  # dL/dlogit
             w_grad = (x.T @ d_real + fake.T @ d_fake)[:, None]
             b_grad = np.array([d_real.sum() + d_fake.sum()])
-            loss = np.mean(np.log1p(np.exp(-real_logits)) + np.log1p(np.exp(fake_logits)))
+            updates.append({
+                "discriminator_loss": np.mean(
+                    np.log1p(np.exp(-real_logits)) + np.log1p(np.exp(fake_logits))
+                ),
+                "discriminator_grad_norm": np.sqrt((w_grad**2).sum() + (b_grad**2).sum()),
+                "D(x)": sigmoid(real_logits).mean(),
+                "D(G(z))": sigmoid(fake_logits).mean(),
+                "accuracy_real": np.mean(real_logits > 0),
+                "accuracy_fake": np.mean(fake_logits < 0),
+            })  # fmt: skip
             w, b = w - rate["discriminator"] * w_grad, b - rate["discriminator"] * b_grad
         critic_w, critic_b = old if order == "simultaneous" else (w, b)
         g_logits = (fake @ critic_w + critic_b)[:, 0]
         d_fake_images = (-sigmoid(-g_logits) / B)[:, None] * critic_w.T
         big_w_grad, c_grad = z.T @ d_fake_images, d_fake_images.sum(axis=0)
         metrics = {
-            "discriminator_loss": loss,
-            "discriminator_grad_norm": np.sqrt((w_grad**2).sum() + (b_grad**2).sum()),
+            **{name: np.mean([numbers[name] for numbers in updates]) for name in updates[0]},
             "generator_loss": np.mean(np.log1p(np.exp(-g_logits))),
             "generator_grad_norm": np.sqrt((big_w_grad**2).sum() + (c_grad**2).sum()),
-            "D(x)": sigmoid(real_logits).mean(),
-            "D(G(z))": sigmoid(fake_logits).mean(),
-            "accuracy_real": np.mean(real_logits > 0),
-            "accuracy_fake": np.mean(fake_logits < 0),
             "diversity": np.sqrt(fake.var(axis=0).mean() / x.var(axis=0).mean()),
         }
         big_w, c = big_w - rate["generator"] * big_w_grad, c - rate["generator"] * c_grad

@@ -221,7 +221,7 @@ def population(workload: str, members: int) -> tuple[Work, dict[str, Any]]:
 def sample(workload: str) -> tuple[Work, dict[str, Any]]:
     """Sampling as `jaxgan.load` does it, to NumPy arrays on the host. A piece of work is one batch."""
     _, gan, state = fresh(WORKLOADS[workload])
-    draw = sampler.Sampler(gan, state.ema, 0, {}, {})
+    draw = sampler.Sampler(gan, state.ema, 0, {}, {}, {})
     batch = sampler.batch_of(gan)
 
     def work(num: int) -> None:
