@@ -22,7 +22,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from jaxgan import console, processes
+from jaxgan import console, processes, record
 from jaxgan.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, configs/*.py.", lock_config=True)
@@ -142,7 +142,9 @@ def main() -> int:
 
     if not WORKDIR.value:
         read_config()  # its name is the workdir's
-    workdir = chosen_workdir()
+    workdir, given = chosen_workdir(), {}
+    if WORKDIR.value and flags.FLAGS["config"].present and MODE.value != "report":
+        given = record.changes(config_flags.get_override_values(flags.FLAGS["config"]), workdir)
     step = int(STEP.value) if (STEP.value or "").isdecimal() else STEP.value
     if MODE.value == "report":
         from jaxgan.sweeps import report
@@ -164,7 +166,8 @@ def main() -> int:
         "evaluation.extractor.inception.weights": INCEPTION.value,
         "dataset.path": DATA.value,
     }
-    return evaluate(workdir, changes, step, WEIGHTS.value)
+    given |= {field: value for field, value in changes.items() if value is not None}
+    return evaluate(workdir, given, step, WEIGHTS.value)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Features of real examples and of fakes: made on the device in batches, compared on the host."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -15,12 +16,13 @@ from tqdm import tqdm
 
 import jaxgan
 from jaxgan import sampler
+from jaxgan.compilation import jit
 from jaxgan.datasets import Dataset, cache, order, take
 from jaxgan.errors import UserError
 from jaxgan.extractors import Extractor, files
 from jaxgan.gan import GAN
 
-_FORMAT = 1  # raise it when features come to be made in another way, and old caches are left behind
+_FORMAT = 2  # raise it when features come to be made in another way, and old caches are left behind
 _BATCHES = 8  # of the sampler's batches of fakes in one compiled call
 _ROWS = 512  # real examples in one call
 
@@ -89,7 +91,7 @@ def _cached(extractor: Extractor, dataset: Dataset, rows: np.ndarray) -> dict[st
         pass
     except (OSError, ValueError) as error:
         logging.warning("%s; computing these features again", error)
-    extract = jax.jit(lambda weights, examples: _extract(extractor, weights, examples))
+    extract = jit(functools.partial(_extract, extractor))
     parts = []
     for first in tqdm(range(0, len(rows), _ROWS), f"features of {dataset.name}", disable=None, leave=False):
         some = rows[first : first + _ROWS]
@@ -128,7 +130,7 @@ class Fakes:
     def __init__(self, gan: GAN, extractor: Extractor, seed: int, with_examples: bool = False):
         self._gan, self._extractor, self._seed = gan, extractor, seed
         self._with_examples = with_examples
-        self._run = jax.jit(self._batches)
+        self._run = jit(self._batches)
 
     def _batches(self, weights, extractor_weights, first):
         def batch(first):

@@ -86,6 +86,23 @@ def recorded_config(record: dict[str, Any]) -> ConfigDict:
     return config
 
 
+def changes(fields: dict[str, Any], workdir: Path) -> dict[str, Any]:
+    """Of fields, by dotted paths, those that the run in `workdir` has otherwise, to look at it with them.
+
+    Raises:
+      UserError: one that would make it another run.
+    """
+    recorded = flatten((read_record(workdir) or {"config": {}})["config"])
+    found = {field: value for field, value in fields.items() if recorded.get(field) != plain(value)}
+    for field in found:
+        if recorded and not may_change(field):
+            raise UserError(
+                f"--config.{field}={found[field]}, but {workdir} holds a run that has "
+                f"{recorded.get(field, 'nothing of the kind')}: leave it away, or choose another --workdir"
+            )
+    return found
+
+
 def agree(config: ConfigDict, record: dict[str, Any], workdir: Path) -> ConfigDict:
     """The config with which a recorded run goes on: `config` with the schedule's length as first fixed.
 

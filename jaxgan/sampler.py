@@ -12,6 +12,7 @@ from flax import serialization
 
 from jaxgan import experiment
 from jaxgan.checkpoint import Checkpoints
+from jaxgan.compilation import jit
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, packed_shape
 from jaxgan.latents import make_key
@@ -28,7 +29,7 @@ def batch_of(gan: GAN) -> int:
     return BATCH - BATCH % gan.num_generators
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jit, static_argnums=0)
 def generate(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
     """Generated examples as a user wants them: uint8 images `[B, H, W, C]`, or float32 points `[B, D]`.
 
@@ -40,7 +41,7 @@ def generate(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
     return finish(gan, apply(gan, weights, z))
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jit, static_argnums=0)
 def judge(
     gan: GAN, weights: dict[str, Any], loss_numbers: dict[str, jax.Array], examples: jax.Array
 ) -> jax.Array:
@@ -128,7 +129,7 @@ class Sampler:
 
     @property
     def threshold(self) -> float | None:
-        """Where the discriminator's outputs take an example for real; None where the loss has no such point."""
+        """Above which of the discriminator's outputs an example is taken for real; None: there is no such."""
         threshold = self.gan.loss(**self.loss_numbers).threshold
         return None if threshold is None else float(threshold)
 

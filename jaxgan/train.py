@@ -47,6 +47,7 @@ def train(config: ConfigDict, workdir: Path) -> int:
 def _train(config: ConfigDict, workdir: Path) -> int:
     before = _newest(workdir) if processes.from_first(lambda: bool(record.read_record(workdir))) else None
     if before:  # a run that has no checkpoint yet begins anew
+        before.tree.clear()  # of the whole run only `_start` needs it, which reads it again
         recorded = record.read_record(workdir)
         config = record.agree(config, recorded, workdir)
         if before.step >= config.num_steps:

@@ -12,6 +12,7 @@ from runs import launch
 import jaxgan
 from jaxgan.errors import UserError
 from jaxgan.losses import LOSSES
+from jaxgan.record import changes
 from jaxgan.sample import sample
 from jaxgan.sampler import Sampler
 
@@ -122,5 +123,13 @@ def test_wrong_requests(trained, tmp_path, num, out):
 
 
 def test_from_the_command_line_without_the_training_data(trained, tmp_path):
-    done = launch(trained, flags=["--mode=sample", "--num=3", f"--out={tmp_path / 'three.npz'}"])
+    """With the fields of its training once more, of which those that make it another run are refused."""
+    flags = ["--mode=sample", "--num=3", f"--out={tmp_path / 'three.npz'}"]
+    done = launch(trained, flags=flags)
     assert done.returncode == 0 and "three.npz" in done.stdout, done.stderr
+    with pytest.raises(UserError, match=r"--config.loss.name=hinge.*has nonsaturating"):
+        changes({"seed": 0, "loss.name": "hinge"}, trained)
+    assert changes({"seed": 0, "num_steps": 7, "evaluation.seed": 3}, trained) == {
+        "num_steps": 7,
+        "evaluation.seed": 3,
+    }

@@ -135,6 +135,21 @@ def test_what_diverged_is_frozen_and_reported(swept):
 
 
 @pytest.mark.slow
+def test_a_population_of_which_none_is_left_ends(tmp_path, monkeypatch):
+    ends = []
+
+    def call(self, end, call=members._Members._call):
+        ends.append(end)
+        call(self, end)
+
+    monkeypatch.setattr(members._Members, "_call", call)
+    plan = make_plan(config(eval_every=0), ["generator_optimizer.adam.learning_rate=1e30", "seed=0:2"])
+    assert sweep.sweep(plan, tmp_path / "sweep", Options(population="map")) == 0
+    outcomes = json.loads((tmp_path / "sweep" / PART / "result.json").read_text())["runs"]
+    assert [outcome["status"] for outcome in outcomes] == ["diverged"] * 2 and max(ends) < 20
+
+
+@pytest.mark.slow
 def test_a_finished_sweep_trains_nothing(swept, monkeypatch):
     monkeypatch.setattr(members, "_Members", None)
     assert sweep.sweep(made(), swept, Options()) == 0

@@ -119,7 +119,7 @@ class _Members:
     def train(self, stop, claimed, note):
         config, start = self._config, time.monotonic()
         spent = self._seconds
-        while self._step < config.num_steps and not stop.signal:
+        while self._step < config.num_steps and self._alive.any() and not stop.signal:
             end = self._end_of_call()
             self._population.compile(self._states, self._data, end - self._step)
             begun = time.monotonic()
@@ -144,7 +144,7 @@ class _Members:
             )
         if not claimed.check():
             return None
-        if self._step < config.num_steps:  # stopped
+        if self._step < config.num_steps and self._alive.any():  # stopped
             self._save()
             return None
         return self._publish()
