@@ -13,6 +13,7 @@ checkpoint written first.
 """
 
 import hashlib
+import os
 import re
 import runpy
 import shlex
@@ -152,6 +153,8 @@ def main() -> int:
         print("wrote " + ", ".join(map(str, report.write(workdir, BASELINE.value))))
         return 0
 
+    # the run may still be going: what JAX would take of an accelerator's memory at once is not there
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if MODE.value == "sample":
         from jaxgan.sample import sample
 
