@@ -5,7 +5,8 @@ for each known name, the fields of its builder, read from the builder's signatur
 `--config.loss.name=least_squares --config.loss.least_squares.a=-1`. Below `regularizers` stand all
 penalties, each switched on by its weight: `--config.regularizers.r1.weight=5`.
 
-Fields that are floats live in the training state: another value of them is not another program.
+Fields that are floats live in the training state, where another value is not another program; but not those
+of the networks (slope, dropout) and of the data, nor latent_threshold.
 """
 
 from ml_collections import ConfigDict
@@ -95,13 +96,15 @@ def get_config() -> ConfigDict:
 
     config.generator_clip_norm = 0.0  # largest global norm of the generator's gradient; 0: any
     config.discriminator_clip_norm = 0.0
-    config.accumulate = 1  # parts in which a batch goes through the networks, to save memory
+    # Parts in which a batch goes through the networks, to save memory. Batch norm, LeCam, ADA and DRAGAN see
+    # one part; the averages of batch norm and LeCam, and ADA's count of minibatches, move with each.
+    config.accumulate = 1
     config.compute_dtype = "float32"  # or bfloat16, of the networks in training; parameters are float32
 
-    # What is written, in steps; 0: never (but for the last step).
+    # What is written, in steps; 0: never.
     config.log_every = 50  # metrics: means over the steps since the last line
     config.sample_every = 500  # grids of fixed latents
-    config.checkpoint_every = 1_000  # a killed run goes on from the last one
+    config.checkpoint_every = 1_000  # a killed run goes on from the last one; 0: of the last step alone
     config.checkpoints_kept = 3  # how many of the newest
     config.eval_every = 0  # numbers of `evaluation`, below
     config.profile_at = 0  # step at which one call is traced into <workdir>/profile

@@ -123,7 +123,8 @@ def r1(config):
 def stylegan2(config):
     """Karras et al. 2020, StyleGAN2, section 3.1 and appendix B: lazy R1, minibatch deviation.
 
-    The learning rate is a tenth of theirs: weights are not equalized here.
+    The learning rate is a tenth of theirs: weights are not equalized here. Their correction of Adam's rate
+    and betas for the lazy penalty is not applied.
     """
     r1(config)
     config.regularizers.r1.interval = 16
@@ -228,8 +229,11 @@ def feature_matching(config):
 
 
 def top_k(config):
-    """Sinha et al. 2020, Top-k Training of GANs: down to the better half."""
-    config.top_k = config.batch_size // 2
+    """Sinha et al. 2020, Top-k Training of GANs: down to the better half, in half of the config's steps.
+
+    The half follows an override of the batch size; with another num_steps set top_k_steps, which stays.
+    """
+    config.top_k = config.get_ref("batch_size") // config.get_ref("packing") // 2
     config.top_k_steps = config.num_steps // 2
 
 

@@ -10,6 +10,7 @@ from jaxgan.errors import UserError
 from jaxgan.fields import (
     LISTS,
     active_regularizers,
+    flatten,
     listed,
     names_of,
     plain,
@@ -31,10 +32,10 @@ BATCH_STATISTICS = ("synchronized", "device")
 
 _AT_LEAST_ONE = (
     "num_steps batch_size steps_per_call latent_dim discriminator_steps generator_steps packing "
-    "num_generators accumulate log_every checkpoints_kept augment.adaptive_interval"
+    "accumulate log_every checkpoints_kept augment.adaptive_interval"
 )
 _AT_LEAST_ZERO = (
-    "sample_every checkpoint_every eval_every profile_at unrolled_steps lookahead_every top_k top_k_steps "
+    "sample_every checkpoint_every eval_every profile_at lookahead_every top_k top_k_steps "
     "discriminator_loss_weight generator_loss_weight generator_clip_norm discriminator_clip_norm "
     "instance_noise.stddev"
 )
@@ -44,6 +45,7 @@ _RANGES = {  # low, high, whether high itself is allowed
     "evaluation.seed": (0, 2**32, False),
     "label_flip": (0, 1, True),
     "lookahead_alpha": (0, 1, True),
+    "num_generators": (1, 64, True),
     "unrolled_steps": (0, 10, True),
     "augment.probability": (0, 1, True),
     "augment.target": (-1, 1, True),
@@ -55,6 +57,31 @@ _CHOICES = {
     "batch_statistics": BATCH_STATISTICS,
     "evaluation.best_is": BEST_IS,
 }
+# Fields that have no effect without another one, or but for one value of it, with their defaults.
+NEEDS = {
+    "lookahead_every": {"lookahead_alpha": 0.5},
+    "top_k": {"top_k_steps": 0},
+    "latent=truncated": {"latent_threshold": 2.0},
+    "class_balance=weights": {"class_weights": ()},
+    "instance_noise.stddev": {
+        "instance_noise.schedule.name": "constant",
+        "instance_noise.schedule.constant.num_steps": 0,
+        "instance_noise.schedule.constant.warmup_steps": 0,
+    },
+    "augment.names": {"augment.adaptive": False, "augment.probability": 1.0},
+    "augment.adaptive": {"augment.target": 0.6, "augment.length": 500_000.0, "augment.adaptive_interval": 4},
+    "eval_every": {"evaluation.best": ""},
+    "evaluation.best": {"evaluation.best_is": "lowest"},
+    "generator.dcgan.activation=leaky_relu": {"generator.dcgan.slope": 0.2},
+    "generator.mlp.activation=leaky_relu": {"generator.mlp.slope": 0.2},
+    "discriminator.dcgan.activation=leaky_relu": {"discriminator.dcgan.slope": 0.2},
+    "discriminator.mlp.activation=leaky_relu": {"discriminator.mlp.slope": 0.2},
+    "discriminator.mlp.maxout=0": {
+        "discriminator.mlp.activation": "leaky_relu",
+        "discriminator.mlp.slope": 0.2,
+    },
+}
+_WITHOUT_A_PATH = ("digits", "ring", "grid")
 
 
 def check(config: ConfigDict) -> None:
@@ -67,6 +94,9 @@ def check(config: ConfigDict) -> None:
         selected(config, path)
     for path in LISTS:
         listed(config, path)
+        names = names_of(section_of(config, path))
+        if len(set(names)) < len(names):
+            raise UserError(f"{path}.names={','.join(names)} names one twice")
     LATENTS[config.latent]
     find_protocol(config.evaluation.protocol)
     if config.dataset.fallback:
@@ -75,7 +105,9 @@ def check(config: ConfigDict) -> None:
         if (value := section_of(config, field)) not in choices:
             raise UserError(f"{field}='{value}' is not known; choose one of {', '.join(choices)}")
     _check_numbers(config)
+    _check_effects(config)
     _check_regularizers(config)
+    _check_augmentation(config)
     _check_combinations(config)
 
 
@@ -98,20 +130,41 @@ def _check_numbers(config: ConfigDict) -> None:
             raise UserError(f"the learning rate of {section}, {rate}, must be at least 0")
     if config.batch_size >= MAX_SIZE:
         raise UserError(f"batch_size={config.batch_size} must be below 2^30")
-    if config.profile_at > config.num_steps:
-        raise UserError(f"profile_at={config.profile_at} lies beyond num_steps={config.num_steps}")
-    if not config.augment.length > 0:
-        raise UserError(f"augment.length={config.augment.length} must be above 0")
-    if not config.latent_threshold > 0:
-        raise UserError(f"latent_threshold={config.latent_threshold} must be above 0")
+    for field in ("profile_at", "top_k_steps"):
+        if value(field) > config.num_steps:
+            raise UserError(f"{field}={value(field)} lies beyond num_steps={config.num_steps}")
+    for field in ("augment.length", "latent_threshold"):
+        if not value(field) > 0:
+            raise UserError(f"{field}={value(field)} must be above 0")
+    if any(not isinstance(w, int | float) or not 0 <= w < math.inf for w in config.class_weights):
+        raise UserError(f"class_weights={tuple(config.class_weights)} must all be numbers of at least 0")
+    if config.class_weights and not any(config.class_weights):
+        raise UserError(f"class_weights={tuple(config.class_weights)} must not all be 0")
+
+
+def _check_effects(config: ConfigDict) -> None:
+    flat = flatten(config.to_dict())  # a recorded one has no fields of what was not selected
+    for need, fields in NEEDS.items():
+        other, _, wanted = need.partition("=")
+        for field, default in fields.items():
+            if plain(flat.get(field, default)) == plain(default):
+                continue
+            if str(flat[other]) != wanted if wanted else not flat[other]:
+                raise UserError(
+                    f"{field} is set, but {other} is {flat[other]!r}: set {need}, or leave {field} alone"
+                )
+    if config.dataset.path and config.dataset.name in _WITHOUT_A_PATH:
+        raise UserError(f"dataset.path is set, but '{config.dataset.name}' needs no file: leave it alone")
 
 
 def _check_regularizers(config: ConfigDict) -> None:
     defaults = regularizers()
     for name, section in config.regularizers.items():
-        family_of(name)
+        family = family_of(name)
         if not (section.weight >= 0 and math.isfinite(section.weight)):
             raise UserError(f"regularizers.{name}.weight={section.weight} must be at least 0 (0: absent)")
+        if family == "projection" and section.weight > 1:
+            raise UserError(f"regularizers.{name}.weight={section.weight} must be at most 1 (1: all the way)")
         if section.interval < 1:
             raise UserError(f"regularizers.{name}.interval={section.interval} must be at least 1")
         if not section.weight and plain(section.to_dict()) != plain(defaults[name].to_dict()):
@@ -119,6 +172,32 @@ def _check_regularizers(config: ConfigDict) -> None:
                 f"fields of regularizers.{name} are set, but its weight is 0: set "
                 f"regularizers.{name}.weight, or leave them alone"
             )
+    active = active_regularizers(config).keys()
+    if "zcr" in active and selected(config, "generator")[1].get("noise"):
+        raise UserError(
+            "regularizers.zcr compares nearby latents, but the generator's noise tells them apart"
+        )
+    comparing = {"cr", "bcr"} & active
+    if comparing and not config.consistency_augment.names:
+        raise UserError(
+            f"regularizers.{min(comparing)} compares images with transformed ones: set "
+            "consistency_augment.names=flip,crop"
+        )
+    if config.consistency_augment.names and not comparing:
+        raise UserError("consistency_augment.names is set, but neither regularizers.cr nor bcr has a weight")
+
+
+def _check_augmentation(config: ConfigDict) -> None:
+    if not config.augment.adaptive:
+        return
+    if config.augment.probability == 1:
+        raise UserError("augment.adaptive would begin with every image augmented: set augment.probability=0")
+    loss, fields = selected(config, "loss")
+    if LOSSES[loss](**fields).threshold is None:
+        raise UserError(
+            f"augment.adaptive asks whether logits are above zero, but those of loss '{loss}' have no zero "
+            "point: set augment.adaptive=False and an augment.probability"
+        )
 
 
 def _check_combinations(config: ConfigDict) -> None:
@@ -138,17 +217,24 @@ def _check_combinations(config: ConfigDict) -> None:
             f"batch_size={config.batch_size} is no multiple of {granule}, which accumulate, packing and "
             "num_generators ask for"
         )
-    logits = config.batch_size // config.packing // config.accumulate
-    if config.top_k > logits:
+    name, network = selected(config, "discriminator")
+    whole = {
+        "top_k": config.top_k,
+        f"loss.name={config.loss.name}": config.loss.name.startswith("relativistic_average"),
+        "regularizers.feature_matching": "feature" in active,
+        f"discriminator.{name}.minibatch_stddev": network.get("minibatch_stddev"),
+        f"discriminator.{name}.minibatch_discrimination": network.get("minibatch_discrimination"),
+    }
+    if config.accumulate > 1 and any(whole.values()):
+        field = next(filter(whole.get, whole))
+        raise UserError(f"{field} looks at the whole batch, and accumulate parts it: set accumulate=1")
+    logits = config.batch_size // config.packing
+    if config.top_k >= logits:
         raise UserError(
-            f"top_k={config.top_k}, but an update has {logits} logits: set it to at most {logits}"
+            f"top_k={config.top_k}, but an update has {logits} logits: set it below {logits}, or to 0 for all"
         )
-    if config.top_k and config.accumulate > 1:
-        raise UserError("top_k picks from the whole batch, and accumulate parts it: set accumulate=1")
     if config.top_k and config.loss.name.startswith("relativistic_average"):
         raise UserError(f"top_k leaves fakes out, but {config.loss.name} compares with the mean of all")
-    if config.top_k_steps and not config.top_k:
-        raise UserError("top_k_steps is set, but top_k is 0: set top_k, or leave it alone")
     if not config.generator_loss_weight and "feature" not in active:
         raise UserError(
             "generator_loss_weight=0 leaves the generator nothing to learn from: set "
@@ -156,14 +242,16 @@ def _check_combinations(config: ConfigDict) -> None:
         )
     if not config.discriminator_loss_weight:
         raise UserError("discriminator_loss_weight=0 leaves the discriminator nothing to learn from")
-    if config.latent != "truncated" and config.latent_threshold != 2.0:
-        raise UserError(f"latent_threshold is set, but latent is '{config.latent}': set latent=truncated")
-    _check_augmentation(config)
     name, fields = selected(config, "discriminator_optimizer")
     if config.unrolled_steps and fields.get("eps_root") == 0:
         raise UserError(
             f"unrolled_steps differentiates through '{name}', whose square root has no derivative at 0: set "
             f"discriminator_optimizer.{name}.eps_root=1e-16"
+        )
+    if config.unrolled_steps and name == "lion":
+        raise UserError(
+            "unrolled_steps differentiates through 'lion', whose update is a sign, of derivative 0: set "
+            "discriminator_optimizer.name=rmsprop, or another"
         )
     inner = {"bcr", "zcr"} & active_regularizers(config).keys()
     if config.unrolled_steps and inner:
@@ -177,42 +265,3 @@ def _check_combinations(config: ConfigDict) -> None:
             "class_balance=weights weighs single real examples, but a relativistic loss and feature matching "
             "compare whole batches: set class_balance=resample"
         )
-    if config.num_generators > 64:
-        raise UserError(f"num_generators={config.num_generators} must be at most 64")
-    if config.class_weights and config.class_balance != "weights":
-        raise UserError("class_weights are set, but class_balance is not 'weights'")
-    if any(not isinstance(weight, int | float) or not weight >= 0 for weight in config.class_weights):
-        raise UserError(f"class_weights={tuple(config.class_weights)} must all be numbers of at least 0")
-
-
-def _check_augmentation(config: ConfigDict) -> None:
-    section = config.augment
-    if not section.names and (section.adaptive or section.probability != 1):
-        raise UserError("augment.adaptive or augment.probability is set, but augment.names is empty")
-    if section.adaptive and section.probability == 1:
-        raise UserError("augment.adaptive would begin with every image augmented: set augment.probability=0")
-    loss, fields = selected(config, "loss")
-    if section.adaptive and LOSSES[loss](**fields).threshold is None:
-        raise UserError(
-            f"augment.adaptive asks whether logits are above zero, but those of loss '{loss}' have no zero "
-            "point: set augment.adaptive=False and an augment.probability"
-        )
-    for path in LISTS:
-        names = names_of(section_of(config, path))
-        if len(set(names)) < len(names):
-            raise UserError(f"{path}.names={','.join(names)} names one twice")
-    noisy = config.generator[config.generator.name].get("noise", False)
-    if noisy and "zcr" in active_regularizers(config):
-        raise UserError(
-            "regularizers.zcr compares nearby latents, but the generator's noise tells them apart"
-        )
-    names = {"cr", "bcr"} & active_regularizers(config).keys()
-    if names and not config.consistency_augment.names:
-        raise UserError(
-            f"regularizers.{min(names)} compares images with transformed ones: set "
-            "consistency_augment.names=flip,crop"
-        )
-    if config.evaluation.best and not config.eval_every:
-        raise UserError("evaluation.best is set, but nothing is evaluated: set eval_every")
-    if config.consistency_augment.names and not names:
-        raise UserError("consistency_augment.names is set, but neither regularizers.cr nor bcr has a weight")

@@ -4,8 +4,10 @@ Only this file, those beside it (`fields.py`, `checks.py`, `record.py`) and the 
 ...) see a config; all below take plain keyword arguments.
 """
 
+import re
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,6 +69,12 @@ def make_gan(config: ConfigDict, shape: tuple[int, ...], axis_name: str | None =
     discriminator = build("discriminator", packed_shape(shape, config.packing), axis_name, outputs)
     if not synchronized and hasattr(discriminator, "statistics_axis"):
         discriminator = discriminator.clone(statistics_axis=None)
+    for section, network, inputs in (
+        ("generator", generator, (config.latent_dim,)),
+        ("discriminator", discriminator, packed_shape(shape, config.packing)),
+    ):
+        field = f"{section}.{config[section].name}.spectral_norm"
+        _refuse_spectral_norm_of_nothing(field, network, inputs)
     gan = GAN(
         generator=MultiGenerator(generator, config.num_generators) if outputs > 1 else generator,
         discriminator=discriminator,
@@ -192,6 +200,20 @@ def _require_points_or_images(gan: GAN) -> None:
     for path in TRANSFORMATIONS:
         if getattr(gan, path) and not gan.is_images:
             raise UserError(f"{path}.names transform images, but an example has shape {gan.shape}")
+
+
+def _refuse_spectral_norm_of_nothing(field: str, network: nn.Module, shape: tuple[int, ...]) -> None:
+    if not (pattern := getattr(network, "spectral_norm", "")):
+        return
+    everywhere = network.clone(spectral_norm=".")
+    variables = jax.eval_shape(everywhere.init, jax.random.key(0), jnp.zeros((1, *shape)))
+    paths = jax.tree_util.tree_flatten_with_path(variables.get("batch_stats", {}))[0]
+    scopes = [key.key for path, _ in paths for key in path if key.key.startswith("spectral_")]
+    layers = [scope.removeprefix("spectral_") for scope in scopes]
+    if layers and not any(re.search(pattern, layer) for layer in layers):
+        raise UserError(
+            f"{field}='{pattern}' matches none of {', '.join(layers)}: '.' is all of them, '' none"
+        )
 
 
 def _refuse_batch_norm_under_gradient_penalties(gan: GAN, config: ConfigDict) -> None:

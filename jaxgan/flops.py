@@ -34,8 +34,9 @@ def forward_flops(network: nn.Module, inputs: jax.Array) -> float:
         return outputs
 
     def run():
+        variables = network.init(jax.random.key(0), inputs, train=False)  # may call a layer twice
         with nn.intercept_methods(count):
-            return network.init(jax.random.key(0), inputs, train=False)
+            return network.apply(variables, inputs, train=False)
 
     jax.eval_shape(run)
     return total

@@ -137,7 +137,8 @@ def apply_layer(layer: nn.Module, x: jax.Array, *, spectral_norm: str, train: bo
 
     Args:
       layer: a named layer with a `kernel`.
-      spectral_norm: a regular expression (`re.search`); '' matches nothing here, '.' every layer.
+      spectral_norm: a regular expression (`re.search`); '' matches nothing here, '.' every dense and
+        convolutional layer (the tensor of minibatch discrimination is none).
       train: whether the power iteration moves on.
 
     Source: Miyato et al. 2018, Spectral Normalization for GANs, algorithm 1.
@@ -165,7 +166,8 @@ def batch_norm(x: jax.Array, *, train: bool, axis_name: str | None, name: str) -
     """Batch normalization with the field's constants: running averages of momentum 0.9, epsilon 1e-5.
 
     Statistics are over all axes but the last, and over `axis_name` too where it is given.
-    Source: Ioffe and Szegedy 2015; the constants are those of Radford et al. 2016's published code.
+    Source: Ioffe and Szegedy 2015; the constants are those of the widespread port of DCGAN to TensorFlow,
+    carpedm20/DCGAN-tensorflow.
     """
     return nn.BatchNorm(
         use_running_average=not train, momentum=0.9, epsilon=1e-5, axis_name=axis_name, name=name

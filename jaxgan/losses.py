@@ -60,6 +60,9 @@ def _cross_entropy(logits, label):
 
 
 def _logistic(generator, real_label, fake_label) -> Loss:
+    for field, label in (("real_label", real_label), ("fake_label", fake_label)):
+        if isinstance(label, int | float) and not 0 <= label <= 1:  # a traced one is not known yet
+            raise UserError(f"{field}={label} must lie in [0, 1]")
     return Loss(
         lambda real, fake: _cross_entropy(real, real_label) + _cross_entropy(fake, fake_label),
         generator,
@@ -73,8 +76,8 @@ def minimax(*, real_label: float = 1.0, fake_label: float = 0.0) -> Loss:
     """The saturating game as first published: min_G max_D E log D(x) + E log(1 - D(G(z))).
 
     Args:
-      real_label: the probability that the discriminator should give real examples; 0.9 is one-sided label
-        smoothing (Salimans et al. 2016, Improved Techniques for Training GANs, section 3.4).
+      real_label: the probability, in [0, 1], that the discriminator should give real examples; 0.9 is
+        one-sided label smoothing (Salimans et al. 2016, Improved Techniques for Training GANs, section 3.4).
       fake_label: and fake ones; above 0, smoothing is two-sided (Szegedy et al. 2016, Rethinking the
         Inception Architecture, section 7). The generator's loss has no labels.
 

@@ -18,6 +18,7 @@ from jaxgan.gan import init_state
 from jaxgan.losses import LOSSES
 from jaxgan.regularizers import FAMILIES, family_of
 from jaxgan.steps import train_step
+from jaxgan.sweeps import plan
 
 B = 8
 MLP = {
@@ -122,7 +123,7 @@ TRICKS = {
     "unrolling": {"unrolled_steps": 2, "discriminator_optimizer.adam.eps_root": 1e-16},
     "several generators": {"num_generators": 2},
     "noise in the generator": {"generator.mlp.noise": True},
-    "latents injected": {"generator.mlp.latent_injection": True},
+    "latents injected": {"generator.mlp.latent_injection": True, "generator.mlp.hidden": (8, 8)},
     "clipped gradients": {"generator_clip_norm": 0.1, "discriminator_clip_norm": 0.1},
     "accumulation": {"accumulate": 2},
     "lookahead": {"lookahead_every": 2},
@@ -151,10 +152,9 @@ TRICKS = {
         "data_augment.names": ("flip",),
         "regularizers.r1.weight": 1.0,
         "regularizers.lecam.weight": 0.1,
-        "regularizers.feature_matching.weight": 1.0,
         "regularizers.historical_averaging.weight": 0.1,
         "compute_dtype": "bfloat16",
-        "loss.name": "relativistic_average",
+        "loss.name": "relativistic_pairing",
     },
 }
 
@@ -230,6 +230,20 @@ def test_a_weight_of_zero_is_absent_from_the_program():
     plain = lowered(configure()).as_text()
     assert lowered(configure(**off)).as_text() == plain
     assert len(lowered(configure(**penalized("drift"))).as_text()) > len(plain)
+
+
+def test_the_recipe_of_top_k_follows_overrides_and_sweeps():
+    config = tiny_config()
+    recipes.top_k(config)
+    assert (config.top_k, config.top_k_steps) == (8, 30)
+    made = plan.make_plan(config, ["packing=1,2", "batch_size=16,32"])
+    assert [run.config.top_k for run in made.runs] == [8, 16, 4, 8]
+    config.batch_size = 64
+    checks.check(config)
+    assert fields.essential(config)["top_k"] == experiment.make_hyper(config)["top_k"]["k"] == 32
+    config.top_k = 5  # given itself
+    config.batch_size = 32
+    assert config.top_k == 5
 
 
 @pytest.mark.parametrize("name", [*recipes.RECIPES])

@@ -64,6 +64,8 @@ CONFIGS = {
         ["spectral_norm", "regular expression"],
     ),
     "whole numbers": ({"generator__dcgan__channels": (8.0, 4, 4)}, ["channels", "whole numbers"]),
+    "spectral norm": ({"discriminator__mlp__spectral_norm": "True"}, ["'True'", "dense_0, output"]),
+    "smoothing": ({"loss__nonsaturating__real_label": 1.5}, ["real_label=1.5", "[0, 1]"]),
     "dropout": ({"discriminator__dcgan__dropout": 30.0}, ["dropout", "[0, 1)"]),
     "fallback": ({"dataset__fallback": "digit"}, ["digit", "digits"]),
     "profile": ({"profile_at": 99}, ["profile_at", "num_steps"]),

@@ -6,6 +6,7 @@ from gans import make_gan
 from configs import dcgan_mnist, gan_ring
 from jaxgan import experiment
 from jaxgan.flops import forward_flops, step_flops, steps_of_a_call
+from jaxgan.models import DISCRIMINATORS, GENERATORS
 
 
 def test_a_step_of_the_ring():
@@ -22,6 +23,17 @@ def test_the_reference_dcgan_forward():
     assert forward_flops(gan.generator, jnp.zeros((3, 100))) == 3 * 2 * (project + first + second + last)
     layers = 196 * 64 * 25 + 49 * 64 * 128 * 25 + 49 * 128
     assert forward_flops(gan.discriminator, jnp.zeros((2, 28, 28, 1))) == 2 * 2 * layers
+
+
+def test_spectral_norm_does_not_change_the_count():
+    for name, registry, inputs in (
+        ("mlp", DISCRIMINATORS, (8, 8, 1)),
+        ("dcgan", DISCRIMINATORS, (8, 8, 1)),
+        ("dcgan", GENERATORS, (3,)),
+    ):
+        plain, normalized = (registry[name]((8, 8, 1), spectral_norm=pattern) for pattern in ("", "."))
+        batch = jnp.zeros((2, *inputs))
+        assert forward_flops(normalized, batch) == forward_flops(plain, batch) > 0
 
 
 def test_more_discriminator_steps_packing_and_simultaneous_updates():

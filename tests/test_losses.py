@@ -185,6 +185,14 @@ def test_an_unknown_generator_loss_is_refused():
         LOSSES["kl"](generator="saturated")
 
 
+@pytest.mark.parametrize("name", ["minimax", "nonsaturating"])
+@pytest.mark.parametrize("field", ["real_label", "fake_label"])
+def test_a_label_that_is_no_probability_is_refused(name, field):
+    for value in (-0.1, 1.1, float("nan")):
+        with pytest.raises(UserError, match=f"{field}={value} must lie in"):
+            LOSSES[name](**{field: value})
+
+
 @pytest.mark.parametrize("case", list(CASES))
 def test_one_value_an_example(case):
     for function in both(CASES[case]()):
@@ -205,8 +213,8 @@ def test_numbers_may_be_traced(name):
         return [function(real, fake) for function in both(loss)], loss.output_fn(real), loss.threshold
 
     compiled = jax.jit(everything)
-    for shift in (0.0, 0.25):
-        moved = {field: value + shift for field, value in numbers.items()}
+    for share in (0.0, 0.25):  # of the way to 1/2: labels are probabilities
+        moved = {field: value + share * (0.5 - value) for field, value in numbers.items()}
         found = compiled(jax.tree.map(jnp.float32, moved))
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6, atol=2e-7), found, everything(moved)

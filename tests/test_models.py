@@ -158,6 +158,16 @@ def test_dcgan_refuses_points_and_mlp_takes_them(registry):
         registry["mlp"]((2,), hidden=(8, 0))
 
 
+@pytest.mark.parametrize(("name", "fields", "message"), [
+    ("mlp", {"hidden": (8,), "latent_injection": True}, "latent_injection has no effect with 1 hidden layer"),
+    ("mlp", {"hidden": (), "noise": True}, "noise has no effect with 0 hidden layers: it takes at least 1"),
+    ("dcgan", {"channels": (4,), "kernels": (3,), "strides": (1,), "latent_injection": True}, "at least 2"),
+])  # fmt: skip
+def test_what_no_layer_gets_is_refused(name, fields, message):
+    with pytest.raises(UserError, match=message):
+        GENERATORS[name]((8, 8, 1), **fields)
+
+
 def test_dcgan_makes_square_images_only():
     with pytest.raises(UserError, match="square"):
         GENERATORS["dcgan"]((28, 32, 1))

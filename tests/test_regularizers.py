@@ -376,6 +376,12 @@ def test_lecam_is_the_papers_formula_over_a_run():
         np.testing.assert_allclose(values, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("decay", [-0.1, 1.0, float("nan")])
+def test_lecam_refuses_what_is_no_decay(decay):
+    with pytest.raises(UserError, match=rf"lecam.decay={decay} must lie in \[0, 1\)"):
+        LOGIT_PENALTIES["lecam"](decay=decay)
+
+
 def test_lecam_starts_at_the_means_of_the_first_batch():
     penalty = LOGIT_PENALTIES["lecam"](decay=0.99)
     values, _ = penalty.penalty(jnp.array([1.0, 3.0]), jnp.array([-1.0, 0.0]), penalty.init())

@@ -16,7 +16,7 @@ from jaxgan.layers import (
     normal_init,
 )
 from jaxgan.models import DISCRIMINATORS, GENERATORS
-from jaxgan.models.injection import inject
+from jaxgan.models.injection import check_injection, inject
 from jaxgan.models.minibatch import with_batch_features
 
 
@@ -140,7 +140,7 @@ def dcgan_generator(
     With the defaults and 28×28 images: 7·7·256, then transposed convolutions to 128, 64 and the image's
     channels with kernels 5, 5, 7. Batch norm and activation follow every layer but the last, which is tanh.
     Sizes that the strides do not divide are those of a convolution back from the image, rounded up, as in the
-    authors' code: 4 → 7 → 14 → 28 with strides 2, 2, 2.
+    widespread port to TensorFlow (carpedm20/DCGAN-tensorflow): 4 → 7 → 14 → 28 with strides 2, 2, 2.
 
     Args:
       shape: of one image, `(size, size, C)`.
@@ -161,6 +161,7 @@ def dcgan_generator(
     """
     sizes = {"channels": channels, "kernels": kernels, "strides": strides, "dense": dense}
     check_fields("generator.dcgan", sizes, activation, slope, spectral_norm)
+    check_injection("generator.dcgan", len(dense) + len(channels), noise, latent_injection)
     if len(shape) != 3 or shape[0] != shape[1]:
         raise UserError(
             f"generator 'dcgan' makes square images, but an example of the dataset has shape {shape}; "

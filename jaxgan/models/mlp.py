@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxgan.latents import latent_keys
 from jaxgan.layers import apply_layer, batch_norm, check_fields, make_activation, make_initializer
 from jaxgan.models import DISCRIMINATORS, GENERATORS
-from jaxgan.models.injection import inject
+from jaxgan.models.injection import check_injection, inject
 from jaxgan.models.minibatch import with_batch_features
 
 
@@ -119,6 +119,7 @@ def mlp_generator(
       latent_injection: whether hidden layers but the first get z once more.
     """
     check_fields("generator.mlp", {"hidden": hidden}, activation, slope, spectral_norm)
+    check_injection("generator.mlp", len(hidden), noise, latent_injection)
     make_initializer(weights)
     return MLPGenerator(
         shape,

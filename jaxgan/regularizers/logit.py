@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxgan.errors import UserError
 from jaxgan.regularizers import LOGIT_PENALTIES
 
 
@@ -31,12 +32,14 @@ def lecam(*, decay: float = 0.99) -> LogitPenalty:
     flows into them.
 
     Args:
-      decay: of the averages, below 1.
+      decay: of the averages, in [0, 1).
 
     Source: Tseng et al. 2021, Regularizing Generative Adversarial Networks under Limited Data, section 3.2.
     The paper's formula; the published code has max(0, D(x) - α_F)² + max(0, α_R - D(G(z)))², and the same
     averages.
     """
+    if isinstance(decay, int | float) and not 0 <= decay < 1:  # a traced one is not known yet
+        raise UserError(f"lecam.decay={decay} must lie in [0, 1)")
 
     def penalty(real, fake, memory):
         now = lax.stop_gradient({"real": jnp.mean(real), "fake": jnp.mean(fake), "weight": jnp.ones(())})

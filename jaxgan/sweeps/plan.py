@@ -5,6 +5,7 @@ program where the objects built from them are alike, the numbers in their states
 every field in which they differ is one of these numbers.
 """
 
+import copy
 import functools
 import hashlib
 import itertools
@@ -158,7 +159,7 @@ def _words(values):
 
 
 def _make_run(base: ConfigDict, setting: str, values: dict[str, Any], seed: int) -> Run:
-    config = ConfigDict(base.to_dict())  # references within it are resolved
+    config = copy.deepcopy(base)  # with its references, which follow what is set
     try:
         config.update_from_flattened_dict({**values, "seed": seed})
         checks.check(config)
