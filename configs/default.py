@@ -113,7 +113,8 @@ def get_config() -> ConfigDict:
     config.evaluation = ConfigDict()
     config.evaluation.protocol = "10k"  # 2.5k, 10k, 25.6k, 26k, 50k, or a number of samples
     config.evaluation.extractor = component(SECTIONS["evaluation.extractor"], "auto")  # of features
-    # The statistics that are computed every eval_every steps; --mode=evaluate takes all that there are.
+    # The statistics that are computed every eval_every steps; --mode=evaluate takes all that there are, these
+    # with the fields given here.
     config.evaluation.statistics = components(LISTS["evaluation.statistics"], "frechet_distance")
     config.evaluation.best = ""  # number whose best checkpoint is kept, as classifier_frechet_distance_10k
     config.evaluation.best_is = "lowest"  # or highest

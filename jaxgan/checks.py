@@ -1,6 +1,8 @@
 """Refuses, before anything is built or written, what can be seen in the config alone."""
 
 import math
+from collections.abc import Collection
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -111,6 +113,31 @@ def check(config: ConfigDict) -> None:
     _check_combinations(config)
 
 
+def reset_idle(config: ConfigDict, given: Collection[str]) -> None:
+    """Sets back what one of the `given` fields leaves without effect, so that a sweep may switch a trick off.
+
+    Fields that are given themselves stay, and so are refused.
+    """
+    flat = flatten(config.to_dict())
+    idle: dict[str, Any] = {}
+    for need, fields in NEEDS.items():
+        if need.partition("=")[0] in given and not _is_met(need, flat):
+            idle |= {field: default for field, default in fields.items() if field in flat}
+    defaults = regularizers()
+    for name, section in config.regularizers.items():
+        if f"regularizers.{name}.weight" in given and not section.weight:
+            idle |= flatten(defaults[name].to_dict(), f"regularizers.{name}.")
+    if any(f"regularizers.{name}.weight" in idle for name in ("cr", "bcr")):
+        if not {"cr", "bcr"} & active_regularizers(config).keys():
+            idle["consistency_augment.names"] = ()
+    config.update_from_flattened_dict({field: v for field, v in idle.items() if field not in given})
+
+
+def _is_met(need: str, flat: dict[str, Any]) -> bool:
+    field, _, wanted = need.partition("=")
+    return str(flat[field]) == wanted if wanted else bool(flat[field])
+
+
 def _check_numbers(config: ConfigDict) -> None:
     def value(path):
         return section_of(config, path)
@@ -145,11 +172,9 @@ def _check_numbers(config: ConfigDict) -> None:
 def _check_effects(config: ConfigDict) -> None:
     flat = flatten(config.to_dict())  # a recorded one has no fields of what was not selected
     for need, fields in NEEDS.items():
-        other, _, wanted = need.partition("=")
         for field, default in fields.items():
-            if plain(flat.get(field, default)) == plain(default):
-                continue
-            if str(flat[other]) != wanted if wanted else not flat[other]:
+            if plain(flat.get(field, default)) != plain(default) and not _is_met(need, flat):
+                other = need.partition("=")[0]
                 raise UserError(
                     f"{field} is set, but {other} is {flat[other]!r}: set {need}, or leave {field} alone"
                 )

@@ -16,7 +16,9 @@ _PAIRS = 16  # of fakes and their nearest training examples in a picture
 
 
 def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, weights: str) -> int:
-    """Computes every statistic of a run's generator that its data allows, and adds them to `evaluation.json`.
+    """Computes statistics of a run's generator, and adds them to `evaluation.json`.
+
+    All that its data allows, or those that `changes` names.
 
     Args:
       workdir: of the run, which may still be going.
@@ -34,7 +36,8 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
     check(config)
     dataset = experiment.load_dataset(config)
     record.require_same_dataset(dataset, recorded, workdir)
-    evaluator = make_evaluator(config, drawn.gan, dataset, everything=True)
+    everything = "evaluation.statistics.names" not in changes
+    evaluator = make_evaluator(config, drawn.gan, dataset, everything)
     numbers = evaluator(drawn.weights)
     entry = {
         "step": drawn.step,
@@ -49,7 +52,7 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
     _add(path, entry)
     _print(entry)
     written = [path, *pictures.draw_run(workdir, drawn, dataset)]
-    if drawn.gan.is_images:
+    if drawn.gan.is_images and everything:
         title = f"step {drawn.step}: of {entry['protocol']['num_fake']} fakes the nearest to the training set"
         written.append(pictures.draw_neighbours(workdir, *evaluator.closest(_PAIRS), title))
     print("wrote " + ", ".join(map(str, written)))

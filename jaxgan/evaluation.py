@@ -1,7 +1,7 @@
 """Numbers that compare: statistics of fakes against held-out real examples, under a stated protocol."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +15,13 @@ from jaxgan.extractors import EXTRACTORS, Extractor
 from jaxgan.fields import listed, selected
 from jaxgan.gan import GAN
 from jaxgan.metrics import STATISTICS, family_of
-from jaxgan.metrics.memorization import nearest_training
+from jaxgan.metrics.memorization import Neighbours, nearest_training
 from jaxgan.metrics.protocol import find_protocol
 
 # What numbers of Inception's features are called in the literature.
 _PUBLISHED = {"frechet_distance": "fid", "kernel_distance": "kid", "kernel_distance_stderr": "kid_stderr"}
 
-
+_OF_TRAINING = {"neighbours", "training"}  # families that look at the training set
 _MOST_TRAINING = 60_000  # examples that fakes are searched for in: all of MNIST
 
 
@@ -35,13 +35,15 @@ class Evaluator:
       gan: what is static about the GAN.
       load: `split -> Dataset`, of what it is trained on.
       extractor: of the features.
-      statistics: the fields of each that is wanted, by name; None are all that this data allows.
+      statistics: the fields of each that is wanted, by name.
       protocol: a name that `find_protocol` knows.
       seed: of the latents and of the choice of real examples, in [0, 2^32).
+      everything: the other statistics as well, with their defaults, and all only as far as this data allows.
 
     Attributes:
       floor: the same numbers with real examples in the place of fakes, disjoint from those that they are
-        compared with: what a perfect generator reaches. Statistics of the training set have none.
+        compared with: what a perfect generator reaches. Statistics of the training set have none, nor those
+        that need more examples than are left.
       skipped: by statistic, why this data does not allow it.
       protocol: what the numbers depend on beside the weights, as JSON values.
 
@@ -54,22 +56,24 @@ class Evaluator:
         gan: GAN,
         load: Callable[[str], Dataset],
         extractor: Extractor,
-        statistics: dict[str, dict[str, Any]] | None,
+        statistics: dict[str, dict[str, Any]],
         protocol: str,
         seed: int,
+        everything: bool = False,
     ):
         self._num, split = find_protocol(protocol)
         self._extractor, self._mixture = extractor, load(split).mixture
-        self._all = statistics is None
-        self._statistics = {name: {} for name in STATISTICS} if statistics is None else statistics
+        self._everything = everything
+        self._statistics = {name: {} for name in STATISTICS} | statistics if everything else statistics
         families = {family_of(name) for name in self._statistics}
-        with_examples = not families.isdisjoint({"images", "mixture"})
-        self._fakes = evidence.Fakes(gan, extractor, seed, with_examples)
+        self._with_examples = not families.isdisjoint({"images", "mixture"})
+        self._fakes = evidence.Fakes(gan, extractor, seed, self._with_examples)
         self.skipped: dict[str, str] = {}
+        self._searched: tuple[np.ndarray | None, Neighbours | None] = None, None
 
-        real, others = evidence.choose(load, split, self._num, seed)
+        real, self._others = evidence.choose(load, split, self._num, seed)
         self._real = evidence.of_real(extractor, real)
-        if "training" in families:
+        if not families.isdisjoint(_OF_TRAINING):
             test, _ = evidence.choose(load, "test", self._num, seed)
             self._train_rows, _ = evidence.choose(load, "train", _MOST_TRAINING, seed)
             self._test, self._train = (evidence.of_real(extractor, rows) for rows in (test, self._train_rows))
@@ -77,14 +81,14 @@ class Evaluator:
             "name": protocol,
             "num_fake": self._num,
             "num_real": len(self._real.features),
-            "num_floor": sum(len(rows) for _, rows in others),
+            "num_floor": sum(len(rows) for _, rows in self._others),
             "split": split,
             "seed": seed,
             "extractor": {"name": extractor.name, **extractor.protocol},
             "fields": {name: self._fields(name) for name in self._statistics},
             "versions": evidence.versions(),
         }
-        self.floor = self._measure(evidence.of_real(extractor, others, with_examples), floor=True)
+        self.floor = self._measure_floor()
 
     def __call__(self, weights: dict[str, Any]) -> dict[str, float]:
         """The numbers of a generator.
@@ -96,7 +100,12 @@ class Evaluator:
           UserError: it makes NaN or infinite numbers.
         """
         self._last = self._fakes(weights, self._num)
-        return self._measure(self._last)
+        return self._measure(self._last, self._statistics)
+
+    def names(self) -> list[str]:
+        """What all numbers are called, also those without a floor; found out by computing them."""
+        real = evidence.of_real(self._extractor, self._others, self._with_examples)
+        return list(self._measure(self._fill(real), self._statistics))
 
     def closest(self, num: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of the fakes that were last evaluated, those whose features are nearest to a training example's.
@@ -109,7 +118,7 @@ class Evaluator:
         Returns:
           the fakes, nearest first; the training examples; the distances of their features `[num]`.
         """
-        nearest = nearest_training(self._train.features, self._last.features)
+        nearest = self._of_fakes(self._last)
         fakes = nearest.closest(num)
         ((dataset, rows),) = self._train_rows
         neighbours = take(dataset.examples, rows[nearest.index[fakes]])
@@ -119,21 +128,40 @@ class Evaluator:
         defaults = {field: parameter.default for field, parameter in STATISTICS.fields(name).items()}
         return {**defaults, **self._statistics[name]}
 
-    def _measure(self, fake: Evidence, floor: bool = False) -> dict[str, float]:
+    def _measure(self, fake: Evidence, names: Iterable[str]) -> dict[str, float]:
+        """The numbers of some statistics; those that are not possible are refused, or skipped from now on."""
         numbers = {}
-        for name, fields in self._statistics.items():
-            family = family_of(name)
-            if name in self.skipped or (floor and family == "training"):
+        for name in names:
+            if name in self.skipped:
                 continue
             try:
-                found = STATISTICS[name](*self._arguments(family, fake), **fields)
+                numbers |= self._compute(name, fake)
             except UserError as error:
-                if not self._all:
+                if not self._everything:
                     raise UserError(f"evaluation.statistics: {name}: {error}") from error
                 self.skipped[name] = str(error)
-                continue
-            numbers |= {self._name(family, key): value for key, value in found.items()}
         return numbers
+
+    def _measure_floor(self) -> dict[str, float]:
+        real, numbers = evidence.of_real(self._extractor, self._others, self._with_examples), {}
+        for name in self._statistics:
+            if family_of(name) in _OF_TRAINING:
+                continue
+            try:
+                numbers |= self._compute(name, real)
+            except UserError:  # what no fakes would allow either is refused now, not after hours of training
+                self._measure(self._fill(real), [name])
+        return numbers
+
+    def _fill(self, real: Evidence) -> Evidence:
+        """As many examples as there are fakes: where too few are left, they are repeated."""
+        rows = np.arange(self._num) % len(real.features)
+        return Evidence(*(None if part is None else part[rows] for part in real))
+
+    def _compute(self, name: str, fake: Evidence) -> dict[str, float]:
+        family = family_of(name)
+        found = STATISTICS[name](*self._arguments(family, fake), **self._statistics[name])
+        return {self._name(family, key): value for key, value in found.items()}
 
     def _arguments(self, family: str, fake: Evidence) -> tuple:
         """What the statistics of a family look at."""
@@ -141,6 +169,8 @@ class Evaluator:
             return self._real.features, fake.features
         if family == "training":
             return self._train.features, self._test.features, fake.features
+        if family == "neighbours":
+            return self._of_test, self._of_fakes(fake)
         if family == "mixture":
             if self._mixture is None:
                 raise UserError("only mixtures have known centres (ring, grid)")
@@ -156,6 +186,16 @@ class Evaluator:
         if fake.logits is None:
             raise UserError(f"the extractor '{self._extractor.name}' gives no logits of these examples")
         return (fake.logits,)
+
+    @functools.cached_property
+    def _of_test(self) -> Neighbours:
+        return nearest_training(self._train.features, self._test.features)
+
+    def _of_fakes(self, fake: Evidence) -> Neighbours:
+        """Searched for once, as the pictures have them too."""
+        if self._searched[0] is not fake.features:
+            self._searched = fake.features, nearest_training(self._train.features, fake.features)
+        return self._searched[1]
 
     def _name(self, family: str, key: str) -> str:
         of = self._extractor.name
@@ -190,10 +230,8 @@ def find_best(config: ConfigDict, evaluator: Evaluator | None, extra: dict[str, 
       UserError: the evaluations do not give it.
     """
     best = Best(config.evaluation.best, config.evaluation.best_is == "highest")
-    if best.name and best.name not in evaluator.floor:
-        raise UserError(
-            f"evaluation.best={best.name} is none of the numbers computed: {', '.join(evaluator.floor)}"
-        )
+    if best.name and best.name not in evaluator.floor and best.name not in (names := evaluator.names()):
+        raise UserError(f"evaluation.best={best.name} is none of the numbers computed: {', '.join(names)}")
     before = Best(**extra.get("best", {}))
     return before if before[:2] == best[:2] else best
 
@@ -205,7 +243,7 @@ def make_evaluator(config: ConfigDict, gan: GAN, dataset: Dataset, everything: b
       config: the config.
       gan: what is static about the GAN.
       dataset: the training set.
-      everything: all statistics that there are, instead of those that the config names.
+      everything: all statistics that there are, those that the config names with its fields.
     """
 
     @functools.cache
@@ -214,5 +252,5 @@ def make_evaluator(config: ConfigDict, gan: GAN, dataset: Dataset, everything: b
 
     name, fields = selected(config, "evaluation.extractor")
     extractor = EXTRACTORS[name](load, gan.shape, **fields)
-    statistics = None if everything else listed(config, "evaluation.statistics")
-    return Evaluator(gan, load, extractor, statistics, config.evaluation.protocol, config.evaluation.seed)
+    statistics, section = listed(config, "evaluation.statistics"), config.evaluation
+    return Evaluator(gan, load, extractor, statistics, section.protocol, section.seed, everything)

@@ -15,9 +15,10 @@ import jaxgan
 from jaxgan import datasets, evidence, sampler
 from jaxgan.errors import UserError
 from jaxgan.evaluate import evaluate
-from jaxgan.evaluation import Best, Evaluator, make_evaluator
+from jaxgan.evaluation import Best, Evaluator, find_best, make_evaluator
 from jaxgan.extractors import EXTRACTORS, Extractor
 from jaxgan.metrics import STATISTICS
+from jaxgan.metrics.memorization import nearest_training
 from jaxgan.metrics.protocol import PROTOCOLS, find_protocol
 from jaxgan.train import train
 
@@ -50,10 +51,11 @@ class Constant(nn.Module):
         return jnp.full((len(z), *SHAPE), self.value)
 
 
-def make_evaluator_of(generator, statistics=None, protocol="500", **changes):
+def make_evaluator_of(generator, statistics=None, protocol="500", load=load, **changes):
     gan = make_gan(latent="uniform", generator=generator)
-    extractor = EXTRACTORS["raw"](load, SHAPE)
-    return Evaluator(gan, load, changes.get("extractor", extractor), statistics, protocol, 0)
+    extractor = changes.get("extractor", EXTRACTORS["raw"](load, SHAPE))
+    everything = changes.get("everything", statistics is None)
+    return Evaluator(gan, load, extractor, statistics or {}, protocol, 0, everything)
 
 
 def test_the_presets_and_a_number():
@@ -121,6 +123,50 @@ def test_what_is_asked_for_by_name_must_be_possible():
             make_evaluator_of(Copies(), {name: {}})
 
 
+def load_swapped(split):
+    """299 training and 1,498 test examples."""
+    return load("test" if split == "train" else "train")
+
+
+def test_a_floor_of_too_few_examples_is_no_reason_not_to_measure_fakes():
+    """498 others of the test set and the training set's 299 are left of the 1,000 that a subset takes."""
+    statistics = {"frechet_distance": {}, "kernel_distance": {"num_subsets": 2}}
+    for everything in (False, True):
+        evaluator = make_evaluator_of(Copies(), statistics, "1000", load_swapped, everything=everything)
+        assert evaluator.protocol["num_floor"] == 797 and "kernel_distance" not in evaluator.skipped
+        assert "raw_frechet_distance_1k" in evaluator.floor
+        assert "raw_kernel_distance_1k" not in evaluator.floor
+        assert "raw_kernel_distance_1k" in evaluator(NO_WEIGHTS)
+
+
+def test_the_best_may_be_a_number_without_a_floor():
+    """Of too few examples, or of the training set."""
+    statistics = {"kernel_distance": {"num_subsets": 2}, "memorization": {}}
+    evaluator = make_evaluator_of(Copies(), statistics, "1000", load_swapped)
+    assert not evaluator.floor
+    for name in ("raw_kernel_distance_1k", "raw_copies_1k"):
+        config = tiny_config(evaluation__best=name)
+        assert find_best(config, evaluator, {}) == Best(name)
+    with pytest.raises(UserError, match=r"best=kid_1k is none .*: raw_kernel_distance_1k, .*raw_copies_1k"):
+        find_best(tiny_config(evaluation__best="kid_1k"), evaluator, {})
+
+
+def test_the_nearest_training_examples_are_searched_for_once(monkeypatch):
+    searched = []
+
+    def search(train, features):
+        searched.append(len(features))
+        return nearest_training(train, features)
+
+    monkeypatch.setattr("jaxgan.evaluation.nearest_training", search)
+    evaluator = make_evaluator_of(Copies(), protocol="300")
+    for _ in range(2):
+        numbers = evaluator(NO_WEIGHTS)
+        fakes, neighbours, distances = evaluator.closest(5)
+    assert searched == [299, 300, 300] and numbers["raw_copies_300"] == 1
+    assert np.array_equal(fakes, neighbours) and not distances.any()
+
+
 def test_fakes_do_not_depend_on_how_many_there_are():
     """Nor do they differ from what the sampler draws."""
     gan = make_gan(latent="uniform", generator=Copies())
@@ -129,7 +175,7 @@ def test_fakes_do_not_depend_on_how_many_there_are():
     assert many.features.shape == (1030, 64) and many.features.dtype == np.float32
     for part, whole in zip(few, many, strict=True):
         assert part is whole is None or np.array_equal(part, whole[:77])
-    drawn = sampler.Sampler(gan, NO_WEIGHTS, 0, {}, NO_WEIGHTS)(seed=3, num=77)
+    drawn = sampler.Sampler(gan, NO_WEIGHTS, 0, {}, NO_WEIGHTS, {})(seed=3, num=77)
     np.testing.assert_array_equal(few.examples, drawn)
     np.testing.assert_allclose(few.features, drawn.reshape(77, -1) / 255, rtol=1e-6)
 
@@ -190,6 +236,26 @@ def test_the_protocol_says_all_that_numbers_depend_on():
     assert protocol["fields"] == {"prdc": {"precision_k": 3, "density_k": 4}}
     assert protocol["extractor"]["resize"] == "none" and protocol["extractor"]["value_range"] == "[0, 1]"
     assert {"jax", "flax", "numpy", "jaxgan"} == protocol["versions"].keys()
+
+
+def test_all_statistics_are_computed_with_the_fields_that_the_config_gives(evaluated):
+    """So that a number is the same as in training; of those that it names none is refused."""
+    config = tiny_config(
+        **{**EVALUATED, "evaluation__statistics__names": ("prdc", "kernel_distance")},
+        evaluation__statistics__prdc__density_k=40,
+        evaluation__statistics__kernel_distance__subset_size=301,
+    )
+    gan, dataset = jaxgan.load(evaluated).gan, datasets.load("ring")
+    with pytest.raises(UserError, match="kernel_distance: 300 real examples are too few"):
+        make_evaluator(config, gan, dataset)
+    everything = make_evaluator(config, gan, dataset, everything=True)
+    assert everything.skipped["kernel_distance"].endswith("needs 301")
+    assert everything.protocol["fields"]["prdc"] == {"precision_k": 3, "density_k": 40}
+    assert everything.protocol["fields"].keys() == set(STATISTICS)
+    config.evaluation.statistics.names = ("prdc",)
+    config.evaluation.statistics.kernel_distance.subset_size = 1000
+    named = make_evaluator(config, gan, dataset)
+    assert named.floor.items() < everything.floor.items()
 
 
 def test_the_best_is_the_first_of_the_best():
@@ -286,6 +352,11 @@ def test_the_command_line_evaluates(trained, tmp_path):
     assert first["skipped"].keys() | {"frechet_distance"} <= set(STATISTICS)
     pictures = {path.name for path in (workdir / "plots").iterdir()}
     assert pictures == {"curves.png", "real_and_fake.png", "closest_pairs.png"}
+    named = {"evaluation.statistics.names": ("prdc",), "evaluation.statistics.prdc.density_k": 3}
+    assert evaluate(workdir, changes | named, None, "ema") == 0
+    third = json.loads((workdir / "evaluation.json").read_text())[2]
+    assert third["protocol"]["fields"].keys() == {"prdc"} and len(third["numbers"]) == 4
+    assert third["protocol"]["fields"]["prdc"]["density_k"] == 3
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,40 @@ def test_the_classifier_is_trained_once(digits_classifier, tmp_path, monkeypatch
     assert len(trained) == 2 and shared.protocol == second.protocol
 
 
+def test_a_test_split_without_labels_leaves_the_accuracy_unknown(monkeypatch, capsys):
+    def unlabelled(split):
+        changes = {"labels": None, "fingerprint": "unlabelled"} if split == "test" else {}
+        return dataclasses.replace(load(split), **changes)
+
+    train = classifier._train
+    monkeypatch.setattr(classifier, "_train", lambda *args: train(*args[:-1], 3))
+    found = EXTRACTORS["auto"](unlabelled, (8, 8, 1))
+    assert found.name == "classifier" and found.protocol.keys().isdisjoint({"accuracy", "num_test"})
+    assert capsys.readouterr().out.endswith("of unknown accuracy: the test split has no labels ...\n")
+
+
+def test_a_classifier_takes_its_training_set_a_block_at_a_time(monkeypatch):
+    """To the same bits whatever the blocks are."""
+    taken = []
+
+    class Source:
+        shape, dtype = load("train").examples.shape, np.dtype(np.uint8)
+
+        def __len__(self):
+            return self.shape[0]
+
+        def __getitems__(self, rows):
+            taken.append(len(rows))
+            return load("train").examples[rows]
+
+    train, test = dataclasses.replace(load("train"), examples=Source()), load("test")
+    whole, _ = classifier._train(classifier.Classifier(10), train, test, 4)
+    monkeypatch.setattr(classifier, "_STEPS_PER_CALL", 2)
+    parts, _ = classifier._train(classifier.Classifier(10), train, test, 4)
+    assert taken == [4 * 128, 2 * 128, 2 * 128]
+    assert files.digest(whole) == files.digest(parts)
+
+
 def test_labels_need_not_be_dense(digits_classifier):
     """Classes are the labels that there are: 10 times the digits' here."""
 

@@ -64,6 +64,11 @@ def test_fewer_samples_than_features(n, m):
     np.testing.assert_allclose(frechet_distance(fake, real)["frechet_distance"], found, rtol=1e-7)
 
 
+def test_too_many_features_are_refused_before_their_covariance():
+    with pytest.raises(UserError, match=r"8,193 features are too many.*extractor\.name=inception"):
+        frechet_distance(np.zeros((2, 8193)), np.zeros((2, 8193)))
+
+
 def test_real_images():
     """Pixels that are always 0 make both covariances singular."""
     digits = load_digits().reshape(-1, 64)

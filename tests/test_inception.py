@@ -132,7 +132,7 @@ def refused(match, shape=(8, 8, 3), **fields):
     assert "\n" not in str(caught.value)
 
 
-def test_refusals(weights, tmp_path):
+def test_refusals(weights, tmp_path, monkeypatch):
     refused("takes images, not points of 2 numbers; set evaluation.extractor.name=raw", shape=(2,))
     refused("1 or 3 channels .* not 4: train without an alpha channel", shape=(8, 8, 4), weights="any")
     command = "python -m jaxgan.extractors.convert_inception SOURCE.pth OUT.npz"
@@ -143,6 +143,8 @@ def test_refusals(weights, tmp_path):
     refused("no file of converted weights", weights=str(weights.with_name("x.pth")))
     (tmp_path / "empty").touch()
     refused("no file of converted weights", weights=str(tmp_path / "empty"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    refused("no file of converted weights", weights="~/empty")
 
 
 def test_a_file_of_other_weights_is_refused_by_name(weights, tmp_path):

@@ -46,6 +46,27 @@ def test_what_is_wrong_is_named(text):
         values(text)
 
 
+def test_a_sweep_may_switch_off_what_has_fields_of_its_own():
+    """They are set back where they have no effect, as if they had never been set."""
+    plain = tiny_config()
+    base = tiny_config(
+        regularizers__r1__interval=16, regularizers__r1__weight=1.0, discriminator__dcgan__batch_norm=False,
+        lookahead_every=5, lookahead_alpha=0.7,
+    )  # fmt: skip
+    plan = make_plan(base, ["regularizers.r1.weight=0,1", "lookahead_every=0,5"])
+    off, on = plan.runs[0].config, plan.runs[-1].config
+    assert (on.regularizers.r1.interval, on.lookahead_alpha) == (16, 0.7)
+    assert off.regularizers == plain.regularizers and off.lookahead_alpha == plain.lookahead_alpha
+    with pytest.raises(UserError, match="lookahead_alpha is set, but lookahead_every is 0"):
+        make_plan(base, ["lookahead_every=0,5", "lookahead_alpha=0.5,0.7"])
+    consistent = tiny_config(
+        regularizers__cr__weight=1.0, consistency_augment__names=("flip",),
+        discriminator__dcgan__batch_norm=False,
+    )  # fmt: skip
+    plan = make_plan(consistent, ["regularizers.cr.weight=0,10"])
+    assert [tuple(run.config.consistency_augment.names) for run in plan.runs] == [(), ("flip",)]
+
+
 def test_draws_keep_to_their_range():
     source = random.Random(0)
     for text, low, high, kind in (

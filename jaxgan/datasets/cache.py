@@ -126,12 +126,15 @@ def _make(entry: Path, scratch: Path, key: dict[str, Any], chunks: Callable[[], 
         if joined is not None:
             np.save(scratch / "labels.npy", joined)
         (scratch / "meta.json").write_text(json.dumps({**meta, "digest": _meta_digest(meta)}, indent=1))
-        if entry.exists():  # damaged, or another process was faster
+        was_there = entry.exists()
+        if (found := _read(entry)) is not None:  # another process was faster: its entry is as good
+            return found
+        if was_there:  # damaged
             shutil.rmtree(entry, ignore_errors=True)
         try:
             scratch.rename(entry)
         except OSError:
-            if not entry.is_dir():  # else another process was faster still: its entry is as good
+            if not entry.is_dir():  # else another process was faster still
                 raise
     found = _read(entry)
     if found is None:

@@ -23,8 +23,9 @@ def build(
     """All images below `path`, in the order of their relative names, decoded once into the cache.
 
     Subfolders of the first level are the classes, in sorted order, if there are at least two and no image
-    lies beside them. A subfolder `train` means that `train` and `test` hold the splits (classes below them);
-    without `test`, every sixth image is held out. Mixed sizes need `image_size`: see `resize.RULE`.
+    lies beside them. A subfolder `train` means that `train` and `test` hold the splits, and the classes of
+    both are those below `train`; without `test`, every sixth image is held out. Mixed sizes need
+    `image_size`: see `resize.RULE`.
 
     Args:
       channels: 1 (grey), 3 (RGB; transparent parts show white) or 4 (RGBA).
@@ -34,7 +35,8 @@ def build(
         raise UserError(f"dataset.images.channels = {channels}; known: 1 (grey), 3 (RGB), 4 (RGBA)")
     root, held_out = _root(path, split)
     files = _list(root)
-    labels, class_names = _classes(root, files)
+    train = root if held_out else root.parent / "train"
+    labels, class_names = _classes(root, files, train, files if train == root else _list(train))
     if held_out:
         rows = hold_out(len(files), split)
         files = [files[row] for row in rows]
@@ -87,14 +89,24 @@ def _list(root):
     return sorted(files, key=lambda file: file.relative_to(root).parts)
 
 
-def _classes(root, files):
-    """(labels int32 [N], class names), or (None, ()) where the folders make no classes."""
-    parts = [file.relative_to(root).parts for file in files]
-    names = tuple(sorted({part[0] for part in parts}))
-    if len(names) < 2 or any(len(part) == 1 for part in parts):
+def _classes(root, files, train, train_files):
+    """(labels int32 [N], class names), those of `train`; or (None, ()) where the folders make no classes."""
+    names, folders = tuple(sorted(set(_folders(train, train_files)))), _folders(root, files)
+    if len(names) < 2 or not folders:
         return None, ()
+    if unknown := set(folders) - set(names):
+        raise UserError(
+            f"the class folder '{min(unknown)}' in {root} is not in {train}: rename or remove it, or add "
+            "images of that class there"
+        )
     number = {name: n for n, name in enumerate(names)}
-    return np.array([number[part[0]] for part in parts], np.int32), names
+    return np.array([number[folder] for folder in folders], np.int32), names
+
+
+def _folders(root, files):
+    """The subfolder that each image lies in, of the first level; none where an image lies beside them."""
+    parts = [file.relative_to(root).parts for file in files]
+    return [] if any(len(part) == 1 for part in parts) else [part[0] for part in parts]
 
 
 def _decode_all(root, files, labels, channels, image_size, skip_damaged) -> cache.Chunks:

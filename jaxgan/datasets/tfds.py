@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxgan.datasets import cache, tfds_prepare
-from jaxgan.datasets.dataset import DATASETS, Dataset, Fingerprint, MissingDataset
+from jaxgan.datasets.dataset import DATASETS, Dataset, Fingerprint, MissingDataset, hold_out
 from jaxgan.datasets.decode import MODES
 from jaxgan.datasets.resize import RULE, require_square
 from jaxgan.datasets.tfds_records import RandomAccess, Records
@@ -31,7 +31,8 @@ def build(
     """An image set by its TFDS name, downloaded and prepared where it is not yet.
 
     Args:
-      split: 'train' or 'test'; a set without 'test' gives its 'validation'.
+      split: 'train' or 'test'; a set without 'test' gives its 'validation', and without both every sixth
+        example of its 'train' is held out.
       path: TFDS's `data_dir`; '' for `$TFDS_DATA_DIR` or ~/tensorflow_datasets.
       image_size: side in pixels; 0 keeps the stored size.
       name: TFDS's name, with configuration and version as it writes them: 'cifar10', 'cifar10:3.0.2'.
@@ -69,8 +70,9 @@ def read(
     decode_below_gb: float = 4.0,
 ) -> Dataset:
     """One split of a prepared set. `builder` is TFDS's; the other arguments are those of `build`."""
-    split = _resolve_split(builder, name, split)
-    features, info = builder.info.features, builder.info.splits[split]
+    stored, held_out = _resolve_split(builder, name, split)
+    features, info = builder.info.features, builder.info.splits[stored]
+    rows = hold_out(info.num_examples, split) if held_out else np.arange(info.num_examples)
     shape = _image_shape(features, name, image_key)
     if image_size:
         shape = (image_size, image_size, shape[2])
@@ -88,29 +90,34 @@ def read(
             f"{error.filename} is missing or unreadable: {folder} is there only in part; "
             "remove it and let it be prepared anew, or copy it again"
         ) from error
-    key = {"files": files, "split": split, "image_size": image_size, "features": [image_key, label_key]}
-    records = Records(builder, name, split, image_key, label_key, shape, image_size)
-    origin = f"TFDS {builder.info.full_name}, split '{split}', in {folder}"
+    key = {"files": files, "split": stored, "image_size": image_size, "features": [image_key, label_key]}
+    key |= {"hold_out": split} if held_out else {}
+    records = Records(builder, name, stored, rows, image_key, label_key, shape, image_size)
+    part = f", {'every sixth' if split == 'test' else 'without every sixth'}" if held_out else ""
+    origin = f"TFDS {builder.info.full_name}, split '{stored}'{part}, in {folder}"
 
     indexed = builder.info.file_format.value == "array_record"
-    if indexed and info.num_examples * np.prod(shape) > decode_below_gb * 1e9:
+    if indexed and len(rows) * np.prod(shape) > decode_below_gb * 1e9:
         source = RandomAccess(records)
-        encoded = cache.decoded(f"{name}-{split}-index", {"index": True, **key}, records.digests)
+        encoded = cache.decoded(f"{name}-{stored}-index", {"index": True, **key}, records.digests)
         content = Fingerprint()
         content.update(encoded.examples)
         digest = content.digest(source.shape, np.uint8, encoded.labels)
         return Dataset(name, source, encoded.labels, digest, origin, class_names=class_names)
     chunks = records.from_array_record if indexed else records.from_tfrecord
-    return Dataset(name, *cache.decoded(f"{name}-{split}", key, chunks), origin, class_names=class_names)
+    return Dataset(name, *cache.decoded(f"{name}-{stored}", key, chunks), origin, class_names=class_names)
 
 
 def _resolve_split(builder, name, split):
+    """(TFDS's split to read, whether the wanted one must be held out of it)."""
     known = list(builder.info.splits)
-    if split == "test" and "test" not in known and "validation" in known:
-        return "validation"
-    if split not in known:
+    tests = [test for test in ("test", "validation") if test in known]
+    if "train" in known and not tests:
+        return "train", True
+    stored = tests[0] if split == "test" and tests else split
+    if stored not in known:
         raise UserError(f"dataset '{name}' has no '{split}' split; it has {', '.join(known) or 'none'}")
-    return split
+    return stored, False
 
 
 def _image_shape(features, name, image_key):

@@ -25,20 +25,21 @@ class Records:
       builder: TFDS's, of a prepared set.
       name: of the set, for messages.
       split: a split that the set has.
+      rows: int [N], ascending: the examples of it to read.
       image_key, label_key: the features to read; '' for no labels.
       shape: (H, W, C) of an image as read, that is after resizing.
       image_size: side to which images are resized; 0 keeps their size.
     """
 
-    def __init__(self, builder, name, split, image_key, label_key, shape, image_size):
-        self.name, self.shape = name, shape
+    def __init__(self, builder, name, split, rows, image_key, label_key, shape, image_size):
+        self.name, self.rows, self.shape = name, rows, shape
         self._builder, self._split, self._size = builder, split, image_size
         self._image_key, self._label_key = image_key, label_key
         self._features = {key: True for key in (image_key, label_key) if key}
         self._count = builder.info.splits[split].num_examples
 
     def from_tfrecord(self) -> cache.Chunks:
-        """All images and labels, decoded by TensorFlow, which verifies the records' checksums."""
+        """The images and labels, decoded by TensorFlow, which verifies the records' checksums."""
         tf = tfds_prepare.require_tensorflow(f"decoding '{self.name}' for the first time")
         import tensorflow_datasets as tfds
 
@@ -53,8 +54,12 @@ class Records:
         count = 0
         try:
             for images, labels in self._batches(records, same_shape):
-                yield self._resized(images), labels
+                first, end = np.searchsorted(self.rows, [count, count + len(images)])
+                wanted = self.rows[first:end] - count
                 count += len(images)
+                if len(wanted):
+                    images = images[wanted] if same_shape else [images[i] for i in wanted]
+                    yield self._resized(images), None if labels is None else labels[wanted]
         except (
             tf.errors.OpError
         ) as error:  # a wrong checksum, a file cut short or missing, an undecodable image
@@ -65,7 +70,7 @@ class Records:
         self._check_count(count)
 
     def from_array_record(self) -> cache.Chunks:
-        """All images and labels; needs no TensorFlow."""
+        """The images and labels; needs no TensorFlow."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for examples in self._examples():
                 images = list(pool.map(self.image, examples))
@@ -122,8 +127,8 @@ class Records:
 
     def _examples(self) -> Iterator[list[dict[str, Any]]]:
         source = self.source()
-        for start in range(0, len(source), _BATCH):
-            yield self.read(source, list(range(start, min(start + _BATCH, len(source)))))
+        for start in range(0, len(self.rows), _BATCH):
+            yield self.read(source, self.rows[start : start + _BATCH].tolist())
 
     def _batches(self, records, same_shape):
         """(images [n, H, W, C] or a list of arrays, labels) of a tf.data.Dataset."""
@@ -174,12 +179,12 @@ class RandomAccess:
     def __init__(self, records: Records):
         self._records = records
         self._source = records.source()
-        self.shape = (len(self._source), *records.shape)
+        self.shape = (len(records.rows), *records.shape)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitems__(self, rows: np.ndarray) -> np.ndarray:
         """uint8 [n, H, W, C] of the rows [n], decoded in the calling thread."""
-        examples = self._records.read(self._source, [int(row) for row in rows])
+        examples = self._records.read(self._source, self._records.rows[rows].tolist())
         return self._records.stack([self._records.image(example) for example in examples], rows)

@@ -106,7 +106,7 @@ def read_weights(path: str) -> tuple[dict[str, np.ndarray], str]:
       UserError: no such file, or another one.
     """
     try:
-        weights, about = files.read(Path(path))
+        weights, about = files.read(Path(path).expanduser())
         arrays, source = flatten_dict(weights, sep="/"), about[SOURCE]
     except (OSError, ValueError, KeyError) as error:
         why = getattr(error, "strerror", None)

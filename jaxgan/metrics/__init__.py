@@ -9,6 +9,7 @@ What it looks at is its family's signature, and its keyword-only parameters are 
 - images, `(images uint8 [M, H, W, C])` of fakes;
 - classes, `(predicted int [M], shares [K])`: the mode of each fake, the data's share of each mode;
 - mixture, `(points [M, D], centres [K, D], std)` of fakes;
+- neighbours, `(test, fake)`: the `Neighbours` in the training set of real test examples and of fakes;
 - training, `(train_features, test_features, fake_features)`.
 
 To add one: write it in a file here and register it with its family; import the file below.
@@ -19,7 +20,7 @@ from jaxgan.registry import Registry
 
 FAMILIES = {
     family: Registry(f"statistic of {family}")
-    for family in ("features", "logits", "images", "classes", "mixture", "training")
+    for family in ("features", "logits", "images", "classes", "mixture", "neighbours", "training")
 }
 STATISTICS = registry.union("statistic", FAMILIES)
 

@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.features import check_features, check_width
 
 _ROWS = 4096  # as many rows at a time are held in float64
+_MOST_FEATURES = 8192  # a covariance is 512 MiB then, several are needed, and eigenvalues cost D³
 
 
 class Moments(NamedTuple):
@@ -83,9 +85,14 @@ class Moments(NamedTuple):
 
 @FAMILIES["features"].register("frechet_distance")
 def frechet_distance(real_features: np.ndarray, fake_features: np.ndarray) -> dict[str, float]:
-    """`frechet_of_moments` of features `[N, D]` and `[M, D]`, two of each at least."""
+    """`frechet_of_moments` of features `[N, D]` and `[M, D]`, two of each at least, D at most 8,192."""
     real = check_features(real_features, "real", at_least=2)
     fake = check_features(fake_features, "fake", at_least=2)
+    if real.shape[1] > _MOST_FEATURES:
+        raise UserError(
+            f"{real.shape[1]:,} features are too many, this statistic takes {_MOST_FEATURES:,}: choose "
+            "evaluation.extractor.name=inception or classifier"
+        )
     return frechet_of_moments(Moments.of(real), Moments.of(fake))
 
 

@@ -61,6 +61,7 @@ def _nearer(test, fake):
     return farther, (farther - pairs / 2) / np.sqrt(pairs * (len(test) + len(fake) + 1) / 12)
 
 
+@FAMILIES["neighbours"].register("memorization")
 def memorization(test: Neighbours, fake: Neighbours) -> dict[str, float]:
     """Whether fakes lie nearer to the training set than unseen real examples do.
 
@@ -86,16 +87,6 @@ def memorization(test: Neighbours, fake: Neighbours) -> dict[str, float]:
         "data_copying_z": float(z),
         "copies": float(np.mean(fake.distance == 0)),
     }
-
-
-@FAMILIES["training"].register("memorization")
-def memorization_of_features(
-    train_features: np.ndarray, test_features: np.ndarray, fake_features: np.ndarray
-) -> dict[str, float]:
-    """`memorization` of features: `[L, F]`, `[n, F]` of real examples not in the training set, `[m, F]`."""
-    return memorization(
-        nearest_training(train_features, test_features), nearest_training(train_features, fake_features)
-    )
 
 
 @FAMILIES["training"].register("data_copying")
@@ -135,8 +126,8 @@ def data_copying(
     fake = check_features(fake_features, "fake")
     check_width(train, test)
     check_width(train, fake)
-    clusters = KMeans(num_cells, n_init=1, random_state=seed).fit(train.astype(np.float64))
-    cells = [clusters.predict(features.astype(np.float64)) for features in (train, test, fake)]
+    clusters = KMeans(num_cells, n_init=1, random_state=seed, copy_x=False).fit(train.astype(np.float64))
+    cells = clusters.labels_, *(clusters.predict(features.astype(np.float64)) for features in (test, fake))
     weights, scores = [], []
     for cell in range(num_cells):
         of_train, of_test, of_fake = (

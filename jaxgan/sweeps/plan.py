@@ -162,6 +162,7 @@ def _make_run(base: ConfigDict, setting: str, values: dict[str, Any], seed: int)
     config = copy.deepcopy(base)  # with its references, which follow what is set
     try:
         config.update_from_flattened_dict({**values, "seed": seed})
+        checks.reset_idle(config, values)
         checks.check(config)
     except (TypeError, KeyError) as error:
         raise UserError(f"setting '{setting}': {error}") from error

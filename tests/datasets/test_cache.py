@@ -72,6 +72,24 @@ def test_a_damaged_entry_is_made_again(cache_dir, damage):
     assert source.calls == 2 and list(cache_dir.iterdir()) == [entry]
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_the_entry_of_a_faster_process_stays(cache_dir, damaged):
+    if damaged:
+        cache.decoded("set", {"a": 1}, Source())
+        flip(next(cache_dir.iterdir()) / "examples.npy", -1)
+    inodes = []
+
+    def overtaken():
+        yield from Source()()
+        cache.decoded("set", {"a": 1}, Source())
+        entry = next(path for path in cache_dir.iterdir() if not path.name.startswith("."))
+        inodes.extend(file.stat().st_ino for file in sorted(entry.iterdir()))
+
+    check(cache.decoded("set", {"a": 1}, overtaken))
+    (entry,) = cache_dir.iterdir()
+    assert inodes == [file.stat().st_ino for file in sorted(entry.iterdir())] and len(inodes) == 3
+
+
 def test_an_interrupted_writing_leaves_nothing(cache_dir):
     def broken():
         yield IMAGES[:7], LABELS[:7]

@@ -93,6 +93,23 @@ def test_class_folders_are_sorted_and_images_beside_them_mean_no_classes(folder)
     assert datasets.load("images", path=str(folder)).labels is None
 
 
+def test_the_classes_of_both_splits_are_numbered_by_the_training_set(tmp_path):
+    """Also where the test set lacks some; what it has of its own is refused."""
+    for name in ("train/ant", "train/bee", "train/cow", "test/bee", "test/cow"):
+        (tmp_path / name).mkdir(parents=True)
+        flat((8, 8), 9).save(tmp_path / name / "0.png")
+    for _ in range(2):  # and once from the cache
+        test = datasets.load("images", "test", path=str(tmp_path))
+        assert test.class_names == ("ant", "bee", "cow") and np.array_equal(test.labels, [1, 2])
+    (tmp_path / "train" / "ant").rename(tmp_path / "train" / "dog")
+    assert np.array_equal(datasets.load("images", "test", path=str(tmp_path)).labels, [0, 1])
+    (tmp_path / "test" / "bee").rename(tmp_path / "beside")
+    assert np.array_equal(datasets.load("images", "test", path=str(tmp_path)).labels, [1])
+    (tmp_path / "test" / "cow").rename(tmp_path / "test" / "cows")
+    assert "'cows'" in error_of(tmp_path, split="test") and error_of(tmp_path, split="test").count("train")
+    assert len(datasets.load("images", path=str(tmp_path))) == 3
+
+
 def test_the_second_load_decodes_nothing(folder, monkeypatch):
     first = datasets.load("images", path=str(folder))
     monkeypatch.setattr("jaxgan.datasets.images.decode", None)

@@ -215,7 +215,7 @@ def own_set():
 
     class EmbeddedDigits(tfds.core.GeneratorBasedBuilder):
         VERSION = tfds.core.Version("1.0.0")
-        failure, count = None, 20
+        failure, count, has_validation = None, 20, True
 
         def _info(self):
             features = tfds.features.FeaturesDict(
@@ -229,7 +229,8 @@ def own_set():
         def _split_generators(self, dl_manager):
             if self.failure is not None:
                 raise self.failure
-            return {"train": self._generate_examples("train"), "validation": self._generate_examples("test")}
+            names = {"train": "train", "validation": "test"} if self.has_validation else {"train": "train"}
+            return {name: self._generate_examples(split) for name, split in names.items()}
 
         def _generate_examples(self, split):
             digits = datasets.load("digits", split)
@@ -245,6 +246,28 @@ def test_an_unprepared_set_is_prepared(own_set, tmp_path):
     assert sorted(map(bytes, found.examples)) == sorted(map(bytes, digits.examples[:20]))
     assert (tmp_path / "embedded_digits" / "1.0.0" / "dataset_info.json").is_file()
     assert "'validation'" in datasets.load("tfds/embedded_digits", "test", path=str(tmp_path)).origin
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+def test_without_a_test_split_every_sixth_is_held_out(own_set, tmp_path, monkeypatch, file_format):
+    import tensorflow_datasets as tfds
+
+    monkeypatch.setattr(own_set, "has_validation", False)
+    builder = tfds.builder("embedded_digits", data_dir=tmp_path, file_format=file_format)
+    builder.download_and_prepare()
+    indexed = file_format == "array_record"
+    whole = builder.as_data_source("train") if indexed else tfds.as_numpy(builder.as_dataset(split="train"))
+    images, labels = (np.array([example[key] for example in whole]) for key in ("image", "label"))
+    fingerprints = set()
+    for split, rows in {"train": np.delete(np.arange(20), [5, 11, 17]), "test": [5, 11, 17]}.items():
+        for decode_below_gb in (4.0, 0.0) if indexed else (4.0,):
+            fields = {"path": str(tmp_path), "decode_below_gb": decode_below_gb}
+            found = datasets.load("tfds/embedded_digits", split, **fields)
+            assert len(found) == len(rows) and "every sixth" in found.origin
+            assert np.array_equal(datasets.take(found.examples, np.arange(len(found))), images[rows])
+            assert np.array_equal(found.labels, labels[rows])
+            fingerprints.add(found.fingerprint)
+    assert len(fingerprints) == (4 if indexed else 2)
 
 
 def test_a_download_that_fails_is_missing_and_one_that_is_damaged_is_not(own_set, tmp_path, monkeypatch):
