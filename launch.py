@@ -76,6 +76,12 @@ def read_config():
     return CONFIG.value
 
 
+def overrides() -> dict:
+    """The fields that --config.FIELD=VALUE sets."""
+    flag = flags.FLAGS["config"]
+    return config_flags.get_override_values(flag) if flag.present else {}
+
+
 def require_flags_of_mode() -> None:
     """Refuses flags that the mode does not take; their help begins with the modes that do."""
     for name in flags.FLAGS:
@@ -94,8 +100,8 @@ def default_workdir(*more: str) -> Path:
     """runs/<config name>[-<overrides>]: an override starts a run of its own."""
     flag = flags.FLAGS["config"]
     name, _, variant = config_flags.get_config_filename(flag).partition(":")
-    overrides = config_flags.get_override_values(flag)
-    parts = [Path(name).stem, variant, *(f"{field}={value}" for field, value in overrides.items()), *more]
+    given = (f"{field}={value}" for field, value in overrides().items())
+    parts = [Path(name).stem, variant, *given, *more]
     name = "-".join(re.sub(r"[^\w.=+,-]+", "_", part) for part in parts if part)
     if len(name) > 150:  # longer than file systems like: the rest as a hash
         name = f"{name[:130]}-{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
@@ -121,7 +127,8 @@ def sweep(config) -> int:
 
     devices.use_cores()
     train.require_determinism(config.deterministic)
-    made = plan.make_plan(config, SWEEP.value, COMBINE.value, DRAWS.value, DRAWS_SEED.value, sweep_settings())
+    drawn = COMBINE.value, DRAWS.value, DRAWS_SEED.value
+    made = plan.make_plan(config, SWEEP.value, *drawn, sweep_settings(), overrides())
     workdir = chosen_workdir("sweep", *SETTINGS.value, *SWEEP.value)
     command = f"python {shlex.join(['launch.py', *sys.argv[1:]])}"
     return run(made, workdir, Options(POPULATION.value, SIZE.value, BASELINE.value, DRY_RUN.value, command))
@@ -130,9 +137,11 @@ def sweep(config) -> int:
 def main() -> int:
     require_flags_of_mode()
     if MODE.value == "train":
+        from jaxgan.checks import reset_idle
         from jaxgan.train import train
 
-        config = read_config()
+        config = read_config().copy_and_resolve_references()
+        reset_idle(config, overrides(), overrides())
         where = COORDINATOR.value, PROCESSES.value, PROCESS.value
         if DISTRIBUTED.value or where != (None, None, None):
             processes.connect(*where)
@@ -144,8 +153,8 @@ def main() -> int:
     if not WORKDIR.value:
         read_config()  # its name is the workdir's
     workdir, given = chosen_workdir(), {}
-    if WORKDIR.value and flags.FLAGS["config"].present and MODE.value != "report":
-        given = record.changes(config_flags.get_override_values(flags.FLAGS["config"]), workdir)
+    if WORKDIR.value and overrides() and MODE.value != "report":
+        given = record.changes(read_config(), overrides(), workdir)
     step = int(STEP.value) if (STEP.value or "").isdecimal() else STEP.value
     if MODE.value == "report":
         from jaxgan.sweeps import report

@@ -83,6 +83,7 @@ NEEDS = {
         "discriminator.mlp.slope": 0.2,
     },
 }
+_CONSISTENCY = {"cr", "bcr"}  # of images that are transformed
 _WITHOUT_A_PATH = ("digits", "ring", "grid")
 
 
@@ -113,24 +114,52 @@ def check(config: ConfigDict) -> None:
     _check_combinations(config)
 
 
-def reset_idle(config: ConfigDict, given: Collection[str]) -> None:
-    """Sets back what one of the `given` fields leaves without effect, so that a sweep may switch a trick off.
+def reset_idle(config: ConfigDict, switches: Collection[str], keep: Collection[str]) -> None:
+    """Sets back to their defaults the fields that some others leave without effect, and what hangs on those.
 
-    Fields that are given themselves stay, and so are refused.
+    So a trick that a config file or a command line has set up is switched off by one field.
+
+    Args:
+      config: its fields are set.
+      switches: the fields that may switch something off.
+      keep: fields that stay as they are, and are refused then.
     """
-    flat = flatten(config.to_dict())
+    moved = set(switches)
+    while True:
+        flat = flatten(config.to_dict())
+        idle = {
+            field: default
+            for field, default in _idle(config, flat, moved).items()
+            if field in flat.keys() - set(keep) and plain(flat[field]) != plain(default)
+        }
+        if not idle:
+            return
+        config.update_from_flattened_dict(idle)
+        moved |= idle.keys()
+
+
+def _idle(config: ConfigDict, flat: dict[str, Any], moved: Collection[str]) -> dict[str, Any]:
+    """The fields that have no effect because of one of those that were `moved`, with their defaults."""
     idle: dict[str, Any] = {}
     for need, fields in NEEDS.items():
-        if need.partition("=")[0] in given and not _is_met(need, flat):
-            idle |= {field: default for field, default in fields.items() if field in flat}
-    defaults = regularizers()
-    for name, section in config.regularizers.items():
-        if f"regularizers.{name}.weight" in given and not section.weight:
+        if need.partition("=")[0] in moved and not _is_met(need, flat):
+            idle |= fields
+    defaults, active = regularizers(), active_regularizers(config).keys()
+    for name in set(config.regularizers) - active:
+        if f"regularizers.{name}.weight" in moved:
             idle |= flatten(defaults[name].to_dict(), f"regularizers.{name}.")
-    if any(f"regularizers.{name}.weight" in idle for name in ("cr", "bcr")):
-        if not {"cr", "bcr"} & active_regularizers(config).keys():
-            idle["consistency_augment.names"] = ()
-    config.update_from_flattened_dict({field: v for field, v in idle.items() if field not in given})
+            if name in _CONSISTENCY and not _CONSISTENCY & active:
+                idle["consistency_augment.names"] = ()
+    for path, registry in (sections(config) | LISTS).items():
+        if {f"{path}.name", f"{path}.names"} & set(moved):  # fields of what is not selected any more
+            section = section_of(config, path)
+            chosen = names_of(section) if path in LISTS else (section.name.partition("/")[0],)
+            for other in set(registry) - set(chosen):
+                fields = registry.fields(other).items()
+                idle |= {f"{path}.{other}.{field}": parameter.default for field, parameter in fields}
+    if "dataset.name" in moved and config.dataset.name in _WITHOUT_A_PATH:
+        idle["dataset.path"] = ""
+    return idle
 
 
 def _is_met(need: str, flat: dict[str, Any]) -> bool:
@@ -157,9 +186,8 @@ def _check_numbers(config: ConfigDict) -> None:
             raise UserError(f"the learning rate of {section}, {rate}, must be at least 0")
     if config.batch_size >= MAX_SIZE:
         raise UserError(f"batch_size={config.batch_size} must be below 2^30")
-    for field in ("profile_at", "top_k_steps"):
-        if value(field) > config.num_steps:
-            raise UserError(f"{field}={value(field)} lies beyond num_steps={config.num_steps}")
+    if config.profile_at > config.num_steps:
+        raise UserError(f"profile_at={config.profile_at} lies beyond num_steps={config.num_steps}")
     for field in ("augment.length", "latent_threshold"):
         if not value(field) > 0:
             raise UserError(f"{field}={value(field)} must be above 0")
@@ -176,7 +204,7 @@ def _check_effects(config: ConfigDict) -> None:
             if plain(flat.get(field, default)) != plain(default) and not _is_met(need, flat):
                 other = need.partition("=")[0]
                 raise UserError(
-                    f"{field} is set, but {other} is {flat[other]!r}: set {need}, or leave {field} alone"
+                    f"{field} is set, but {other} is {flat[other]!r}: set {need}, or {field}={default}"
                 )
     if config.dataset.path and config.dataset.name in _WITHOUT_A_PATH:
         raise UserError(f"dataset.path is set, but '{config.dataset.name}' needs no file: leave it alone")
@@ -202,7 +230,7 @@ def _check_regularizers(config: ConfigDict) -> None:
         raise UserError(
             "regularizers.zcr compares nearby latents, but the generator's noise tells them apart"
         )
-    comparing = {"cr", "bcr"} & active
+    comparing = _CONSISTENCY & active
     if comparing and not config.consistency_augment.names:
         raise UserError(
             f"regularizers.{min(comparing)} compares images with transformed ones: set "
@@ -243,11 +271,12 @@ def _check_combinations(config: ConfigDict) -> None:
             "num_generators ask for"
         )
     name, network = selected(config, "discriminator")
+    part = config.batch_size // config.packing // config.accumulate  # of whole groups it has the same
     whole = {
         "top_k": config.top_k,
         f"loss.name={config.loss.name}": config.loss.name.startswith("relativistic_average"),
         "regularizers.feature_matching": "feature" in active,
-        f"discriminator.{name}.minibatch_stddev": network.get("minibatch_stddev"),
+        f"discriminator.{name}.minibatch_stddev": part % (network.get("minibatch_stddev") or 1),
         f"discriminator.{name}.minibatch_discrimination": network.get("minibatch_discrimination"),
     }
     if config.accumulate > 1 and any(whole.values()):

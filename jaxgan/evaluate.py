@@ -11,6 +11,7 @@ from jaxgan import experiment, pictures, record, sampler
 from jaxgan.checks import check
 from jaxgan.errors import UserError
 from jaxgan.evaluation import make_evaluator
+from jaxgan.fields import names_of
 
 _PAIRS = 16  # of fakes and their nearest training examples in a picture
 
@@ -32,11 +33,11 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
     """
     drawn = sampler.load(workdir, step, weights)
     recorded = record.read_record(workdir)
+    everything = "evaluation.statistics.names" not in changes
     config = _change(record.recorded_config(recorded), changes)
     check(config)
     dataset = experiment.load_dataset(config)
     record.require_same_dataset(dataset, recorded, workdir)
-    everything = "evaluation.statistics.names" not in changes
     evaluator = make_evaluator(config, drawn.gan, dataset, everything)
     numbers = evaluator(drawn.weights)
     entry = {
@@ -68,6 +69,16 @@ def _change(config: ConfigDict, changes: dict[str, Any]) -> ConfigDict:
             for name in parents:
                 section = section.setdefault(name, {})
             section[last] = value
+    statistics = tree["evaluation"]["statistics"]
+    if "evaluation.statistics.names" in changes:  # the fields of others are of no use
+        names = names_of(ConfigDict(statistics))
+        tree["evaluation"]["statistics"] = {
+            key: statistics[key] for key in ("names", *names) if key in statistics
+        }
+    else:
+        statistics["names"] = tuple(
+            dict.fromkeys([*statistics["names"], *sorted(statistics.keys() - {"names"})])
+        )
     return ConfigDict(tree)
 
 

@@ -77,7 +77,7 @@ def connect(coordinator: str | None, num_processes: int | None, process_id: int 
     # JAX has taken SIGTERM for its own notice of preemption: back to Python's idea of it.
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     _listener.start()
-    if not is_first():
+    if _process_id():  # devices are not to be looked for yet
         sys.stdout = open(os.devnull, "w")
 
 
@@ -98,7 +98,7 @@ def connected() -> bool:
 
 def is_first() -> bool:
     """Whether this is process 0: the one that writes, prints and evaluates."""
-    return not connected() or _process_id() == 0
+    return not connected() or jax.process_index() == 0
 
 
 def from_first(compute: Callable[[], Any]) -> Any:

@@ -86,21 +86,22 @@ def recorded_config(record: dict[str, Any]) -> ConfigDict:
     return config
 
 
-def changes(fields: dict[str, Any], workdir: Path) -> dict[str, Any]:
-    """Of fields, by dotted paths, those that the run in `workdir` has otherwise, to look at it with them.
+def changes(config: ConfigDict, given: dict[str, Any], workdir: Path) -> dict[str, Any]:
+    """Of the fields that are `given` in a config, those of an evaluation of the run in `workdir`.
 
     Raises:
       UserError: one that would make it another run.
     """
-    recorded = flatten((read_record(workdir) or {"config": {}})["config"])
-    found = {field: value for field, value in fields.items() if recorded.get(field) != plain(value)}
-    for field in found:
-        if recorded and not may_change(field):
+    recorded = read_record(workdir)
+    old, new = (flatten(plain(tree)) for tree in (recorded["config"] if recorded else {}, essential(config)))
+    for field in given.keys() & new.keys() if recorded else ():
+        as_it_was = new[field] == old.get(field) or (field.endswith(".num_steps") and not new[field])
+        if not as_it_was and not may_change(field):
             raise UserError(
-                f"--config.{field}={found[field]}, but {workdir} holds a run that has "
-                f"{recorded.get(field, 'nothing of the kind')}: leave it away, or choose another --workdir"
+                f"--config.{field}={given[field]}, but {workdir} holds a run that has "
+                f"{old.get(field, 'nothing of the kind')}: leave it away, or choose another --workdir"
             )
-    return found
+    return {field: value for field, value in given.items() if field.startswith("evaluation.")}
 
 
 def agree(config: ConfigDict, record: dict[str, Any], workdir: Path) -> ConfigDict:

@@ -17,8 +17,7 @@ REFUSED = {
     "top_k=17, but an update has 16 logits": {"top_k": 17},
     "top_k=9, but an update has 8": {"top_k": 9, "packing": 2},
     "top_k=16, but an update has 16": {"top_k": 16},
-    "top_k_steps is set, but top_k is 0: set top_k, or leave": {"top_k_steps": 5},
-    "top_k_steps=61 lies beyond num_steps=60": {"top_k": 8, "top_k_steps": 61},
+    "top_k_steps is set, but top_k is 0: set top_k, or top_k_steps=0": {"top_k_steps": 5},
     "batch_size=16 is no multiple of 3": {"packing": 3},
     "no multiple of 12": {"num_generators": 3, "accumulate": 4},
     "packing would mix": {"packing": 2, "num_generators": 2},
@@ -53,7 +52,7 @@ REFUSED = {
         "accumulate": 2,
     },
     "regularizers.feature_matching looks at": {"regularizers.feature_matching.weight": 1.0, "accumulate": 2},
-    "discriminator.mlp.minibatch_stddev looks at": {"discriminator.mlp.minibatch_stddev": 4, "accumulate": 2},
+    "discriminator.mlp.minibatch_stddev looks at": {"discriminator.mlp.minibatch_stddev": 6, "accumulate": 2},
     "discriminator.mlp.minibatch_discrimination looks at": {
         "discriminator.mlp.minibatch_discrimination": 3,
         "accumulate": 2,
@@ -98,6 +97,10 @@ REFUSED = {
     },
     "dataset.path is set, but 'digits' needs no file": {"dataset.path": "digits.npz"},
 }
+
+
+def test_groups_that_parts_of_a_batch_keep_are_not_refused():
+    checks.check(tiny_config(discriminator__mlp__minibatch_stddev=4, accumulate=2, discriminator__name="mlp"))
 
 
 @pytest.mark.parametrize("message", REFUSED)

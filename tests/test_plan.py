@@ -49,14 +49,38 @@ def test_what_is_wrong_is_named(text):
 def test_a_sweep_may_switch_off_what_has_fields_of_its_own():
     """They are set back where they have no effect, as if they had never been set."""
     plain = tiny_config()
-    base = tiny_config(
-        regularizers__r1__interval=16, regularizers__r1__weight=1.0, discriminator__dcgan__batch_norm=False,
-        lookahead_every=5, lookahead_alpha=0.7,
-    )  # fmt: skip
+    penalized = {
+        "regularizers__r1__interval": 16,
+        "regularizers__r1__weight": 1.0,
+        "discriminator__dcgan__batch_norm": False,
+    }
+    base = tiny_config(**penalized, lookahead_every=5, lookahead_alpha=0.7)
     plan = make_plan(base, ["regularizers.r1.weight=0,1", "lookahead_every=0,5"])
     off, on = plan.runs[0].config, plan.runs[-1].config
     assert (on.regularizers.r1.interval, on.lookahead_alpha) == (16, 0.7)
     assert off.regularizers == plain.regularizers and off.lookahead_alpha == plain.lookahead_alpha
+    chain = tiny_config(
+        instance_noise__stddev=0.3, instance_noise__schedule__name="linear",
+        instance_noise__schedule__linear__final=0.1, eval_every=5, evaluation__best="x",
+        evaluation__best_is="highest", loss__name="least_squares", loss__least_squares__a=-1.0,
+    )  # fmt: skip
+    plan = make_plan(
+        chain, ["instance_noise.stddev=0,0.3", "eval_every=0,5", "loss.name=hinge,least_squares"]
+    )
+    off, on = plan.runs[0].config, plan.runs[-1].config
+    assert on.instance_noise.schedule.linear.final == 0.1 and on.evaluation.best_is == "highest"
+    assert off.instance_noise.schedule == plain.instance_noise.schedule and off.evaluation == plain.evaluation
+    assert (off.loss.least_squares.a, on.loss.least_squares.a) == (plain.loss.least_squares.a, -1.0)
+    shared = tiny_config(**penalized | {"regularizers__r2__weight": 1.0})
+    shared.regularizers.r2.interval = shared.regularizers.r1.get_ref("interval")
+    plan = make_plan(shared, ["regularizers.r1.weight=0,1"])
+    assert [run.config.regularizers.r2.interval for run in plan.runs] == [16, 16]
+    maxout = tiny_config(discriminator__name="mlp", generator__name="mlp", discriminator__mlp__slope=0.1)
+    with pytest.raises(UserError, match=r"slope is set, but .*maxout is 5.* or discriminator.mlp.slope=0.2"):
+        make_plan(maxout, ["discriminator.mlp.slope=0.1,0.3", "discriminator.mlp.maxout=5"])
+    maxout.discriminator.mlp.maxout = 5
+    (run,) = make_plan(maxout, overrides=["discriminator.mlp.maxout"]).runs
+    assert run.config.discriminator.mlp.slope == 0.2
     with pytest.raises(UserError, match="lookahead_alpha is set, but lookahead_every is 0"):
         make_plan(base, ["lookahead_every=0,5", "lookahead_alpha=0.5,0.7"])
     consistent = tiny_config(

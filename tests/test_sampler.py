@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gans import load_digits, make_gan, make_state
 from PIL import Image
-from runs import launch
+from runs import launch, tiny_config
 
 import jaxgan
 from jaxgan.errors import UserError
@@ -128,8 +128,14 @@ def test_from_the_command_line_without_the_training_data(trained, tmp_path):
     done = launch(trained, flags=flags)
     assert done.returncode == 0 and "three.npz" in done.stdout, done.stderr
     with pytest.raises(UserError, match=r"--config.loss.name=hinge.*has nonsaturating"):
-        changes({"seed": 0, "loss.name": "hinge"}, trained)
-    assert changes({"seed": 0, "num_steps": 7, "evaluation.seed": 3}, trained) == {
-        "num_steps": 7,
-        "evaluation.seed": 3,
-    }
+        changes(tiny_config(loss__name="hinge"), {"seed": 0, "loss.name": "hinge"}, trained)
+    config = tiny_config(num_steps=7, evaluation__seed=3, augment__names=("flip,crop",))
+    given = {"seed": 0, "num_steps": 7, "evaluation.seed": 3, "regularizers.r1.weight": 0.0}
+    assert changes(config, given, trained) == {"evaluation.seed": 3}
+    with pytest.raises(UserError, match="augment.names"):
+        changes(config, given | {"augment.names": ("flip,crop",)}, trained)
+    shutil.copytree(trained, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "config.json").read_text())
+    record["config"]["augment"]["names"] = ["flip", "crop"]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(record))
+    assert changes(config, {"augment.names": ("flip,crop",)}, tmp_path / "run") == {}

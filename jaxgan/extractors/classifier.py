@@ -26,6 +26,7 @@ from jaxgan.layers import Conv, batch_norm
 _FORMAT = 1  # raise it when the network or its training change, and old classifiers are left behind
 _BATCH = 128
 _STEPS_PER_CALL = 100
+_BLOCK_BYTES = 2**28  # at most, of the images of a call
 
 
 class Classifier(nn.Module):
@@ -147,8 +148,9 @@ def _train(network: Classifier, train: Dataset, test: Dataset, num_steps: int):
     )
     params, statistics = variables.pop("params"), variables
     state = params, statistics, optimizer.init(params)
-    for first in range(0, num_steps, _STEPS_PER_CALL):
-        steps = np.arange(first, min(first + _STEPS_PER_CALL, num_steps))
+    most = max(1, min(_STEPS_PER_CALL, _BLOCK_BYTES // (_BATCH * int(np.prod(train.shape)))))
+    for first in range(0, num_steps, most):
+        steps = np.arange(first, min(first + most, num_steps))
         rows = order.rows(np.zeros(2, np.uint32), first, _BATCH, len(train), count=len(steps) * _BATCH)
         images = take(train.examples, rows).reshape(len(steps), _BATCH, *train.shape)
         jax.block_until_ready(state)  # of the call before, so that no more than two blocks are held

@@ -12,7 +12,7 @@ import itertools
 import json
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -62,6 +62,7 @@ def make_plan(
     draws: int = 0,
     draws_seed: int = 0,
     settings: dict[str, dict[str, Any]] | None = None,
+    overrides: Collection[str] = (),
 ) -> Plan:
     """The runs that the command line asks for.
 
@@ -73,6 +74,8 @@ def make_plan(
       draws: of 'random'.
       draws_seed: any whole number.
       settings: settings that have names: field → value of each.
+      overrides: fields of `config` that are not as in its file. What they, or the sweep, leave without effect
+        is set back (see `checks.reset_idle`).
 
     Raises:
       UserError: something of it cannot be; the setting is named.
@@ -92,7 +95,7 @@ def make_plan(
         for values in _combine(axes, combine, draws, draws_seed):
             label = ", ".join([*([name] if name else []), *_words(values)]) or _PLAIN
             for seed in seeds:
-                runs.append(_make_run(config, label, {**fixed, **values}, seed))
+                runs.append(_make_run(config, label, {**fixed, **values}, seed, overrides))
     if len({run.name for run in runs}) < len(runs):
         raise UserError("two settings of this sweep are the same: leave one out")
     return Plan(runs, _group(runs))
@@ -158,11 +161,14 @@ def _words(values):
         yield f"{field}={text}"
 
 
-def _make_run(base: ConfigDict, setting: str, values: dict[str, Any], seed: int) -> Run:
+def _make_run(
+    base: ConfigDict, setting: str, values: dict[str, Any], seed: int, overrides: Collection[str]
+) -> Run:
     config = copy.deepcopy(base)  # with its references, which follow what is set
     try:
         config.update_from_flattened_dict({**values, "seed": seed})
-        checks.reset_idle(config, values)
+        config = config.copy_and_resolve_references()
+        checks.reset_idle(config, {*values, *overrides}, values)
         checks.check(config)
     except (TypeError, KeyError) as error:
         raise UserError(f"setting '{setting}': {error}") from error
