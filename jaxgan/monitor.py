@@ -83,7 +83,7 @@ class Monitor:
             return
         step, metrics, samples = self._pending
         self._pending = None
-        values = {name: np.asarray(value).tolist() for name, value in metrics.items()}
+        values = {name: value.tolist() for name, value in jax.device_get(metrics).items()}
         first = step - len(next(iter(values.values())))
         rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
         for i, row in enumerate(rows):

@@ -37,9 +37,9 @@ class Program(NamedTuple):
       train_steps: `(state, data, num) -> (state, metrics)`, `num` steps in one call; `metrics` are arrays
         `[num]` by name. The state given is donated: do not use it again.
       place_state: state on the host or on any devices → state on this program's devices.
-      place_data: the data → devices: `examples` `[N, ...]`, with `labels` `[N]` where classes have weights
-        and `groups` (see `order.group_by_class`) where they are balanced; or, streamed, the blocks of one
-        call: `examples` `[num, n_D, count, ...]` and `labels` `[num, n_D, count]`.
+      place_data: the data → devices: `examples` `[N, ...]`, which may be flat, with `labels` `[N]` where
+        classes have weights and `groups` (see `order.group_by_class`) where they are balanced; or, streamed,
+        the blocks of one call: `examples` `[num, n_D, count, ...]` and `labels` `[num, n_D, count]`.
       first, count: which part of each batch of B this process streams; all of it, if it is alone.
     """
 
@@ -151,6 +151,7 @@ def scan_steps(
             rows = batch.pop("rows")
             parts = ("examples", "labels")
             batch |= {name: jnp.take(data[name], rows, axis=0) for name in parts if name in data}
+            batch["examples"] = batch["examples"].reshape(*rows.shape, *gan.shape)
         return train_step(state, batch, gan=gan, axis_name=axis_name)
 
     if num > 1:

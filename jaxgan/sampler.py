@@ -118,9 +118,15 @@ class Sampler:
         """The same samples in batches, for numbers that do not fit into memory."""
         if num < 0 or not 0 <= seed < 2**32:
             raise UserError(f"num={num} must be at least 0 and seed={seed} in [0, 2^32)")
+        before = None
         for first in range(0, num, batch_of(self.gan)):
             z = latents(self.gan, jnp.uint32(seed), jnp.int32(first))
-            yield np.asarray(generate(self.gan, self.weights, z))[: num - first]
+            batch = generate(self.gan, self.weights, z)
+            if before is not None:  # while the device makes this one
+                yield np.asarray(before)
+            before = batch
+        if before is not None:
+            yield np.asarray(before)[: num - first]
 
     def judge(self, examples: np.ndarray) -> np.ndarray:
         """The discriminator's outputs `[N]` for examples in the same format: see `judge`."""

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from runs import (
+    ROOT,
     arguments,
     assert_same_run,
     environment,
+    free_address,
     launch,
     leaves,
     lines,
@@ -187,6 +190,16 @@ def test_an_error_ends_all_processes_with_its_line(tmp_path):
     for output in outputs:
         line = output.strip().splitlines()[-1]
         assert "batch_size=15 cannot be shared by 2 devices: set it to 14 or 16" in line, output
+
+
+def test_meeting_looks_for_no_devices():
+    """What XLA is told later, such as to be deterministic, must not come too late."""
+    program = (
+        "import os; from jax._src import xla_bridge; from jaxgan import processes; "
+        f"processes.connect('{free_address()}', 1, 0); "
+        "os._exit(77 if xla_bridge.backends_are_initialized() else 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment()).returncode == 0
 
 
 def test_processes_that_were_started_with_different_configs_end(tmp_path):

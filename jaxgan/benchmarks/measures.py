@@ -208,18 +208,19 @@ def steps_per_call(options: Options) -> list[Record]:
     """How many steps one compiled call should have: the time of a step, and of a call."""
     records = []
     for workload in options.workloads:
-        one = WORKLOADS[workload].read().steps_per_call
-        specifications, chosen = {}, sorted({*_STEPS_PER_CALL, one})
-        for steps in chosen:
-            specifications[str(steps)] = _ours("train", workload=workload, steps_per_call=steps)
-        with contenders(one=specifications["1"]) as players:
-            step = take_turns(players, 1, options.seconds)["one"].median
+        with contenders(run=_ours("train", workload=workload)) as players:
+            of_a_run = players["run"].facts["granule"]
+            step = take_turns(players, 1, options.seconds)["run"].median
+        specifications = {
+            str(steps): _ours("train", workload=workload, steps_per_call=steps)
+            for steps in sorted({*_STEPS_PER_CALL, of_a_run})
+        }
         short = {n: s for n, s in specifications.items() if n == "1" or int(n) * step <= _MOST_SECONDS_A_CALL}
         with contenders(**short) as players:
             times = take_turns(players, options.repeats, options.seconds)
             for name, contender in players.items():
                 more = {"steps_per_call": int(name), "call_ms": 1e3 * int(name) * times[name].median}
-                more |= {"peak_mb": contender.peak_bytes() / 1e6, "default": int(name) == one}
+                more |= {"peak_mb": contender.peak_bytes() / 1e6, "default": int(name) == of_a_run}
                 more |= _ratios(times, name, ["1"])
                 batch = contender.facts["batch_size"]
                 records.append(_record("steps_per_call", workload, name, times[name], batch, **more))

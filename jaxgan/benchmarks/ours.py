@@ -63,12 +63,14 @@ def train(
       inputs: 'resident': the data set lies on the device, as a run has it; 'constant': so does one batch,
         which is all that there is; 'streamed': batches are read from a memory-mapped file; 'encoded': they
         are read, and decoded, from PNGs in array_record files.
-      steps_per_call: 0: the config's.
+      steps_per_call: 0: as many as a run has.
       prefetch: batches that are read ahead, where they are read.
       compute_dtype: of the networks.
     """
     config, gan, state = fresh(WORKLOADS[workload], batch_size, update_order, compute_dtype)
-    steps = steps_per_call or config.steps_per_call
+    most = config.steps_per_call
+    of_a_run = steps_of_a_call(gan, config.batch_size, parallel.num_cores(), most, [most])
+    steps = steps_per_call or of_a_run
     program = parallel.make_program(
         gan, "jit", config.batch_size, streamed=inputs in ("streamed", "encoded"), num_devices=1
     )

@@ -143,7 +143,7 @@ def _split_device(step, batch, size, first, count):
         return carry(epoch + bit * batch_epochs, index + bit * batch_rest)
 
     zero = jnp.zeros_like(step)
-    epoch, index = jax.lax.fori_loop(0, 32, double_and_add, (zero, zero))
+    epoch, index = jax.lax.fori_loop(0, 32, double_and_add, (zero, zero), unroll=True)
     offset = jnp.asarray(first).astype(jnp.uint32) + jnp.arange(count, dtype=jnp.uint32)
     return carry(epoch + offset // modulus, index + offset % modulus)
 
