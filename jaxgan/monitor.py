@@ -83,17 +83,15 @@ class Monitor:
             return
         step, metrics, samples = self._pending
         self._pending = None
-        values = {name: value.tolist() for name, value in jax.device_get(metrics).items()}
-        first = step - len(next(iter(values.values())))
-        rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-        for i, row in enumerate(rows):
-            bad = [name for name, value in row.items() if not np.isfinite(value)]
-            if bad:
-                raise Diverged(
-                    f"training diverged at step {first + i + 1}: {bad[0]} is {row[bad[0]]}; what was saved "
-                    "before is kept. Try lower learning rates or another loss, in another --workdir"
-                )
-        self.window += rows
+        names, values = list(metrics), np.stack(list(jax.device_get(metrics).values()), axis=1)
+        if not np.isfinite(values).all():
+            i, j = np.argwhere(~np.isfinite(values))[0]
+            first = step - len(values) + 1
+            raise Diverged(
+                f"training diverged at step {first + i}: {names[j]} is {values[i, j]}; what was saved before is "
+                "kept. Try lower learning rates or another loss, in another --workdir"
+            )
+        self.window += [dict(zip(names, row, strict=True)) for row in values.tolist()]
         if step % self._config.log_every == 0 or step == self._config.num_steps:
             self._write_line(step)
         if samples is not None:  # in the first process

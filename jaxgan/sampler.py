@@ -82,7 +82,7 @@ def fixed_latents(gan: GAN) -> jax.Array:
     """Of the pictures of a training run: samples 0 to 63 of seed 0, or 2,500 where points are drawn."""
     num = 64 if gan.is_images else 2_500
     firsts = range(0, num, batch_of(gan))
-    return jnp.concatenate([latents(gan, jnp.uint32(0), jnp.int32(first)) for first in firsts])[:num]
+    return jnp.concatenate([latents(gan, np.uint32(0), np.int32(first)) for first in firsts])[:num]
 
 
 class Sampler:
@@ -120,7 +120,7 @@ class Sampler:
             raise UserError(f"num={num} must be at least 0 and seed={seed} in [0, 2^32)")
         before = None
         for first in range(0, num, batch_of(self.gan)):
-            z = latents(self.gan, jnp.uint32(seed), jnp.int32(first))
+            z = latents(self.gan, np.uint32(seed), np.int32(first))
             batch = generate(self.gan, self.weights, z)
             if before is not None:  # while the device makes this one
                 yield np.asarray(before)
@@ -154,7 +154,7 @@ class Sampler:
         (White 2016, Sampling Generative Networks), along the line for others.
         """
         firsts = range(0, 2 * pairs, batch_of(self.gan))
-        z = [latents(self.gan, jnp.uint32(seed), jnp.int32(first)) for first in firsts]
+        z = [latents(self.gan, np.uint32(seed), np.int32(first)) for first in firsts]
         z = np.concatenate(z)[: 2 * pairs]
         start, end = z[0::2, None], z[1::2, None]
         t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
