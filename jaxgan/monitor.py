@@ -88,8 +88,8 @@ class Monitor:
             i, j = np.argwhere(~np.isfinite(values))[0]
             first = step - len(values) + 1
             raise Diverged(
-                f"training diverged at step {first + i}: {names[j]} is {values[i, j]}; what was saved before is "
-                "kept. Try lower learning rates or another loss, in another --workdir"
+                f"training diverged at step {first + i}: {names[j]} is {values[i, j]}; what was saved before "
+                "is kept. Try lower learning rates or another loss, in another --workdir"
             )
         self.window += [dict(zip(names, row, strict=True)) for row in values.tolist()]
         if step % self._config.log_every == 0 or step == self._config.num_steps:
