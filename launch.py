@@ -137,7 +137,7 @@ def sweep(config) -> int:
 def main() -> int:
     require_flags_of_mode()
     if MODE.value == "train":
-        from jaxgan.checks import reset_idle
+        from jaxgan.switches import reset_idle
         from jaxgan.train import train
 
         config = read_config().copy_and_resolve_references()

@@ -4,7 +4,7 @@ import pytest
 from runs import tiny_config
 
 from configs import default
-from jaxgan import checks, experiment, fields
+from jaxgan import checks, experiment, fields, switches
 from jaxgan.errors import UserError
 
 REFUSED = {
@@ -113,8 +113,8 @@ def test_refused(message):
 
 def test_the_defaults_of_fields_that_need_others_are_those_of_the_config():
     known = fields.flatten(default.get_config().to_dict())
-    assert all(known[need.partition("=")[0]] is not None for need in checks.NEEDS)
-    expected = {field: value for needy in checks.NEEDS.values() for field, value in needy.items()}
+    assert all(known[need.partition("=")[0]] is not None for need in switches.NEEDS)
+    expected = {field: value for needy in switches.NEEDS.values() for field, value in needy.items()}
     assert {field: known[field] for field in expected} == expected
 
 

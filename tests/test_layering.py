@@ -24,6 +24,7 @@ FLOORS = [
     "pictures",
     "monitor sampler",
     "checks record",
+    "switches",
     "experiment",
     "fields",
     "plots checkpoint writers workdir console",
@@ -45,7 +46,7 @@ FLOORS = [
 DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor.split()}
 SEE_A_CONFIG = set(
     "launch configs benchmark benchmarks sweep sweeps train sample evaluate evaluation monitor sampler "
-    "checks record experiment fields".split()
+    "checks switches record experiment fields".split()
 )
 HEAVY = {
     "tensorflow",

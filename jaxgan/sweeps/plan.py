@@ -27,6 +27,7 @@ from jaxgan.gan import GAN
 from jaxgan.sweeps.grammar import Axis, parse
 from jaxgan.sweeps.population import optimizer_numbers
 from jaxgan.sweeps.structure import key_of
+from jaxgan.switches import reset_idle
 
 COMBINE = ("grid", "zip", "random")
 _PLAIN = "as configured"  # the setting that sets nothing
@@ -75,7 +76,7 @@ def make_plan(
       draws_seed: any whole number.
       settings: settings that have names: field → value of each.
       overrides: fields of `config` that are not as in its file. What they, or the sweep, leave without effect
-        is set back (see `checks.reset_idle`).
+        is set back (see `switches.reset_idle`).
 
     Raises:
       UserError: something of it cannot be; the setting is named.
@@ -168,7 +169,7 @@ def _make_run(
     try:
         config.update_from_flattened_dict({**values, "seed": seed})
         config = config.copy_and_resolve_references()
-        checks.reset_idle(config, {*values, *overrides}, values)
+        reset_idle(config, {*values, *overrides}, values)
         checks.check(config)
     except (TypeError, KeyError) as error:
         raise UserError(f"setting '{setting}': {error}") from error
