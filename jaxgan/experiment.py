@@ -1,7 +1,7 @@
 """From a config to the objects that it names.
 
-Only this file, those beside it (`fields.py`, `switches.py`, `checks.py`, `record.py`) and the jobs (`train.py`,
-`sample.py`, ...) see a config; all below take plain keyword arguments.
+Only this file, those beside it (`fields.py`, `switches.py`, `checks.py`, `record.py`) and the jobs
+(`train.py`, `sample.py`, ...) see a config; all below take plain keyword arguments.
 """
 
 import re

@@ -1,6 +1,5 @@
 """Pictures of samples: grids of images, real beside fake, nearest neighbours, scatter plots, animations."""
 
-import io
 import math
 import os
 from collections.abc import Sequence
@@ -45,9 +44,9 @@ def render(figure) -> Image.Image:
     """A matplotlib figure as an RGB picture, by no window system."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return Image.open(buffer).convert("RGB")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.frombytes("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
 
 
 def _draw_grid(images, title, columns, pixels):
