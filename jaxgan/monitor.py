@@ -83,7 +83,8 @@ class Monitor:
             return
         step, metrics, samples = self._pending
         self._pending = None
-        names, values = list(metrics), np.stack(list(jax.device_get(metrics).values()), axis=1)
+        names, values = zip(*jax.device_get(metrics).items(), strict=True)
+        values = np.stack(values, axis=1)
         if not np.isfinite(values).all():
             i, j = np.argwhere(~np.isfinite(values))[0]
             first = step - len(values) + 1
