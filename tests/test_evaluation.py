@@ -238,6 +238,7 @@ def test_the_protocol_says_all_that_numbers_depend_on():
     assert {"jax", "flax", "numpy", "jaxgan"} == protocol["versions"].keys()
 
 
+@pytest.mark.slow
 def test_all_statistics_are_computed_with_the_fields_that_the_config_gives(evaluated):
     """So that a number is the same as in training; of those that it names none is refused."""
     config = tiny_config(

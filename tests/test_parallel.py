@@ -355,6 +355,7 @@ def test_under_jit_batch_norm_is_over_the_whole_batch(normalized):
     assert_close(game.train(num_devices=4), expected)
 
 
+@pytest.mark.slow
 def test_under_pmap_batch_norm_is_over_the_whole_batch_where_the_network_knows_the_axis():
     alone = Game(1.0, batch_norm=True)
     together = Game(1.0, batch_norm=True, axis_name=parallel.AXIS)
