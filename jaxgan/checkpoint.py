@@ -4,6 +4,7 @@ Orbax restores a file with a flipped byte without a word, so every checkpoint ca
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging as standard_logging
@@ -115,13 +116,22 @@ class Checkpoints:
           Diverged: the state holds NaN or infinity; nothing is written.
           UserError: this or the save before it could not be written (a full disk).
         """
-        self._best = keep
+        self.take(step, state, extra, keep)()
+
+    def take(
+        self, step: int, state: Any, extra: Mapping[str, Any], keep: int | None = None
+    ) -> Callable[[], None]:
+        """`save` in two parts: copies the state, and returns what does the rest of it, and raises."""
         # a copy, not a view: the buffers are donated to the next call while the writing goes on
         tree = jax.tree.map(lambda leaf: np.array(leaf), serialization.to_state_dict(jax.device_get(state)))
+        extra = json.loads(json.dumps(extra))  # a copy too: the caller's lists grow while the writing goes on
+        return functools.partial(self._save, step, tree, extra, keep)
+
+    def _save(self, step, tree, extra, keep):
+        self._best = keep
         for path, leaf in _leaves(tree):
             if jnp.issubdtype(leaf.dtype, jnp.inexact) and not np.isfinite(leaf).all():
                 raise Diverged(f"the state is not finite at step {step} ({path}); no checkpoint was written")
-        extra = json.loads(json.dumps(extra))  # a copy too: the caller's lists grow while the writing goes on
         extra = {"extra": extra, "digests": {**_digests(tree), "extra": _json_digest(extra)}}
         try:
             args = ocp.args.Composite(state=ocp.args.StandardSave(tree), extra=ocp.args.JsonSave(extra))

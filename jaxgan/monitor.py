@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from jaxgan import fields, processes
+from jaxgan.background import Background
 from jaxgan.datasets import Dataset, title
 from jaxgan.errors import Diverged, UserError
 from jaxgan.gan import GAN
@@ -26,6 +28,8 @@ _FIRST_DIAGNOSIS = 300  # steps: every generator begins with fakes that are all 
 class _Nothing:
     """In the place of writers, in a process that writes nothing."""
 
+    def cut_events(self) -> None: ...
+
     def flush(self) -> None: ...
 
     def close(self) -> None: ...
@@ -34,9 +38,9 @@ class _Nothing:
 class Monitor:
     """Turns the metrics of calls into lines, curves and pictures.
 
-    A call's results are taken as it is dispatched and written once the next call runs, so that the devices
-    never wait. Of several processes only the first writes and shows anything; every one keeps the window, and
-    raises the alarm.
+    A call's results are taken as it is dispatched and looked at once the next call runs, and a thread draws
+    pictures and writes files, so that the devices never wait. Of several processes only the first writes and
+    shows anything; every one keeps the window, and raises the alarm.
 
     Attributes:
       window: the metrics of each step since the last line, as JSON values; a checkpoint keeps it, so that the
@@ -51,7 +55,10 @@ class Monitor:
         self._workdir = workdir
         self._pending: tuple[int, dict, jax.Array | None] | None = None
         self._symptoms: dict[str, str] = {}
+        self._background = Background()
+        self._saving: Future | None = None
         self._writers = Writers(workdir, step) if processes.is_first() else _Nothing()
+        self._background.do(self._writers.cut_events)
         self._progress = (
             Progress(step, config.num_steps, config.batch_size) if processes.is_first() else _Nothing()
         )
@@ -74,10 +81,11 @@ class Monitor:
         self._pending = (step, metrics, samples)
 
     def write(self) -> None:
-        """Writes what was taken; waits for it.
+        """Waits for what was taken and has it written.
 
         Raises:
           Diverged: a metric is NaN or infinite.
+          UserError, OSError: something before could not be written.
         """
         if self._pending is None:
             return
@@ -96,7 +104,11 @@ class Monitor:
         if step % self._config.log_every == 0 or step == self._config.num_steps:
             self._write_line(step)
         if samples is not None:  # in the first process
-            self._writers.samples(step, draw_samples(np.asarray(samples), self._title(step)))
+            self._background.do(self._draw, step, samples)
+
+    def _draw(self, step: int, samples: jax.Array) -> None:
+        name = title(self._dataset.name, self._dataset.fallback_for)
+        self._writers.samples(step, draw_samples(np.asarray(samples), f"{name}, step {step}"))
 
     def _write_line(self, step: int) -> None:
         rows = self.window
@@ -107,10 +119,10 @@ class Monitor:
         metrics = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         rate = self._progress.update(step, metrics)
         if self._writers.begins:  # its knobs, once
-            self._writers.hparams(fields.flatten(fields.essential(self._config)))
+            self._background.do(self._writers.hparams, fields.flatten(fields.essential(self._config)))
             self._writers.begins = False
         context: dict[str, Any] = {"dataset": self._dataset.name, "images_per_second": round(rate, 1)}
-        self._writers.scalars(step, metrics, **context)
+        self._background.do(self._writers.scalars, step, metrics, context)
         symptoms = diagnose(metrics, classifies=self._gan.loss().threshold is not None)
         if step < _FIRST_DIAGNOSIS:
             return
@@ -125,26 +137,41 @@ class Monitor:
         with self._progress.paused():
             numbers = compute()
         self._progress.note(step, numbers)
-        self._writers.scalars(step, numbers, dataset=self._dataset.name)
+        self._background.do(self._writers.scalars, step, numbers, {"dataset": self._dataset.name})
         return numbers
 
-    def _title(self, step: int) -> str:
-        return f"{title(self._dataset.name, self._dataset.fallback_for)}, step {step}"
+    def save(self, take: Callable[[], Callable[[], None]]) -> None:
+        """Has a checkpoint saved once all that was taken is written, of which it must not be ahead.
+
+        Where several processes train, they meet as they save: there it waits for that.
+
+        Args:
+          take: copies what is to be saved, and returns what saves it.
+        """
+        self.write()
+        if self._saving is not None:
+            self._saving.result()  # one copy at a time
+        self._background.do(self._writers.flush)
+        self._saving = self._background.do(take())
+        if processes.connected():
+            self._background.wait()
 
     def flush(self) -> None:
-        """Writes what was taken and hands all files to the system: before a checkpoint, never after it."""
+        """Waits until all that was taken is written, handed to the system, and saved."""
         self.write()
-        self._writers.flush()
+        self._background.do(self._writers.flush)
+        self._background.wait()
 
     def __enter__(self) -> "Monitor":
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        """Writes what was taken, unless the run failed, and closes the files."""
+        """Writes what was taken, unless the run failed, waits for it, and closes the files."""
         self._progress.close()
         if kind is None:
             self.write()
+            self._background.wait()
+        self._background.close(at_once=kind is KeyboardInterrupt)
+        untold = (UserError, OSError) if kind else ()  # the error under way is the one to tell
+        with contextlib.suppress(*untold):
             self._writers.close()
-        else:  # the error under way is the one to tell
-            with contextlib.suppress(UserError, OSError):
-                self._writers.close()

@@ -114,10 +114,10 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                     stopping = agree(stop.signal)
                     if _due(config.checkpoint_every, step, config) or stopping or best.step == step:
                         _save(saved, step, state, monitor, best)
+                monitor.flush()
                 if step not in saved.steps():  # the signal came before the first step
                     _save(saved, step, state, monitor, best)
                 if step == config.num_steps and processes.is_first():
-                    monitor.flush()
                     pictures.draw_run(workdir, _sampler(gan, state, step, dataset), dataset)
     if stopping and step < config.num_steps:
         print(f"stopped at step {step} of {config.num_steps}; the same command goes on: {workdir}")
@@ -259,8 +259,10 @@ def _wants_samples(step: int, config: ConfigDict) -> bool:
 
 
 def _save(saved: Checkpoints, step: int, state: GanState, monitor: Monitor, best: Best) -> None:
-    monitor.flush()
-    saved.save(step, state, {"window": monitor.window, "best": best._asdict()}, keep=best.step)
+    def take():
+        return saved.take(step, state, {"window": monitor.window, "best": best._asdict()}, keep=best.step)
+
+    monitor.save(take)
 
 
 def _newest(workdir: Path) -> Checkpoint | None:

@@ -27,7 +27,7 @@ class Writers:
 
     Args:
       workdir: where the files lie; it exists.
-      step: the step from which the run goes on; what lies beyond it is cut off.
+      step: the step from which the run goes on; what lies beyond it is cut off, of events by `cut_events`.
 
     Attributes:
       begins: whether no line has been written yet.
@@ -42,7 +42,11 @@ class Writers:
         self._file = self._lines.open("a", buffering=1)  # to be followed, and whole however the run ends
         self._tensorboard = _TensorBoard(workdir, step)
 
-    def scalars(self, step: int, values: dict[str, float], **context: Any) -> None:
+    def cut_events(self) -> None:
+        """Cuts the TensorBoard events: before anything is written. Apart, as it needs TensorFlow."""
+        self._tensorboard.cut()
+
+    def scalars(self, step: int, values: dict[str, float], context: dict[str, Any]) -> None:
         """One line of metrics.jsonl, and a point of every TensorBoard curve. `context` is for the line."""
         self._file.write(json.dumps({"step": step, **values, **context}) + "\n")
         self._tensorboard.write("write_scalars", step, values)
@@ -74,8 +78,11 @@ class _TensorBoard:
 
     def __init__(self, workdir: Path, step: int):
         self._workdir, self._step, self._writer, self._off = workdir, step, None, False
-        if any(workdir.glob("events.out.tfevents.*")):
-            self.write("flush", open_first=True)  # cut what lies beyond the step now, not at the first write
+
+    def cut(self) -> None:
+        """Where there are events, those beyond the step go."""
+        if any(self._workdir.glob("events.out.tfevents.*")):
+            self.write("flush", open_first=True)
 
     def write(self, method: str, *args: Any, open_first: bool = False) -> None:
         idle = self._writer is None and method in ("flush", "close") and not open_first

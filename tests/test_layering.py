@@ -27,7 +27,7 @@ FLOORS = [
     "switches",
     "experiment",
     "fields",
-    "plots checkpoint writers workdir console",
+    "plots checkpoint writers workdir console background",
     "grids",
     "parallel flops",
     "steps",

@@ -1,14 +1,17 @@
-"""The warnings that a user sees while a run trains."""
+"""The warnings that a user sees while a run trains; what is written beside the training."""
 
 import logging
+import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 from runs import launch, lines, quick_environment, tiny_config
 
 from jaxgan import datasets
 from jaxgan.monitor import Monitor
+from jaxgan.writers import Writers
 
 HEALTHY = {
     "discriminator_loss": 1.0,
@@ -82,3 +85,51 @@ def test_a_run_prints_each_warning_once(tmp_path):
     ]
     assert len(lines(tmp_path / "run")) == 18
     assert not list((tmp_path / "run").glob("events.out.tfevents.*"))
+
+
+@pytest.fixture
+def slow_pictures(monkeypatch):
+    """An event: no picture is drawn before it is set."""
+    gate = threading.Event()
+    monkeypatch.setattr("jaxgan.monitor.draw_samples", lambda *_: gate.wait() and Image.new("L", (8, 8)))
+    monkeypatch.setattr(Writers, "scalars", lambda *_: None)  # no TensorFlow
+    monkeypatch.setattr(Writers, "hparams", lambda *_: None)
+    monkeypatch.setattr("jaxgan.writers._TensorBoard.write", lambda *_: None)
+    return gate
+
+
+def test_the_run_goes_on_while_a_picture_is_drawn_and_a_checkpoint_waits_for_it(tmp_path, slow_pictures):
+    gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=0.0))
+    pictures, saved = tmp_path / "samples", []
+
+    def take():
+        copied = len(monitor.window)
+        return lambda: saved.append((copied, [path.name for path in pictures.glob("*.png")]))
+
+    with Monitor(tmp_path, tiny_config(log_every=10), datasets.load("digits"), gan, 0, []) as monitor:
+        metrics = {name: np.full(5, value) for name, value in HEALTHY.items()}
+        monitor.take(5, metrics, np.zeros((4, 8, 8, 1), np.uint8))
+        monitor.save(take)
+        monitor.take(10, metrics, None)
+        monitor.write()
+        assert not saved and not list(pictures.glob("*"))
+        slow_pictures.set()
+        monitor.flush()
+        assert saved == [(5, ["step_00000005.png"])]
+
+
+def test_a_picture_that_cannot_be_written_costs_the_checkpoint_after_it(tmp_path, slow_pictures):
+    """Which would be ahead of it: a run that goes on from there would never have the picture."""
+    gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=0.0))
+    saved = []
+    (tmp_path / "samples").write_text("in the way")
+    slow_pictures.set()
+    with (
+        pytest.raises(OSError, match="samples"),
+        Monitor(tmp_path, tiny_config(log_every=10), datasets.load("digits"), gan, 0, []) as monitor,
+    ):
+        metrics = {name: np.full(5, value) for name, value in HEALTHY.items()}
+        monitor.take(5, metrics, np.zeros((4, 8, 8, 1), np.uint8))
+        monitor.save(lambda: lambda: saved.append(5))
+        monitor.flush()
+    assert saved == []
