@@ -31,7 +31,7 @@ def get_config(variant: str = ""):
     for optimizer in (config.generator_optimizer, config.discriminator_optimizer):
         optimizer.adam.learning_rate = 1e-4
         optimizer.adam.b1 = 0.8
-    config.steps_per_call = 1_000
+    config.steps_per_call = 200
     config.log_every = 1_000
     config.sample_every = 5_000
     config.checkpoint_every = 20_000
@@ -48,5 +48,6 @@ def get_config(variant: str = ""):
             optimizer.adam.learning_rate = 1e-3
             optimizer.adam.b1 = 0.5
         config.num_steps = 20_000
+        config.steps_per_call = 1_000
         config.eval_every = 2_000
     return config

@@ -24,8 +24,6 @@ from jaxgan.train_state import GanState
 from jaxgan.workdir import Stop, claim
 from jaxgan.writers import last_step
 
-_FIRST_GRID = 50  # the step of the first grid, so that even on a slow machine there is soon something to see
-
 
 def train(config: ConfigDict, workdir: Path) -> int:
     """Trains, or goes on training, the run in `workdir`; returns the exit status (128 + signal if stopped).
@@ -247,7 +245,7 @@ def _periods(config: ConfigDict) -> list[int]:
 def _end_of_call(step: int, most: int, config: ConfigDict) -> int:
     """Where the call that begins at `step` ends: the next multiple of a period, whatever came before."""
     ends = [(step // period + 1) * period for period in (most, *_periods(config))]
-    return min(config.num_steps, *ends, *([_FIRST_GRID] if step < _FIRST_GRID else []))
+    return min(config.num_steps, *ends)
 
 
 def _due(every: int, step: int, config: ConfigDict) -> bool:
@@ -255,7 +253,8 @@ def _due(every: int, step: int, config: ConfigDict) -> bool:
 
 
 def _wants_samples(step: int, config: ConfigDict) -> bool:
-    return bool(config.sample_every) and (step == _FIRST_GRID or _due(config.sample_every, step, config))
+    first = step == config.log_every  # with the first line, so that there is soon something to see
+    return bool(config.sample_every) and (first or _due(config.sample_every, step, config))
 
 
 def _save(saved: Checkpoints, step: int, state: GanState, monitor: Monitor, best: Best) -> None:

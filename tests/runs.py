@@ -38,7 +38,7 @@ TINY = {
     "batch_size": 16,
     "num_devices": 1,
     "num_steps": 60,
-    "steps_per_call": 2,  # divides every period and the first grid at step 50: one program
+    "steps_per_call": 2,  # divides every period: one program
     "log_every": 4,
     "sample_every": 20,
     "checkpoint_every": 8,

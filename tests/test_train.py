@@ -27,7 +27,8 @@ def test_a_workdir_holds_what_the_readme_says(trained):
     metrics = {"discriminator_loss", "generator_loss", "D(x)", "D(G(z))", "accuracy_real", "accuracy_fake"}
     metrics |= {"discriminator_grad_norm", "generator_grad_norm", "diversity"}
     assert all(metrics | {"step", "dataset"} == row.keys() for row in rows)
-    assert sorted(path.name for path in (trained / "samples").iterdir()) == ["step_00000020.png"]
+    grids = sorted(path.name for path in (trained / "samples").iterdir())
+    assert grids == ["step_00000004.png", "step_00000020.png"]  # with the first line, and at the end
     assert record(trained)["dataset"]["num_examples"] == 1498 and record(trained)["versions"]["jax"]
 
 
