@@ -10,14 +10,14 @@ _MOST = 16  # that wait at once, with what they hold; then the caller waits, too
 class Background:
     """A thread that does what it is given, in that order, while the caller goes on.
 
-    Once something failed nothing more is done, for it may rest on that: a checkpoint must not be ahead of the
-    lines and pictures before it.
+    Once something failed nothing more is done, and all that comes later fails likewise, for it may rest on
+    that: a checkpoint must not be ahead of the lines and pictures before it.
     """
 
     def __init__(self):
-        self._pool = ThreadPoolExecutor(1)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="background")
         self._pending: deque[Future] = deque()
-        self._failed = False
+        self._error: BaseException | None = None
 
     def do(self, function: Callable[..., None], *args) -> Future:
         """Has `function(*args)` done after all that was given before, and raises what failed of that."""
@@ -36,8 +36,10 @@ class Background:
         self._pool.shutdown(cancel_futures=at_once)
 
     def _run(self, function, *args):
-        if self._failed:
-            return
-        self._failed = True
-        function(*args)
-        self._failed = False
+        if self._error:
+            raise self._error
+        try:
+            function(*args)
+        except BaseException as error:
+            self._error = error
+            raise

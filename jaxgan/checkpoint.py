@@ -116,12 +116,12 @@ class Checkpoints:
           Diverged: the state holds NaN or infinity; nothing is written.
           UserError: this or the save before it could not be written (a full disk).
         """
-        self.take(step, state, extra, keep)()
+        self.copy(step, state, extra, keep)()
 
-    def take(
+    def copy(
         self, step: int, state: Any, extra: Mapping[str, Any], keep: int | None = None
     ) -> Callable[[], None]:
-        """`save` in two parts: copies the state, and returns what does the rest of it, and raises."""
+        """The first half of `save`: copies the state, and returns a function that does the rest of it."""
         # a copy, not a view: the buffers are donated to the next call while the writing goes on
         tree = jax.tree.map(lambda leaf: np.array(leaf), serialization.to_state_dict(jax.device_get(state)))
         extra = json.loads(json.dumps(extra))  # a copy too: the caller's lists grow while the writing goes on

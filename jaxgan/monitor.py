@@ -39,8 +39,8 @@ class Monitor:
     """Turns the metrics of calls into lines, curves and pictures.
 
     A call's results are taken as it is dispatched and looked at once the next call runs, and a thread draws
-    pictures and writes files, so that the devices never wait. Of several processes only the first writes and
-    shows anything; every one keeps the window, and raises the alarm.
+    pictures and writes files, so that the devices do not wait for it. Of several processes only the first
+    writes and shows anything; every one keeps the window, and raises the alarm.
 
     Attributes:
       window: the metrics of each step since the last line, as JSON values; a checkpoint keeps it, so that the
@@ -58,10 +58,10 @@ class Monitor:
         self._background = Background()
         self._saving: Future | None = None
         self._writers = Writers(workdir, step) if processes.is_first() else _Nothing()
-        self._background.do(self._writers.cut_events)
         self._progress = (
             Progress(step, config.num_steps, config.batch_size) if processes.is_first() else _Nothing()
         )
+        self._background.do(self._writers.cut_events)
 
     def introduce(self, state: GanState, streamed: bool) -> None:
         """Shows what is trained on what: data set, devices, parameters of both networks."""
@@ -85,7 +85,7 @@ class Monitor:
 
         Raises:
           Diverged: a metric is NaN or infinite.
-          UserError, OSError: something before could not be written.
+          Exception: what failed of the writing before, UserError or OSError where a disk is full.
         """
         if self._pending is None:
             return
@@ -135,24 +135,25 @@ class Monitor:
         """Computes the numbers of an evaluation and writes them, in a line of their own; returns them."""
         self.write()
         with self._progress.paused():
+            self._background.wait()  # what is computed may use all cores, and look for loaded libraries
             numbers = compute()
         self._progress.note(step, numbers)
         self._background.do(self._writers.scalars, step, numbers, {"dataset": self._dataset.name})
         return numbers
 
-    def save(self, take: Callable[[], Callable[[], None]]) -> None:
+    def save(self, copy: Callable[[], Callable[[], None]]) -> None:
         """Has a checkpoint saved once all that was taken is written, of which it must not be ahead.
 
         Where several processes train, they meet as they save: there it waits for that.
 
         Args:
-          take: copies what is to be saved, and returns what saves it.
+          copy: copies what is to be saved, and returns what saves it.
         """
         self.write()
         if self._saving is not None:
-            self._saving.result()  # one copy at a time
+            self._saving.result()  # one copy waits at a time
         self._background.do(self._writers.flush)
-        self._saving = self._background.do(take())
+        self._saving = self._background.do(copy())
         if processes.connected():
             self._background.wait()
 
@@ -166,12 +167,20 @@ class Monitor:
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        """Writes what was taken, unless the run failed, waits for it, and closes the files."""
+        """Waits for what is being written, and was taken unless the run failed, and closes the files.
+
+        A second Ctrl-C drops what has not begun.
+        """
         self._progress.close()
-        if kind is None:
-            self.write()
-            self._background.wait()
-        self._background.close(at_once=kind is KeyboardInterrupt)
-        untold = (UserError, OSError) if kind else ()  # the error under way is the one to tell
-        with contextlib.suppress(*untold):
-            self._writers.close()
+        try:
+            if kind is None:
+                self.write()
+                self._background.wait()
+        except BaseException as late:
+            kind = type(late)
+            raise
+        finally:
+            self._background.close(at_once=kind is KeyboardInterrupt)
+            untold = (UserError, OSError) if kind else ()  # the error under way is the one to tell
+            with contextlib.suppress(*untold):
+                self._writers.close()

@@ -96,6 +96,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                     data = next_data(end - step)
                     traced = processes.is_first() and step < config.profile_at <= end
                     if traced:  # this call alone, and to its end
+                        monitor.flush()
                         jax.block_until_ready(state)
                     with _traced(workdir, traced):
                         state, metrics = program.train_steps(state, data, end - step)
@@ -258,10 +259,10 @@ def _wants_samples(step: int, config: ConfigDict) -> bool:
 
 
 def _save(saved: Checkpoints, step: int, state: GanState, monitor: Monitor, best: Best) -> None:
-    def take():
-        return saved.take(step, state, {"window": monitor.window, "best": best._asdict()}, keep=best.step)
+    def copy():
+        return saved.copy(step, state, {"window": monitor.window, "best": best._asdict()}, keep=best.step)
 
-    monitor.save(take)
+    monitor.save(copy)
 
 
 def _newest(workdir: Path) -> Checkpoint | None:

@@ -82,8 +82,9 @@ class Stop:
 
     def _note(self, number, frame) -> None:
         if self.signal:  # asked twice: the user does not want to wait
-            # Python's own handler, also where the run was started with the signal ignored, in the background
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            signal.signal(number, signal.SIG_DFL)  # at a third one the system ends the process
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
             signal.raise_signal(number)
         os.write(2, b"stopping, with a checkpoint; again, to stop at once without one\n")
         self.signal = number

@@ -17,7 +17,7 @@ def background():
 
 def test_all_is_done_in_order_while_the_caller_goes_on(background):
     gate, done = threading.Event(), []
-    background.do(gate.wait)
+    background.do(gate.wait, 60)
     for number in range(10):
         background.do(done.append, number)
     assert done == []
@@ -30,7 +30,7 @@ def test_a_failure_is_raised_and_nothing_more_is_done(background):
     gate, done = threading.Event(), []
 
     def fail():
-        gate.wait()
+        gate.wait(60)
         raise OSError("no room")
 
     background.do(fail)
@@ -38,8 +38,9 @@ def test_a_failure_is_raised_and_nothing_more_is_done(background):
     gate.set()
     with pytest.raises(OSError, match="no room"):
         background.wait()
-    background.do(done.append, 2)
-    background.wait()
+    with pytest.raises(OSError, match="no room"):
+        background.do(done.append, 2)
+        background.wait()
     assert done == []
 
 
@@ -56,7 +57,7 @@ def test_what_waits_is_bounded(background):
 
     def give():
         for number in range(100):
-            background.do(gate.wait)
+            background.do(gate.wait, 60)
             given.append(number)
 
     giver = threading.Thread(target=give)
@@ -71,9 +72,9 @@ def test_what_waits_is_bounded(background):
 
 def test_at_once_leaves_undone_what_has_not_begun():
     background, began, gate, done = Background(), threading.Event(), threading.Event(), []
-    background.do(lambda: (began.set(), gate.wait()))
+    background.do(lambda: (began.set(), gate.wait(60)))
     later = background.do(done.append, 1)
-    began.wait()
+    began.wait(60)
     closing = threading.Thread(target=background.close, args=(True,))
     closing.start()
     with pytest.raises(CancelledError):

@@ -91,7 +91,7 @@ def test_a_run_prints_each_warning_once(tmp_path):
 def slow_pictures(monkeypatch):
     """An event: no picture is drawn before it is set."""
     gate = threading.Event()
-    monkeypatch.setattr("jaxgan.monitor.draw_samples", lambda *_: gate.wait() and Image.new("L", (8, 8)))
+    monkeypatch.setattr("jaxgan.monitor.draw_samples", lambda *_: gate.wait(60) and Image.new("L", (8, 8)))
     monkeypatch.setattr(Writers, "scalars", lambda *_: None)  # no TensorFlow
     monkeypatch.setattr(Writers, "hparams", lambda *_: None)
     monkeypatch.setattr("jaxgan.writers._TensorBoard.write", lambda *_: None)

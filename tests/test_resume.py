@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -67,6 +68,14 @@ def wait_for(process, text):
     return any(text in line for line in process.stdout)
 
 
+def wait_for_checkpoint(workdir):
+    """Until one is whole: lines run ahead of it."""
+    deadline = time.monotonic() + 120
+    while not any(path.name.isdecimal() for path in _listed(workdir / "checkpoints")):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 def kill(process):
     """SIGKILL, and proof that it came in time."""
     process.kill()
@@ -88,11 +97,13 @@ def test_sigkill_at_any_moment(reference, start, tmp_path):
             while process.poll() is None and not any("tmp" in path.name for path in _listed(folder)):
                 pass
         else:
-            for _ in range(rng.randint(3, 5)):  # step 8 is saved by then
+            wait_for_checkpoint(workdir)
+            for _ in range(rng.randint(1, 5)):
                 wait_for(process, "images/s")
         kill(process)
     done = launch(workdir, **RUN, **streamed)
     assert done.returncode == 0 and "read as it is needed" in done.stdout, done.stderr
+    assert "going on from step" in done.stdout
     assert_same_run(workdir, reference)
 
 
@@ -116,7 +127,7 @@ def test_sigkill_under_pmap_on_two_devices(start, tmp_path):
     done = launch(tmp_path / "whole", **run)
     assert done.returncode == 0 and "devices: 2" in done.stdout, done.stderr
     process = start(tmp_path / "killed", **run)
-    assert wait_for(process, "step 20/")  # step 8 is saved by then
+    wait_for_checkpoint(tmp_path / "killed")
     kill(process)
     done = launch(tmp_path / "killed", **run)
     assert done.returncode == 0 and "going on from step" in done.stdout, done.stderr
@@ -149,6 +160,7 @@ from jaxgan.monitor import Monitor
 def take(self, step, *results, take=Monitor.take):
     take(self, step, *results)
     if step == 24:
+        self._background.wait()  # until step 16 is being saved
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
@@ -204,7 +216,7 @@ def test_a_run_that_is_still_going(reference, start, tmp_path):
     """It can be sampled from, though it lets go of checkpoints all the time; no second process enters."""
     workdir = tmp_path / "run"
     process = start(workdir, **DCGAN, num_steps=10**6, log_every=20, checkpoints_kept=1)
-    assert wait_for(process, "step 20/")
+    wait_for_checkpoint(workdir)
     process.send_signal(signal.SIGSTOP)  # in the middle of whatever it does
     sampler = jaxgan.load(workdir)
     expected = jaxgan.load(reference, step=sampler.step)

@@ -167,7 +167,8 @@ def _block(examples: np.ndarray, gan: GAN, batch_size: int, steps: int) -> dict[
 def run(workload: str) -> tuple[Work, dict[str, Any]]:
     """Whole runs, as the main job does them, timed from their first line of metrics to their last.
 
-    As many steps at a time as hold a whole number of grids and checkpoints: minutes, for large networks.
+    As many steps at a time as hold a whole number of grids and checkpoints: minutes, for large networks. What
+    of them is still being written at the last line is not counted: have turns of many grids.
     """
     config = WORKLOADS[workload].read()
     path = Path(tempfile.mkdtemp())
