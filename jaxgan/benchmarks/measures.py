@@ -180,7 +180,11 @@ def loop(options: Options) -> list[Record]:
     """What the training loop adds to its program: progress, metrics, grids, TensorBoard, checkpoints."""
 
     def contenders_of(workload):
-        return {"program": _ours("train", workload=workload), "run": _ours("run", workload=workload)}
+        return {
+            "program": _ours("train", workload=workload),
+            "run": _ours("run", workload=workload),
+            "lines alone": _ours("run", workload=workload, lines_alone=True),
+        }
 
     return _compare("loop", options, contenders_of, "program")
 

@@ -164,11 +164,15 @@ def _block(examples: np.ndarray, gan: GAN, batch_size: int, steps: int) -> dict[
     return {"examples": examples.reshape(steps, gan.discriminator_steps, batch_size, *gan.shape)}
 
 
-def run(workload: str) -> tuple[Work, dict[str, Any]]:
+def run(workload: str, lines_alone: bool = False) -> tuple[Work, dict[str, Any]]:
     """Whole runs, as the main job does them, timed from their first line of metrics to their last.
 
     As many steps at a time as hold a whole number of grids and checkpoints: minutes, for large networks. What
     of them is still being written at the last line is not counted: have turns of many grids.
+
+    Args:
+      workload: a key of WORKLOADS.
+      lines_alone: no grids, and no checkpoint but the last: progress, metrics and TensorBoard are left.
     """
     config = WORKLOADS[workload].read()
     path = Path(tempfile.mkdtemp())
@@ -179,6 +183,8 @@ def run(workload: str) -> tuple[Work, dict[str, Any]]:
         config.dataset.path = str(path / "examples.npy")
         config.num_devices = 1
         config.eval_every = 0  # what evaluation costs is another question
+        if lines_alone:
+            config.sample_every = config.checkpoint_every = 0
 
     periods = config.log_every, config.sample_every or 1, config.checkpoint_every or 1
 
