@@ -73,7 +73,7 @@ def wait_for_checkpoint(workdir):
     deadline = time.monotonic() + 120
     while not any(path.name.isdecimal() for path in _listed(workdir / "checkpoints")):
         assert time.monotonic() < deadline
-        time.sleep(0.001)
+        time.sleep(0.001)  # between two looks: nothing tells of another process's file, which needs the core
 
 
 def kill(process):
