@@ -49,6 +49,6 @@ def get_config(variant: str = ""):
             optimizer.adam.b1 = 0.5
         config.num_steps = 20_000
         config.steps_per_call = 1_000
-        config.checkpoint_every = 5_000
+        config.checkpoint_every = 10_000
         config.eval_every = 2_000
     return config

@@ -1,6 +1,8 @@
 """The console of a job: log lines, the compilation cache, and errors as one line with an exit status."""
 
+import atexit
 import errno
+import gc
 import logging
 import os
 import re
@@ -21,6 +23,7 @@ from jaxgan.errors import LostProcess, UserError
 
 def run(main: Callable[[], int]) -> None:
     """Parses the flags, runs `main` and exits with the status that it returns, or that its error has."""
+    atexit.register(gc.freeze)  # or the end looks for garbage in all that was imported, a second long
     try:
         app.run(lambda _: _guarded(main), flags_parser=_parse)
     except UserError as error:

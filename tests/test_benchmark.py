@@ -1,6 +1,7 @@
 """The benchmark measures what it says: turns, ratios, arithmetic counted by hand; every measure runs."""
 
 import contextvars
+import itertools
 import json
 import subprocess
 import sys
@@ -9,11 +10,12 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from ml_collections import ConfigDict
 from rich.console import Console
 
 from configs import gan_ring
 from jaxgan import benchmark, experiment
-from jaxgan.benchmarks import measures, ours, timing
+from jaxgan.benchmarks import loop, measures, ours, timing
 from jaxgan.benchmarks.measures import MEASURES, Options
 from jaxgan.benchmarks.timing import Times, contenders, take_turns
 from jaxgan.benchmarks.workloads import WORKLOADS
@@ -76,6 +78,27 @@ def test_what_cannot_be_made_is_one_line(monkeypatch, function, message):
 def test_ratios_are_of_neighbouring_turns():
     # both slow down in the second turn: the ratio does not move
     assert Times((2.0, 6.0, 2.0)).per(Times((1.0, 3.0, 2.0))) == (2.0, 1.0, 2.0)
+
+
+@pytest.mark.parametrize(("seconds", "length"), [(0.0, 12), (0.17, 36)])
+def test_turns_within_a_run(monkeypatch, seconds, length):
+    """By a clock with which steps of each kind take a time of their own: found, over whole periods."""
+    cost = {"program": 0.002, "lines alone": 0.003, "lines and grids": 0.004, "run": 0.005}
+    now = [0.0]
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
+    config = ConfigDict({"log_every": 2, "sample_every": 4, "checkpoint_every": 6})
+    turns, step, ends, going = loop._Turns(config, 3, seconds), 0, [], True
+    while going:
+        step, of, done = step + 2, turns.name, sum(map(len, turns.times.values()))
+        now[0] += 2 * cost[of]
+        going = turns.end_of_call(step)
+        if sum(map(len, turns.times.values())) > done:
+            ends.append((step, of))
+    assert turns.times == {of: pytest.approx([taken] * 3) for of, taken in cost.items()}
+    steps, order = zip(*ends, strict=True)
+    assert {b - a for a, b in itertools.pairwise(steps)} == {length}
+    assert steps[0] % 12 == 2  # a line after whole periods
+    assert order == (*reversed(cost), *cost, *reversed(cost))
 
 
 def gan_of(name):

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxgan.benchmarks.commands import seconds_of, seconds_to_first_step, with_empty_caches
+from jaxgan.benchmarks.loop import take_turns as take_turns_of_a_run
 from jaxgan.benchmarks.ours import INPUTS
-from jaxgan.benchmarks.timing import Times, contenders, take_turns
+from jaxgan.benchmarks.timing import Times, apart, contenders, take_turns
 from jaxgan.benchmarks.workloads import WORKLOADS
 from jaxgan.registry import Registry
 
@@ -178,15 +179,11 @@ def inputs(options: Options) -> list[Record]:
 @MEASURES.register("loop")
 def loop(options: Options) -> list[Record]:
     """What the training loop adds to its program: progress, metrics, grids, TensorBoard, checkpoints."""
-
-    def contenders_of(workload):
-        return {
-            "program": _ours("train", workload=workload),
-            "run": _ours("run", workload=workload),
-            "lines alone": _ours("run", workload=workload, lines_alone=True),
-        }
-
-    return _compare("loop", options, contenders_of, "program")
+    records = []
+    for workload in options.workloads:
+        times, batch = apart(take_turns_of_a_run, workload, options.repeats, options.seconds)
+        records += _records("loop", workload, times, dict.fromkeys(times, batch), "program")
+    return records
 
 
 def _compare(
@@ -200,11 +197,28 @@ def _compare(
     for workload in options.workloads:
         with contenders(**contenders_of(workload)) as players:
             times = take_turns(players, options.repeats, options.seconds)
-            for name, contender in players.items():
-                batch = contender.facts["batch_size"]
-                more = {"batch_size": batch, **_ratios(times, name, times.keys() & {reference})}
-                records.append(_record(measure, workload, name, times[name], batch, **more))
+            batches = {name: contender.facts["batch_size"] for name, contender in players.items()}
+        records += _records(measure, workload, times, batches, reference)
     return records
+
+
+def _records(
+    measure: str, workload: str, times: dict[str, Times], batches: dict[str, int], reference: str
+) -> list[Record]:
+    """One line for each, with its ratio to the reference where that is among them."""
+    references = times.keys() & {reference}
+    return [
+        _record(
+            measure,
+            workload,
+            name,
+            times[name],
+            batches[name],
+            batch_size=batches[name],
+            **_ratios(times, name, references),
+        )
+        for name in times
+    ]
 
 
 @MEASURES.register("steps_per_call")

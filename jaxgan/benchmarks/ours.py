@@ -1,11 +1,8 @@
 """Contenders of this project: functions that return `work` and facts about it (see `timing.Contender`)."""
 
 import atexit
-import contextlib
 import functools
 import itertools
-import json
-import math
 import shutil
 import tempfile
 import time
@@ -27,7 +24,6 @@ from jaxgan.flops import step_flops, steps_of_a_call
 from jaxgan.gan import GAN, data_key, init_state
 from jaxgan.sweeps import devices as sweep_devices
 from jaxgan.sweeps import population as sweeps
-from jaxgan.train import train as train_run
 from jaxgan.train_state import GanState
 
 Work = Callable[[int], float | None]
@@ -162,41 +158,6 @@ _INPUTS = dict(zip(INPUTS, (_resident, _constant, _streamed, _encoded), strict=T
 
 def _block(examples: np.ndarray, gan: GAN, batch_size: int, steps: int) -> dict[str, np.ndarray]:
     return {"examples": examples.reshape(steps, gan.discriminator_steps, batch_size, *gan.shape)}
-
-
-def run(workload: str, lines_alone: bool = False) -> tuple[Work, dict[str, Any]]:
-    """Whole runs, as the main job does them, timed from their first line of metrics to their last.
-
-    As many steps at a time as hold a whole number of grids and checkpoints: minutes, for large networks. What
-    of them is still being written at the last line is not counted: have turns of many grids.
-
-    Args:
-      workload: a key of WORKLOADS.
-      lines_alone: no grids, and no checkpoint but the last: progress, metrics and TensorBoard are left.
-    """
-    config = WORKLOADS[workload].read()
-    path = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
-    np.save(path / "examples.npy", WORKLOADS[workload].draw_examples())
-    with config.unlocked():
-        config.dataset.name, config.dataset.fallback = "array", ""
-        config.dataset.path = str(path / "examples.npy")
-        config.num_devices = 1
-        config.eval_every = 0  # what evaluation costs is another question
-        if lines_alone:
-            config.sample_every = config.checkpoint_every = 0
-
-    periods = config.log_every, config.sample_every or 1, config.checkpoint_every or 1
-
-    def work(num: int) -> float:
-        config.num_steps = config.log_every + num
-        with tempfile.TemporaryDirectory(dir=path) as workdir, contextlib.redirect_stdout(None):
-            train_run(config.copy_and_resolve_references(), Path(workdir))
-            lines = (Path(workdir) / "metrics.jsonl").read_text().splitlines()
-        rates = [json.loads(line)["images_per_second"] for line in lines[1:]]
-        return sum(config.log_every * config.batch_size / rate for rate in rates)
-
-    return work, {"batch_size": config.batch_size, "granule": math.lcm(*periods)}
 
 
 def population(workload: str, members: int) -> tuple[Work, dict[str, Any]]:

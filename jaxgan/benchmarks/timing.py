@@ -11,7 +11,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from typing import Any, NamedTuple
 
@@ -35,6 +35,15 @@ class Times(NamedTuple):
         """The median of each turn's own ratio to the other's, and its least and most."""
         ratios = [mine / theirs for mine, theirs in zip(self.seconds, other.seconds, strict=True)]
         return statistics.median(ratios), min(ratios), max(ratios)
+
+
+def apart(function: Callable[..., Any], *arguments: Any) -> Any:
+    """`function(*arguments)`, in a process of its own."""
+    pool = _pool()
+    try:
+        return pool.submit(function, *arguments).result()
+    finally:
+        pool.shutdown()
 
 
 class Contender:
