@@ -199,7 +199,12 @@ def pacgan(config):
 
 
 def unrolled(config):
-    """Metz et al. 2017, Unrolled Generative Adversarial Networks: five steps ahead."""
+    """Metz et al. 2017, Unrolled Generative Adversarial Networks: five steps ahead, in the minimax game.
+
+    As in the authors' code both networks move at once, from the same discriminator.
+    """
+    config.loss.name = "minimax"
+    config.update_order = "simultaneous"
     config.unrolled_steps = 5
     optimizer = config.discriminator_optimizer
     if "eps_root" in optimizer[optimizer.name]:

@@ -180,6 +180,7 @@ def _check_combinations(config: ConfigDict) -> None:
     part = config.batch_size // config.packing // config.accumulate  # of whole groups it has the same
     whole = {
         "top_k": config.top_k,
+        "unrolled_steps": config.unrolled_steps,
         f"loss.name={config.loss.name}": config.loss.name.startswith("relativistic_average"),
         "regularizers.feature_matching": "feature" in active,
         f"discriminator.{name}.minibatch_stddev": part % (network.get("minibatch_stddev") or 1),

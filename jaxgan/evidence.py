@@ -99,8 +99,7 @@ def _cached(extractor: Extractor, dataset: Dataset, rows: np.ndarray) -> dict[st
         found = extract(extractor.weights, examples)
         parts.append({name: np.asarray(part)[: len(some)] for name, part in found.items()})
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    files.keep(path, found, {"key": key})
-    return found
+    return files.keep(path, found, {"key": key})[0]
 
 
 def versions() -> dict[str, str]:

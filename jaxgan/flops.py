@@ -48,14 +48,16 @@ def step_flops(gan: GAN, batch_size: int) -> float:
     Generator: forward and backward. Discriminator: forward and backward on real and on fake examples, in each
     of its updates; for the generator, forward on fakes (simultaneous updates have it already) and backward
     to them without gradients of its weights. An unrolled update, through which one differentiates, counts
-    three times. Penalties are not counted.
+    three times; the last pass after them is on real examples, too, with gradients of its weights. Penalties
+    are not counted.
     """
     inputs = jnp.zeros((batch_size // gan.packing, *packed_shape(gan.shape, gan.packing)))
     generator = forward_flops(gan.generator, jnp.zeros((batch_size, gan.latent_dim)))
     discriminator = forward_flops(gan.discriminator, inputs)
     extra = gan.discriminator_steps - 1
     passes = 3 + 3 + (2 if gan.update_order == "alternating" else 1)
-    return (3 + extra) * generator + (passes + 6 * extra + 18 * gan.unrolled_steps) * discriminator
+    ahead = 18 * gan.unrolled_steps + 4 * bool(gan.unrolled_steps)
+    return (3 + extra) * generator + (passes + 6 * extra + ahead) * discriminator
 
 
 def steps_of_a_call(gan: GAN, batch_size: int, cores: float, most: int, periods: Sequence[int]) -> int:

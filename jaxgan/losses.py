@@ -39,12 +39,14 @@ class Loss(NamedTuple):
       threshold: the value of D(x) above which an example counts as judged real, for the accuracies
         that are logged; None where the outputs have no zero point (Wasserstein, relativistic), and the
         middle between the two batch means is used.
+      relativistic: whether the generator's loss depends on real logits, too.
     """
 
     discriminator: Callable[[Logits, Logits], PerExample]
     generator: Callable[[Logits, Logits], PerExample]
     output_fn: Callable[[Logits], jax.Array]
     threshold: float | jax.Array | None
+    relativistic: bool = False
 
 
 def _identity(logits):
@@ -215,7 +217,9 @@ def _relativistic_average(real_loss, fake_loss) -> Loss:
     def discriminator(real, fake):
         return real_loss(real - jnp.mean(fake)) + fake_loss(fake - jnp.mean(real))
 
-    return Loss(discriminator, lambda real, fake: discriminator(fake, real), _identity, None)
+    return Loss(
+        discriminator, lambda real, fake: discriminator(fake, real), _identity, None, relativistic=True
+    )
 
 
 @LOSSES.register("relativistic_average")
@@ -248,6 +252,7 @@ def relativistic_pairing() -> Loss:
         lambda real, fake: jax.nn.softplus(real - fake),
         _identity,
         None,
+        relativistic=True,
     )
 
 

@@ -102,10 +102,7 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, part:
     if "label_flip" in hyper:
         draw = jax.vmap(lambda key: jax.random.bernoulli(key, hyper["label_flip"]))
         roles = flip_labels(*roles, gather(draw(purpose(input_keys, "flip")), axis_name))
-    losses = game.loss.discriminator(*roles)
-    if "weights" in part:
-        losses = losses * gather(part["weights"].reshape(-1, gan.packing).mean(axis=1), axis_name)
-    loss = jnp.mean(losses)
+    loss = jnp.mean(weigh_classes(game.loss.discriminator(*roles), part, game))
     metrics = {"discriminator_loss": loss, **judgement(game.loss, real_logits, fake_logits)}
 
     if gan.num_generators > 1:
@@ -145,6 +142,14 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, part:
         memory = {**memory, "adaptive": adaptive}
         metrics["augment_probability"] = adaptive["probability"]
     return hyper["loss_weight"]["discriminator"] * loss, (model_state, memory, metrics)
+
+
+def weigh_classes(losses: jax.Array, part: dict, game: Game) -> jax.Array:
+    """The discriminator's losses times the weights of the real examples' classes, where these have any."""
+    if "weights" not in part:
+        return losses
+    packing = game.gan.packing
+    return losses * gather(part["weights"].reshape(-1, packing).mean(axis=1), game.axis_name)
 
 
 def update_discriminator(
@@ -210,12 +215,16 @@ def update_generator(
             return judgement
 
         real, fake = judged("real"), judged("fake")
-        fake_logits = gather(fake.logits, axis_name)
-        losses = game.loss.generator(gather(real.logits, axis_name), fake_logits)
+        real_logits, fake_logits = gather(real.logits, axis_name), gather(fake.logits, axis_name)
+        losses = game.loss.generator(real_logits, fake_logits)
         if "top_k" in hyper:
             losses = losses * top_k_weights(fake_logits, game.step, **hyper["top_k"])
         metrics = {"generator_loss": jnp.mean(losses)}
-        loss = hyper["loss_weight"].get("generator", 0.0) * metrics["generator_loss"]
+        if gan.unrolled_steps and not game.loss.relativistic:
+            # the whole game's value at θ_D^K(θ_G): what that makes of real examples depends on the fakes, too
+            of_real = game.loss.discriminator(real_logits, lax.stop_gradient(fake_logits))
+            losses = losses - weigh_classes(of_real, part, game)
+        loss = hyper["loss_weight"].get("generator", 0.0) * jnp.mean(losses)
 
         def feature(name, penalty, _):
             return penalty(gather(real.features, axis_name), gather(fake.features, axis_name)), ()
@@ -264,7 +273,8 @@ def update_generator(
 def unroll(network: NetworkState, memory: dict, part: dict, game: Game) -> NetworkState:
     """The discriminator after some more updates on the same batch, as a function of the fakes.
 
-    Source: Metz et al. 2017, Unrolled Generative Adversarial Networks, equations 5 to 7.
+    Source: Metz et al. 2017, Unrolled Generative Adversarial Networks, equations 5 to 7; theirs is the value
+    of the minimax game, real examples included, after these updates.
     """
 
     gan = game.gan

@@ -25,6 +25,7 @@ from jaxgan.workdir import Stop
 
 _POLL = 3.0  # seconds between two looks at what other processes do
 _SAY_EVERY = 10.0  # seconds between two lines of progress
+_MOST_MEMBERS = 256  # of a population: each holds a file open, of which many systems allow 1,024
 
 
 class Options(NamedTuple):
@@ -54,7 +55,7 @@ def sweep(made: Plan, workdir: Path, options: Options) -> int:
     parts = _divide(made, options)
     known = _read(workdir)
     if known:
-        _require_same(made, known, workdir)
+        _require_same(made, known, options, workdir)
         parts = known["parts"]
     _print_plan(made, parts)
     report.find_baseline([run.setting for run in made.runs], options.baseline)  # refused now, not at the end
@@ -64,7 +65,7 @@ def sweep(made: Plan, workdir: Path, options: Options) -> int:
     if not known:
         publish(workdir / "sweep.json", json.dumps(_record(made, parts, options), indent=1))
         known = _read(workdir)
-    _require_same(made, known, workdir)
+    _require_same(made, known, options, workdir)
     job = _Job(made, known["parts"], workdir, options)
     with Stop() as stop:
         signal = job.run(stop)
@@ -73,7 +74,7 @@ def sweep(made: Plan, workdir: Path, options: Options) -> int:
             return 128 + signal
     written = report.write(workdir, options.baseline)
     print("wrote " + ", ".join(map(str, written)))
-    return 2 if job.failed else 0
+    return 2 if job.unfinished() else 0
 
 
 # --- The plan -----------------------------------------------------------------------------------------
@@ -88,7 +89,7 @@ def _divide(made: Plan, options: Options) -> list[list[int]]:
         if options.population == "off" or obstacle(config, dataset):
             most = 1
         else:
-            most = _most_members(config)
+            most = min(_most_members(config), _MOST_MEMBERS)
             most = min(most, options.size or most)
         num = math.ceil(len(program) / most)
         size = math.ceil(len(program) / num)  # of about the same size
@@ -133,6 +134,7 @@ def _record(made: Plan, parts: list[list[int]], options: Options) -> dict[str, A
         "versions": {library.__name__: library.__version__ for library in libraries},
         "runs": _describe(made),
         "parts": parts,
+        "alone": options.population == "off",
     }
 
 
@@ -144,9 +146,16 @@ def _describe(made: Plan) -> list[dict[str, Any]]:
             "seed": run.config.seed,
             "values": run.values,
             "config": plain(essential(run.config)),
+            "data": _describe_data(run.config),
         }
         for run in made.runs
     ]
+
+
+def _describe_data(config: ConfigDict) -> str:
+    """The data set really used, which another process may not find."""
+    dataset = plan.load_dataset(config)
+    return f"{dataset.name} (hash {dataset.fingerprint})"
 
 
 def _read(workdir: Path) -> dict[str, Any] | None:
@@ -161,9 +170,10 @@ def _read(workdir: Path) -> dict[str, Any] | None:
         raise UserError(f"{path} is damaged ({error}): restore it, or choose another --workdir") from error
 
 
-def _require_same(made: Plan, known: dict[str, Any], workdir: Path) -> None:
+def _require_same(made: Plan, known: dict[str, Any], options: Options, workdir: Path) -> None:
     mine, theirs = plain(_describe(made)), known["runs"]
     if mine == theirs:
+        _require_same_parts(known, options, workdir)
         return
     names = {run["name"] for run in mine} ^ {run["name"] for run in theirs}
     if names:
@@ -175,11 +185,27 @@ def _require_same(made: Plan, known: dict[str, Any], workdir: Path) -> None:
         what = "its runs in another order"
         for one, other in pairs:
             old, new = flatten(other["config"]), flatten(one["config"])
+            old["data"], new["data"] = other.get("data"), one["data"]
             fields = [f for f in sorted(old.keys() | new.keys()) if old.get(f) != new.get(f)]
             if fields:
                 what = f"{fields[0]}={old.get(fields[0])!r}, now {new.get(fields[0])!r}"
                 break
     raise UserError(f"{workdir} holds another sweep ({what}): choose another --workdir, or set this back")
+
+
+def _require_same_parts(known: dict[str, Any], options: Options, workdir: Path) -> None:
+    """How the runs were divided at the first start holds for good: checkpoints lie where that put them."""
+    if (options.population == "off") != known["alone"]:
+        which = "with" if known["alone"] else "without"
+        raise UserError(
+            f"{workdir} was begun {which} --population=off: leave that as it was, or choose another --workdir"
+        )
+    most = max(map(len, known["parts"]))
+    if 0 < options.size < most:
+        raise UserError(
+            f"--population_size={options.size}, but {workdir} was begun with parts of up to {most} runs: "
+            "--population=map needs the least memory, or choose another --workdir"
+        )
 
 
 # --- Doing it -----------------------------------------------------------------------------------------
@@ -221,15 +247,16 @@ class _Job:
         self._runs, self._parts, self._workdir, self._options = made.runs, parts, workdir, options
         self._folders = [workdir / "parts" / f"{number:04d}" for number in range(len(parts))]
         self._said = 0.0
-        self.failed: set[int] = set()
+        self._failed: set[int] = set()
+
+    def unfinished(self) -> list[int]:
+        """The parts that have no result, not by another process either."""
+        return [i for i, folder in enumerate(self._folders) if not (folder / "result.json").exists()]
 
     def run(self, stop: Stop) -> int:
         """Works until every part has a result, its own or another process's; returns the signal that came."""
         while not stop.signal:
-            open_parts = [
-                i for i, folder in enumerate(self._folders) if not (folder / "result.json").exists()
-            ]
-            open_parts = [i for i in open_parts if i not in self.failed]
+            open_parts = [i for i in self.unfinished() if i not in self._failed]
             if not open_parts:
                 break
             worked = False
@@ -252,30 +279,27 @@ class _Job:
         folder, runs = self._folders[i], [self._runs[k] for k in self._parts[i]]
         workdirs = [self._workdir / "runs" / run.name for run in runs]
         note = self._note(folder)
+        (folder / "failed.json").unlink(missing_ok=True)  # of an earlier start
         try:
-            if len(runs) > 1 or (
-                self._options.population != "off"
-                and not obstacle(runs[0].config, plan.load_dataset(runs[0].config))
-            ):
-                how = "auto" if self._options.population == "off" else self._options.population
-                outcomes = train_members(folder, workdirs, runs, how, stop, claimed, note)
-            else:
-                outcome, signal = _train_alone(folder, runs[0].config, workdirs[0])
+            config, how = runs[0].config, self._options.population
+            if how == "off" or obstacle(config, plan.load_dataset(config)):  # a part of one run
+                outcome, signal = _train_alone(folder, config, workdirs[0])
                 if signal:
                     return signal
                 outcomes = [outcome]
+            else:
+                outcomes = train_members(folder, workdirs, runs, how, stop, claimed, note)
         except (UserError, jax.errors.JaxRuntimeError) as error:
             if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             reason = " ".join(str(error).split())[:500]
             print(f"part {i} failed: {reason}", flush=True)
             replace(folder / "failed.json", json.dumps({"reason": reason}))
-            self.failed.add(i)
+            self._failed.add(i)
             return 0
         if outcomes is None:
             return stop.signal
         publish(folder / "result.json", json.dumps({"runs": outcomes}, indent=1))
-        (folder / "failed.json").unlink(missing_ok=True)
         self._say(at_once=True)
         return 0
 

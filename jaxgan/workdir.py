@@ -67,13 +67,20 @@ def _remove(lock: Path, folders: list[Path]) -> None:
 
 
 class Stop:
-    """Whether SIGINT or SIGTERM came: `with Stop() as stop: ... if stop.signal: ...`."""
+    """Whether SIGINT or SIGTERM came: `with Stop() as stop: ... if stop.signal: ...`.
+
+    Within another one, as of a run in a sweep, what comes is for both, and so is what came before.
+    """
 
     def __init__(self):
         self.signal = 0
+        self._outer: Stop | None = None
 
     def __enter__(self) -> "Stop":
         self._before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        outer = getattr(self._before[signal.SIGTERM], "__self__", None)
+        if isinstance(outer, Stop):
+            self._outer, self.signal = outer, outer.signal
         return self
 
     def __exit__(self, *_) -> None:
@@ -88,3 +95,5 @@ class Stop:
             signal.raise_signal(number)
         os.write(2, b"stopping, with a checkpoint; again, to stop at once without one\n")
         self.signal = number
+        if self._outer:
+            self._outer.signal = number

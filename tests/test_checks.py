@@ -47,6 +47,11 @@ REFUSED = {
     "unknown schedule 'cosin'": {"instance_noise.schedule.name": "cosin"},
     "discriminator_clip_norm=-1.0": {"discriminator_clip_norm": -1.0},
     "top_k looks at the whole batch": {"top_k": 4, "accumulate": 2},
+    "unrolled_steps looks at the whole": {
+        "unrolled_steps": 2,
+        "discriminator_optimizer.adam.eps_root": 1e-16,
+        "accumulate": 2,
+    },
     "loss.name=relativistic_average_hinge looks at": {
         "loss.name": "relativistic_average_hinge",
         "accumulate": 2,

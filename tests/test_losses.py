@@ -278,6 +278,7 @@ def test_the_discriminator_raises_real_and_lowers_fake_logits_the_generator_rais
     by_real, by_fake = jax.grad(lambda r, f: loss.discriminator(r, f).sum(), (0, 1))(real, fake)
     assert by_real < 0 < by_fake
     assert jax.grad(lambda f: loss.generator(real, f).sum())(fake) < 0
+    assert bool(jax.grad(lambda r: loss.generator(r, fake).sum())(real)) == loss.relativistic
 
 
 def slope(loss, p, q, logit):

@@ -233,10 +233,13 @@ def test_feature_matching_alone():
     np.testing.assert_allclose(metrics["generator/feature_matching"], (gap**2).sum(), rtol=1e-5)
 
 
-@pytest.mark.parametrize("steps", [1, 3])
-def test_unrolling_is_that_by_hand(steps):
-    """The generator's gradient through K explicit steps of the discriminator on the same batch."""
-    gan = make_linear(unrolled_steps=steps)
+@pytest.mark.parametrize(("steps", "loss"), [(1, "minimax"), (3, "minimax"), (3, "nonsaturating")])
+def test_unrolling_is_that_by_hand(steps, loss):
+    """The generator's gradient through K explicit steps of the discriminator on the same batch.
+
+    Of minimax that of the value of the whole game, -L_D, as in Metz et al. 2017.
+    """
+    gan = make_linear(unrolled_steps=steps, loss=LOSSES[loss])
     state = start(gan)
     after, _ = step(gan, state)
     real, z = make_batch()["examples"][0], jnp.float32(latents(gan, state))
@@ -251,12 +254,27 @@ def test_unrolling_is_that_by_hand(steps):
         for _ in range(steps):
             grads = jax.grad(discriminator_loss)(theta, fake)
             theta = tuple(part - RATE * grad for part, grad in zip(theta, grads, strict=True))
-        return jnp.mean(softplus(-(fake @ theta[0] + theta[1])))
+        if loss == "minimax":
+            return -discriminator_loss(theta, fake)
+        of_real = -jnp.mean(softplus(-(real @ theta[0] + theta[1])))
+        return of_real + jnp.mean(softplus(-(fake @ theta[0] + theta[1])))
 
     expected = jax.grad(generator_loss)(tuple(jnp.float32(part) for part in generator(state)))
     assert_moves(moves(gan, state, after)[2:], expected, rtol=1e-3)
     plain = by_hand(gan, state)[2]
     assert np.abs(plain - expected[0]).max() > 1e-3  # it is not the gradient without a look ahead
+
+
+@pytest.mark.parametrize("loss", ["minimax", "nonsaturating", "wasserstein"])
+def test_unrolling_leaves_a_perfect_generator_where_it_is(loss):
+    """Fakes that are the real examples, and a discriminator that does not tell them apart: no gradient."""
+    gan = make_linear(unrolled_steps=3, update_order="simultaneous", loss=LOSSES[loss])
+    state = start(gan)
+    (big_w, c), blind = generator(state), jax.tree.map(jnp.zeros_like, state.discriminator.params)
+    state = state.replace(discriminator=state.discriminator.replace(params=blind))
+    fakes = jnp.float32(latents(gan, state) @ big_w + c)
+    after, _ = step(gan, state, {"examples": fakes[None], "index": jnp.arange(B)})
+    assert_moves(moves(gan, state, after), [0.0] * 4)
 
 
 def test_the_discriminator_packs_neighbours():

@@ -65,3 +65,17 @@ def test_a_signal_is_noted_and_the_second_one_acts():
             signal.raise_signal(signal.SIGINT)
         assert stop.signal == signal.SIGTERM
     assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+
+
+def test_a_signal_for_one_within_another_is_for_both():
+    """Before the inner one begins, while it lasts, or never."""
+    with Stop() as outer:
+        with Stop() as inner:
+            pass
+        assert not inner.signal and not outer.signal
+        with Stop() as inner:
+            signal.raise_signal(signal.SIGTERM)
+            assert inner.signal == signal.SIGTERM
+        assert outer.signal == signal.SIGTERM
+        with Stop() as inner:
+            assert inner.signal == signal.SIGTERM

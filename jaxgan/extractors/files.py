@@ -1,8 +1,11 @@
 """Weights of an extractor in a file: arrays by path in an .npz, with what is known of them."""
 
+import contextlib
 import hashlib
 import json
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +28,41 @@ def digest(weights: dict[str, Any]) -> str:
 
 def write(path: Path, weights: dict[str, Any], about: dict[str, Any]) -> None:
     """Writes nested dicts of arrays and JSON values, in one move."""
+    with _temporary(path, weights, about) as temporary:
+        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, weights: dict[str, Any], about: dict[str, Any]) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.npz")
     arrays = {key: np.asarray(leaf) for key, leaf in flatten_dict(weights, sep="/").items()}
     about = json.dumps({**about, "digest": digest(weights)})
     try:
         np.savez(temporary, **arrays, **{_ABOUT: np.array(about)})
-        os.replace(temporary, path)
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def keep(path: Path, weights: dict[str, Any], about: dict[str, Any]) -> None:
-    """`write` to a cache: where that cannot be, a warning."""
+def keep(path: Path, weights: dict[str, Any], about: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Writes to a cache, or warns that this cannot be, and returns what counts.
+
+    Of several processes that make the same at once, what the first one kept counts: all measure by it.
+    """
     try:
-        write(path, weights, about)
+        with _temporary(path, weights, about) as temporary:
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                with contextlib.suppress(ValueError):  # damaged: it is replaced
+                    return read(path)
+                os.replace(temporary, path)
+            except OSError:  # a file system without hard links
+                os.replace(temporary, path)
     except OSError as error:
         logging.warning("cannot keep %s (%s): it is made every time", path, error.strerror)
+    return weights, about
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from jaxgan import record, sampler
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.compilation import ONCE
-from jaxgan.datasets import Dataset
+from jaxgan.datasets import Dataset, title
 from jaxgan.errors import UserError
 from jaxgan.evaluation import Best, make_evaluator
 from jaxgan.flops import steps_of_a_call
@@ -233,7 +233,8 @@ class _Members:
                 if step not in saved.steps():
                     saved.save(step, state, {"window": window, "best": Best()._asdict()})
             samples = np.asarray(sampler.generate(self._gan, state.ema, latents))
-            picture = draw_samples(samples, f"{self._dataset.name}, step {step}")
+            name = title(self._dataset.name, self._dataset.fallback_for)
+            picture = draw_samples(samples, f"{name}, step {step}")
             save(picture, path / "samples" / f"step_{step:08d}.png")
             outcome |= {"step": step, "seconds": self._seconds / len(self._workdirs)}
         return self._outcomes
