@@ -3,9 +3,10 @@
 python launch.py --config=configs/gan_ring.py
 python launch.py --config=configs/gan_ring.py:small    two layers of 64 each: half a minute
 
-The paper trains 400,000 steps, and so does this. Its plain GAN finds 6.3 ± .5 of the 8 modes: expect that
-some are lost; metrics.jsonl counts them (modes_2.5k), samples/ shows which. `small` is no paper's: to try
-something out, or to sweep over many settings.
+The paper trains 400,000 steps, and so does this, but with updates in turn (configs/pacgan.py has both at
+once, as there). Its plain GAN finds 6.3 ± .5 of the 8 modes: expect that some are lost; metrics.jsonl counts
+them (modes_2.5k), samples/ shows which. `small` is no paper's: to try something out, or to sweep over many
+settings.
 """
 
 from configs import default

@@ -9,6 +9,7 @@ them.
 """
 
 import importlib
+from pathlib import Path
 
 from jaxgan.fields import SECTIONS, component
 
@@ -321,6 +322,8 @@ def get_config(name: str = "nonsaturating"):
     recipe, base, *variant = *name.split(","), *(["dcgan_mnist"] if "," not in name else [])
     if recipe not in RECIPES:
         raise ValueError(f"configs/recipes.py has the recipes {', '.join(RECIPES)}, not '{recipe}'")
+    if not (Path(__file__).parent / f"{base}.py").is_file():
+        raise ValueError(f"configs/ has no {base}.py: give recipe,config or recipe,config,variant")
     config = importlib.import_module(f"configs.{base}").get_config(*variant)
     RECIPES[recipe](config)
     return config

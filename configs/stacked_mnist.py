@@ -5,13 +5,13 @@ python launch.py --config=configs/stacked_mnist.py:tiny          Unrolled GAN's:
 python launch.py --config=configs/stacked_mnist.py:tiny_half     the same, 1/2 as wide as the generator
 
 For accelerators; --mode=evaluate counts the modes. Not measured here yet. Published, as modes and reverse KL:
-DCGAN 78.9 ± 6.5 and 4.50, with --config.packing=2 1000 and .06 (26,000 samples, 10 trials); tiny 78.5 ± 17.6
-and 5.21, with packing 2 484.5 ± 33 and 2.61; tiny_half 487.7 and 2.24, with packing 2 840.7 and 1.00 (25,600
-samples, 50 trials).
+DCGAN 78.9 ± 6.5 and 4.50, with packing 2 1000 and .06 (26,000 samples, 10 trials); tiny 78.5 ± 17.6 and 5.21,
+with packing 2 484.5 ± 33 and 2.61; tiny_half 487.7 and 2.24, with packing 2 840.7 and 1.00 (25,600 samples,
+50 trials). Packing 2 has as many packs in a batch: --config.packing=2 and twice the --config.batch_size.
 
 As in the code of PacGAN (Lin et al. 2018, section 4.2), but for this: its fixed triples are of all 70,000
-digits, its second generator update repeats the first one's latents, and the tiny discriminator's first layer
-has a batch norm, too.
+digits, and with packing 2 fixed pairs of them; its real images lie in [0, 1]; its second generator update
+repeats the first one's latents; and the tiny discriminator's first layer has a batch norm, too.
 """
 
 from configs import default

@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import jax
 from absl import app, flags
@@ -97,7 +98,13 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
         raise UserError(_illegal_value(argv, str(error))) from error
     except flags.Error as error:
         raise UserError(str(error)) from error
+    except ImportError as error:
+        raise UserError(
+            f"a config file imports what is not there: {error}; correct it, or put its folder on PYTHONPATH"
+        ) from error
     except (AttributeError, KeyError) as error:
+        if isinstance(getattr(error, "obj", None), ModuleType):  # of code that a config file imports
+            raise
         raise UserError(_unknown_field(argv, str(error))) from error
     if len(rest) > 1:
         raise UserError(f"unexpected argument '{rest[1]}': flags look like --config.FIELD=VALUE")

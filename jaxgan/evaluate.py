@@ -79,6 +79,10 @@ def _change(config: ConfigDict, changes: dict[str, Any]) -> ConfigDict:
         statistics["names"] = tuple(
             dict.fromkeys([*statistics["names"], *sorted(statistics.keys() - {"names"})])
         )
+    if changes.get("evaluation.extractor.name"):  # likewise
+        extractor = tree["evaluation"]["extractor"]
+        chosen = "name", extractor["name"]
+        tree["evaluation"]["extractor"] = {key: extractor[key] for key in chosen if key in extractor}
     return ConfigDict(tree)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -23,6 +22,7 @@ from jaxgan.losses import LOSSES
 from jaxgan.models.multi import MultiGenerator
 from jaxgan.optimizers import SCHEDULES
 from jaxgan.regularizers import FAMILIES, family_of
+from jaxgan.train_state import variable_shapes
 
 
 def load_dataset(config: ConfigDict, split: str = "train") -> Dataset:
@@ -206,7 +206,7 @@ def _refuse_spectral_norm_of_nothing(field: str, network: nn.Module, shape: tupl
     if not (pattern := getattr(network, "spectral_norm", "")):
         return
     everywhere = network.clone(spectral_norm=".")
-    variables = jax.eval_shape(everywhere.init, jax.random.key(0), jnp.zeros((1, *shape)))
+    variables = variable_shapes(everywhere, shape)
     paths = jax.tree_util.tree_flatten_with_path(variables.get("batch_stats", {}))[0]
     scopes = [key.key for path, _ in paths for key in path if key.key.startswith("spectral_")]
     layers = [scope.removeprefix("spectral_") for scope in scopes]
@@ -220,8 +220,7 @@ def _refuse_batch_norm_under_gradient_penalties(gan: GAN, config: ConfigDict) ->
     penalties = gan.family("gradient")
     if not penalties:
         return
-    inputs = jnp.zeros((1, *packed_shape(gan.shape, gan.packing)))
-    variables = jax.eval_shape(gan.discriminator.init, jax.random.key(0), inputs)
+    variables = variable_shapes(gan.discriminator, packed_shape(gan.shape, gan.packing))
     paths = jax.tree_util.tree_flatten_with_path(variables.get("batch_stats", {}))[0]
     if any(getattr(path[-1], "key", "") == "mean" for path, _ in paths):
         name = config.discriminator.name

@@ -12,10 +12,11 @@ from PIL import Image, ImageDraw, ImageFont
 def draw_samples(
     examples: np.ndarray, title: str = "", columns: int = 0, *, pixels: int = 448
 ) -> Image.Image:
-    """A picture of examples: uint8 images `[N, H, W, C]` in a grid, float points `[N, 2]` as a scatter plot.
+    """A picture of examples: uint8 images `[N, H, W, C]` in a grid, float points `[N, D]` as a scatter plot.
 
     Args:
-      examples: what to draw; of points of more dimensions than two the first two are drawn.
+      examples: what to draw; of points of more dimensions than two the first two are drawn, of one its
+        histogram.
       title: written above.
       columns: images in a row; 0 makes the grid square.
       pixels: small images are enlarged, by a whole number, to a grid of about this longer side.
@@ -75,8 +76,11 @@ def _draw_points(points, title):
 
     figure = Figure(figsize=(5, 5.2), dpi=100)
     axes = figure.subplots()
-    axes.scatter(points[:, 0], points[:, 1], s=4, alpha=0.5, linewidths=0)
-    axes.set_aspect("equal", adjustable="datalim")
+    if points.shape[1] == 1:
+        axes.hist(points[:, 0], bins=100)
+    else:
+        axes.scatter(points[:, 0], points[:, 1], s=4, alpha=0.5, linewidths=0)
+        axes.set_aspect("equal", adjustable="datalim")
     axes.locator_params(nbins=5)  # ticks are what takes the time
     axes.set_title(title, fontsize=9, y=1.0)
     return render(figure)

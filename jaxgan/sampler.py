@@ -18,6 +18,7 @@ from jaxgan.gan import GAN, packed_shape
 from jaxgan.latents import make_key
 from jaxgan.losses import real_or_fake
 from jaxgan.record import read_record, recorded_config
+from jaxgan.train_state import variable_shapes
 from jaxgan.tricks import pack, scale
 
 WEIGHTS = ("ema", "raw")
@@ -217,7 +218,7 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
 
 def _restore(network, shape: tuple[int, ...], tree: dict[str, Any]) -> dict[str, Any]:
     """`params` and `model_state` of a network for inputs of `shape`, on the device."""
-    template = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *shape)))
+    template = variable_shapes(network, shape)
     state = {name: values for name, values in template.items() if name != "params"}
     template = {"params": template["params"], "model_state": state}
     restored = serialization.from_state_dict(template, {name: tree[name] for name in template})

@@ -1,5 +1,6 @@
 """The state of a run: one pytree that holds all that the next step depends on."""
 
+import functools
 from typing import Any
 
 import flax.struct
@@ -67,6 +68,12 @@ class GanState(flax.struct.PyTreeNode):
     ema: dict[str, Any]
     hyper: dict[str, Any]
     extras: dict[str, Any]
+
+
+def variable_shapes(module, shape: tuple[int, ...]) -> dict:
+    """Shapes and types of a network's variables, for inputs of `shape`."""
+    init = functools.partial(module.init, train=False)
+    return jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, *shape)))
 
 
 def init_network(

@@ -27,6 +27,7 @@ COMMAND_LINES = {
     "--config.los.name=hinge": ["los.name", "loss"],
     "--config.regularizers.r1=5": ["regularizers.r1.weight=5"],
     "--config=configs/dcgan_mnsit.py": ["no such file", "dcgan_mnsit"],
+    "--config=configs/recipes.py:wgan_gp,dcgan_mnsit": ["dcgan_mnsit.py", "recipe,config,variant"],
     "--sweep=seed=0:3": ["--sweep", "--mode=sweep", "--mode=train"],
 }
 
@@ -38,6 +39,13 @@ def test_a_wrong_command_line_is_one_line(tmp_path, flag):
     assert failed.stderr.count("\n") == 1 and failed.stderr.startswith("error: "), failed.stderr
     assert all(word in failed.stderr for word in COMMAND_LINES[flag]), failed.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_config_file_that_imports_what_is_not_there(tmp_path):
+    (tmp_path / "mine.py").write_text("import my_losses\n")
+    failed = launch(tmp_path / "run", config=tmp_path / "mine.py", env=quick_environment())
+    assert failed.returncode == 2 and failed.stderr.count("\n") == 1, failed.stderr
+    assert "my_losses" in failed.stderr and "PYTHONPATH" in failed.stderr
 
 
 # overrides → words of the error

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from gans import make_gan
+from ml_collections import ConfigDict
 from runs import assert_same_run, launch, lines, tiny_config
 
 import jaxgan
 from jaxgan import datasets, evidence, sampler
 from jaxgan.errors import UserError
-from jaxgan.evaluate import evaluate
+from jaxgan.evaluate import _change, evaluate
 from jaxgan.evaluation import Best, Evaluator, find_best, make_evaluator
 from jaxgan.extractors import EXTRACTORS, Extractor
 from jaxgan.metrics import STATISTICS
@@ -358,6 +359,24 @@ def test_the_command_line_evaluates(trained, tmp_path):
     third = json.loads((workdir / "evaluation.json").read_text())[2]
     assert third["protocol"]["fields"].keys() == {"prdc"} and len(third["numbers"]) == 4
     assert third["protocol"]["fields"]["prdc"]["density_k"] == 3
+
+
+def test_another_extractor_leaves_the_fields_of_the_run_s_own():
+    own = {"name": "inception", "inception": {"weights": "F.npz"}, "classifier": {"num_steps": 5}}
+    tree = {"evaluation": {"extractor": own, "statistics": {"names": ("prdc",)}}}
+
+    def changed(**changes):
+        changes = {
+            f"evaluation.extractor.{name.replace('__', '.')}": value for name, value in changes.items()
+        }
+        return _change(ConfigDict(tree), changes).evaluation.extractor.to_dict()
+
+    assert changed(name=None, inception__weights=None) == own
+    assert changed(name="raw") == {"name": "raw"}
+    assert changed(name="inception", inception__weights="G.npz") == {
+        "name": "inception",
+        "inception": {"weights": "G.npz"},
+    }
 
 
 @pytest.mark.parametrize(

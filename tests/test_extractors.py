@@ -138,6 +138,11 @@ def test_what_the_classifier_cannot_be_trained_on():
         EXTRACTORS["classifier"](unlabelled, (8, 8, 1))
     assert EXTRACTORS["auto"](unlabelled, (8, 8, 1)).name == "raw"
 
+    def one_class(split):
+        return dataclasses.replace(load(split), labels=np.zeros(len(load(split)), np.int32))
+
+    assert EXTRACTORS["auto"](one_class, (8, 8, 1)).name == "raw"
+
 
 def test_a_classifier_of_something_else_is_refused(digits_classifier, tmp_path):
     path = tmp_path / "other.npz"
@@ -163,3 +168,14 @@ def test_files_give_back_what_was_written(tmp_path):
     path.write_text("no file of NumPy")
     with pytest.raises(ValueError, match=r"weights\.npz"):
         files.read(path)
+
+
+def test_of_two_that_keep_the_same_the_first_one_counts(tmp_path):
+    path, other = tmp_path / "weights.npz", {**TREE, "b": TREE["b"] + 1}
+    assert files.keep(path, TREE, {}) == (TREE, {})
+    found, about = files.keep(path, other, {})
+    assert about["digest"] == files.digest(found) == files.digest(TREE)
+    path.write_text("damaged")
+    assert files.keep(path, other, {})[0] is other
+    assert files.digest(files.read(path)[0]) == files.digest(other)
+    assert [path] == list(tmp_path.iterdir())

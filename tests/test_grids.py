@@ -151,6 +151,11 @@ def test_points_of_more_dimensions_show_the_first_two():
     np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
 
 
+def test_points_of_one_dimension_show_their_histogram():
+    few, many = (np.asarray(draw_samples(np.zeros((n, 1), np.float32), "t")) for n in (10, 1000))
+    assert few.shape == many.shape and (few != many).any()
+
+
 def test_an_animation_has_every_frame_and_rests_on_the_last(tmp_path):
     frames = []
     for i, (size, colour) in enumerate([((20, 10), "red"), ((20, 10), "lime"), ((30, 20), "blue")]):

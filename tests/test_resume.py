@@ -31,14 +31,20 @@ from jaxgan.train import train
 
 KILLS = int(os.environ.get("JAXGAN_TEST_KILLS", "2"))
 STEPS = max(60, 20 * KILLS)
-RUN = {"num_steps": STEPS, **DCGAN}  # the reference, but for the checkpoints that it keeps
+NETWORKS = {"dense": {}, "convolutions": DCGAN}  # both with batch norm, spectral norm and dropout
+
+
+@pytest.fixture(scope="module", params=["dense", pytest.param("convolutions", marks=pytest.mark.slow)])
+def run(request):
+    """The reference's fields, but for the checkpoints that it keeps."""
+    return {"num_steps": STEPS, **NETWORKS[request.param]}
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory):
+def reference(run, tmp_path_factory):
     """The run that nobody disturbs."""
     workdir = tmp_path_factory.mktemp("reference") / "run"
-    done = launch(workdir, **RUN, checkpoints_kept=STEPS)
+    done = launch(workdir, **run, checkpoints_kept=STEPS)
     assert done.returncode == 0, done.stderr
     return workdir
 
@@ -82,16 +88,16 @@ def kill(process):
     assert process.wait() == -signal.SIGKILL
 
 
-def test_sigkill_at_any_moment(reference, start, tmp_path):
+def test_sigkill_at_any_moment(run, reference, start, tmp_path):
     """While the first call compiles; as progress lines appear; as a checkpoint is written; streamed."""
     rng = random.Random(os.environ.get("JAXGAN_TEST_KILL_SEED", "0"))
     workdir, streamed = tmp_path / "run", {"dataset__max_device_bytes": 0}
-    process = start(workdir, **RUN)
+    process = start(workdir, **run)
     assert wait_for(process, "compiling")
     kill(process)
     assert not (workdir / "metrics.jsonl").read_text() and not _listed(workdir / "checkpoints")
     for i in range(KILLS):
-        process = start(workdir, **RUN, **(streamed if 2 * i >= KILLS else {}))
+        process = start(workdir, **run, **(streamed if 2 * i >= KILLS else {}))
         if i % 2:  # in the middle of a save: a checkpoint's temporary folder is there
             folder = workdir / "checkpoints"
             while process.poll() is None and not any("tmp" in path.name for path in _listed(folder)):
@@ -101,7 +107,7 @@ def test_sigkill_at_any_moment(reference, start, tmp_path):
             for _ in range(rng.randint(1, 5)):
                 wait_for(process, "images/s")
         kill(process)
-    done = launch(workdir, **RUN, **streamed)
+    done = launch(workdir, **run, **streamed)
     assert done.returncode == 0 and "read as it is needed" in done.stdout, done.stderr
     assert "going on from step" in done.stdout
     assert_same_run(workdir, reference)
@@ -135,9 +141,9 @@ def test_sigkill_under_pmap_on_two_devices(start, tmp_path):
 
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
-def test_a_signal_saves_and_the_run_goes_on(reference, start, tmp_path, number):
+def test_a_signal_saves_and_the_run_goes_on(run, reference, start, tmp_path, number):
     workdir = tmp_path / "run"
-    process = start(workdir, **RUN)
+    process = start(workdir, **run)
     assert wait_for(process, "step 8/")
     process.send_signal(number)
     output = process.stdout.read()
@@ -146,7 +152,7 @@ def test_a_signal_saves_and_the_run_goes_on(reference, start, tmp_path, number):
     assert 8 <= step < STEPS
     if number == signal.SIGINT:
         return
-    assert launch(workdir, **RUN).returncode == 0
+    assert launch(workdir, **run).returncode == 0
     assert_same_run(workdir, reference)
     assert len(hparams(workdir)) == 1
 
@@ -170,10 +176,10 @@ launch.console.run(launch.main)
 
 
 @pytest.mark.slow
-def test_a_second_sigint_ends_the_run_at_once(reference, tmp_path):
+def test_a_second_sigint_ends_the_run_at_once(run, reference, tmp_path):
     """Nothing more is saved, and nothing is lost that was."""
     workdir = tmp_path / "run"
-    _, _, *flags = arguments(workdir, **RUN)
+    _, _, *flags = arguments(workdir, **run)
     command = [sys.executable, "-c", ASKED_TWICE, *flags]
     done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 128 + signal.SIGINT and "stopped at" not in done.stdout
@@ -204,18 +210,19 @@ def test_a_schedule_keeps_the_length_of_the_new_run(tmp_path):
     assert state["['generator']['opt_state']['hyperparams']['learning_rate']"] == 0
 
 
-def test_a_finished_run_says_so(reference, capsys):
+def test_a_finished_run_says_so(run, reference, capsys):
     before = {path: path.stat().st_mtime_ns for path in reference.rglob("*") if path.is_file()}
-    assert train(tiny_config(**RUN, checkpoints_kept=STEPS), reference) == 0
+    assert train(tiny_config(**run, checkpoints_kept=STEPS), reference) == 0
     assert "finished" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in reference.rglob("*") if path.is_file()}
 
 
 @pytest.mark.slow
-def test_a_run_that_is_still_going(reference, start, tmp_path):
+def test_a_run_that_is_still_going(run, reference, start, tmp_path):
     """It can be sampled from, though it lets go of checkpoints all the time; no second process enters."""
     workdir = tmp_path / "run"
-    process = start(workdir, **DCGAN, num_steps=10**6, log_every=20, checkpoints_kept=1)
+    endless = {**run, "num_steps": 10**6, "log_every": 20, "checkpoints_kept": 1}
+    process = start(workdir, **endless)
     wait_for_checkpoint(workdir)
     process.send_signal(signal.SIGSTOP)  # in the middle of whatever it does
     sampler = jaxgan.load(workdir)
@@ -226,7 +233,7 @@ def test_a_run_that_is_still_going(reference, start, tmp_path):
     while len(set(steps)) < 4:
         steps.append(jaxgan.load(workdir).step)
     with pytest.raises(UserError, match="in use by another process"):
-        train(tiny_config(**DCGAN, num_steps=10**6, log_every=20, checkpoints_kept=1), workdir)
+        train(tiny_config(**endless), workdir)
     assert sample(workdir, 3, None, 0, None, "ema") == 0
     with np.load(workdir / "samples.npz") as file:
         assert file["images"].shape == (3, 8, 8, 1)

@@ -221,6 +221,23 @@ def test_other_sweeps_and_runs_are_refused(swept, tmp_path):
         sweep.sweep(made(), swept, Options(baseline="nobody"))
 
 
+def test_a_sweep_keeps_to_its_data_and_its_parts(tmp_path):
+    """Whatever another process finds, or is told."""
+    planned = make_plan(config(eval_every=0), ["seed=0:2"])
+    known = {
+        **sweep._record(planned, [[0, 1]], Options()),
+        "runs": [{**run, "data": "ring (hash 00)"} for run in sweep._describe(planned)],
+    }
+    with pytest.raises(UserError, match="another sweep .*data='ring .hash 00.', now 'ring .hash [1-9a-f]"):
+        sweep._require_same(planned, known, Options(), tmp_path)
+    known["runs"] = sweep._describe(planned)
+    sweep._require_same(planned, known, Options(population="map", size=2), tmp_path)
+    with pytest.raises(UserError, match="begun without --population=off"):
+        sweep._require_same(planned, known, Options(population="off"), tmp_path)
+    with pytest.raises(UserError, match="parts of up to 2 runs"):
+        sweep._require_same(planned, known, Options(size=1), tmp_path)
+
+
 def test_dry_run_writes_nothing(tmp_path, capsys):
     options = Options(dry_run=True, size=4)
     assert sweep.sweep(made(), tmp_path / "sweep", options) == 0

@@ -12,6 +12,7 @@ from jaxgan.errors import UserError
 _EXAMPLE_KEYS = {"train": ("images", "x_train", "arr_0"), "test": ("x_test",)}
 _LABEL_KEYS = {"train": ("labels", "y_train"), "test": ("y_test",)}
 _CHUNK = 1 << 26  # bytes converted at a time: bounds the memory of a file of any size
+_NPY_MAGIC = b"\x93NUMPY"
 _ZIP_MAGIC = b"PK\3\4"  # a .npz file
 
 
@@ -43,7 +44,8 @@ def build(
     if array.ndim == 2 and np.issubdtype(array.dtype, np.floating):
         if low is not None or high is not None:
             raise UserError(
-                f"{file} holds points [N, D]; dataset.array.low and .high are for images; leave them out"
+                f"{file} holds points [N, D]; dataset.array.low and .high are for images: leave them out, or "
+                "save flattened images as [N, H, W]"
             )
         points = np.asarray(array[rows], np.float32)
         _require_finite(points, file)
@@ -97,7 +99,10 @@ def _load(file):
     """The file's arrays by name; a `.npy` file is memory-mapped and called 'images'."""
     try:
         with open(file, "rb") as opened:
-            if opened.read(4) != _ZIP_MAGIC:
+            magic = opened.read(6)
+            if magic[:4] != _ZIP_MAGIC:
+                if magic != _NPY_MAGIC:
+                    raise ValueError("its first bytes are those of another format")
                 return {"images": np.load(file, mmap_mode="r", allow_pickle=False)}
             opened.seek(0)
             with np.load(opened, allow_pickle=False) as arrays:

@@ -49,8 +49,8 @@ class Dataset:
     Attributes:
       name: what was really used: 'mnist', 'digits', 'tfds/cifar10', ...
       examples: uint8 [N, H, W, C] images or float32 [N, D] points, in memory or memory-mapped; or a
-        random-access source with `len()` and `__getitems__(int array [n]) -> uint8 [n, H, W, C]`.
-        `take` reads either.
+        random-access source with `shape`, `dtype`, `len()` and
+        `__getitems__(int array [n]) -> uint8 [n, H, W, C]`. `take` reads either.
       labels: int32 [N], or None where there are none.
       fingerprint: hash of the content (examples, labels, shape, type), the same wherever the files lie.
       origin: where it came from, one line for logs.

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from typing import Any
 
+import numpy as np
 from absl import logging
 
 from jaxgan.datasets.dataset import DATASETS, Dataset, MissingDataset
@@ -56,6 +57,12 @@ def _build(name, split, path, image_size, fields):
         dataset = DATASETS[name](split, path, image_size, **fields)
     if dataset.is_images:
         require_square(*dataset.shape[:2], f"dataset '{name}'")
+        if dataset.examples.dtype != np.uint8:
+            dtype = dataset.examples.dtype
+            raise UserError(f"dataset '{name}' gives images of {dtype}: give uint8, 0 to 255")
     elif image_size:
-        raise UserError(f"dataset '{name}' holds points, not images; leave dataset.image_size at 0")
+        raise UserError(
+            f"dataset '{name}' holds points, not images: leave dataset.image_size at 0, or save "
+            "flattened images as [N, H, W]"
+        )
     return dataset

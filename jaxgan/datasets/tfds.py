@@ -79,7 +79,7 @@ def read(
     elif None in shape:
         raise UserError(f"dataset '{name}': the images differ in size; set dataset.image_size: {RULE}")
     require_square(*shape[:2], f"dataset '{name}'")
-    if label_key not in features or features[label_key].shape:
+    if label_key not in features or not _is_class(features[label_key]):
         label_key = ""
     class_names = tuple(getattr(features[label_key], "names", None) or ()) if label_key else ()
     folder = Path(builder.data_path)
@@ -118,6 +118,11 @@ def _resolve_split(builder, name, split):
     if stored not in known:
         raise UserError(f"dataset '{name}' has no '{split}' split; it has {', '.join(known) or 'none'}")
     return stored, False
+
+
+def _is_class(feature: Any) -> bool:
+    """A whole number: no text, as the names of persons, and no tensor."""
+    return not feature.shape and np.issubdtype(feature.np_dtype, np.integer)
 
 
 def _image_shape(features, name, image_key):

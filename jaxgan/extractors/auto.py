@@ -1,11 +1,13 @@
 """The best extractor that is at hand."""
 
+import numpy as np
+
 from jaxgan.extractors import EXTRACTORS, Extractor
 
 
 @EXTRACTORS.register("auto")
 def auto(load, shape, *, inception_weights: str = "") -> Extractor:
-    """`inception` where its weights are given, else `classifier` where images have labels, else `raw`.
+    """`inception` where its weights are given, else `classifier` where images have classes, else `raw`.
 
     Args:
       load: `split -> Dataset`.
@@ -14,5 +16,6 @@ def auto(load, shape, *, inception_weights: str = "") -> Extractor:
     """
     if inception_weights:
         return EXTRACTORS["inception"](load, shape, weights=inception_weights)
-    has_classes = len(shape) == 3 and load("train").labels is not None
+    labels = load("train").labels if len(shape) == 3 else None
+    has_classes = labels is not None and len(np.unique(labels)) > 1
     return EXTRACTORS["classifier" if has_classes else "raw"](load, shape)

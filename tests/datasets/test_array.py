@@ -130,6 +130,11 @@ def test_unreadable_files_are_named(tmp_path, content):
     assert str(file) in error_of(str(file))
 
 
+def test_another_format_is_not_taken_for_pickles(tmp_path):
+    (tmp_path / "faces.csv").write_text("1,2,3\n")
+    assert "another format" in error_of(str(tmp_path / "faces.csv"))
+
+
 def test_a_damaged_npy_is_named(tmp_path, images):
     path = save(tmp_path, images)
     with open(path, "r+b") as file:

@@ -10,6 +10,7 @@ from runs import leaves, lines, tiny_config
 
 from jaxgan import datasets
 from jaxgan.datasets import network, tfds_prepare
+from jaxgan.datasets.tfds import _is_class
 from jaxgan.datasets.tfds_records import RandomAccess
 from jaxgan.errors import UserError
 from jaxgan.train import train
@@ -188,6 +189,15 @@ def test_what_tfds_does_not_know(copy, name, fields, part):
 def test_an_absent_split_lists_the_splits(copy):
     describe(copy[1].parent)
     assert "it has test" in refused("tfds/mnist", "train", path=str(copy[0]))
+
+
+def test_labels_are_whole_numbers():
+    """LFW's are names."""
+    from tensorflow_datasets import features
+
+    assert _is_class(features.ClassLabel(num_classes=3)) and _is_class(features.Scalar(np.uint8))
+    assert not _is_class(features.Text()) and not _is_class(features.Scalar(np.float32))
+    assert not _is_class(features.Tensor(shape=(2,), dtype=np.int64))
 
 
 def test_labels_are_optional(copy):
