@@ -13,6 +13,7 @@ from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.models.injection import NoiseInjection, inject
 from jaxgan.models.minibatch import MinibatchDiscrimination, minibatch_stddev
 from jaxgan.models.multi import MultiGenerator, generator_index
+from jaxgan.train_state import variable_shapes
 
 LATENT_DIM = 6
 ALL = [(GENERATORS, name) for name in GENERATORS] + [(DISCRIMINATORS, name) for name in DISCRIMINATORS]
@@ -657,3 +658,12 @@ def test_latents_are_injected_into_hidden_layers(name):
     widths = fields.get("channels") or fields["hidden"]
     found = {layer: leaves["kernel"].shape for layer, leaves in params.items() if "inject" in layer}
     assert found == {f"inject_{i}": (LATENT_DIM, widths[i]) for i in (1, 2)}
+
+
+def test_a_network_of_one_s_own_need_not_have_a_default_for_train():
+    class Strict(nn.Module):
+        @nn.compact
+        def __call__(self, z, train):
+            return nn.Dense(4)(z)
+
+    assert variable_shapes(Strict(), (3,))["params"]["Dense_0"]["kernel"].shape == (3, 4)

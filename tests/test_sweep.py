@@ -238,6 +238,12 @@ def test_a_sweep_keeps_to_its_data_and_its_parts(tmp_path):
         sweep._require_same(planned, known, Options(size=1), tmp_path)
 
 
+def test_a_population_has_no_more_members_than_files_may_be_open(monkeypatch):
+    monkeypatch.setattr(sweep, "_MOST_MEMBERS", 2)
+    parts = sweep._divide(make_plan(config(), ["seed=0:3"]), Options())
+    assert parts == [[0, 1], [2]]
+
+
 def test_dry_run_writes_nothing(tmp_path, capsys):
     options = Options(dry_run=True, size=4)
     assert sweep.sweep(made(), tmp_path / "sweep", options) == 0

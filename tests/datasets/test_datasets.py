@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from jaxgan import datasets
-from jaxgan.datasets.dataset import Fingerprint, fingerprint, hold_out
+from jaxgan.datasets.dataset import DATASETS, Fingerprint, fingerprint, from_arrays, hold_out
 from jaxgan.datasets.resize import resize, resize_array
 from jaxgan.errors import UserError
 
@@ -122,3 +122,10 @@ def test_resizing_takes_the_centre_of_the_longer_side():
     image.paste(255, (8, 0, 22, 10))  # the filter reaches a little beyond the crop
     assert (np.asarray(resize(image, 10)) == 255).all()
     assert (np.asarray(resize(image.rotate(90, expand=True), 5)) == 255).all()
+
+
+def test_images_of_one_s_own_data_set_are_uint8(monkeypatch):
+    images = np.zeros((6, 4, 4, 1), np.float32)
+    monkeypatch.setitem(DATASETS._builders, "mine", lambda *_: from_arrays("mine", images, None, "here"))
+    with pytest.raises(UserError, match="gives images of float32: give uint8"):
+        datasets.load("mine")
