@@ -62,7 +62,7 @@ POPULATION = flags.DEFINE_enum(
     "population", "auto", ["auto", "vmap", "map", "measure", "off"], "sweep: how runs of a program train."
 )
 SIZE = flags.DEFINE_integer(
-    "population_size", 0, "sweep: most runs at once; default what memory holds.", lower_bound=0
+    "population_size", 0, "sweep: most runs at once; default what memory holds, up to 256.", lower_bound=0
 )
 DRY_RUN = flags.DEFINE_boolean("dry_run", False, "sweep: print the plan and stop.")
 

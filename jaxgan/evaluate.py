@@ -79,10 +79,12 @@ def _change(config: ConfigDict, changes: dict[str, Any]) -> ConfigDict:
         statistics["names"] = tuple(
             dict.fromkeys([*statistics["names"], *sorted(statistics.keys() - {"names"})])
         )
-    if changes.get("evaluation.extractor.name"):  # likewise
+    if changes.get("evaluation.extractor.name"):  # likewise, but what is given is checked
         extractor = tree["evaluation"]["extractor"]
-        chosen = "name", extractor["name"]
-        tree["evaluation"]["extractor"] = {key: extractor[key] for key in chosen if key in extractor}
+        given = (path for path, value in changes.items() if value is not None)
+        given = {path.split(".")[2] for path in given if path.startswith("evaluation.extractor.")}
+        kept = {"name", extractor["name"], *given}
+        tree["evaluation"]["extractor"] = {key: value for key, value in extractor.items() if key in kept}
     return ConfigDict(tree)
 
 

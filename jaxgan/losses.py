@@ -39,7 +39,8 @@ class Loss(NamedTuple):
       threshold: the value of D(x) above which an example counts as judged real, for the accuracies
         that are logged; None where the outputs have no zero point (Wasserstein, relativistic), and the
         middle between the two batch means is used.
-      relativistic: whether the generator's loss depends on real logits, too.
+      relativistic: whether the generator's loss depends on real logits, too; where it does not, unrolling
+        adds the discriminator's of real examples.
     """
 
     discriminator: Callable[[Logits, Logits], PerExample]

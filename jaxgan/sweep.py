@@ -33,7 +33,7 @@ class Options(NamedTuple):
 
     Attributes:
       population: 'auto', 'vmap', 'map' or 'measure' (see `members.train_members`), or 'off': each run alone.
-      size: most members of a population; 0: as many as fit into memory.
+      size: most members of a population; 0: as many as fit into memory; never more than 256.
       baseline: the setting that others are tested against; empty: the first.
       dry_run: print the plan, and stop there.
       command: for the report.
@@ -171,6 +171,10 @@ def _read(workdir: Path) -> dict[str, Any] | None:
 
 
 def _require_same(made: Plan, known: dict[str, Any], options: Options, workdir: Path) -> None:
+    if "alone" not in known:
+        raise UserError(
+            f"{workdir} holds a sweep of an earlier version: go on with that, or choose another --workdir"
+        )
     mine, theirs = plain(_describe(made)), known["runs"]
     if mine == theirs:
         _require_same_parts(known, options, workdir)

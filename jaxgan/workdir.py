@@ -77,10 +77,11 @@ class Stop:
         self._outer: Stop | None = None
 
     def __enter__(self) -> "Stop":
+        outer = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+        self._outer = outer if isinstance(outer, Stop) else None
         self._before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
-        outer = getattr(self._before[signal.SIGTERM], "__self__", None)
-        if isinstance(outer, Stop):
-            self._outer, self.signal = outer, outer.signal
+        if self._outer:
+            self.signal = self._outer.signal
         return self
 
     def __exit__(self, *_) -> None:

@@ -373,6 +373,8 @@ def test_another_extractor_leaves_the_fields_of_the_run_s_own():
 
     assert changed(name=None, inception__weights=None) == own
     assert changed(name="raw") == {"name": "raw"}
+    given = {"name": "auto", "inception": {"weights": "G.npz"}}  # which is refused, as it does not fit
+    assert changed(name="auto", inception__weights="G.npz") == given
     assert changed(name="inception", inception__weights="G.npz") == {
         "name": "inception",
         "inception": {"weights": "G.npz"},
