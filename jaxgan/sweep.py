@@ -6,18 +6,17 @@ started on it.
 """
 
 import json
-import math
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
 from jaxgan import train
 from jaxgan.errors import Diverged, UserError
-from jaxgan.fields import essential, flatten, plain
-from jaxgan.sweeps import devices, plan, population, progress, report
+from jaxgan.sweeps import agreement, devices, plan, progress, report
+from jaxgan.sweeps.agreement import Options
 from jaxgan.sweeps.claims import claim, publish, replace
 from jaxgan.sweeps.members import obstacle, train_members
 from jaxgan.sweeps.plan import Plan
@@ -25,25 +24,6 @@ from jaxgan.workdir import Stop
 
 _POLL = 3.0  # seconds between two looks at what other processes do
 _SAY_EVERY = 10.0  # seconds between two lines of progress
-_MOST_MEMBERS = 256  # of a population: each holds a file open, of which many systems allow 1,024
-
-
-class Options(NamedTuple):
-    """How a sweep is run.
-
-    Attributes:
-      population: 'auto', 'vmap', 'map' or 'measure' (see `members.train_members`), or 'off': each run alone.
-      size: most members of a population; 0: as many as fit into memory; never more than 256.
-      baseline: the setting that others are tested against; empty: the first.
-      dry_run: print the plan, and stop there.
-      command: for the report.
-    """
-
-    population: str = "auto"
-    size: int = 0
-    baseline: str = ""
-    dry_run: bool = False
-    command: str = ""
 
 
 def sweep(made: Plan, workdir: Path, options: Options) -> int:
@@ -52,20 +32,20 @@ def sweep(made: Plan, workdir: Path, options: Options) -> int:
     Raises:
       UserError: the folder holds another sweep.
     """
-    parts = _divide(made, options)
-    known = _read(workdir)
+    parts = agreement.divide(made, options)
+    known = agreement.read(workdir)
     if known:
-        _require_same(made, known, options, workdir)
+        agreement.require_same(made, known, options, workdir)
         parts = known["parts"]
-    _print_plan(made, parts)
+    agreement.print_plan(made, parts)
     report.find_baseline([run.setting for run in made.runs], options.baseline)  # refused now, not at the end
     if options.dry_run:
         return 0
     (workdir / "parts").mkdir(parents=True, exist_ok=True)
     if not known:
-        publish(workdir / "sweep.json", json.dumps(_record(made, parts, options), indent=1))
-        known = _read(workdir)
-    _require_same(made, known, options, workdir)
+        publish(workdir / "sweep.json", json.dumps(agreement.record(made, parts, options), indent=1))
+        known = agreement.read(workdir)
+    agreement.require_same(made, known, options, workdir)
     job = _Job(made, known["parts"], workdir, options)
     with Stop() as stop:
         signal = job.run(stop)
@@ -75,141 +55,6 @@ def sweep(made: Plan, workdir: Path, options: Options) -> int:
     written = report.write(workdir, options.baseline)
     print("wrote " + ", ".join(map(str, written)))
     return 2 if job.unfinished() else 0
-
-
-# --- The plan -----------------------------------------------------------------------------------------
-
-
-def _divide(made: Plan, options: Options) -> list[list[int]]:
-    """The programs' runs in parts, each of which is trained at once."""
-    parts = []
-    for program in made.programs:
-        config = made.runs[program[0]].config
-        dataset = plan.load_dataset(config)
-        if options.population == "off" or obstacle(config, dataset):
-            most = 1
-        else:
-            most = min(_most_members(config), _MOST_MEMBERS)
-            most = min(most, options.size or most)
-        num = math.ceil(len(program) / most)
-        size = math.ceil(len(program) / num)  # of about the same size
-        parts += [program[i : i + size] for i in range(0, len(program), size)]
-    return parts
-
-
-def _most_members(config: ConfigDict) -> int:
-    built = plan.build(config)
-    key = jax.ShapeDtypeStruct((2,), "uint32")
-    state = jax.eval_shape(
-        lambda key: population.init_member(built.gan, key, built.hyper, built.optimizers), key
-    )
-    data_bytes = plan.load_dataset(config).nbytes
-    chosen = jax.devices()[: config.num_devices or None]
-    chosen = devices.devices_that_fit(chosen, devices.num_bytes(state), data_bytes)
-    return devices.most_members(state, data_bytes, devices.memory_of_each(chosen), len(chosen))
-
-
-def _print_plan(made: Plan, parts: list[list[int]]) -> None:
-    settings = len({run.setting for run in made.runs})
-    print(
-        f"{len(made.runs)} runs ({settings} settings), {len(made.programs)} programs, {len(parts)} parts; "
-        "how long it takes is known after the first calls of the first program"
-    )
-    for number, part in enumerate(parts):
-        labels = list(dict.fromkeys(made.runs[i].setting for i in part))
-        shown = "; ".join(labels[:4]) + (f"; and {len(labels) - 4} more" if len(labels) > 4 else "")
-        print(f"  part {number}: {len(part)} runs of {made.runs[part[0]].config.num_steps} steps: {shown}")
-
-
-def _record(made: Plan, parts: list[list[int]], options: Options) -> dict[str, Any]:
-    import flax
-    import numpy
-    import optax
-
-    import jaxgan
-
-    libraries = (jaxgan, jax, flax, optax, numpy)
-    return {
-        "command": options.command,
-        "versions": {library.__name__: library.__version__ for library in libraries},
-        "runs": _describe(made),
-        "parts": parts,
-        "alone": options.population == "off",
-    }
-
-
-def _describe(made: Plan) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": run.name,
-            "setting": run.setting,
-            "seed": run.config.seed,
-            "values": run.values,
-            "config": plain(essential(run.config)),
-            "data": _describe_data(run.config),
-        }
-        for run in made.runs
-    ]
-
-
-def _describe_data(config: ConfigDict) -> str:
-    """The data set really used, which another process may not find."""
-    dataset = plan.load_dataset(config)
-    return f"{dataset.name} (hash {dataset.fingerprint})"
-
-
-def _read(workdir: Path) -> dict[str, Any] | None:
-    path = workdir / "sweep.json"
-    if not path.exists():
-        if (workdir / "config.json").exists():
-            raise UserError(f"{workdir} holds a single run: choose another --workdir for the sweep")
-        return None
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}): restore it, or choose another --workdir") from error
-
-
-def _require_same(made: Plan, known: dict[str, Any], options: Options, workdir: Path) -> None:
-    if "alone" not in known:
-        raise UserError(
-            f"{workdir} holds a sweep of an earlier version: go on with that, or choose another --workdir"
-        )
-    mine, theirs = plain(_describe(made)), known["runs"]
-    if mine == theirs:
-        _require_same_parts(known, options, workdir)
-        return
-    names = {run["name"] for run in mine} ^ {run["name"] for run in theirs}
-    if names:
-        what = f"other runs, such as {min(names)}"
-    else:
-        pairs = zip(
-            sorted(mine, key=lambda r: r["name"]), sorted(theirs, key=lambda r: r["name"]), strict=True
-        )
-        what = "its runs in another order"
-        for one, other in pairs:
-            old, new = flatten(other["config"]), flatten(one["config"])
-            old["data"], new["data"] = other.get("data"), one["data"]
-            fields = [f for f in sorted(old.keys() | new.keys()) if old.get(f) != new.get(f)]
-            if fields:
-                what = f"{fields[0]}={old.get(fields[0])!r}, now {new.get(fields[0])!r}"
-                break
-    raise UserError(f"{workdir} holds another sweep ({what}): choose another --workdir, or set this back")
-
-
-def _require_same_parts(known: dict[str, Any], options: Options, workdir: Path) -> None:
-    """How the runs were divided at the first start holds for good: checkpoints lie where that put them."""
-    if (options.population == "off") != known["alone"]:
-        which = "with" if known["alone"] else "without"
-        raise UserError(
-            f"{workdir} was begun {which} --population=off: leave that as it was, or choose another --workdir"
-        )
-    most = max(map(len, known["parts"]))
-    if 0 < options.size < most:
-        raise UserError(
-            f"--population_size={options.size}, but {workdir} was begun with parts of up to {most} runs: "
-            "--population=map needs the least memory, or choose another --workdir"
-        )
 
 
 # --- Doing it -----------------------------------------------------------------------------------------

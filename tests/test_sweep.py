@@ -11,7 +11,7 @@ import jaxgan
 from jaxgan import sweep
 from jaxgan.errors import UserError
 from jaxgan.sweep import Options
-from jaxgan.sweeps import members, progress
+from jaxgan.sweeps import agreement, members, progress
 from jaxgan.sweeps.claims import claim
 from jaxgan.sweeps.plan import make_plan
 from jaxgan.train import train
@@ -225,22 +225,22 @@ def test_a_sweep_keeps_to_its_data_and_its_parts(tmp_path):
     """Whatever another process finds, or is told."""
     planned = make_plan(config(eval_every=0), ["seed=0:2"])
     known = {
-        **sweep._record(planned, [[0, 1]], Options()),
-        "runs": [{**run, "data": "ring (hash 00)"} for run in sweep._describe(planned)],
+        **agreement.record(planned, [[0, 1]], Options()),
+        "runs": [{**run, "data": "ring (hash 00)"} for run in agreement._describe(planned)],
     }
     with pytest.raises(UserError, match="another sweep .*data='ring .hash 00.', now 'ring .hash [1-9a-f]"):
-        sweep._require_same(planned, known, Options(), tmp_path)
-    known["runs"] = sweep._describe(planned)
-    sweep._require_same(planned, known, Options(population="map", size=2), tmp_path)
+        agreement.require_same(planned, known, Options(), tmp_path)
+    known["runs"] = agreement._describe(planned)
+    agreement.require_same(planned, known, Options(population="map", size=2), tmp_path)
     with pytest.raises(UserError, match="begun without --population=off"):
-        sweep._require_same(planned, known, Options(population="off"), tmp_path)
+        agreement.require_same(planned, known, Options(population="off"), tmp_path)
     with pytest.raises(UserError, match="parts of up to 2 runs"):
-        sweep._require_same(planned, known, Options(size=1), tmp_path)
+        agreement.require_same(planned, known, Options(size=1), tmp_path)
 
 
 def test_a_population_has_no_more_members_than_files_may_be_open(monkeypatch):
-    monkeypatch.setattr(sweep, "_MOST_MEMBERS", 2)
-    parts = sweep._divide(make_plan(config(), ["seed=0:3"]), Options())
+    monkeypatch.setattr(agreement, "_MOST_MEMBERS", 2)
+    parts = agreement.divide(make_plan(config(), ["seed=0:3"]), Options())
     assert parts == [[0, 1], [2]]
 
 
