@@ -23,8 +23,9 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from jaxgan import console, processes, record
+from jaxgan.devices import processes
 from jaxgan.errors import UserError
+from jaxgan.run import console, record
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, configs/*.py.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; default runs/<config name>[-<overrides>].")
@@ -120,10 +121,10 @@ def sweep_settings() -> dict | None:
 
 def sweep(config) -> int:
     """The sweep that the flags name."""
-    from jaxgan import train
-    from jaxgan.sweep import Options
-    from jaxgan.sweep import sweep as run
+    from jaxgan.jobs import train
     from jaxgan.sweeps import devices, plan
+    from jaxgan.sweeps.sweep import Options
+    from jaxgan.sweeps.sweep import sweep as run
 
     devices.use_cores()
     train.require_determinism(config.deterministic)
@@ -137,8 +138,8 @@ def sweep(config) -> int:
 def main() -> int:
     require_flags_of_mode()
     if MODE.value == "train":
-        from jaxgan.switches import reset_idle
-        from jaxgan.train import train
+        from jaxgan.config.dependencies import reset_idle
+        from jaxgan.jobs.train import train
 
         config = read_config().copy_and_resolve_references()
         reset_idle(config, overrides(), overrides())
@@ -165,12 +166,12 @@ def main() -> int:
     # the run may still be going: what JAX would take of an accelerator's memory at once is not there
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if MODE.value == "sample":
-        from jaxgan.sample import sample
+        from jaxgan.jobs.sample import sample
 
         out = Path(OUT.value).expanduser() if OUT.value else None
         return sample(workdir, NUM.value, out, SEED.value, step, WEIGHTS.value)
 
-    from jaxgan.evaluate import evaluate
+    from jaxgan.jobs.evaluate import evaluate
 
     changes = {
         "evaluation.protocol": PROTOCOL.value,

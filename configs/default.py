@@ -12,7 +12,7 @@ of the networks (slope, dropout) and of the data, nor latent_threshold.
 from ml_collections import ConfigDict
 
 from jaxgan.augment import AUGMENTATIONS
-from jaxgan.fields import LISTS, SECTIONS, component, components, regularizers
+from jaxgan.config.fields import LISTS, SECTIONS, component, components, regularizers
 
 
 def get_config() -> ConfigDict:

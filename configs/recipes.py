@@ -11,7 +11,7 @@ them.
 import importlib
 from pathlib import Path
 
-from jaxgan.fields import SECTIONS, component
+from jaxgan.config.fields import SECTIONS, component
 
 
 def _without_batch_norm(config):

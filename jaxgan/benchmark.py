@@ -23,11 +23,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jaxgan import console
 from jaxgan.benchmarks import measures
 from jaxgan.benchmarks.workloads import WORKLOADS
-from jaxgan.checks import COMPUTE_DTYPES
+from jaxgan.config.checks import COMPUTE_DTYPES
 from jaxgan.errors import UserError
+from jaxgan.run import console
 
 MEASURE = flags.DEFINE_list("measure", "train,sample", "What: all, or some of matrix_product, train, sample, "
     "batch_size, input, steps_per_call, loop, population, launches, start.")  # fmt: skip

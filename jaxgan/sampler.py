@@ -10,16 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
-from jaxgan import experiment
-from jaxgan.checkpoint import Checkpoints
+from jaxgan.algorithm.gan import GAN, packed_shape
+from jaxgan.algorithm.train_state import variable_shapes
+from jaxgan.algorithm.tricks import pack, scale
 from jaxgan.compilation import jit
+from jaxgan.config import experiment
 from jaxgan.errors import UserError
-from jaxgan.gan import GAN, packed_shape
 from jaxgan.latents import make_key
 from jaxgan.losses import real_or_fake
-from jaxgan.record import read_record, recorded_config
-from jaxgan.train_state import variable_shapes
-from jaxgan.tricks import pack, scale
+from jaxgan.run.checkpoint import Checkpoints
+from jaxgan.run.record import read_record, recorded_config
 
 WEIGHTS = ("ema", "raw")
 BATCH = 64  # always this many at once, so that an image does not depend on how many are asked for
@@ -43,7 +43,7 @@ def generate(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
 
 
 @functools.partial(jit, static_argnums=0)
-def judge(
+def discriminate(
     gan: GAN, weights: dict[str, Any], loss_numbers: dict[str, jax.Array], examples: jax.Array
 ) -> jax.Array:
     """The discriminator's outputs `[B]` (probabilities, for logistic losses) of examples as it sees them.
@@ -129,10 +129,10 @@ class Sampler:
         if before is not None:
             yield np.asarray(before)[: num - first]
 
-    def judge(self, examples: np.ndarray) -> np.ndarray:
-        """The discriminator's outputs `[N]` for examples in the same format: see `judge`."""
+    def discriminate(self, examples: np.ndarray) -> np.ndarray:
+        """The discriminator's outputs `[N]` for examples in the same format: see `discriminate`."""
         examples = scale(jnp.asarray(examples))
-        return np.asarray(judge(self.gan, self.discriminator, self.loss_numbers, examples))
+        return np.asarray(discriminate(self.gan, self.discriminator, self.loss_numbers, examples))
 
     @property
     def threshold(self) -> float | None:

@@ -49,7 +49,7 @@ def forget_programs():
 def no_pictures(request, monkeypatch):
     """Runs that a test itself starts draw no pictures at their end unless it is marked: they cost seconds."""
     if not request.node.get_closest_marker("pictures"):
-        from jaxgan import pictures
+        from jaxgan.jobs import pictures
 
         monkeypatch.setattr(pictures, "draw_run", lambda workdir, sampler, dataset: [])
 
@@ -59,7 +59,7 @@ def trained(tmp_path_factory):
     """The workdir of a finished tiny run on the embedded digits, 20 steps; read-only."""
     from runs import tiny_config
 
-    from jaxgan.train import train
+    from jaxgan.jobs.train import train
 
     workdir = tmp_path_factory.mktemp("trained") / "run"
     assert train(tiny_config(num_steps=20), workdir) == 0

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan import datasets
-from jaxgan.gan import GAN, init_state
+from jaxgan.algorithm.gan import GAN, init_state
 from jaxgan.losses import LOSSES
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.optimizers import OPTIMIZERS, SCHEDULES

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxgan.checkpoint import Checkpoints
+from jaxgan.run.checkpoint import Checkpoints
 
 ROOT = Path(__file__).parents[1]
 

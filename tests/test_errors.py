@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from runs import DCGAN, arguments, launch, leaves, quick_environment, tiny_config
 
-from jaxgan import experiment
+from jaxgan.config import experiment
 from jaxgan.errors import Diverged, UserError
-from jaxgan.train import train
-from jaxgan.workdir import claim
+from jaxgan.jobs.train import train
+from jaxgan.run.workdir import claim
 
 # what is wrong → words that the one line has to have
 COMMAND_LINES = {

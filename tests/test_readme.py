@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from configs import default
-from jaxgan import fields, record
 from jaxgan.augment import AUGMENTATIONS
+from jaxgan.config import fields
 from jaxgan.extractors import EXTRACTORS
 from jaxgan.latents import LATENTS
 from jaxgan.metrics import FAMILIES as STATISTICS
 from jaxgan.metrics.protocol import PROTOCOLS
 from jaxgan.regularizers import FAMILIES
+from jaxgan.run import record
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

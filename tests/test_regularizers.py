@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from jaxgan.convolution import conv
 from jaxgan.errors import UserError
 from jaxgan.models import DISCRIMINATORS, GENERATORS
+from jaxgan.models.convolution import conv
 from jaxgan.regularizers import (
     CONSISTENCY,
     FAMILIES,

@@ -13,10 +13,11 @@ from unittest import mock
 import jax
 import numpy as np
 
-from jaxgan import monitor, train
 from jaxgan.benchmarks.timing import Times
 from jaxgan.benchmarks.workloads import WORKLOADS
-from jaxgan.monitor import Monitor
+from jaxgan.jobs import train
+from jaxgan.run import monitor
+from jaxgan.run.monitor import Monitor
 
 # What there is in a turn, and the periods of a config that are without effect in it.
 _TURNS = {

@@ -14,17 +14,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import experiment, parallel, sampler
+from jaxgan import sampler
+from jaxgan.algorithm.gan import GAN, data_key, init_state
+from jaxgan.algorithm.train_state import GanState
 from jaxgan.benchmarks.workloads import WORKLOADS, Workload
 from jaxgan.compilation import ONCE
+from jaxgan.config import experiment
 from jaxgan.datasets.dataset import Dataset
 from jaxgan.datasets.stream import Stream
 from jaxgan.datasets.tfds import read as read_tfds
-from jaxgan.flops import step_flops, steps_of_a_call
-from jaxgan.gan import GAN, data_key, init_state
+from jaxgan.devices import parallel
+from jaxgan.devices.flops import step_flops, steps_of_a_call
 from jaxgan.sweeps import devices as sweep_devices
 from jaxgan.sweeps import population as sweeps
-from jaxgan.train_state import GanState
 
 Work = Callable[[int], float | None]
 

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from jaxgan import experiment
 from jaxgan.benchmarks.workloads import WORKLOADS
+from jaxgan.config import experiment
+from jaxgan.config.fields import selected
 from jaxgan.errors import UserError
-from jaxgan.fields import selected
 
 
 class Projection(nn.Module):

@@ -21,7 +21,7 @@ from jaxgan.compilation import compiler_options
 from jaxgan.datasets import Dataset, cache, order, take
 from jaxgan.errors import UserError
 from jaxgan.extractors import EXTRACTORS, Extractor, files
-from jaxgan.layers import Conv, batch_norm
+from jaxgan.models.layers import Conv, batch_norm
 
 _FORMAT = 1  # raise it when the network or its training change, and old classifiers are left behind
 _BATCH = 128
@@ -98,7 +98,7 @@ def classifier(load, shape, *, num_steps: int = 1_200, weights: str = "") -> Ext
             logging.warning("%s; training a classifier again", error)
         found, about = _train(network, train, test, num_steps)
         about["digest"] = files.digest(found)
-        found, about = files.keep(path, found, about)
+        found, about = files.store(path, found, about)
     expected = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *train.shape)))
     if jax.tree.map(np.shape, found) != jax.tree.map(np.shape, expected):
         raise UserError(f"{path} is a classifier for other images or classes than those of '{train.name}'")

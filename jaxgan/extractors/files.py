@@ -45,7 +45,9 @@ def _temporary(path: Path, weights: dict[str, Any], about: dict[str, Any]) -> It
         temporary.unlink(missing_ok=True)
 
 
-def keep(path: Path, weights: dict[str, Any], about: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def store(
+    path: Path, weights: dict[str, Any], about: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Writes to a cache, or warns that this cannot be, and returns what counts.
 
     Of several processes that make the same at once, what the first one kept counts: all measure by it.

@@ -6,7 +6,9 @@ import jax.numpy as jnp
 
 from jaxgan.errors import UserError
 from jaxgan.latents import latent_keys
-from jaxgan.layers import (
+from jaxgan.models import DISCRIMINATORS, GENERATORS
+from jaxgan.models.injection import check_injection, inject
+from jaxgan.models.layers import (
     Conv,
     ConvTranspose,
     apply_layer,
@@ -15,8 +17,6 @@ from jaxgan.layers import (
     make_activation,
     normal_init,
 )
-from jaxgan.models import DISCRIMINATORS, GENERATORS
-from jaxgan.models.injection import check_injection, inject
 from jaxgan.models.minibatch import with_batch_features
 
 

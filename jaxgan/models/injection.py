@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
-from jaxgan.layers import apply_layer
+from jaxgan.models.layers import apply_layer
 
 
 def check_injection(network: str, hidden: int, noise: bool, latent: bool) -> None:

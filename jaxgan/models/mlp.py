@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.latents import latent_keys
-from jaxgan.layers import apply_layer, batch_norm, check_fields, make_activation, make_initializer
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.models.injection import check_injection, inject
+from jaxgan.models.layers import apply_layer, batch_norm, check_fields, make_activation, make_initializer
 from jaxgan.models.minibatch import with_batch_features
 
 

@@ -1,7 +1,7 @@
 """Penalties on top of the adversarial loss: one file a family, with its own small signature and registry.
 
 A penalty is the bare formula: its weight, its interval (lazy regularization) and its schedule are applied in
-one place, `jaxgan/penalties.py`.
+one place, `jaxgan/algorithm/penalties.py`.
 
 - gradient, `(critic, real, fake, keys, axis_name) -> [B]`: of the discriminator, on its gradient by images;
 - logit, `LogitPenalty`: of the discriminator, on its outputs, with a memory;

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
+from jaxgan.config.fields import essential, flatten, plain
 from jaxgan.errors import UserError
-from jaxgan.fields import essential, flatten, plain
 from jaxgan.sweeps import devices, plan, population
 from jaxgan.sweeps.members import obstacle
 from jaxgan.sweeps.plan import Plan

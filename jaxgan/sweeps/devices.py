@@ -9,8 +9,8 @@ from typing import Any
 
 import jax
 
-from jaxgan.parallel import num_cores
-from jaxgan.train_state import GanState
+from jaxgan.algorithm.train_state import GanState
+from jaxgan.devices.parallel import num_cores
 
 _STATES = 4  # as large as its state: before a call, after it, the gradients, a copy on its way to the disk
 _SHARE = 0.7  # of the free memory

@@ -9,11 +9,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxgan.gan import GAN
+from jaxgan.algorithm.gan import GAN
+from jaxgan.algorithm.train_state import GanState
 from jaxgan.sweeps.claims import replace
 from jaxgan.sweeps.devices import fits, members_of_a_device, memory_of_each
 from jaxgan.sweeps.population import Population, prefers_map
-from jaxgan.train_state import GanState
 
 
 def choose_population(

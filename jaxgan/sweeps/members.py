@@ -18,24 +18,25 @@ import numpy as np
 from flax import serialization
 from ml_collections import ConfigDict
 
-from jaxgan import record, sampler
-from jaxgan.checkpoint import Checkpoints
+from jaxgan import sampler
+from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import ONCE
 from jaxgan.datasets import Dataset, title
+from jaxgan.devices.flops import steps_of_a_call
+from jaxgan.drawing.grids import draw_samples, save
 from jaxgan.errors import UserError
-from jaxgan.evaluation import Best, make_evaluator
-from jaxgan.flops import steps_of_a_call
-from jaxgan.grids import draw_samples, save
+from jaxgan.evaluation.evaluator import Best, make_evaluator
+from jaxgan.jobs.train import resident_data
+from jaxgan.run import record
+from jaxgan.run.checkpoint import Checkpoints
+from jaxgan.run.workdir import Stop, claim
+from jaxgan.run.writers import cut_lines
 from jaxgan.sweeps import plan
 from jaxgan.sweeps.claims import Claim
 from jaxgan.sweeps.devices import devices_that_fit, members_of_a_device, num_bytes
 from jaxgan.sweeps.layout import choose_population
 from jaxgan.sweeps.plan import Run
 from jaxgan.sweeps.population import Population, init_members, member_of
-from jaxgan.train import resident_data
-from jaxgan.train_state import GanState
-from jaxgan.workdir import Stop, claim
-from jaxgan.writers import cut_lines
 
 
 def train_members(

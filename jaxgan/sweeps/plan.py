@@ -19,15 +19,15 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgan import checks, experiment, fields
+from jaxgan.algorithm.gan import GAN
+from jaxgan.config import checks, experiment, fields
+from jaxgan.config.dependencies import reset_idle
+from jaxgan.config.fields import essential, flatten, plain, section_of
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
-from jaxgan.fields import essential, flatten, plain, section_of
-from jaxgan.gan import GAN
 from jaxgan.sweeps.grammar import Axis, parse
 from jaxgan.sweeps.population import optimizer_numbers
 from jaxgan.sweeps.structure import key_of
-from jaxgan.switches import reset_idle
 
 COMBINE = ("grid", "zip", "random")
 _PLAIN = "as configured"  # the setting that sets nothing

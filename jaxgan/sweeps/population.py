@@ -14,11 +14,11 @@ import numpy as np
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from jaxgan.algorithm.gan import GAN, init_state
+from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import compiler_options
-from jaxgan.flops import step_flops
-from jaxgan.gan import GAN, init_state
-from jaxgan.parallel import Data, scan_steps
-from jaxgan.train_state import GanState
+from jaxgan.devices.flops import step_flops
+from jaxgan.devices.parallel import Data, scan_steps
 
 AXIS = "members"
 _LONG_STEP = 1e8  # floating-point operations: some milliseconds

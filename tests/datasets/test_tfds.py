@@ -13,7 +13,7 @@ from jaxgan.datasets import network, tfds_prepare
 from jaxgan.datasets.tfds import _is_class
 from jaxgan.datasets.tfds_records import RandomAccess
 from jaxgan.errors import UserError
-from jaxgan.train import train
+from jaxgan.jobs.train import train
 
 RECORD_HEADER = 12  # bytes of a tfrecord before its data: length and checksum
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jaxgan import experiment
 from jaxgan.benchmarks.workloads import WORKLOADS
+from jaxgan.config import experiment
 
 torch = pytest.importorskip("torch")
 

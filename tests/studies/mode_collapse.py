@@ -19,11 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import recipes
-from jaxgan import checks, experiment, fields, sampler
+from jaxgan import sampler
+from jaxgan.algorithm.gan import init_state
+from jaxgan.config import checks, experiment, fields
 from jaxgan.datasets.mixtures import grid_modes, ring_modes
-from jaxgan.gan import init_state
+from jaxgan.devices.parallel import scan_steps
 from jaxgan.metrics.modes import mode_coverage
-from jaxgan.parallel import scan_steps
 
 
 def every(interval):

@@ -1,0 +1,209 @@
+"""What is static about a GAN, and a fresh state of it."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan.algorithm.train_state import GanState, NetworkState, init_network
+from jaxgan.augment import init_adaptive
+from jaxgan.latents import make_key, sample_latents
+from jaxgan.losses import Loss
+
+UPDATE_ORDERS = ("alternating", "simultaneous")
+
+
+class Regularizer(NamedTuple):
+    """A penalty and how it is applied: interval · weight · schedule(step) · penalty in every interval-th.
+
+    Attributes:
+      family: a key of `regularizers.FAMILIES`.
+      build: `(**numbers) -> penalty`, with the signature of its family.
+      interval: updates of the network from one application to the next (lazy regularization, Karras et al.
+        2020, Analyzing and Improving the Image Quality of StyleGAN, section 3.1).
+      schedule: `(step, **numbers) -> factor` on the weight.
+    """
+
+    family: str
+    build: Callable[..., Any]
+    interval: int
+    schedule: Callable[..., jax.Array]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GAN:
+    """What is static about a GAN: a new value of any of these is a new program.
+
+    Components are builders `(**numbers) -> component`, and their numbers stand in `GanState.hyper`.
+
+    Attributes:
+      generator, discriminator: linen modules (see `jaxgan.models`).
+      generator_optimizer, discriminator_optimizer: optax transformations whose numbers are injected.
+      loss: builder of the adversarial loss (see `jaxgan.losses`).
+      schedule: `(step, **hyper.schedule) -> factor` on both learning rates (see `jaxgan.optimizers`).
+      latent: name of the latent distribution; `latent_fields` its numbers, `latent_dim` its dimension.
+      shape: of one example, `(H, W, C)` or `(D,)`.
+      discriminator_steps: n_D, discriminator updates before each generator update.
+      generator_steps: n_G, generator updates to one of the discriminator.
+      update_order: 'alternating': the generator's update sees the discriminator just updated;
+        'simultaneous': both see the networks as they were before the step.
+      regularizers: by name.
+      augment: differentiable augmentation of all that the discriminator sees, builders by name.
+      data_augment: ordinary augmentation of the real examples alone, builders by name.
+      consistency_augment: what consistency penalties ask the discriminator to be indifferent to, by name.
+      adaptive_interval: discriminator updates from one step of ADA's rule to the next.
+      instance_noise: schedule of the noise on all that the discriminator sees.
+      packing: m, examples that the discriminator judges together (PacGAN).
+      num_generators: k; above 1 the discriminator has k + 1 outputs (MAD-GAN).
+      unrolled_steps: discriminator updates that the generator's update looks ahead.
+      accumulate: parts in which a batch goes through the networks one after the other.
+      lookahead_every: steps from one joint backtracking of both networks to the next; 0: none.
+      compute_dtype: 'float32' or 'bfloat16', of the networks in training; parameters are float32.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    generator_optimizer: optax.GradientTransformation
+    discriminator_optimizer: optax.GradientTransformation
+    loss: Callable[..., Loss]
+    schedule: Callable[..., jax.Array]
+    latent: str
+    latent_dim: int
+    shape: tuple[int, ...]
+    latent_fields: dict[str, float] = dataclasses.field(default_factory=dict)
+    discriminator_steps: int = 1
+    generator_steps: int = 1
+    update_order: str = "alternating"
+    regularizers: dict[str, Regularizer] = dataclasses.field(default_factory=dict)
+    augment: dict[str, Callable] = dataclasses.field(default_factory=dict)
+    data_augment: dict[str, Callable] = dataclasses.field(default_factory=dict)
+    consistency_augment: dict[str, Callable] = dataclasses.field(default_factory=dict)
+    adaptive_interval: int = 4
+    instance_noise: Callable[..., jax.Array] | None = None
+    packing: int = 1
+    num_generators: int = 1
+    unrolled_steps: int = 0
+    accumulate: int = 1
+    lookahead_every: int = 0
+    compute_dtype: str = "float32"
+
+    @property
+    def is_images(self) -> bool:
+        """Whether examples are images, not points."""
+        return len(self.shape) == 3
+
+    @property
+    def granule(self) -> int:
+        """What the share of a batch that one device has must be a multiple of."""
+        return self.accumulate * math.lcm(self.packing, self.num_generators)
+
+    def sample_latents(self, key: jax.Array, index: jax.Array) -> jax.Array:
+        """Latents `[B, latent_dim]` of the examples with the given global indices, int32 `[B]`."""
+        return sample_latents(self.latent, key, index, self.latent_dim, **self.latent_fields)
+
+    def family(self, name: str) -> dict[str, Regularizer]:
+        """The regularizers of one family, by name."""
+        return {key: entry for key, entry in self.regularizers.items() if entry.family == name}
+
+
+class Game(NamedTuple):
+    """What both players' updates need to know of a step.
+
+    Attributes:
+      gan: what is static.
+      step: int32 `[]`, the steps done before.
+      hyper: the numeric knobs.
+      generator: as it was before the step.
+      axis_name: the device axis, under pmap.
+    """
+
+    gan: GAN
+    step: jax.Array
+    hyper: dict[str, Any]
+    generator: NetworkState
+    axis_name: str | None
+
+    @property
+    def loss(self) -> Loss:
+        return self.gan.loss(**self.hyper["loss"])
+
+    def operations(self, which: str) -> tuple[Callable, ...]:
+        """Of `augment`, `data_augment` or `consistency_augment`."""
+        builders = getattr(self.gan, which)
+        return tuple(build(**self.hyper[which][name]) for name, build in builders.items())
+
+
+def packed_shape(shape: tuple[int, ...], packing: int) -> tuple[int, ...]:
+    """Of what the discriminator judges: `packing` examples one behind the other in the last axis."""
+    return (*shape[:-1], shape[-1] * packing)
+
+
+def init_state(gan: GAN, key: jax.Array, hyper: dict) -> GanState:
+    """A fresh state. `key` is uint32 `[2]`; `hyper` as in `GanState`, without the learning rates."""
+    generator_key, discriminator_key, _ = jax.random.split(jax.random.fold_in(make_key(key), 0), 3)
+    z = jnp.zeros((1, gan.latent_dim))
+    inputs = jnp.zeros((1, *packed_shape(gan.shape, gan.packing)))
+    generator = init_network(gan.generator, gan.generator_optimizer, generator_key, z, gan.compute_dtype)
+    discriminator = init_network(
+        gan.discriminator, gan.discriminator_optimizer, discriminator_key, inputs, gan.compute_dtype
+    )
+    learning_rate = {
+        "generator": generator.opt_state.hyperparams["learning_rate"],
+        "discriminator": discriminator.opt_state.hyperparams["learning_rate"],
+    }
+    hyper = {**jax.tree.map(jnp.float32, hyper), "learning_rate": learning_rate}
+    params = {"generator": generator.params, "discriminator": discriminator.params}
+    return GanState(
+        step=jnp.zeros((), jnp.int32),
+        key=jnp.asarray(key),
+        generator=generator,
+        discriminator=discriminator,
+        ema={"params": generator.params, "model_state": generator.model_state},
+        hyper=hyper,
+        extras=init_extras(gan, hyper, params),
+    )
+
+
+def init_extras(gan: GAN, hyper: dict, params: dict) -> dict[str, Any]:
+    """What penalties and tricks remember at first; `params` are those of both networks, by name."""
+    extras: dict[str, Any] = {network: {"regularizers": {}} for network in params}
+    for name, (family, build, _, _) in gan.regularizers.items():
+        if family == "logit":
+            extras["discriminator"]["regularizers"][name] = build().init()
+        if family == "weight":
+            penalty = build()
+            for network in penalty.networks:
+                extras[network]["regularizers"][name] = penalty.init(params[network])
+    if "adaptive" in hyper:
+        extras["discriminator"]["adaptive"] = init_adaptive(hyper["augment_probability"])
+    if gan.lookahead_every:
+        extras["lookahead"] = params
+    if gan.generator_steps > 1:
+        zero = jnp.zeros((), jnp.float32)
+        extras["discriminator_metrics"] = dict.fromkeys(discriminator_metrics(gan, hyper), zero)
+    return jax.tree.map(jnp.copy, extras)
+
+
+def discriminator_metrics(gan: GAN, hyper: dict) -> tuple[str, ...]:
+    """The names of the metrics of a discriminator update."""
+    names = "discriminator_loss discriminator_grad_norm D(x) D(G(z)) accuracy_real accuracy_fake".split()
+    if gan.num_generators > 1:
+        names.append("identification_loss")
+    if "adaptive" in hyper:
+        names.append("augment_probability")
+    for name, entry in gan.regularizers.items():
+        if entry.family in ("gradient", "logit", "consistency"):
+            names.append(f"discriminator/{name}")
+        if entry.family == "weight" and "discriminator" in entry.build().networks:
+            names.append(f"discriminator/{name}")
+    return tuple(names)
+
+
+def data_key(key: jax.Array) -> jax.Array:
+    """The key words, uint32 `[2]`, of the order in which a run with key words `key` sees its examples."""
+    return jax.random.key_data(jax.random.split(jax.random.fold_in(make_key(key), 0), 3)[2])

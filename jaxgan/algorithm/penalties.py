@@ -1,0 +1,87 @@
+"""How penalties are applied: their weights, intervals and schedules, and what they remember."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxgan.algorithm.gan import Game, Regularizer
+from jaxgan.algorithm.randomness import named_keys
+from jaxgan.augment import augment
+
+
+def penalize(family: str, evaluate: Callable, memory: dict, game: Game, count: jax.Array):
+    """The penalties of one family: Σ interval · weight · schedule(step) · penalty, every interval-th update.
+
+    Args:
+      family: a key of `regularizers.FAMILIES`.
+      evaluate: `(name, penalty, remembered) -> (value, remembered)`. The value is None where the penalty has
+        no such term.
+      memory: of the network; its `regularizers` hold what each remembers.
+      game: the step's.
+      count: int32 `[]`, updates of this network done before.
+
+    Returns:
+      the sum, the memory afterwards, and the values by name, times the interval (so that their mean over
+      steps is the penalty's mean).
+    """
+    sum_, kept, values = jnp.zeros(()), dict(memory["regularizers"]), {}
+    for name, entry in game.gan.family(family).items():
+        if entry.family == "weight" and name not in kept:  # it is the other network's
+            continue
+        numbers, remembered = game.hyper["regularizers"][name], kept.get(name, ())
+
+        def term(name=name, entry=entry, numbers=numbers, remembered=remembered):
+            return evaluate(name, entry.build(**numbers["fields"]), remembered)
+
+        if jax.eval_shape(term)[0] is None:
+            continue
+        if entry.interval == 1:
+            value, remembered = term()
+        else:
+            due = count % entry.interval == 0
+            value, remembered = lax.cond(due, term, lambda old=remembered: (jnp.zeros(()), old))
+        values[name] = entry.interval * value
+        sum_ += _strength(entry, numbers, game) * values[name]
+        if name in kept:
+            kept[name] = remembered
+    return sum_, {**memory, "regularizers": kept}, values
+
+
+def consistency_term(side: str, name: str, penalty, critic, generator_params, batch: dict, game: Game):
+    """The mean over the batch of a consistency penalty's term for 'generator' or 'discriminator', or None."""
+
+    def generator(z):
+        network = game.generator
+        return network.forward(generator_params, network.model_state, z)[0]
+
+    def transform(keys, images):
+        return augment(game.operations("consistency_augment"), keys, images, None)
+
+    terms = penalty(critic, generator, transform, batch["real"], batch["z"], named_keys(batch["keys"], name))
+    return jnp.mean(terms[side]) if side in terms else None
+
+
+def project(params, game: Game, count: jax.Array):
+    """The discriminator's parameters after all projections, of each weight · schedule(step) of the way."""
+    for name, entry in game.gan.family("projection").items():
+        numbers = game.hyper["regularizers"][name]
+        projected = entry.build(**numbers["fields"])(params)
+        way = jnp.where(count % entry.interval == 0, _strength(entry, numbers, game), 0.0)
+        params = jax.tree.map(lambda p, q, way=way: (1 - way) * p + way * q, params, projected)
+    return params
+
+
+def remember(memory: dict, params, game: Game) -> dict:
+    """The memory after an update that led to `params`."""
+    kept = dict(memory["regularizers"])
+    for name, entry in game.gan.family("weight").items():
+        if name in kept:
+            numbers = game.hyper["regularizers"][name]
+            kept[name] = entry.build(**numbers["fields"]).update(params, kept[name])
+    return {**memory, "regularizers": kept}
+
+
+def _strength(entry: Regularizer, numbers: dict, game: Game) -> jax.Array:
+    return numbers["weight"] * entry.schedule(game.step, **numbers["schedule"])

@@ -1,0 +1,129 @@
+"""The algorithm: one training step of a generative adversarial network, as a pure function of its state.
+
+Goodfellow et al. 2014, algorithm 1: update the discriminator n_D times on fresh batches, then the generator
+once (`players.py`). What is static (networks, losses, the order of updates) stands in `GAN`; every number
+that training changes or that an ablation may vary is a leaf of `GanState`. A term whose number is absent
+from `GanState.hyper` is absent from the program.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxgan.algorithm.accumulation import generate
+from jaxgan.algorithm.gan import GAN, Game
+from jaxgan.algorithm.metrics import diversity
+from jaxgan.algorithm.randomness import example_keys, named_keys
+from jaxgan.algorithm.train_state import GanState, NetworkState
+from jaxgan.algorithm.tricks import lookahead, scale
+from jaxgan.algorithm.updates import update_discriminator, update_generator
+from jaxgan.augment import augment
+from jaxgan.latents import make_key
+
+
+def train_step(
+    state: GanState, batch: dict[str, jax.Array], *, gan: GAN, axis_name: str | None = None
+) -> tuple[GanState, dict[str, jax.Array]]:
+    """One generator update with the discriminator updates before it.
+
+    Args:
+      state: the state before the step.
+      batch: `examples`, uint8 images `[n_D, B, H, W, C]` or float32 points `[n_D, B, D]`, a fresh batch for
+        each discriminator update; `index`, int32 `[B]`, the examples' places in the global batch, from which
+        their noise is drawn (so that it does not depend on how many devices share the batch); `labels`, int32
+        `[n_D, B]`, where classes have weights.
+      gan: what is static.
+      axis_name: the device axis, under pmap.
+
+    Returns:
+      the state after the step, and metrics: scalars by name.
+    """
+    generator = _with_learning_rate(state, gan, "generator")
+    discriminator = _with_learning_rate(state, gan, "discriminator")
+    game = Game(gan, state.step, state.hyper, generator, axis_name)
+    key = jax.random.fold_in(make_key(state.key), state.step + 1)  # 0 drew the initial weights
+    update_keys = jax.random.split(key, gan.discriminator_steps)
+
+    def make_minibatch(i):
+        """What the i-th discriminator update of the step sees."""
+        z = gan.sample_latents(named_keys(update_keys[i], "latent"), batch["index"])
+        keys, real = example_keys(update_keys[i], batch["index"]), scale(batch["examples"][i])
+        if gan.data_augment:
+            real = augment(game.operations("data_augment"), named_keys(keys, "data"), real, None)
+        minibatch = {"z": z, "keys": keys, "real": real}
+        if "class_weights" in state.hyper:
+            minibatch["weights"] = state.hyper["class_weights"][batch["labels"][i]]
+        return minibatch
+
+    def update(player, minibatch, i):
+        count = state.step // gan.generator_steps * gan.discriminator_steps + i
+        return update_discriminator(*player, minibatch, game, count)
+
+    def update_once(player, i):
+        minibatch = make_minibatch(i)
+        minibatch["fake"], _, _ = generate(generator, minibatch["z"], gan.accumulate)
+        return update(player, minibatch, i)
+
+    # All but the last of the n_D discriminator updates draw their own fakes ...
+    player = critic = (discriminator, state.extras["discriminator"])
+    last = gan.discriminator_steps - 1
+    if last:
+        player, others = lax.scan(update_once, player, jnp.arange(last))
+    # ... the last shares its fakes, and so the generator's forward pass, with the generator's update.
+    minibatch = make_minibatch(last)
+    minibatch["fake"], pull_back, generator_state = generate(generator, minibatch["z"], gan.accumulate)
+    if gan.generator_steps == 1:
+        player, metrics = update(player, minibatch, last)
+    else:  # only every n_G-th step; the others repeat its metrics
+        player, metrics = lax.cond(
+            state.step % gan.generator_steps == 0,
+            lambda player: update(player, minibatch, last),
+            lambda player: (player, state.extras["discriminator_metrics"]),
+            player,
+        )
+    if last:  # metrics are the means over all updates
+        metrics = jax.tree.map(lambda of_last, rest: (of_last + rest.sum(0)) / (last + 1), metrics, others)
+    if gan.update_order == "alternating":
+        critic = player
+    (generator, memory), generator_metrics = update_generator(
+        generator.replace(model_state=generator_state),
+        state.extras["generator"],
+        *critic,
+        minibatch,
+        pull_back,
+        game,
+    )
+    extras = {**state.extras, "generator": memory, "discriminator": player[1]}
+    if gan.generator_steps > 1:
+        extras["discriminator_metrics"] = metrics
+    networks = {"generator": generator, "discriminator": player[0]}
+    if gan.lookahead_every:
+        due = (state.step + 1) % gan.lookahead_every == 0
+        fast = {name: network.params for name, network in networks.items()}
+        fast, extras["lookahead"] = lookahead(fast, extras["lookahead"], state.hyper["lookahead_alpha"], due)
+        networks = {name: network.replace(params=fast[name]) for name, network in networks.items()}
+    state = state.replace(
+        step=state.step + 1,
+        **networks,
+        ema=update_ema(state.ema, networks["generator"], state.hyper["ema_decay"], state.step),
+        extras=extras,
+    )
+    spread = diversity(minibatch["real"], minibatch["fake"], axis_name)
+    return state, {**metrics, **generator_metrics, "diversity": spread}
+
+
+def update_ema(ema: dict, generator: NetworkState, decay: jax.Array, step: jax.Array) -> dict:
+    """ema ← d·ema + (1 - d)·generator, parameters and batch statistics, d = min(decay, (1 + t)/(10 + t)).
+
+    The ramp lets the average forget the initial weights at once, so that early samples show learning.
+    Source: Yazici et al. 2019, The Unusual Effectiveness of Averaging in GAN Training; the ramp is that of
+    TensorFlow's ExponentialMovingAverage.
+    """
+    decay = jnp.minimum(decay, (1 + step) / (10 + step))
+    new = {"params": generator.params, "model_state": generator.model_state}
+    return jax.tree.map(lambda average, value: average + (1 - decay) * (value - average), ema, new)
+
+
+def _with_learning_rate(state: GanState, gan: GAN, name: str) -> NetworkState:
+    factor = gan.schedule(state.step, **state.hyper["schedule"])
+    return getattr(state, name).with_learning_rate(state.hyper["learning_rate"][name] * factor)

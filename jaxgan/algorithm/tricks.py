@@ -1,0 +1,76 @@
+"""Tricks of GAN training as pure functions: packing, flipped labels, top-k, clipping, lookahead."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+
+def scale(examples: jax.Array) -> jax.Array:
+    """uint8 images to float32 in [-1, 1]; float points as they are."""
+    return examples.astype(jnp.float32) / 127.5 - 1 if examples.dtype == jnp.uint8 else examples
+
+
+def pack(examples: jax.Array, m: int) -> jax.Array:
+    """m consecutive examples joined in the last axis: `[B, ..., C] -> [B/m, ..., m·C]`.
+
+    Source: Lin et al. 2018, PacGAN, section 2.
+    """
+    if m == 1:
+        return examples
+    groups = examples.reshape(-1, m, *examples.shape[1:])
+    return jnp.concatenate([groups[:, i] for i in range(m)], axis=-1)
+
+
+def unpack(inputs: jax.Array, m: int) -> jax.Array:
+    """The inverse of `pack`: `[B/m, ..., m·C] -> [B, ..., C]`."""
+    if m == 1:
+        return inputs
+    groups = jnp.stack(jnp.split(inputs, m, axis=-1), axis=1)
+    return groups.reshape(-1, *groups.shape[2:])
+
+
+def flip_labels(real_logits: jax.Array, fake_logits: jax.Array, flipped: jax.Array):
+    """The pair with the two sides swapped where `flipped` `[B]`: real taken for fake and fake for real.
+
+    Source: Chintala et al. 2016, How to train a GAN, tip 6.
+    """
+    return (
+        jnp.where(flipped, fake_logits, real_logits),
+        jnp.where(flipped, real_logits, fake_logits),
+    )
+
+
+def top_k_weights(fake_logits: jax.Array, step: jax.Array, k: jax.Array, num_steps: jax.Array) -> jax.Array:
+    """Weights `[B]` whose mean product with a loss is its mean over the k fakes of the highest logits.
+
+    k falls from B to its value geometrically over `num_steps` steps (0: it has its value from the start).
+    Source: Sinha et al. 2020, Top-k Training of GANs, section 3.
+    """
+    size = fake_logits.shape[0]
+    progress = jnp.where(num_steps > 0, jnp.minimum(step / jnp.maximum(num_steps, 1), 1.0), 1.0)
+    k = jnp.maximum(k, jnp.floor(size * (k / size) ** progress))
+    rank = jnp.argsort(jnp.argsort(-lax.stop_gradient(fake_logits)))
+    return jnp.where(rank < k, size / k, 0.0)
+
+
+def clip_by_norm(grads, bound: jax.Array):
+    """The gradients, scaled down to a global norm of at most `bound` (Pascanu et al. 2013, algorithm 1)."""
+    square = optax.tree.norm(grads, squared=True)
+    # bounded inside the root, whose derivative at 0 would make NaN of an unrolled step
+    factor = jnp.minimum(1.0, bound / jnp.sqrt(jnp.maximum(square, 1e-24)))
+    return optax.tree.scale(factor, grads)
+
+
+def lookahead(fast, slow, alpha: jax.Array, due: jax.Array):
+    """Both networks' weights and their slow copies after a step: `(fast, slow)`.
+
+    Where `due`, slow ← slow + α·(fast - slow) and fast ← slow, for both networks at once.
+    Source: Chavdarova et al. 2021, Taming GANs with Lookahead-Minmax, algorithm 1.
+    """
+
+    def backtrack(fast, slow):
+        slow = jax.tree.map(lambda f, s: s + alpha * (f - s), fast, slow)
+        return slow, slow
+
+    return lax.cond(due, backtrack, lambda fast, slow: (fast, slow), fast, slow)

@@ -1,0 +1,309 @@
+"""The updates of both networks: what the discriminator says, and one descent step of each."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from jaxgan.algorithm.accumulation import accumulate
+from jaxgan.algorithm.collectives import average, gather
+from jaxgan.algorithm.gan import Game
+from jaxgan.algorithm.metrics import logit_metrics
+from jaxgan.algorithm.penalties import consistency_term, penalize, project, remember
+from jaxgan.algorithm.randomness import named_keys
+from jaxgan.algorithm.train_state import NetworkState
+from jaxgan.algorithm.tricks import clip_by_norm, flip_labels, pack, top_k_weights, unpack
+from jaxgan.augment import augment, update_adaptive
+from jaxgan.losses import identification, real_or_fake
+from jaxgan.models.multi import generator_index
+
+
+class DiscriminatorOutputs(NamedTuple):
+    """What the discriminator says of B examples: B/m logits, under packing."""
+
+    logits: jax.Array
+    outputs: jax.Array  # the same as the logits, or [B, k + 1] with k generators
+    features: jax.Array | None
+
+
+def discriminate(
+    network: NetworkState, params, model_state, examples: jax.Array, keys: jax.Array, memory, game: Game
+) -> tuple[DiscriminatorOutputs, dict]:
+    """What the discriminator says of examples as it sees them: augmented, noisy, packed.
+
+    Args:
+      network: the discriminator; `params` and `model_state` take the place of its own.
+      params, model_state: what it is applied with.
+      examples: `[B, ...]`.
+      keys: typed keys `[B]`.
+      memory: the discriminator's.
+      game: the step's.
+
+    Returns:
+      its outputs, and the mutable collections after it.
+    """
+    gan, hyper = game.gan, game.hyper
+    if gan.augment:
+        probability = (
+            memory["adaptive"]["probability"] if "adaptive" in memory else hyper.get("augment_probability")
+        )
+        examples = augment(game.operations("augment"), named_keys(keys, "augment"), examples, probability)
+    if "instance_noise" in hyper:  # Sønderby et al. 2017; Arjovsky and Bottou 2017, section 3
+        numbers = hyper["instance_noise"]
+        stddev = numbers["stddev"] * gan.instance_noise(game.step, **numbers["schedule"])
+        noise = jax.vmap(lambda key: jax.random.normal(key, gan.shape))(named_keys(keys, "instance noise"))
+        examples = examples + stddev * noise
+    wants_features = {"features": True} if gan.family("feature") else {}
+    outputs, model_state = network.forward(
+        params,
+        model_state,
+        pack(examples, gan.packing),
+        dropout_key=named_keys(keys, "dropout")[0],
+        **wants_features,
+    )
+    outputs, features = outputs if wants_features else (outputs, None)
+    logits = real_or_fake(outputs) if gan.num_generators > 1 else outputs
+    return DiscriminatorOutputs(logits, outputs, features), model_state
+
+
+def discriminator_loss(params, network: NetworkState, model_state, memory, batch: dict, game: Game, count):
+    """λ times the adversarial loss and all penalties of the discriminator.
+
+    Real and fake examples go through the network one after the other, each with its own batch statistics
+    (Chintala et al. 2016, How to train a GAN, tip 4).
+
+    Args:
+      params: to be differentiated.
+      network: the discriminator.
+      model_state: its mutable collections.
+      memory: what its penalties and tricks remember.
+      batch: `real`, `fake` `[B, ...]`, `z`, `keys` `[B]`, and `weights` `[B]` where classes have weights.
+      game: the step's.
+      count: int32 `[]`, discriminator updates done before.
+
+    Returns:
+      the loss, and `(model_state, memory, metrics)`.
+    """
+    gan, hyper, axis_name = game.gan, game.hyper, game.axis_name
+    real_keys, fake_keys = named_keys(batch["keys"], "real"), named_keys(batch["keys"], "fake")
+    frozen, before = model_state, memory
+
+    def critic(examples):
+        """Logits with the statistics that the update began with, and the same noise as the real examples."""
+        return discriminate(network, params, frozen, examples, real_keys, before, game)[0].logits
+
+    real, model_state = discriminate(network, params, model_state, batch["real"], real_keys, memory, game)
+    fake, model_state = discriminate(network, params, model_state, batch["fake"], fake_keys, memory, game)
+    real_logits, fake_logits = gather(real.logits, axis_name), gather(fake.logits, axis_name)
+
+    roles = real_logits, fake_logits
+    input_keys = batch["keys"][:: gan.packing]
+    if "label_flip" in hyper:
+        draw = jax.vmap(lambda key: jax.random.bernoulli(key, hyper["label_flip"]))
+        roles = flip_labels(*roles, gather(draw(named_keys(input_keys, "flip")), axis_name))
+    loss = jnp.mean(weigh_classes(game.loss.discriminator(*roles), batch, game))
+    metrics = {"discriminator_loss": loss, **logit_metrics(game.loss, real_logits, fake_logits)}
+
+    if gan.num_generators > 1:
+        which = generator_index(len(batch["fake"]), gan.num_generators)
+        metrics["identification_loss"] = jnp.mean(identification(fake.outputs, which))
+        loss += metrics["identification_loss"]
+
+    def gradient(name, penalty, _):
+        def packed_critic(inputs):
+            return critic(unpack(inputs, gan.packing))
+
+        inputs = pack(batch["real"], gan.packing), pack(batch["fake"], gan.packing)
+        return jnp.mean(penalty(packed_critic, *inputs, named_keys(input_keys, name), axis_name)), ()
+
+    def logit(name, penalty, remembered):
+        values, remembered = penalty.penalty(real_logits, fake_logits, remembered)
+        return jnp.mean(values), remembered
+
+    def consistency(name, penalty, _):
+        params = game.generator.params
+        return consistency_term("discriminator", name, penalty, critic, params, batch, game), ()
+
+    def weight(name, penalty, remembered):
+        return penalty.penalty(params, remembered), remembered
+
+    families = {"gradient": gradient, "logit": logit, "consistency": consistency, "weight": weight}
+    for family, evaluate in families.items():
+        total, memory, values = penalize(family, evaluate, memory, game, count)
+        loss += total
+        metrics |= {f"discriminator/{name}": value for name, value in values.items()}
+    if "adaptive" in memory:
+        images = real_logits.size * gan.packing
+        numbers = hyper["adaptive"]
+        # above zero where the loss takes an example for real
+        sure = game.loss.output_fn(real_logits) - game.loss.threshold
+        adaptive = update_adaptive(
+            memory["adaptive"], sure, images, interval=gan.adaptive_interval, **numbers
+        )
+        memory = {**memory, "adaptive": adaptive}
+        metrics["augment_probability"] = adaptive["probability"]
+    return hyper["loss_weight"]["discriminator"] * loss, (model_state, memory, metrics)
+
+
+def weigh_classes(losses: jax.Array, batch: dict, game: Game) -> jax.Array:
+    """The discriminator's losses times the weights of the real examples' classes, where these have any."""
+    if "weights" not in batch:
+        return losses
+    packing = game.gan.packing
+    return losses * gather(batch["weights"].reshape(-1, packing).mean(axis=1), game.axis_name)
+
+
+def update_discriminator(
+    network: NetworkState, memory: dict, batch: dict, game: Game, count: jax.Array
+) -> tuple[tuple[NetworkState, dict], dict[str, jax.Array]]:
+    """One descent step of the discriminator on a batch of real and a batch of fake examples.
+
+    Returns:
+      the discriminator and what it remembers, and metrics.
+    """
+    gradient_fn = jax.value_and_grad(discriminator_loss, has_aux=True)
+
+    def update(carry, batch):
+        (_, (*carry, metrics)), grads = gradient_fn(network.params, network, *carry, batch, game, count)
+        return tuple(carry), ((grads, metrics), ())
+
+    carry = (network.model_state, memory)
+    (model_state, memory), means, _ = accumulate(update, carry, batch, game.gan.accumulate)
+    (grads, metrics), model_state = average((means, model_state), game.axis_name)
+    metrics["discriminator_grad_norm"] = optax.tree.norm(grads)
+    network = descend(network, grads, "discriminator", game, count).replace(model_state=model_state)
+    return (network, remember(memory, network.params, game)), metrics
+
+
+# --- The generator ------------------------------------------------------------------------------------
+
+
+def update_generator(
+    network: NetworkState,
+    memory: dict,
+    critic: NetworkState,
+    critic_memory: dict,
+    batch: dict,
+    pull_back: Callable,
+    game: Game,
+) -> tuple[tuple[NetworkState, dict], dict[str, jax.Array]]:
+    """One descent step of the generator against the discriminator `critic`.
+
+    Args:
+      network: the generator, its mutable collections as the forward pass that made the fakes left them.
+      memory: what its penalties remember.
+      critic: the discriminator; it stays as it is.
+      critic_memory: what that one remembers.
+      batch: `real`, `fake` `[B, ...]`, `z`, `keys` `[B]`, and `weights` `[B]` where classes have weights.
+      pull_back: gradient with respect to the fakes → gradient with respect to the generator's parameters.
+      game: the step's.
+
+    Returns:
+      the generator and what it remembers, and metrics.
+    """
+    gan, hyper, axis_name = game.gan, game.hyper, game.axis_name
+
+    def loss_fn(fake, batch):
+        """All that depends on the parameters through the fakes."""
+        batch = {**batch, "fake": fake, "keys": named_keys(batch["keys"], "generator")}
+        opponent = unroll(critic, critic_memory, batch, game) if gan.unrolled_steps else critic
+
+        def outputs_of(which):
+            outputs, _ = discriminate(
+                opponent, opponent.params, opponent.model_state,
+                batch[which], named_keys(batch["keys"], which), critic_memory, game,
+            )  # fmt: skip
+            return outputs
+
+        real, fake = outputs_of("real"), outputs_of("fake")
+        real_logits, fake_logits = gather(real.logits, axis_name), gather(fake.logits, axis_name)
+        losses = game.loss.generator(real_logits, fake_logits)
+        if "top_k" in hyper:
+            losses = losses * top_k_weights(fake_logits, game.step, **hyper["top_k"])
+        metrics = {"generator_loss": jnp.mean(losses)}
+        if gan.unrolled_steps and not game.loss.relativistic:
+            # the whole game's value at θ_D^K(θ_G): what that makes of real examples depends on the fakes, too
+            of_real = game.loss.discriminator(real_logits, lax.stop_gradient(fake_logits))
+            losses = losses - weigh_classes(of_real, batch, game)
+        loss = hyper["loss_weight"].get("generator", 0.0) * jnp.mean(losses)
+
+        def feature(name, penalty, _):
+            return penalty(gather(real.features, axis_name), gather(fake.features, axis_name)), ()
+
+        total, _, values = penalize("feature", feature, memory, game, game.step)
+        return loss + total, {**metrics, **{f"generator/{name}": value for name, value in values.items()}}
+
+    def update(carry, batch):
+        (_, metrics), gradient = jax.value_and_grad(loss_fn, has_aux=True)(batch["fake"], batch)
+        return carry, (metrics, gradient / gan.accumulate)
+
+    _, metrics, fake_gradient = accumulate(update, (), batch, gan.accumulate)
+    grads = pull_back(fake_gradient)
+
+    def direct_fn(params):
+        """All that depends on the parameters in other ways."""
+
+        def critic_fn(examples):
+            return discriminate(
+                critic, critic.params, critic.model_state, examples, batch["keys"], critic_memory, game
+            )[0].logits
+
+        def consistency(name, penalty, _):
+            return consistency_term("generator", name, penalty, critic_fn, params, batch, game), ()
+
+        def weight(name, penalty, remembered):
+            return penalty.penalty(params, remembered), remembered
+
+        loss, metrics = jnp.zeros(()), {}
+        for family, evaluate in {"consistency": consistency, "weight": weight}.items():
+            total, _, values = penalize(family, evaluate, memory, game, game.step)
+            loss += total
+            metrics |= {f"generator/{name}": value for name, value in values.items()}
+        return loss, metrics
+
+    if gan.family("consistency") or gan.family("weight"):
+        direct_grads, more = jax.grad(direct_fn, has_aux=True)(network.params)
+        grads = optax.tree.add(grads, direct_grads)
+        metrics |= more
+    grads, metrics, model_state = average((grads, metrics, network.model_state), axis_name)
+    metrics["generator_grad_norm"] = optax.tree.norm(grads)
+    network = descend(network, grads, "generator", game, game.step).replace(model_state=model_state)
+    return (network, remember(memory, network.params, game)), metrics
+
+
+def unroll(network: NetworkState, memory: dict, batch: dict, game: Game) -> NetworkState:
+    """The discriminator after some more updates on the same batch, as a function of the fakes.
+
+    Source: Metz et al. 2017, Unrolled Generative Adversarial Networks, equations 5 to 7; theirs is the value
+    of the minimax game, real examples included, after these updates.
+    """
+
+    gan = game.gan
+
+    def update_once(network, count):
+        grads, (model_state, _, _) = jax.grad(discriminator_loss, has_aux=True)(
+            network.params, network, network.model_state, memory, batch, game, count
+        )
+        grads, model_state = average((grads, model_state), game.axis_name)
+        network = descend(network, grads, "discriminator", game, count)
+        return network.replace(model_state=model_state), None
+
+    if gan.update_order == "alternating":
+        done = game.step // gan.generator_steps + 1
+    else:
+        done = -(-game.step // gan.generator_steps)
+    counts = done * gan.discriminator_steps + jnp.arange(gan.unrolled_steps)
+    return lax.scan(update_once, network, counts)[0]
+
+
+def descend(network: NetworkState, grads, name: str, game: Game, count: jax.Array) -> NetworkState:
+    """One step of a network's optimizer, its gradients clipped before and its parameters projected after."""
+    if name in game.hyper.get("clip_norm", {}):
+        grads = clip_by_norm(grads, game.hyper["clip_norm"][name])
+    network = network.apply_gradients(grads=grads)
+    if name == "discriminator":
+        network = network.replace(params=project(network.params, game, count))
+    return network

@@ -1,0 +1,228 @@
+"""Refuses, before anything is built or written, what can be seen in the config alone."""
+
+import math
+
+from ml_collections import ConfigDict
+
+from jaxgan.algorithm.gan import UPDATE_ORDERS
+from jaxgan.config.dependencies import CONSISTENCY, refuse_idle
+from jaxgan.config.fields import (
+    LISTS,
+    active_regularizers,
+    listed,
+    names_of,
+    plain,
+    regularizers,
+    section_of,
+    sections,
+    selected,
+)
+from jaxgan.datasets import DATASETS
+from jaxgan.datasets.order import MAX_SIZE
+from jaxgan.errors import UserError
+from jaxgan.latents import LATENTS
+from jaxgan.losses import LOSSES
+from jaxgan.metrics.protocol import find_protocol
+from jaxgan.regularizers import family_of
+
+COMPUTE_DTYPES = ("float32", "bfloat16")
+CLASS_BALANCE = ("none", "resample", "weights")
+BEST_IS = ("lowest", "highest")
+BATCH_STATISTICS = ("synchronized", "device")
+
+_AT_LEAST_ONE = (
+    "num_steps batch_size steps_per_call latent_dim discriminator_steps generator_steps packing "
+    "accumulate log_every checkpoints_kept augment.adaptive_interval"
+)
+_AT_LEAST_ZERO = (
+    "sample_every checkpoint_every eval_every profile_at lookahead_every top_k top_k_steps "
+    "discriminator_loss_weight generator_loss_weight generator_clip_norm discriminator_clip_norm "
+    "instance_noise.stddev"
+)
+_RANGES = {  # low, high, whether high itself is allowed
+    "ema_decay": (0, 1, False),
+    "seed": (0, 2**32, False),
+    "evaluation.seed": (0, 2**32, False),
+    "label_flip": (0, 1, True),
+    "lookahead_alpha": (0, 1, True),
+    "num_generators": (1, 64, True),
+    "unrolled_steps": (0, 10, True),
+    "augment.probability": (0, 1, True),
+    "augment.target": (-1, 1, True),
+}
+_CHOICES = {
+    "update_order": UPDATE_ORDERS,
+    "compute_dtype": COMPUTE_DTYPES,
+    "class_balance": CLASS_BALANCE,
+    "batch_statistics": BATCH_STATISTICS,
+    "evaluation.best_is": BEST_IS,
+}
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses a config that cannot be meant.
+
+    Raises:
+      UserError: an unknown name, a number out of its range, or fields that contradict each other.
+    """
+    for path in sections(config):
+        selected(config, path)
+    for path in LISTS:
+        listed(config, path)
+        names = names_of(section_of(config, path))
+        if len(set(names)) < len(names):
+            raise UserError(f"{path}.names={','.join(names)} names one twice")
+    LATENTS[config.latent]
+    find_protocol(config.evaluation.protocol)
+    if config.dataset.fallback:
+        DATASETS[config.dataset.fallback.partition("/")[0]]
+    for field, choices in _CHOICES.items():
+        if (value := section_of(config, field)) not in choices:
+            raise UserError(f"{field}='{value}' is not known; choose one of {', '.join(choices)}")
+    _check_numbers(config)
+    refuse_idle(config)
+    _check_regularizers(config)
+    _check_augmentation(config)
+    _check_combinations(config)
+
+
+def _check_numbers(config: ConfigDict) -> None:
+    def value(path):
+        return section_of(config, path)
+
+    for field in _AT_LEAST_ONE.split():
+        if value(field) < 1:
+            raise UserError(f"{field}={value(field)} must be at least 1")
+    for field in _AT_LEAST_ZERO.split():
+        if not (value(field) >= 0 and math.isfinite(value(field))):
+            raise UserError(f"{field}={value(field)} must be at least 0 (0: never, or none)")
+    for field, (low, high, closed) in _RANGES.items():
+        if not (low <= value(field) < high or closed and value(field) == high):
+            raise UserError(f"{field}={value(field)} must lie in [{low}, {high}{']' if closed else ')'}")
+    for section in ("generator_optimizer", "discriminator_optimizer"):
+        rate = selected(config, section)[1]["learning_rate"]
+        if not (rate >= 0 and math.isfinite(rate)):
+            raise UserError(f"the learning rate of {section}, {rate}, must be at least 0")
+    if config.batch_size >= MAX_SIZE:
+        raise UserError(f"batch_size={config.batch_size} must be below 2^30")
+    if config.profile_at > config.num_steps:
+        raise UserError(f"profile_at={config.profile_at} lies beyond num_steps={config.num_steps}")
+    for field in ("augment.length", "latent_threshold"):
+        if not value(field) > 0:
+            raise UserError(f"{field}={value(field)} must be above 0")
+    if any(not isinstance(w, int | float) or not 0 <= w < math.inf for w in config.class_weights):
+        raise UserError(f"class_weights={tuple(config.class_weights)} must all be numbers of at least 0")
+    if config.class_weights and not any(config.class_weights):
+        raise UserError(f"class_weights={tuple(config.class_weights)} must not all be 0")
+
+
+def _check_regularizers(config: ConfigDict) -> None:
+    defaults = regularizers()
+    for name, section in config.regularizers.items():
+        family = family_of(name)
+        if not (section.weight >= 0 and math.isfinite(section.weight)):
+            raise UserError(f"regularizers.{name}.weight={section.weight} must be at least 0 (0: absent)")
+        if family == "projection" and section.weight > 1:
+            raise UserError(f"regularizers.{name}.weight={section.weight} must be at most 1 (1: all the way)")
+        if section.interval < 1:
+            raise UserError(f"regularizers.{name}.interval={section.interval} must be at least 1")
+        if not section.weight and plain(section.to_dict()) != plain(defaults[name].to_dict()):
+            raise UserError(
+                f"fields of regularizers.{name} are set, but its weight is 0: set "
+                f"regularizers.{name}.weight, or leave them alone"
+            )
+    active = active_regularizers(config).keys()
+    if "zcr" in active and selected(config, "generator")[1].get("noise"):
+        raise UserError(
+            "regularizers.zcr compares nearby latents, but the generator's noise tells them apart"
+        )
+    comparing = CONSISTENCY & active
+    if comparing and not config.consistency_augment.names:
+        raise UserError(
+            f"regularizers.{min(comparing)} compares images with transformed ones: set "
+            "consistency_augment.names=flip,crop"
+        )
+    if config.consistency_augment.names and not comparing:
+        raise UserError("consistency_augment.names is set, but neither regularizers.cr nor bcr has a weight")
+
+
+def _check_augmentation(config: ConfigDict) -> None:
+    if not config.augment.adaptive:
+        return
+    if config.augment.probability == 1:
+        raise UserError("augment.adaptive would begin with every image augmented: set augment.probability=0")
+    loss, fields = selected(config, "loss")
+    if LOSSES[loss](**fields).threshold is None:
+        raise UserError(
+            f"augment.adaptive asks whether logits are above zero, but those of loss '{loss}' have no zero "
+            "point: set augment.adaptive=False and an augment.probability"
+        )
+
+
+def _check_combinations(config: ConfigDict) -> None:
+    active = {family_of(name) for name in active_regularizers(config)}
+    if config.discriminator_steps > 1 and config.generator_steps > 1:
+        raise UserError("discriminator_steps and generator_steps are both above 1: set one of them to 1")
+    if config.batch_statistics == "device" and config.parallel != "pmap":
+        raise UserError(
+            f"batch_statistics=device, but parallel={config.parallel} sees the whole batch as one: set "
+            "parallel=pmap, or batch_statistics=synchronized"
+        )
+    if config.packing > 1 and config.num_generators > 1:
+        raise UserError("packing would mix the fakes of num_generators generators: set one of them to 1")
+    granule = config.accumulate * math.lcm(config.packing, config.num_generators)
+    if config.batch_size % granule:
+        raise UserError(
+            f"batch_size={config.batch_size} is no multiple of {granule}, which accumulate, packing and "
+            "num_generators ask for"
+        )
+    name, network = selected(config, "discriminator")
+    part = config.batch_size // config.packing // config.accumulate  # of whole groups it has the same
+    whole = {
+        "top_k": config.top_k,
+        "unrolled_steps": config.unrolled_steps,
+        f"loss.name={config.loss.name}": config.loss.name.startswith("relativistic_average"),
+        "regularizers.feature_matching": "feature" in active,
+        f"discriminator.{name}.minibatch_stddev": part % (network.get("minibatch_stddev") or 1),
+        f"discriminator.{name}.minibatch_discrimination": network.get("minibatch_discrimination"),
+    }
+    if config.accumulate > 1 and any(whole.values()):
+        field = next(filter(whole.get, whole))
+        raise UserError(f"{field} looks at the whole batch, and accumulate parts it: set accumulate=1")
+    logits = config.batch_size // config.packing
+    if config.top_k >= logits:
+        raise UserError(
+            f"top_k={config.top_k}, but an update has {logits} logits: set it below {logits}, or to 0 for all"
+        )
+    if config.top_k and config.loss.name.startswith("relativistic_average"):
+        raise UserError(f"top_k leaves fakes out, but {config.loss.name} compares with the mean of all")
+    if not config.generator_loss_weight and "feature" not in active:
+        raise UserError(
+            "generator_loss_weight=0 leaves the generator nothing to learn from: set "
+            "regularizers.feature_matching.weight"
+        )
+    if not config.discriminator_loss_weight:
+        raise UserError("discriminator_loss_weight=0 leaves the discriminator nothing to learn from")
+    name, fields = selected(config, "discriminator_optimizer")
+    if config.unrolled_steps and fields.get("eps_root") == 0:
+        raise UserError(
+            f"unrolled_steps differentiates through '{name}', whose square root has no derivative at 0: set "
+            f"discriminator_optimizer.{name}.eps_root=1e-16"
+        )
+    if config.unrolled_steps and name == "lion":
+        raise UserError(
+            "unrolled_steps differentiates through 'lion', whose update is a sign, of derivative 0: set "
+            "discriminator_optimizer.name=rmsprop, or another"
+        )
+    inner = {"bcr", "zcr"} & active_regularizers(config).keys()
+    if config.unrolled_steps and inner:
+        raise UserError(
+            f"unrolled_steps do not reach through the fakes that regularizers.{min(inner)} makes: use one"
+        )
+    if config.class_balance == "weights" and (
+        config.loss.name.startswith("relativistic") or "feature" in active
+    ):
+        raise UserError(
+            "class_balance=weights weighs single real examples, but a relativistic loss and feature matching "
+            "compare whole batches: set class_balance=resample"
+        )

@@ -1,0 +1,116 @@
+"""Fields that have an effect only where another field is set: refused elsewhere, or set back."""
+
+from collections.abc import Collection
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jaxgan.config.fields import (
+    LISTS,
+    active_regularizers,
+    flatten,
+    names_of,
+    plain,
+    regularizers,
+    section_of,
+    sections,
+)
+from jaxgan.errors import UserError
+
+# Fields that have no effect without another one, or but for one value of it, with their defaults.
+NEEDS = {
+    "lookahead_every": {"lookahead_alpha": 0.5},
+    "top_k": {"top_k_steps": 0},
+    "latent=truncated": {"latent_threshold": 2.0},
+    "class_balance=weights": {"class_weights": ()},
+    "instance_noise.stddev": {
+        "instance_noise.schedule.name": "constant",
+        "instance_noise.schedule.constant.num_steps": 0,
+        "instance_noise.schedule.constant.warmup_steps": 0,
+    },
+    "augment.names": {"augment.adaptive": False, "augment.probability": 1.0},
+    "augment.adaptive": {"augment.target": 0.6, "augment.length": 500_000.0, "augment.adaptive_interval": 4},
+    "eval_every": {"evaluation.best": ""},
+    "evaluation.best": {"evaluation.best_is": "lowest"},
+    "generator.dcgan.activation=leaky_relu": {"generator.dcgan.slope": 0.2},
+    "generator.mlp.activation=leaky_relu": {"generator.mlp.slope": 0.2},
+    "discriminator.dcgan.activation=leaky_relu": {"discriminator.dcgan.slope": 0.2},
+    "discriminator.mlp.activation=leaky_relu": {"discriminator.mlp.slope": 0.2},
+    "discriminator.mlp.maxout=0": {
+        "discriminator.mlp.activation": "leaky_relu",
+        "discriminator.mlp.slope": 0.2,
+    },
+}
+CONSISTENCY = {"cr", "bcr"}  # of images that are transformed
+_WITHOUT_A_PATH = ("digits", "ring", "grid")
+
+
+def refuse_idle(config: ConfigDict) -> None:
+    """Refuses fields that are set, but have no effect because of another one.
+
+    Raises:
+      UserError: there is one, with the remedy.
+    """
+    flat = flatten(config.to_dict())  # a recorded one has no fields of what was not selected
+    for need, fields in NEEDS.items():
+        for field, default in fields.items():
+            if plain(flat.get(field, default)) != plain(default) and not _is_met(need, flat):
+                other = need.partition("=")[0]
+                raise UserError(
+                    f"{field} is set, but {other} is {flat[other]!r}: set {need}, or {field}={default}"
+                )
+    if config.dataset.path and config.dataset.name in _WITHOUT_A_PATH:
+        raise UserError(f"dataset.path is set, but '{config.dataset.name}' needs no file: leave it alone")
+
+
+def reset_idle(config: ConfigDict, switches: Collection[str], keep: Collection[str]) -> None:
+    """Sets back to their defaults the fields that some others leave without effect, and what hangs on those.
+
+    So a trick that a config file or a command line has set up is switched off by one field.
+
+    Args:
+      config: its fields are set.
+      switches: the fields that may switch something off.
+      keep: fields that stay as they are, and are refused then.
+    """
+    moved = set(switches)
+    while True:
+        flat = flatten(config.to_dict())
+        idle = {
+            field: default
+            for field, default in _idle(config, flat, moved).items()
+            if field in flat.keys() - set(keep) and plain(flat[field]) != plain(default)
+        }
+        if not idle:
+            return
+        config.update_from_flattened_dict(idle)
+        moved |= idle.keys()
+
+
+def _idle(config: ConfigDict, flat: dict[str, Any], moved: Collection[str]) -> dict[str, Any]:
+    """The fields that have no effect because of one of those that were `moved`, with their defaults."""
+    idle: dict[str, Any] = {}
+    for need, fields in NEEDS.items():
+        if need.partition("=")[0] in moved and not _is_met(need, flat):
+            idle |= fields
+    defaults, active = regularizers(), active_regularizers(config).keys()
+    for name in set(config.regularizers) - active:
+        if f"regularizers.{name}.weight" in moved:
+            idle |= flatten(defaults[name].to_dict(), f"regularizers.{name}.")
+            if name in CONSISTENCY and not CONSISTENCY & active:
+                idle["consistency_augment.names"] = ()
+    for path, registry in (sections(config) | LISTS).items():
+        if {f"{path}.name", f"{path}.names"} & set(moved):  # fields of what is not selected any more
+            section = section_of(config, path)
+            chosen = names_of(section) if path in LISTS else (section.name.partition("/")[0],)
+            for other in set(registry) - set(chosen):
+                fields = registry.fields(other).items()
+                idle |= {f"{path}.{other}.{field}": parameter.default for field, parameter in fields}
+    if "dataset.name" in moved and config.dataset.name in _WITHOUT_A_PATH:
+        idle["dataset.path"] = ""
+    return idle
+
+
+def _is_met(need: str, flat: dict[str, Any]) -> bool:
+    field, _, wanted = need.partition("=")
+    return str(flat[field]) == wanted if wanted else bool(flat[field])

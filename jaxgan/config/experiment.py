@@ -1,0 +1,231 @@
+"""From a config to the objects that it names.
+
+Only this room and those above it (`tests/test_layering.py`) see a config; all below take plain keyword
+arguments.
+"""
+
+import re
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxgan import datasets
+from jaxgan.algorithm.gan import GAN, Regularizer, packed_shape
+from jaxgan.algorithm.train_state import variable_shapes
+from jaxgan.augment import AUGMENTATIONS
+from jaxgan.config.fields import SECTIONS, TRANSFORMATIONS, active_regularizers, listed, selected
+from jaxgan.datasets import Dataset
+from jaxgan.errors import UserError
+from jaxgan.losses import LOSSES
+from jaxgan.models.multi import MultiGenerator
+from jaxgan.optimizers import SCHEDULES
+from jaxgan.regularizers import FAMILIES, family_of
+
+
+def load_dataset(config: ConfigDict, split: str = "train") -> Dataset:
+    """The data set that the config names."""
+    name, fields = selected(config, "dataset")
+    section = config.dataset
+    return datasets.load(
+        name,
+        split,
+        path=section.path,
+        image_size=section.image_size,
+        fallback=section.fallback,
+        **fields,
+    )
+
+
+def make_gan(config: ConfigDict, shape: tuple[int, ...], axis_name: str | None = None) -> GAN:
+    """The networks, losses, penalties and optimizers that the config names, for examples of `shape`.
+
+    Raises:
+      UserError: components that the config combines do not fit together, or not this shape.
+    """
+
+    def build(path, *args):
+        name, fields = selected(config, path)
+        return SECTIONS[path][name](*args, **fields)
+
+    def bind(registry, name, fields):
+        registry[name](**fields)  # refuses fields that are out of range
+        return registry.bind(name, **fields)[0]
+
+    def augmentations(path):
+        return {name: bind(AUGMENTATIONS, name, fields) for name, fields in listed(config, path).items()}
+
+    def regularizer(name, section):
+        family = family_of(name)
+        build = bind(FAMILIES[family], name, _own_fields(section))
+        return Regularizer(family, build, section.interval, SCHEDULES[section.schedule.name])
+
+    # what each device normalizes by its own share couples no examples over the axis
+    synchronized = config.batch_statistics == "synchronized"
+    generator = build("generator", shape, axis_name if synchronized else None)
+    outputs = config.num_generators + 1 if config.num_generators > 1 else 1
+    discriminator = build("discriminator", packed_shape(shape, config.packing), axis_name, outputs)
+    if not synchronized and hasattr(discriminator, "statistics_axis"):
+        discriminator = discriminator.clone(statistics_axis=None)
+    for section, network, inputs in (
+        ("generator", generator, (config.latent_dim,)),
+        ("discriminator", discriminator, packed_shape(shape, config.packing)),
+    ):
+        field = f"{section}.{config[section].name}.spectral_norm"
+        _refuse_spectral_norm_of_nothing(field, network, inputs)
+    gan = GAN(
+        generator=MultiGenerator(generator, config.num_generators) if outputs > 1 else generator,
+        discriminator=discriminator,
+        generator_optimizer=build("generator_optimizer"),
+        discriminator_optimizer=build("discriminator_optimizer"),
+        loss=bind(LOSSES, *selected(config, "loss")),
+        schedule=SCHEDULES[config.schedule.name],
+        latent=config.latent,
+        latent_dim=config.latent_dim,
+        shape=tuple(shape),
+        latent_fields=latent_fields(config),
+        discriminator_steps=config.discriminator_steps,
+        generator_steps=config.generator_steps,
+        update_order=config.update_order,
+        regularizers={name: regularizer(name, part) for name, part in active_regularizers(config).items()},
+        augment=augmentations("augment"),
+        data_augment=augmentations("data_augment"),
+        consistency_augment=augmentations("consistency_augment"),
+        adaptive_interval=config.augment.adaptive_interval,
+        instance_noise=SCHEDULES[config.instance_noise.schedule.name],
+        packing=config.packing,
+        num_generators=config.num_generators,
+        unrolled_steps=config.unrolled_steps,
+        accumulate=config.accumulate,
+        lookahead_every=config.lookahead_every,
+        compute_dtype=config.compute_dtype,
+    )
+    _require_points_or_images(gan)
+    _refuse_batch_norm_under_gradient_penalties(gan, config)
+    return gan
+
+
+def _own_fields(section: ConfigDict) -> dict[str, Any]:
+    common = ("weight", "interval", "schedule")
+    return {field: value for field, value in section.items() if field not in common}
+
+
+def latent_fields(config: ConfigDict) -> dict[str, float]:
+    """The numbers of the latent distribution."""
+    return {"threshold": config.latent_threshold} if config.latent == "truncated" else {}
+
+
+def make_hyper(config: ConfigDict, labels: np.ndarray | None = None) -> dict[str, Any]:
+    """The numeric knobs of the config that live in the state; one that is switched off is absent.
+
+    Args:
+      config: the config.
+      labels: int32 `[N]`, of the data set; classes are weighted by how many of them it has.
+    """
+
+    def numbers(path):
+        return selected(config, path)[1]
+
+    name, fields = selected(config, "loss")
+    weights = {"discriminator": config.discriminator_loss_weight, "generator": config.generator_loss_weight}
+    clip_norm = {"generator": config.generator_clip_norm, "discriminator": config.discriminator_clip_norm}
+    hyper = {
+        "ema_decay": config.ema_decay,
+        "loss_weight": {network: weight for network, weight in weights.items() if weight},
+        "loss": LOSSES.bind(name, **fields)[1],
+        "schedule": numbers("schedule"),
+        "regularizers": {
+            name: {
+                "weight": section.weight,
+                "schedule": numbers(f"regularizers.{name}.schedule"),
+                "fields": FAMILIES[family_of(name)].bind(name, **_own_fields(section))[1],
+            }
+            for name, section in active_regularizers(config).items()
+        },
+        "clip_norm": {network: bound for network, bound in clip_norm.items() if bound},
+    }
+    for path in TRANSFORMATIONS:
+        hyper[path] = {
+            name: AUGMENTATIONS.bind(name, **fields)[1] for name, fields in listed(config, path).items()
+        }
+    if config.augment.adaptive or config.augment.probability != 1:
+        hyper["augment_probability"] = config.augment.probability
+    if config.augment.adaptive:
+        hyper["adaptive"] = {"target": config.augment.target, "length": config.augment.length}
+    if config.instance_noise.stddev:
+        hyper["instance_noise"] = {
+            "stddev": config.instance_noise.stddev,
+            "schedule": numbers("instance_noise.schedule"),
+        }
+    if config.label_flip:
+        hyper["label_flip"] = config.label_flip
+    if config.top_k:
+        hyper["top_k"] = {"k": config.top_k, "num_steps": config.top_k_steps}
+    if config.lookahead_every:
+        hyper["lookahead_alpha"] = config.lookahead_alpha
+    if config.class_balance == "weights":
+        hyper["class_weights"] = class_weights(labels, config.class_weights)
+    return hyper
+
+
+def class_weights(labels: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
+    """Weights `[K]` of the classes, scaled so that their mean over the data set is 1.
+
+    Args:
+      labels: int32 `[N]`.
+      weights: one for each of the K classes; none: the inverse of each class's frequency.
+    """
+    counts = np.bincount(labels)
+    if weights and len(weights) != len(counts):
+        raise UserError(
+            f"class_weights has {len(weights)} numbers, but the data set has {len(counts)} classes: give one "
+            "for each, or none for the inverse of each class's frequency"
+        )
+    chosen = np.asarray(weights, np.float64) if weights else 1 / np.maximum(counts, 1)
+    return (chosen * len(labels) / (chosen * counts).sum()).astype(np.float32)
+
+
+def require_labels(config: ConfigDict, dataset: Dataset) -> None:
+    """UserError if classes are to be balanced and the data set has none."""
+    if config.class_balance != "none" and dataset.labels is None:
+        raise UserError(
+            f"class_balance={config.class_balance} needs labels, and '{dataset.name}' has none: set "
+            "class_balance=none, or give labels (class folders, or labels in the .npz)"
+        )
+
+
+def _require_points_or_images(gan: GAN) -> None:
+    for path in TRANSFORMATIONS:
+        if getattr(gan, path) and not gan.is_images:
+            raise UserError(f"{path}.names transform images, but an example has shape {gan.shape}")
+
+
+def _refuse_spectral_norm_of_nothing(field: str, network: nn.Module, shape: tuple[int, ...]) -> None:
+    if not (pattern := getattr(network, "spectral_norm", "")):
+        return
+    everywhere = network.clone(spectral_norm=".")
+    variables = variable_shapes(everywhere, shape)
+    paths = jax.tree_util.tree_flatten_with_path(variables.get("batch_stats", {}))[0]
+    scopes = [key.key for path, _ in paths for key in path if key.key.startswith("spectral_")]
+    layers = [scope.removeprefix("spectral_") for scope in scopes]
+    if layers and not any(re.search(pattern, layer) for layer in layers):
+        raise UserError(
+            f"{field}='{pattern}' matches none of {', '.join(layers)}: '.' is all of them, '' none"
+        )
+
+
+def _refuse_batch_norm_under_gradient_penalties(gan: GAN, config: ConfigDict) -> None:
+    penalties = gan.family("gradient")
+    if not penalties:
+        return
+    variables = variable_shapes(gan.discriminator, packed_shape(gan.shape, gan.packing))
+    paths = jax.tree_util.tree_flatten_with_path(variables.get("batch_stats", {}))[0]
+    if any(getattr(path[-1], "key", "") == "mean" for path, _ in paths):
+        name = config.discriminator.name
+        raise UserError(
+            f"regularizers.{min(penalties)} asks for the gradient of each example's own logit, but batch "
+            f"norm makes a logit depend on the whole batch: set discriminator.{name}.batch_norm=False "
+            "(spectral norm does no such thing), or the penalty's weight to 0"
+        )

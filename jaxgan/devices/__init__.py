@@ -1,0 +1,1 @@
+"""Devices, placement and processes: how the pure step runs on them, and how much arithmetic it is."""

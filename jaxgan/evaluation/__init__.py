@@ -1,0 +1,1 @@
+"""Statistics of generated examples under a stated protocol."""

@@ -1,0 +1,257 @@
+"""Numbers that compare: statistics of fakes against held-out real examples, under a stated protocol."""
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxgan.algorithm.gan import GAN
+from jaxgan.config import experiment
+from jaxgan.config.fields import listed, selected
+from jaxgan.datasets import Dataset, take
+from jaxgan.errors import UserError
+from jaxgan.evaluation import features
+from jaxgan.evaluation.features import Extracted
+from jaxgan.extractors import EXTRACTORS, Extractor
+from jaxgan.metrics import STATISTICS, family_of
+from jaxgan.metrics.memorization import Neighbours, nearest_training
+from jaxgan.metrics.protocol import find_protocol
+
+# What numbers of Inception's features are called in the literature.
+_PUBLISHED = {"frechet_distance": "fid", "kernel_distance": "kid", "kernel_distance_stderr": "kid_stderr"}
+
+_OF_TRAINING = {"neighbours", "training"}  # families that look at the training set
+_MOST_TRAINING = 60_000  # examples that fakes are searched for in: all of MNIST
+
+
+class Evaluator:
+    """`evaluator(weights) -> {name: number}`, for any weights of one GAN's generator.
+
+    A number's name says which features it is of and of how many fakes: `classifier_frechet_distance_10k`.
+    Only of Inception's features it is called `fid_10k`.
+
+    Args:
+      gan: what is static about the GAN.
+      load: `split -> Dataset`, of what it is trained on.
+      extractor: of the features.
+      statistics: the fields of each that is wanted, by name.
+      protocol: a name that `find_protocol` knows.
+      seed: of the latents and of the choice of real examples, in [0, 2^32).
+      everything: the other statistics as well, with their defaults, and all only as far as this data allows.
+
+    Attributes:
+      floor: the same numbers with real examples in the place of fakes, disjoint from those that they are
+        compared with: what a perfect generator reaches. Statistics of the training set have none, nor those
+        that need more examples than are left.
+      skipped: by statistic, why this data does not allow it.
+      protocol: what the numbers depend on beside the weights, as JSON values.
+
+    Raises:
+      UserError: a statistic that was asked for cannot be had of this data.
+    """
+
+    def __init__(
+        self,
+        gan: GAN,
+        load: Callable[[str], Dataset],
+        extractor: Extractor,
+        statistics: dict[str, dict[str, Any]],
+        protocol: str,
+        seed: int,
+        everything: bool = False,
+    ):
+        self._num, split = find_protocol(protocol)
+        self._extractor, self._mixture = extractor, load(split).mixture
+        self._everything = everything
+        self._statistics = {name: {} for name in STATISTICS} | statistics if everything else statistics
+        families = {family_of(name) for name in self._statistics}
+        self._with_examples = not families.isdisjoint({"images", "mixture"})
+        self._fakes = features.Fakes(gan, extractor, seed, self._with_examples)
+        self.skipped: dict[str, str] = {}
+        self._searched: tuple[np.ndarray | None, Neighbours | None] = None, None
+
+        real, self._others = features.choose(load, split, self._num, seed)
+        self._real = features.of_real(extractor, real)
+        if not families.isdisjoint(_OF_TRAINING):
+            test, _ = features.choose(load, "test", self._num, seed)
+            self._train_rows, _ = features.choose(load, "train", _MOST_TRAINING, seed)
+            self._test, self._train = (features.of_real(extractor, rows) for rows in (test, self._train_rows))
+        self.protocol = {
+            "name": protocol,
+            "num_fake": self._num,
+            "num_real": len(self._real.features),
+            "num_floor": sum(len(rows) for _, rows in self._others),
+            "split": split,
+            "seed": seed,
+            "extractor": {"name": extractor.name, **extractor.protocol},
+            "fields": {name: self._fields(name) for name in self._statistics},
+            "versions": features.versions(),
+        }
+        self.floor = self._measure_floor()
+
+    def __call__(self, weights: dict[str, Any]) -> dict[str, float]:
+        """The numbers of a generator.
+
+        Args:
+          weights: its `params` and `model_state`.
+
+        Raises:
+          UserError: it makes NaN or infinite numbers.
+        """
+        self._last = self._fakes(weights, self._num)
+        return self._measure(self._last, self._statistics)
+
+    def names(self) -> list[str]:
+        """What all numbers are called, also those without a floor; found out by computing them."""
+        real = features.of_real(self._extractor, self._others, self._with_examples)
+        return list(self._measure(self._fill(real), self._statistics))
+
+    def closest(self, num: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the fakes that were last evaluated, those whose features are nearest to a training example's.
+
+        Needs a statistic of the training set and one of images among those computed.
+
+        Args:
+          num: how many, at most.
+
+        Returns:
+          the fakes, nearest first; the training examples; the distances of their features `[num]`.
+        """
+        nearest = self._of_fakes(self._last)
+        fakes = nearest.closest(num)
+        ((dataset, rows),) = self._train_rows
+        neighbours = take(dataset.examples, rows[nearest.index[fakes]])
+        return self._last.examples[fakes], neighbours, nearest.distance[fakes]
+
+    def _fields(self, name):
+        defaults = {field: parameter.default for field, parameter in STATISTICS.fields(name).items()}
+        return {**defaults, **self._statistics[name]}
+
+    def _measure(self, fake: Extracted, names: Iterable[str]) -> dict[str, float]:
+        """The numbers of some statistics; those that are not possible are refused, or skipped from now on."""
+        numbers = {}
+        for name in names:
+            if name in self.skipped:
+                continue
+            try:
+                numbers |= self._compute(name, fake)
+            except UserError as error:
+                if not self._everything:
+                    raise UserError(f"evaluation.statistics: {name}: {error}") from error
+                self.skipped[name] = str(error)
+        return numbers
+
+    def _measure_floor(self) -> dict[str, float]:
+        real, numbers = features.of_real(self._extractor, self._others, self._with_examples), {}
+        for name in self._statistics:
+            if family_of(name) in _OF_TRAINING:
+                continue
+            try:
+                numbers |= self._compute(name, real)
+            except UserError:  # what no fakes would allow either is refused now, not after hours of training
+                self._measure(self._fill(real), [name])
+        return numbers
+
+    def _fill(self, real: Extracted) -> Extracted:
+        """As many examples as there are fakes: where too few are left, they are repeated."""
+        rows = np.arange(self._num) % len(real.features)
+        return Extracted(*(None if part is None else part[rows] for part in real))
+
+    def _compute(self, name: str, fake: Extracted) -> dict[str, float]:
+        family = family_of(name)
+        found = STATISTICS[name](*self._arguments(family, fake), **self._statistics[name])
+        return {self._name(family, key): value for key, value in found.items()}
+
+    def _arguments(self, family: str, fake: Extracted) -> tuple:
+        """What the statistics of a family look at."""
+        if family == "features":
+            return self._real.features, fake.features
+        if family == "training":
+            return self._train.features, self._test.features, fake.features
+        if family == "neighbours":
+            return self._of_test, self._of_fakes(fake)
+        if family == "mixture":
+            if self._mixture is None:
+                raise UserError("only mixtures have known centres (ring, grid)")
+            return fake.examples, *self._mixture
+        if family == "images":
+            if fake.examples.ndim != 4:
+                raise UserError("points are no images")
+            return (fake.examples,)
+        if family == "classes":
+            if fake.modes is None:
+                raise UserError(f"the extractor '{self._extractor.name}' does not know this data's classes")
+            return fake.modes, self._extractor.mode_shares
+        if fake.logits is None:
+            raise UserError(f"the extractor '{self._extractor.name}' gives no logits of these examples")
+        return (fake.logits,)
+
+    @functools.cached_property
+    def _of_test(self) -> Neighbours:
+        return nearest_training(self._train.features, self._test.features)
+
+    def _of_fakes(self, fake: Extracted) -> Neighbours:
+        """Searched for once, as the pictures have them too."""
+        if self._searched[0] is not fake.features:
+            self._searched = fake.features, nearest_training(self._train.features, fake.features)
+        return self._searched[1]
+
+    def _name(self, family: str, key: str) -> str:
+        of = self._extractor.name
+        if of == "inception" and family in ("features", "logits"):
+            name = _PUBLISHED.get(key, key if key.startswith(of) else f"{of}_{key}")
+        else:
+            name = key if family in ("images", "mixture") else f"{of}_{key}"
+        return f"{name}_{self._num / 1000:g}k" if self._num >= 1000 else f"{name}_{self._num}"
+
+
+class Best(NamedTuple):
+    """Where a number was best so far; a checkpoint keeps it."""
+
+    name: str = ""
+    highest: bool = False
+    step: int | None = None
+    value: float | None = None
+
+    def updated(self, step: int, numbers: dict[str, float]) -> "Best":
+        """With the numbers of a further step."""
+        if not self.name:
+            return self
+        value = numbers[self.name]
+        better = self.step is None or (value > self.value if self.highest else value < self.value)
+        return self._replace(step=step, value=value) if better else self
+
+
+def find_best(config: ConfigDict, evaluator: Evaluator | None, extra: dict[str, Any]) -> Best:
+    """Where the number of `evaluation.best` was best before, as a checkpoint's `extra` says, or nowhere.
+
+    Raises:
+      UserError: the evaluations do not give it.
+    """
+    best = Best(config.evaluation.best, config.evaluation.best_is == "highest")
+    if best.name and best.name not in evaluator.floor and best.name not in (names := evaluator.names()):
+        raise UserError(f"evaluation.best={best.name} is none of the numbers computed: {', '.join(names)}")
+    before = Best(**extra.get("best", {}))
+    return before if before[:2] == best[:2] else best
+
+
+def make_evaluator(config: ConfigDict, gan: GAN, dataset: Dataset, everything: bool = False) -> Evaluator:
+    """The evaluator that the config asks for.
+
+    Args:
+      config: the config.
+      gan: what is static about the GAN.
+      dataset: the training set.
+      everything: all statistics that there are, those that the config names with its fields.
+    """
+
+    @functools.cache
+    def load(split):
+        return dataset if split == "train" else experiment.load_dataset(config, split)
+
+    name, fields = selected(config, "evaluation.extractor")
+    extractor = EXTRACTORS[name](load, gan.shape, **fields)
+    statistics, section = listed(config, "evaluation.statistics"), config.evaluation
+    return Evaluator(gan, load, extractor, statistics, section.protocol, section.seed, everything)

@@ -1,0 +1,164 @@
+"""Features of real examples and of fakes: made on the device in batches, compared on the host."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from jax import lax
+from tqdm import tqdm
+
+import jaxgan
+from jaxgan import sampler
+from jaxgan.algorithm.gan import GAN
+from jaxgan.compilation import jit
+from jaxgan.datasets import Dataset, cache, order, take
+from jaxgan.errors import UserError
+from jaxgan.extractors import Extractor, files
+
+_FORMAT = 2  # raise it when features come to be made in another way, and old caches are left behind
+_BATCHES = 8  # of the sampler's batches of fakes in one compiled call
+_ROWS = 512  # real examples in one call
+
+# Rows of data sets, which together are one set of examples.
+Rows = list[tuple[Dataset, np.ndarray]]
+
+
+class Extracted(NamedTuple):
+    """What statistics look at, of one set of N examples, on the host.
+
+    Attributes:
+      features: float32 `[N, F]`.
+      logits: float32 `[N, K]`, or None where the extractor does not classify.
+      modes: int32 `[N]`, or None where the extractor tells no modes of this data apart.
+      examples: uint8 images or float32 points `[N, ...]`, or None where no statistic looks at them.
+    """
+
+    features: np.ndarray
+    logits: np.ndarray | None = None
+    modes: np.ndarray | None = None
+    examples: np.ndarray | None = None
+
+
+def choose(load: Callable[[str], Dataset], split: str, num: int, seed: int) -> tuple[Rows, Rows]:
+    """Two disjoint sets of real examples: `num` of the split, or all, and as many more where there are.
+
+    The second ones are of the same split as far as it goes, then of the other one.
+    """
+
+    def shuffled(dataset, salt, count):
+        size = min(len(dataset), order.MAX_SIZE - 1)
+        return order.rows(np.array([seed, salt], np.uint32), 0, min(count, size), size)
+
+    first = load(split)
+    rows = shuffled(first, 0, 2 * num)
+    chosen, spare = [(first, rows[:num])], [(first, rows[num:])]
+    if missing := num - len(rows[num:]):
+        second = load("train" if split == "test" else "test")
+        spare.append((second, shuffled(second, 1, missing)))
+    return chosen, [(dataset, rows) for dataset, rows in spare if len(rows)]
+
+
+def of_real(extractor: Extractor, rows: Rows, with_examples: bool = False) -> Extracted:
+    """What is extracted of real examples; all but the examples themselves is kept in the cache folder."""
+    parts = [_cached(extractor, dataset, some) for dataset, some in rows]
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if with_examples:
+        found["examples"] = np.concatenate([take(dataset.examples, some) for dataset, some in rows])
+    return Extracted(**found)
+
+
+def _cached(extractor: Extractor, dataset: Dataset, rows: np.ndarray) -> dict[str, np.ndarray]:
+    key = {
+        "format": _FORMAT,
+        "dataset": dataset.fingerprint,
+        "rows": hashlib.blake2b(np.ascontiguousarray(rows, "<i4"), digest_size=16).hexdigest(),
+        "extractor": {"name": extractor.name, **extractor.protocol},
+        "versions": versions(),
+    }
+    digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=10).hexdigest()
+    name = f"{extractor.name}-{dataset.name.replace('/', '-')}-{digest}.npz"
+    path = cache.folder().parent / "features" / name
+    try:
+        return files.read(path)[0]
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        logging.warning("%s; computing these features again", error)
+    extract = jit(functools.partial(_extract, extractor))
+    parts = []
+    for first in tqdm(range(0, len(rows), _ROWS), f"features of {dataset.name}", disable=None, leave=False):
+        some = rows[first : first + _ROWS]
+        examples = take(dataset.examples, np.resize(some, _ROWS))  # the last batch is filled up
+        found = extract(extractor.weights, examples)
+        parts.append({name: np.asarray(part)[: len(some)] for name, part in found.items()})
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return files.store(path, found, {"key": key})[0]
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that numbers may depend on."""
+    return {library.__name__: library.__version__ for library in (jaxgan, jax, flax, np)}
+
+
+def _extract(extractor, weights, examples):
+    # accelerators multiply float32 with 10 or 7 bits by default: enough to train with, not to compare
+    with jax.default_matmul_precision("highest"):
+        found = extractor.extract(weights, examples)
+    if "logits" in found and extractor.mode_shares is not None:
+        found["modes"] = found["logits"].argmax(axis=-1)
+    return found
+
+
+class Fakes:
+    """`fakes(weights, num) -> Extracted` of generated examples, which do not leave the device unasked.
+
+    Args:
+      gan: what is static about the GAN.
+      extractor: of the features.
+      seed: of the latents, in [0, 2^32).
+      with_examples: whether the examples come along.
+    """
+
+    def __init__(self, gan: GAN, extractor: Extractor, seed: int, with_examples: bool = False):
+        self._gan, self._extractor, self._seed = gan, extractor, seed
+        self._with_examples = with_examples
+        self._run = jit(self._batches)
+
+    def _batches(self, weights, extractor_weights, first):
+        def batch(first):
+            z = sampler.latents(self._gan, jnp.uint32(self._seed), first)
+            raw = sampler.apply(self._gan, weights, z)
+            examples = sampler.finish(self._gan, raw)
+            found = _extract(self._extractor, extractor_weights, examples)
+            found["finite"] = jnp.isfinite(raw).reshape(len(raw), -1).all(axis=1)
+            return {**found, "examples": examples} if self._with_examples else found
+
+        found = lax.map(batch, first + sampler.batch_of(self._gan) * jnp.arange(_BATCHES))
+        return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:]), found)
+
+    def __call__(self, weights: dict[str, Any], num: int) -> Extracted:
+        """What is extracted of samples 0 to num - 1 of the seed.
+
+        Args:
+          weights: `params` and `model_state` of a generator.
+          num: how many.
+
+        Raises:
+          UserError: some are NaN or infinite.
+        """
+        size = _BATCHES * sampler.batch_of(self._gan)
+        parts = []
+        for first in tqdm(range(0, num, size), "fakes", disable=None, leave=False):
+            found = self._run(weights, self._extractor.weights, jnp.int32(first))
+            parts.append({name: np.asarray(part)[: num - first] for name, part in found.items()})
+        found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        if broken := np.count_nonzero(~found.pop("finite")):
+            raise UserError(f"{broken} of {num} fakes are NaN or infinite: take an earlier checkpoint")
+        return Extracted(**found)

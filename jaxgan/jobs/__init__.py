@@ -1,0 +1,1 @@
+"""The jobs: training, evaluating, sampling, and the pictures of a run."""

@@ -1,0 +1,125 @@
+"""Evaluating a trained generator: `python launch.py --mode=evaluate --workdir=DIR`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jaxgan import sampler
+from jaxgan.config import experiment
+from jaxgan.config.checks import check
+from jaxgan.config.fields import names_of
+from jaxgan.errors import UserError
+from jaxgan.evaluation.evaluator import make_evaluator
+from jaxgan.jobs import pictures
+from jaxgan.run import record
+
+_PAIRS = 16  # of fakes and their nearest training examples in a picture
+
+
+def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, weights: str) -> int:
+    """Computes statistics of a run's generator, and adds them to `evaluation.json`.
+
+    All that its data allows, or those that `changes` names.
+
+    Args:
+      workdir: of the run, which may still be going.
+      changes: fields of the config by their paths, 'evaluation.protocol' and the like, that are set for this
+        evaluation; None leaves a field as the run has it.
+      step: of the checkpoint; None is the newest, 'best' that of `evaluation.best`.
+      weights: 'ema' or 'raw'.
+
+    Returns:
+      the exit status, 0.
+    """
+    drawn = sampler.load(workdir, step, weights)
+    recorded = record.read_record(workdir)
+    everything = "evaluation.statistics.names" not in changes
+    config = _change(record.recorded_config(recorded), changes)
+    check(config)
+    dataset = experiment.load_dataset(config)
+    record.require_same_dataset(dataset, recorded, workdir)
+    evaluator = make_evaluator(config, drawn.gan, dataset, everything)
+    numbers = evaluator(drawn.weights)
+    entry = {
+        "step": drawn.step,
+        "weights": weights,
+        "dataset": drawn.dataset,
+        "protocol": evaluator.protocol,
+        "numbers": numbers,
+        "floor": evaluator.floor,
+        "skipped": evaluator.skipped,
+    }
+    path = workdir / "evaluation.json"
+    _add(path, entry)
+    _print(entry)
+    written = [path, *pictures.draw_run(workdir, drawn, dataset)]
+    if drawn.gan.is_images and everything:
+        title = f"step {drawn.step}: of {entry['protocol']['num_fake']} fakes the nearest to the training set"
+        written.append(pictures.draw_neighbours(workdir, *evaluator.closest(_PAIRS), title))
+    print("wrote " + ", ".join(map(str, written)))
+    return 0
+
+
+def _change(config: ConfigDict, changes: dict[str, Any]) -> ConfigDict:
+    """The config with other values; the record has no fields of components that were not selected."""
+    tree = config.to_dict()
+    for path, value in changes.items():
+        if value is not None:
+            section, (*parents, last) = tree, path.split(".")
+            for name in parents:
+                section = section.setdefault(name, {})
+            section[last] = value
+    statistics = tree["evaluation"]["statistics"]
+    if "evaluation.statistics.names" in changes:  # the fields of others are of no use
+        names = names_of(ConfigDict(statistics))
+        tree["evaluation"]["statistics"] = {
+            key: statistics[key] for key in ("names", *names) if key in statistics
+        }
+    else:
+        statistics["names"] = tuple(
+            dict.fromkeys([*statistics["names"], *sorted(statistics.keys() - {"names"})])
+        )
+    if changes.get("evaluation.extractor.name"):  # likewise, but what is given is checked
+        extractor = tree["evaluation"]["extractor"]
+        given = (path for path, value in changes.items() if value is not None)
+        given = {path.split(".")[2] for path in given if path.startswith("evaluation.extractor.")}
+        kept = {"name", extractor["name"], *given}
+        tree["evaluation"]["extractor"] = {key: value for key, value in extractor.items() if key in kept}
+    return ConfigDict(tree)
+
+
+def _add(path: Path, entry: dict[str, Any]) -> None:
+    """Adds to a list of evaluations; one of the same weights and protocol is replaced."""
+    entry = json.loads(json.dumps(entry))
+    entries = []
+    if path.exists():
+        try:
+            entries = json.loads(path.read_text())
+        except ValueError as error:
+            raise UserError(f"{path} is damaged ({error}): move it away") from error
+    key = ("step", "weights", "protocol")
+    entries = [old for old in entries if any(old[field] != entry[field] for field in key)]
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps([*entries, entry], indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def _print(entry: dict[str, Any]) -> None:
+    protocol = entry["protocol"]
+    extractor = protocol["extractor"]
+    known = f", accuracy {100 * extractor['accuracy']:.2f} %" if "accuracy" in extractor else ""
+    print(
+        f"step {entry['step']}, {entry['weights']} weights: {protocol['num_fake']} fakes against "
+        f"{protocol['num_real']} real ones ({entry['dataset']['name']}, {protocol['split']}); features of "
+        f"'{extractor['name']}' (hash {extractor['digest'][:8] or 'none'}{known})"
+    )
+    width = max(map(len, entry["numbers"]))
+    print(f"{'':{width}}  {'fakes':>10}  {'floor':>10}  ({protocol['num_floor']} other real examples)")
+    for name, value in entry["numbers"].items():
+        floor = entry["floor"].get(name)
+        print(f"{name:{width}}  {value:10.4g}  {'' if floor is None else f'{floor:10.4g}'}")
+    for name, reason in entry["skipped"].items():
+        print(f"no {name}: {reason}")

@@ -1,0 +1,71 @@
+"""Drawing from a trained generator: `python launch.py --mode=sample --workdir=DIR [--num=N --out=FILE]`."""
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from jaxgan.datasets import title
+from jaxgan.drawing.grids import draw_samples, to_image, write_animation
+from jaxgan.errors import UserError
+from jaxgan.sampler import Sampler, load
+
+
+def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | None, weights: str) -> int:
+    """Writes a grid, an interpolation strip and the animation of the training grids; and `num` examples.
+
+    Args:
+      workdir: of the run, which may still be going.
+      num: how many examples to write to `out`; 0 is none.
+      out: a `.npz` file (array `images`, or `points`), or a folder for PNG files `00000000.png`, ...;
+        None is `<workdir>/samples.npz`.
+      seed: of the latents, in [0, 2^32).
+      step: of the checkpoint; None is the newest.
+      weights: 'ema' or 'raw'.
+
+    Returns:
+      the exit status, 0.
+    """
+    if num < 0:
+        raise UserError(f"--num={num} must be at least 0")
+    if out is not None and not num:
+        raise UserError(f"--out={out} needs --num, the number of examples to write")
+    sampler = load(workdir, step, weights)
+    is_images = sampler.gan.is_images
+    if out is not None and out.suffix != ".npz" and (not is_images or out.suffix or out.is_file()):
+        folder = ", or a folder for PNG files" if is_images else ""
+        raise UserError(f"--out={out}: give a FILE.npz{folder}")
+    data = title(sampler.dataset["name"], sampler.dataset["fallback_for"])
+    caption = f"{data}, step {sampler.step}, {weights} weights, seed {seed}"
+    written = [workdir / "grid.png", workdir / "interpolation.png"]
+    draw_samples(sampler(seed, 64 if is_images else 2_500), caption).save(written[0])
+    draw_samples(sampler.interpolate(seed, steps=10, pairs=8), f"interpolation: {caption}", 10).save(
+        written[1]
+    )
+    frames = sorted((workdir / "samples").glob("step_*.png"))
+    if frames:
+        written.append(workdir / "training.gif")
+        write_animation(frames, written[-1])
+    if num:
+        out = out or workdir / "samples.npz"
+        written.append(out)
+        _write_examples(sampler, num, out, seed)
+    print("wrote " + ", ".join(map(str, written)))
+    return 0
+
+
+def _write_examples(sampler: Sampler, num: int, out: Path, seed: int) -> None:
+    progress = tqdm(sampler.batches(seed, num), total=-(-num // 64), unit="batch", disable=None)
+    if out.suffix == ".npz":
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = out.with_suffix(".tmp.npz")
+        name = "images" if sampler.gan.is_images else "points"
+        np.savez_compressed(temporary, **{name: np.concatenate(list(progress))})
+        temporary.rename(out)
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    index = 0
+    for batch in progress:
+        for image in batch:
+            to_image(image).save(out / f"{index:08d}.png")
+            index += 1

@@ -1,0 +1,291 @@
+"""Training: build the data and the GAN, make or restore the state, compile, loop."""
+
+import contextlib
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import serialization
+from ml_collections import ConfigDict
+
+from jaxgan import datasets, sampler
+from jaxgan.algorithm.gan import GAN, data_key, init_extras, init_state
+from jaxgan.algorithm.train_state import GanState
+from jaxgan.compilation import ONCE
+from jaxgan.config import checks, experiment, fields
+from jaxgan.datasets import Dataset, order, stream
+from jaxgan.devices import parallel, processes
+from jaxgan.devices.flops import steps_of_a_call
+from jaxgan.errors import UserError
+from jaxgan.evaluation.evaluator import Best, find_best, make_evaluator
+from jaxgan.jobs import pictures
+from jaxgan.run import record
+from jaxgan.run.checkpoint import Checkpoint, Checkpoints
+from jaxgan.run.monitor import Monitor
+from jaxgan.run.workdir import Stop, claim
+from jaxgan.run.writers import last_step
+
+
+def train(config: ConfigDict, workdir: Path) -> int:
+    """Trains, or goes on training, the run in `workdir`; returns the exit status (128 + signal if stopped).
+
+    Where several processes train it (see `processes`), all of them call this alike.
+
+    Raises:
+      UserError: the input is wrong, in one line with the remedy.
+      Diverged: a metric or the state became NaN or infinite.
+    """
+    require_determinism(config.deterministic)
+    fields.import_modules(config)
+    checks.check(config)
+    processes.require_same("the config", [str(workdir.absolute()), fields.essential(config)])
+    with claim(workdir) if processes.is_first() else contextlib.nullcontext():
+        return _train(config, workdir)
+
+
+def _train(config: ConfigDict, workdir: Path) -> int:
+    before = _newest(workdir) if processes.from_first(lambda: bool(record.read_record(workdir))) else None
+    if before:  # a run that has no checkpoint yet begins anew
+        before.tree.clear()  # of the whole run only `_start` needs it, which reads it again
+        recorded = record.read_record(workdir)
+        config = record.agree(config, recorded, workdir)
+        if before.step >= config.num_steps:
+            print(f"this run is finished ({before.step} steps): {workdir}")
+            print(f"to go on, raise the number: --workdir={workdir} --config.num_steps=N")
+            return 0
+    else:
+        if processes.is_first():
+            _require_nothing_to_lose(workdir, config)
+        config = fields.fix_schedule(config)
+
+    dataset = processes.first_then_others(lambda: experiment.load_dataset(config))
+    processes.require_same("the data set", dataset.fingerprint)
+    if before:
+        record.require_same_dataset(dataset, recorded, workdir)
+    axis_name = parallel.AXIS if config.parallel == "pmap" else None  # jit sees the whole batch as it is
+    gan = experiment.make_gan(config, dataset.shape, axis_name)
+    streamed = dataset.nbytes > config.dataset.max_device_bytes
+    program = parallel.make_program(
+        gan, config.parallel, config.batch_size, streamed=streamed, num_devices=config.num_devices
+    )
+    experiment.require_labels(config, dataset)
+    hyper = experiment.make_hyper(config, dataset.labels)
+    fresh = _make_fresh_state(gan, config, hyper, ignore_weights=before is not None)
+    evaluator = make_evaluator(config, gan, dataset) if config.eval_every and processes.is_first() else None
+    best = Best(*processes.from_first(lambda: find_best(config, evaluator, before.extra if before else {})))
+
+    with Stop() as stop:
+        if processes.is_first():
+            record.write_record(workdir, config, dataset)
+        with Checkpoints(workdir / "checkpoints", config.checkpoints_kept) as saved:
+            state, step, window = _start(fresh, saved)
+            with (
+                Monitor(workdir, config, dataset, gan, step, window) as monitor,
+                contextlib.ExitStack() as stack,
+            ):
+                monitor.introduce(state, streamed)
+                state = program.place_state(state)
+                next_data = _feed(program, gan, config, dataset, state, step, streamed, stack)
+                fixed_latents = sampler.fixed_latents(gan)
+                periods = [config.steps_per_call, *_periods(config)]
+                cores = processes.from_first(parallel.num_cores)
+                most = steps_of_a_call(gan, config.batch_size, cores, config.steps_per_call, periods)
+                agree = processes.Agreement()
+                stopping = agree(stop.signal)
+                while step < config.num_steps and not stopping:
+                    end = _end_of_call(step, most, config)
+                    data = next_data(end - step)
+                    traced = processes.is_first() and step < config.profile_at <= end
+                    if traced:  # this call alone, and to its end
+                        monitor.flush()
+                        jax.block_until_ready(state)
+                    with _traced(workdir, traced):
+                        state, metrics = program.train_steps(state, data, end - step)
+                        monitor.write()  # of the call before, while the devices are busy with this one
+                        if traced:
+                            jax.block_until_ready(metrics)
+                    step, samples, ema = end, None, parallel.local(state.ema)
+                    if processes.is_first() and _wants_samples(step, config):
+                        samples = sampler.generate(gan, ema, fixed_latents)
+                    monitor.take(step, metrics, samples)
+                    if config.eval_every and _due(config.eval_every, step, config):
+                        measure = lambda: monitor.evaluate(step, lambda: evaluator(ema))  # noqa: B023, E731
+                        best = best.updated(step, processes.from_first(measure))
+                    stopping = agree(stop.signal)
+                    if _due(config.checkpoint_every, step, config) or stopping or best.step == step:
+                        _save(saved, step, state, monitor, best)
+                monitor.flush()
+                if step not in saved.steps():  # the signal came before the first step
+                    _save(saved, step, state, monitor, best)
+                if step == config.num_steps and processes.is_first():
+                    pictures.draw_run(workdir, _sampler(gan, state, step, dataset), dataset)
+    if stopping and step < config.num_steps:
+        print(f"stopped at step {step} of {config.num_steps}; the same command goes on: {workdir}")
+        return 128 + stopping
+    print(
+        f"done: {step} steps. {workdir} holds samples/, plots/, metrics.jsonl, TensorBoard events and "
+        f"checkpoints/; draw from the generator with jaxgan.load('{workdir}') or --mode=sample "
+        f"--workdir={workdir}, measure it with --mode=evaluate --workdir={workdir}"
+    )
+    return 0
+
+
+def _require_nothing_to_lose(workdir: Path, config: ConfigDict) -> None:
+    """A run without a checkpoint begins anew, unless it had one: what it left would be overwritten."""
+    step = last_step(workdir)
+    removed = step and not (workdir / "checkpoints").is_dir()  # made before the first line
+    if removed or step > 2 * config.checkpoint_every > 0:  # one may be lost while it is saved
+        raise UserError(
+            f"{workdir} holds a run of {step} steps, but no whole checkpoint to go on from: choose another "
+            "--workdir, or remove this one"
+        )
+    if step:
+        print(f"no checkpoint yet at step {step}: beginning anew")
+
+
+def _sampler(gan: GAN, state: GanState, step: int, dataset: Dataset) -> sampler.Sampler:
+    weights, about = parallel.local(_weights(state)), record.describe_dataset(dataset)
+    numbers = parallel.local(state.hyper["loss"])
+    return sampler.Sampler(gan, weights["ema"], step, about, weights["discriminator"], numbers)
+
+
+def _make_fresh_state(gan: GAN, config: ConfigDict, hyper: dict, ignore_weights: bool):
+    """`() -> GanState`, a function to jit: a fresh state, with the weights of `init_from` where it is set."""
+    # the words of jax.random.key(seed), whatever the default generator is
+    key = np.array([0, config.seed], np.uint32)
+    fresh = functools.partial(init_state, gan, key, hyper)
+    if not config.init_from or ignore_weights:
+        return fresh
+    checkpoint = _newest(Path(config.init_from).expanduser())
+    if checkpoint is None:
+        raise UserError(
+            f"init_from={config.init_from} has no checkpoint: give the workdir of a run that has one"
+        )
+    mine = _weights(jax.eval_shape(fresh))
+    try:
+        theirs = {name: {part: checkpoint.tree[name][part] for part in mine[name]} for name in mine}
+        theirs = serialization.from_state_dict(mine, theirs)
+        if jax.tree.map(np.shape, mine) != jax.tree.map(np.shape, theirs):
+            raise ValueError("other shapes")
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"init_from={config.init_from}: its networks have other shapes than this config's"
+        ) from error
+
+    params = {name: theirs[name]["params"] for name in ("generator", "discriminator")}
+
+    def with_weights():
+        state = fresh()
+        return state.replace(
+            generator=state.generator.replace(**theirs["generator"]),
+            discriminator=state.discriminator.replace(**theirs["discriminator"]),
+            ema=theirs["ema"],
+            extras=init_extras(gan, state.hyper, params),
+        )
+
+    return with_weights
+
+
+def _weights(state: GanState) -> dict:
+    networks = {"generator": state.generator, "discriminator": state.discriminator}
+    parts = {name: {"params": n.params, "model_state": n.model_state} for name, n in networks.items()}
+    return {**parts, "ema": state.ema}
+
+
+def _start(fresh, checkpoints: Checkpoints) -> tuple[GanState, int, list]:
+    """The state to start from: the newest whole checkpoint, or a fresh one; its step; its open window."""
+    checkpoint = checkpoints.restore()
+    if checkpoint is None:
+        return jax.jit(fresh, compiler_options=ONCE)(), 0, []
+    print(f"going on from step {checkpoint.step}")
+    state = serialization.from_state_dict(jax.eval_shape(fresh), checkpoint.tree)
+    return state, checkpoint.step, checkpoint.extra["window"]
+
+
+def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: int, streamed: bool, stack):
+    """`num -> data` of the next call: the whole set on the devices, or `num` steps read ahead from disk."""
+    if not streamed:
+        data = program.place_data(resident_data(config, dataset))
+        return lambda num: data
+    with_labels = config.class_balance == "weights"
+    groups = order.group_by_class(dataset.labels) if config.class_balance == "resample" else None
+    key = np.asarray(data_key(parallel.local(state.key)))
+    shape, share = (gan.discriminator_steps, program.count), {"first": program.first, "count": program.count}
+    batches = stream.Stream(dataset, key, config.batch_size, groups=groups, **share)
+    batches = batches.steps(step * gan.discriminator_steps)
+    stack.callback(batches.close)
+
+    def next_block(num):
+        examples, labels = zip(*(next(batches) for _ in range(num * shape[0])), strict=True)
+        block = {"examples": np.stack(examples).reshape(num, *shape, *gan.shape)}
+        block |= {"labels": np.stack(labels).reshape(num, *shape)} if with_labels else {}
+        return program.place_data(block)
+
+    return next_block
+
+
+def resident_data(config: ConfigDict, dataset: Dataset) -> dict[str, Any]:
+    """What a program takes of a data set that stays on the devices (see `parallel.Program`)."""
+    examples = dataset.examples
+    if not isinstance(examples, np.ndarray):  # encoded on disk, but small enough once decoded
+        examples = datasets.take(examples, np.arange(len(dataset)))
+    # flat, as accelerators may pad the last axes of images: those of MNIST to 150 times their size on a TPU
+    data: dict[str, Any] = {"examples": examples.reshape(len(examples), -1)}
+    if config.class_balance == "weights":
+        data["labels"] = dataset.labels
+    if config.class_balance == "resample":
+        data["groups"] = order.group_by_class(dataset.labels)
+    return data
+
+
+def _periods(config: ConfigDict) -> list[int]:
+    """At whose multiples calls end, whatever their length."""
+    names = "log_every", "sample_every", "checkpoint_every", "eval_every"
+    return [config[name] for name in names if config[name]]
+
+
+def _end_of_call(step: int, most: int, config: ConfigDict) -> int:
+    """Where the call that begins at `step` ends: the next multiple of a period, whatever came before."""
+    ends = [(step // period + 1) * period for period in (most, *_periods(config))]
+    return min(config.num_steps, *ends)
+
+
+def _due(every: int, step: int, config: ConfigDict) -> bool:
+    return step == config.num_steps or bool(every and step % every == 0)
+
+
+def _wants_samples(step: int, config: ConfigDict) -> bool:
+    first = step == config.log_every  # with the first line, so that there is soon something to see
+    return bool(config.sample_every) and (first or _due(config.sample_every, step, config))
+
+
+def _save(saved: Checkpoints, step: int, state: GanState, monitor: Monitor, best: Best) -> None:
+    def copy():
+        return saved.copy(step, state, {"window": monitor.window, "best": best._asdict()}, keep=best.step)
+
+    monitor.save(copy)
+
+
+def _newest(workdir: Path) -> Checkpoint | None:
+    """The newest whole checkpoint of a run."""
+    with Checkpoints(workdir / "checkpoints", read_only=True) as saved:
+        return saved.restore()
+
+
+def _traced(workdir: Path, wanted: bool):
+    """A profiler trace of what happens within, for TensorBoard or Perfetto."""
+    return jax.profiler.trace(str(workdir / "profile")) if wanted else contextlib.nullcontext()
+
+
+def require_determinism(deterministic: bool) -> None:
+    """Asks XLA for deterministic kernels; before any device is used."""
+    if not deterministic:
+        return
+    flag = "--xla_gpu_deterministic_ops=true"
+    if flag not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+    # nor those that another run has found to be the fastest
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")

@@ -1,0 +1,174 @@
+"""Layers and layer helpers that linen does not have, or has too slow."""
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxgan.errors import UserError
+from jaxgan.models.convolution import conv, conv_transpose
+
+# Radford et al. 2016 (DCGAN), section 4: all weights are drawn from Normal(0, 0.02).
+normal_init = nn.initializers.normal(0.02)
+
+
+def check_fields(
+    network: str,
+    sizes: dict[str, Sequence[int]],
+    activation: str,
+    slope: float,
+    spectral_norm: str,
+    dropout: float = 0.0,
+    counts: dict[str, int] | None = None,
+) -> None:
+    """Refuses what no network of the builders in `jaxgan.models` can be made of, by the field's name.
+
+    Raises:
+      UserError: a size is no positive integer, a count is below 0, or another field is out of its range.
+    """
+    for field, values in sizes.items():
+        if not all(isinstance(value, int) and value >= 1 for value in values):
+            raise UserError(f"{network}.{field}={tuple(values)} must be at least 1, in whole numbers")
+    for field, value in (counts or {}).items():
+        if not (isinstance(value, int) and value >= 0):
+            raise UserError(f"{network}.{field}={value} must be 0 (none) or more, in whole numbers")
+    if not 0 <= dropout < 1:
+        raise UserError(f"{network}.dropout={dropout} must lie in [0, 1)")
+    make_activation(activation, slope)
+    try:
+        re.compile(spectral_norm)
+    except re.error as error:
+        raise UserError(
+            f"{network}.spectral_norm='{spectral_norm}' is no regular expression ({error}); '.' is all layers"
+        ) from error
+
+
+def make_initializer(name: str) -> nn.initializers.Initializer:
+    """The initial weights called `name`: normal, N(0, 0.02); glorot (and Bengio 2010); he (et al. 2015)."""
+    initializers = {
+        "normal": normal_init,
+        "glorot": nn.initializers.glorot_uniform(),
+        "he": nn.initializers.he_normal(),
+    }
+    if name not in initializers:
+        raise UserError(f"unknown initial weights '{name}'; known: {', '.join(initializers)}")
+    return initializers[name]
+
+
+class Conv(nn.Module):
+    """`conv` with its parameters: `[N, H, W, I] -> [N, ⌈H/stride⌉, ⌈W/stride⌉, features]`."""
+
+    features: int
+    kernel_size: int
+    stride: int = 1
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        y = conv(x, self.param("kernel", normal_init, shape), self.stride)
+        return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
+
+
+class ConvTranspose(nn.Module):
+    """`conv_transpose` with its parameters: `[N, H, W, I] -> [N, stride·H, stride·W, features]`.
+
+    `size` asks for fewer rows and columns, as `conv_transpose` allows.
+    The kernel is `[kh, kw, features, I]`, as PyTorch and TensorFlow store it up to the order of axes.
+    """
+
+    features: int
+    kernel_size: int
+    stride: int = 1
+    use_bias: bool = True
+    size: tuple[int, int] | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.kernel_size, self.kernel_size, self.features, x.shape[-1])
+        size = self.size or (x.shape[1] * self.stride, x.shape[2] * self.stride)
+        y = conv_transpose(x, self.param("kernel", normal_init, shape), self.stride, size)
+        return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
+
+
+class SpectralNorm(nn.Module):
+    """`layer` with its kernel divided by its largest singular value, as a matrix of outputs by all else.
+
+    Not linen's: that one stores the weights normalized when it initializes them, and takes the inputs of a
+    transposed convolution for its outputs. The norm is computed in float32 whatever the kernel is kept in.
+    """
+
+    layer: nn.Module
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        if self.is_initializing():
+            self.layer(x)
+        params = self.layer.variables["params"]
+        kernel = params["kernel"].astype(jnp.promote_types(params["kernel"].dtype, jnp.float32))
+        outputs = -2 if isinstance(self.layer, ConvTranspose) else -1
+        matrix = jnp.moveaxis(kernel, outputs, -1)
+        matrix = matrix.reshape(-1, matrix.shape[-1])
+        u = self.variable(
+            "batch_stats", "u", lambda: jax.random.normal(self.make_rng("params"), matrix.shape[1:])
+        )
+        left = _normalize(lax.stop_gradient(matrix) @ u.value)
+        right = _normalize(lax.stop_gradient(matrix).T @ left)
+        if train:
+            u.value = right
+        kernel = (kernel / (left @ matrix @ right)).astype(params["kernel"].dtype)
+        return self.layer.clone(parent=None).apply({"params": {**params, "kernel": kernel}}, x)
+
+
+def _normalize(vector):
+    return vector * lax.rsqrt(jnp.sum(jnp.square(vector)) + 1e-12)
+
+
+def apply_layer(layer: nn.Module, x: jax.Array, *, spectral_norm: str, train: bool) -> jax.Array:
+    """Applies `layer` to `x`, spectrally normalized if its name matches `spectral_norm`.
+
+    Its weights are divided by their largest singular value, estimated by one power iteration a training
+    step whose vectors live in the collection `batch_stats`.
+    Call it inside a compact `__call__`.
+
+    Args:
+      layer: a named layer with a `kernel`.
+      spectral_norm: a regular expression (`re.search`); '' matches nothing here, '.' every dense and
+        convolutional layer (the tensor of minibatch discrimination is none).
+      train: whether the power iteration moves on.
+
+    Source: Miyato et al. 2018, Spectral Normalization for GANs, algorithm 1.
+    """
+    if spectral_norm and re.search(spectral_norm, layer.name):
+        return SpectralNorm(layer, name=f"spectral_{layer.name}")(x, train)
+    return layer(x)
+
+
+def make_activation(name: str, slope: float) -> Callable[[jax.Array], jax.Array]:
+    """The activation called `name`: relu, leaky_relu (with `slope`), elu, tanh or swish."""
+    activations = {
+        "relu": nn.relu,
+        "leaky_relu": functools.partial(nn.leaky_relu, negative_slope=slope),
+        "elu": nn.elu,
+        "tanh": nn.tanh,
+        "swish": nn.swish,
+    }
+    if name not in activations:
+        raise UserError(f"unknown activation '{name}'; known: {', '.join(activations)}")
+    return activations[name]
+
+
+def batch_norm(x: jax.Array, *, train: bool, axis_name: str | None, name: str) -> jax.Array:
+    """Batch normalization with the field's constants: running averages of momentum 0.9, epsilon 1e-5.
+
+    Statistics are over all axes but the last, and over `axis_name` too where it is given.
+    Source: Ioffe and Szegedy 2015; the constants are those of the widespread port of DCGAN to TensorFlow,
+    carpedm20/DCGAN-tensorflow.
+    """
+    return nn.BatchNorm(
+        use_running_average=not train, momentum=0.9, epsilon=1e-5, axis_name=axis_name, name=name
+    )(x)

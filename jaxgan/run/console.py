@@ -1,0 +1,172 @@
+"""The console of a job: log lines, the compilation cache, and errors as one line with an exit status."""
+
+import atexit
+import errno
+import gc
+import logging
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import jax
+from absl import app, flags
+from absl import logging as absl_logging
+
+from jaxgan.datasets import cache
+from jaxgan.devices import processes
+from jaxgan.errors import LostProcess, UserError
+
+
+def run(main: Callable[[], int]) -> None:
+    """Parses the flags, runs `main` and exits with the status that it returns, or that its error has."""
+    atexit.register(gc.freeze)  # or the end looks for garbage in all that was imported, a second long
+    try:
+        app.run(lambda _: _guarded(main), flags_parser=_parse)
+    except UserError as error:
+        _fail(error)
+
+
+def _guarded(main) -> int:
+    _set_up_logging()
+    _set_up_compilation_cache()
+    try:
+        return _translated(main)
+    except BaseException as error:
+        if not processes.connected():
+            raise
+        cause, status = error, 1
+        if isinstance(error, SystemExit):  # its line has been printed
+            cause, status = error.__context__ or error, error.code
+        else:
+            traceback.print_exc()
+        processes.fail(status, " ".join(str(cause).split()) or type(cause).__name__)
+
+
+def _translated(main) -> int:
+    try:
+        status = main()
+        processes.leave()
+        return status
+    except UserError as error:
+        _fail(error)
+    except KeyboardInterrupt:  # before training began, or asked twice
+        print("interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+        remedy = "make room, and run the same command again" if full else "check the path and its permissions"
+        _fail(UserError(f"{error.filename or 'a file of the run'}: {error.strerror}; {remedy}"))
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        if processes.is_loss(error):
+            _fail(
+                LostProcess(
+                    "another process of this run is gone: the same command, in all processes, goes on from "
+                    "the last checkpoint"
+                )
+            )
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        _fail(
+            UserError(
+                "out of memory on the device: lower batch_size, the networks' widths, or "
+                "dataset.max_device_bytes, which leaves larger sets on disk"
+            )
+        )
+
+
+def _fail(error: UserError) -> None:
+    print(
+        f"{'diverged' if error.exit_status == 3 else 'error'}: {' '.join(str(error).split())}",
+        file=sys.stderr,
+    )
+    sys.exit(error.exit_status)
+
+
+def _parse(argv: Sequence[str]) -> Sequence[str]:
+    """Parses flags as absl does, but explains what is wrong in one line and exits with 2."""
+    _require_config_file(argv)
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.IllegalFlagValueError as error:  # an exception in a config file comes as a whole traceback
+        raise UserError(_illegal_value(argv, str(error))) from error
+    except flags.Error as error:
+        raise UserError(str(error)) from error
+    except ImportError as error:
+        raise UserError(
+            f"a config file imports what is not there: {error}; correct it, or put its folder on PYTHONPATH"
+        ) from error
+    except (AttributeError, KeyError) as error:
+        if isinstance(getattr(error, "obj", None), ModuleType):  # of code that a config file imports
+            raise
+        raise UserError(_unknown_field(argv, str(error))) from error
+    if len(rest) > 1:
+        raise UserError(f"unexpected argument '{rest[1]}': flags look like --config.FIELD=VALUE")
+    return rest
+
+
+def _require_config_file(argv: Sequence[str]) -> None:
+    """ml_collections takes a file that is not there for a config all of whose fields fail."""
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        flag, equals, value = argument.partition("=")
+        value = value if equals else following
+        if flag.lstrip("-") == "config" and not Path(value.partition(":")[0]).is_file():
+            raise UserError(f"--config={value}: there is no such file; configs/ holds those of the project")
+
+
+def _illegal_value(argv: Sequence[str], message: str) -> str:
+    last = message.strip().splitlines()[-1].strip()
+    if "positional argument" in last:
+        return "this config has no variants: give its file without ':'"
+    if "malformed node" in last or "as a ConfigDict" in last:  # a whole section was given a value
+        field = next((a for a in argv if a.startswith("--config.") and a.partition("=")[0] in message), "")
+        name, _, value = field.partition("=")
+        end = "weight" if name.startswith("--config.regularizers.") else "name"
+        return (
+            f"{field or last} does not fit; is it {name or '--config.SECTION'}.{end}={value} that you mean?"
+        )
+    return last
+
+
+def _unknown_field(argv: Sequence[str], message: str) -> str:
+    """ml_collections names only the last part of a field: find the flag that it stands in."""
+    words = re.findall(r"\w+", message.replace("\\n", " ").replace("\\", " "))
+    paths = [argument.partition("=")[0].removeprefix("--config.") for argument in argv]
+    path = next((path for path in paths if words[0] in path.split(".")), words[0])
+    if path.startswith(f"regularizers.{words[0]}"):
+        return _unknown_regularizer(words[0])
+    hint = f" Did you mean '{words[4]}'?" if words[1:4] == ["Did", "you", "mean"] else ""
+    return f"the config has no field '{path}' (configs/default.py explains all fields).{hint}"
+
+
+def _unknown_regularizer(name: str) -> str:
+    from jaxgan.regularizers import family_of  # late: nothing else here needs JAX
+
+    try:
+        return f"regularizers.{name} is in the {family_of(name)} family, but not in this config"
+    except UserError as error:
+        return str(error)
+
+
+def _set_up_logging() -> None:
+    handler = absl_logging.get_absl_handler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    absl_logging.use_absl_handler()
+    absl_logging.set_verbosity(absl_logging.WARNING)
+
+
+def _set_up_compilation_cache() -> None:
+    """Compiled programs are kept in the cache folder, beside decoded data sets.
+
+    JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=false turns it off.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(cache.folder().parent / "programs"))
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)

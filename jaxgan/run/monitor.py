@@ -1,0 +1,187 @@
+"""What a user sees of a run: progress, mean metrics, sample grids, warnings; and the alarm for NaN."""
+
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from clu import parameter_overview
+from ml_collections import ConfigDict
+
+from jaxgan.algorithm.gan import GAN
+from jaxgan.algorithm.train_state import GanState
+from jaxgan.config import fields
+from jaxgan.datasets import Dataset, title
+from jaxgan.devices import processes
+from jaxgan.drawing.grids import draw_samples
+from jaxgan.errors import Diverged, UserError
+from jaxgan.metrics.health import diagnose
+from jaxgan.run.background import Background
+from jaxgan.run.writers import Progress, Writers
+
+_FIRST_DIAGNOSIS = 300  # steps: every generator begins with fakes that are all alike
+
+
+class _Nothing:
+    """In the place of writers, in a process that writes nothing."""
+
+    def cut_events(self) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Monitor:
+    """Turns the metrics of calls into lines, curves and pictures.
+
+    A call's results are taken as it is dispatched and looked at once the next call runs, and a thread draws
+    pictures and writes files, so that the devices do not wait for it. Of several processes only the first
+    writes and shows anything; every one keeps the window, and raises the alarm.
+
+    Attributes:
+      window: the metrics of each step since the last line, as JSON values; a checkpoint keeps it, so that the
+        line which a resumed run writes is the mean over the same steps.
+    """
+
+    def __init__(
+        self, workdir: Path, config: ConfigDict, dataset: Dataset, gan: GAN, step: int, window: list
+    ):
+        self.window = window
+        self._config, self._dataset, self._gan = config, dataset, gan
+        self._workdir = workdir
+        self._pending: tuple[int, dict, jax.Array | None] | None = None
+        self._symptoms: dict[str, str] = {}
+        self._background = Background()
+        self._saving: Future | None = None
+        self._writers = Writers(workdir, step) if processes.is_first() else _Nothing()
+        self._progress = (
+            Progress(step, config.num_steps, config.batch_size) if processes.is_first() else _Nothing()
+        )
+        self._background.do(self._writers.cut_events)
+
+    def introduce(self, state: GanState, streamed: bool) -> None:
+        """Shows what is trained on what: data set, devices, parameters of both networks."""
+        dataset, where = self._dataset, "read as it is needed" if streamed else "on the device"
+        print(f"workdir: {self._workdir}")
+        print(f"data: {len(dataset)} × {dataset.shape} of {dataset.name} ({dataset.origin}), {where}")
+        num, kind = self._config.num_devices or len(jax.devices()), jax.devices()[0].device_kind
+        print(f"devices: {num} × {kind}" + (f", {jax.process_count()} processes" * processes.connected()))
+        for name in ("generator", "discriminator"):
+            params = getattr(state, name).params
+            print(f"{name}:\n{parameter_overview.get_parameter_overview(params, include_stats=False)}")
+        print("compiling ...", flush=True)
+
+    def take(self, step: int, metrics: dict[str, jax.Array], samples: jax.Array | None) -> None:
+        """Takes the results of the call that ends at `step`, finished or not."""
+        self.write()
+        self._pending = (step, metrics, samples)
+
+    def write(self) -> None:
+        """Waits for what was taken and has it written.
+
+        Raises:
+          Diverged: a metric is NaN or infinite.
+          Exception: what failed of the writing before, UserError or OSError where a disk is full.
+        """
+        if self._pending is None:
+            return
+        step, metrics, samples = self._pending
+        self._pending = None
+        names, values = zip(*jax.device_get(metrics).items(), strict=True)
+        values = np.stack(values, axis=1)
+        if not np.isfinite(values).all():
+            i, j = np.argwhere(~np.isfinite(values))[0]
+            first = step - len(values) + 1
+            raise Diverged(
+                f"training diverged at step {first + i}: {names[j]} is {values[i, j]}; what was saved before "
+                "is kept. Try lower learning rates or another loss, in another --workdir"
+            )
+        self.window += [dict(zip(names, row, strict=True)) for row in values.tolist()]
+        if step % self._config.log_every == 0 or step == self._config.num_steps:
+            self._write_line(step)
+        if samples is not None:  # in the first process
+            self._background.do(self._draw, step, samples)
+
+    def _draw(self, step: int, samples: jax.Array) -> None:
+        name = title(self._dataset.name, self._dataset.fallback_for)
+        self._writers.samples(step, draw_samples(np.asarray(samples), f"{name}, step {step}"))
+
+    def _write_line(self, step: int) -> None:
+        rows = self.window
+        if step % self._config.log_every == 0:  # a last line off the beat leaves it open, to go on from
+            self.window = []
+        if not processes.is_first():
+            return
+        metrics = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        rate = self._progress.update(step, metrics)
+        if self._writers.begins:  # its knobs, once
+            self._background.do(self._writers.hparams, fields.flatten(fields.essential(self._config)))
+            self._writers.begins = False
+        context: dict[str, Any] = {"dataset": self._dataset.name, "images_per_second": round(rate, 1)}
+        self._background.do(self._writers.scalars, step, metrics, context)
+        symptoms = diagnose(metrics, classifies=self._gan.loss().threshold is not None)
+        if step < _FIRST_DIAGNOSIS:
+            return
+        for name, sentence in symptoms.items():
+            if name not in self._symptoms:
+                logging.warning("step %d: %s", step, sentence)
+        self._symptoms = symptoms
+
+    def evaluate(self, step: int, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """Computes the numbers of an evaluation and writes them, in a line of their own; returns them."""
+        self.write()
+        with self._progress.paused():
+            self._background.wait()  # what is computed may use all cores, and look for loaded libraries
+            numbers = compute()
+        self._progress.note(step, numbers)
+        self._background.do(self._writers.scalars, step, numbers, {"dataset": self._dataset.name})
+        return numbers
+
+    def save(self, copy: Callable[[], Callable[[], None]]) -> None:
+        """Has a checkpoint saved once all that was taken is written, of which it must not be ahead.
+
+        Where several processes train, they meet as they save: there it waits for that.
+
+        Args:
+          copy: copies what is to be saved, and returns what saves it.
+        """
+        self.write()
+        if self._saving is not None:
+            self._saving.result()  # one copy waits at a time
+        self._background.do(self._writers.flush)
+        self._saving = self._background.do(copy())
+        if processes.connected():
+            self._background.wait()
+
+    def flush(self) -> None:
+        """Waits until all that was taken is written, handed to the system, and saved."""
+        self.write()
+        self._background.do(self._writers.flush)
+        self._background.wait()
+
+    def __enter__(self) -> "Monitor":
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        """Waits for what is being written, and was taken unless the run failed, and closes the files.
+
+        A second Ctrl-C drops what has not begun.
+        """
+        self._progress.close()
+        try:
+            if kind is None:
+                self.write()
+                self._background.wait()
+        except BaseException as late:
+            kind = type(late)
+            raise
+        finally:
+            self._background.close(at_once=kind is KeyboardInterrupt)
+            untold = (UserError, OSError) if kind else ()  # the error under way is the one to tell
+            with contextlib.suppress(*untold):
+                self._writers.close()

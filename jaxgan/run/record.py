@@ -1,0 +1,130 @@
+"""The record of a run, `config.json`: its config, the data it was really trained on, the versions."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from jaxgan.config.fields import essential, flatten, import_modules, plain, schedules
+from jaxgan.datasets import Dataset
+from jaxgan.errors import UserError
+
+# Fields that a run may change when it goes on: they do not bend what was trained so far.
+CHANGEABLE = frozenset(
+    "num_steps steps_per_call log_every sample_every checkpoint_every eval_every checkpoints_kept profile_at "
+    "parallel num_devices dataset.path dataset.max_device_bytes".split()
+)
+
+
+def may_change(field: str) -> bool:
+    """Whether a run may go on with another value of this field, as a dotted path."""
+    return field in CHANGEABLE or field.startswith("evaluation.")
+
+
+def read_record(workdir: Path) -> dict[str, Any] | None:
+    """What `config.json` says, None where there is none; UserError if it cannot be read."""
+    path = Path(workdir) / "config.json"
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text())
+        if not {"config", "dataset"} <= record.keys():
+            raise ValueError("no config, or no dataset")
+        return record
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{path} is damaged ({error}): restore it, or choose another --workdir") from error
+
+
+def write_record(workdir: Path, config: ConfigDict, dataset: Dataset) -> None:
+    """Writes `config.json` in one move: the config, the data set really used, the libraries' versions."""
+    import flax
+    import optax
+    import orbax.checkpoint
+
+    libraries = (jax, flax, optax, orbax.checkpoint)
+    record = {
+        "config": essential(config),
+        "dataset": describe_dataset(dataset),
+        "versions": {library.__name__: library.__version__ for library in libraries},
+    }
+    path = Path(workdir) / "config.json"
+    temporary = path.with_suffix(".json.tmp")
+    temporary.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+    os.replace(temporary, path)
+
+
+def describe_dataset(dataset: Dataset) -> dict[str, Any]:
+    """What `config.json` keeps of the data set that was really used."""
+    return {
+        "name": dataset.name,
+        "fallback_for": dataset.fallback_for,
+        "origin": dataset.origin,
+        "fingerprint": dataset.fingerprint,
+        "num_examples": len(dataset),
+        "shape": list(dataset.shape),
+    }
+
+
+def require_same_dataset(dataset: Dataset, record: dict[str, Any], workdir: Path) -> None:
+    """UserError if a run would go on with other data than it was trained on so far."""
+    then, now = record["dataset"], describe_dataset(dataset)
+    if then["fingerprint"] != now["fingerprint"]:
+        raise UserError(
+            f"{workdir} was trained on '{then['name']}' ({then['origin']}, hash {then['fingerprint'][:12]}), "
+            f"but the config now finds '{now['name']}' ({now['origin']}, hash {now['fingerprint'][:12]}): "
+            "give it the first data again (dataset.path, TFDS_DATA_DIR), or choose another --workdir"
+        )
+
+
+def recorded_config(record: dict[str, Any]) -> ConfigDict:
+    """The config of a recorded run."""
+    config = ConfigDict(record["config"])
+    import_modules(config)
+    return config
+
+
+def changes(config: ConfigDict, given: dict[str, Any], workdir: Path) -> dict[str, Any]:
+    """Of the fields that are `given` in a config, those of an evaluation of the run in `workdir`.
+
+    Raises:
+      UserError: one that would make it another run.
+    """
+    recorded = read_record(workdir)
+    old, new = (flatten(plain(tree)) for tree in (recorded["config"] if recorded else {}, essential(config)))
+    for field in given.keys() & new.keys() if recorded else ():
+        as_it_was = new[field] == old.get(field) or (field.endswith(".num_steps") and not new[field])
+        if not as_it_was and not may_change(field):
+            raise UserError(
+                f"--config.{field}={given[field]}, but {workdir} holds a run that has "
+                f"{old.get(field, 'nothing of the kind')}: leave it away, or choose another --workdir"
+            )
+    return {field: value for field, value in given.items() if field.startswith("evaluation.")}
+
+
+def agree(config: ConfigDict, record: dict[str, Any], workdir: Path) -> ConfigDict:
+    """The config with which a recorded run goes on: `config` with the schedule's length as first fixed.
+
+    Raises:
+      UserError: a field differs that may not change.
+    """
+    config = ConfigDict(config, convert_dict=True)
+    recorded = ConfigDict(record["config"])
+    before = dict(schedules(recorded))
+    for path, schedule in schedules(config):
+        if path in before and "num_steps" in before[path] and not schedule.num_steps:
+            schedule.num_steps = before[path].num_steps
+    old, new = (flatten(plain(essential(c))) for c in (recorded, config))
+    differing = [
+        f"{field} (was {old.get(field)!r}, now {new.get(field)!r})"
+        for field in sorted(old.keys() | new.keys())
+        if old.get(field) != new.get(field) and not may_change(field)
+    ]
+    if differing:
+        raise UserError(
+            f"{workdir} holds a run with another config: {'; '.join(differing)}. Choose another --workdir, "
+            "or set these fields back"
+        )
+    return config

@@ -1,0 +1,170 @@
+"""Many runs and one report: `python launch.py --mode=sweep --config=... --sweep='FIELD=VALUES' ...`.
+
+A sweep's folder holds `sweep.json` (its plan), `runs/<name>` (an ordinary workdir for each run), `parts/`
+(who works on what, checkpoints of populations), and the results. Any number of processes may be
+started on it.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from jaxgan.errors import Diverged, UserError
+from jaxgan.jobs import train
+from jaxgan.run.workdir import Stop
+from jaxgan.sweeps import agreement, devices, plan, progress, report
+from jaxgan.sweeps.agreement import Options
+from jaxgan.sweeps.claims import claim, publish, replace
+from jaxgan.sweeps.members import obstacle, train_members
+from jaxgan.sweeps.plan import Plan
+
+_POLL = 3.0  # seconds between two looks at what other processes do
+_SAY_EVERY = 10.0  # seconds between two lines of progress
+
+
+def sweep(made: Plan, workdir: Path, options: Options) -> int:
+    """Trains all runs of a plan, or goes on with them, and writes the report; returns the exit status.
+
+    Raises:
+      UserError: the folder holds another sweep.
+    """
+    parts = agreement.divide(made, options)
+    known = agreement.read(workdir)
+    if known:
+        agreement.require_same(made, known, options, workdir)
+        parts = known["parts"]
+    agreement.print_plan(made, parts)
+    report.find_baseline([run.setting for run in made.runs], options.baseline)  # refused now, not at the end
+    if options.dry_run:
+        return 0
+    (workdir / "parts").mkdir(parents=True, exist_ok=True)
+    if not known:
+        publish(workdir / "sweep.json", json.dumps(agreement.record(made, parts, options), indent=1))
+        known = agreement.read(workdir)
+    agreement.require_same(made, known, options, workdir)
+    job = _Job(made, known["parts"], workdir, options)
+    with Stop() as stop:
+        signal = job.run(stop)
+        if signal:
+            print(f"stopped; the same command goes on: {workdir}")
+            return 128 + signal
+    written = report.write(workdir, options.baseline)
+    print("wrote " + ", ".join(map(str, written)))
+    return 2 if job.unfinished() else 0
+
+
+# --- Doing it -----------------------------------------------------------------------------------------
+
+
+def _on_one_device(config: ConfigDict) -> ConfigDict:
+    """A run alone takes the whole CPU as one device, where cores were made devices for populations."""
+    if devices.uses_cores() and not config.num_devices:
+        config = config.copy_and_resolve_references()
+        config.num_devices = 1
+    return config
+
+
+def _train_alone(folder: Path, config: ConfigDict, workdir: Path) -> tuple[dict[str, Any], int]:
+    """The outcome of one run, and the signal that stopped it; its seconds are those of all its starts."""
+    path = folder / "status.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    spent = before.get("seconds", 0.0)  # a population keeps its own in its checkpoints
+    status = {"step": 0, **before, "members": 1, "alive": 1, "seconds_per_step": 0.0}  # not known yet
+    replace(path, json.dumps(status))
+    outcome, begun = {"status": "done", "step": config.num_steps, "reason": ""}, time.monotonic()
+    try:
+        code = train.train(_on_one_device(config), workdir)
+    except Diverged as error:
+        outcome, code = {"status": "diverged", "step": None, "reason": str(error)}, 0
+    seconds = spent + time.monotonic() - begun
+    if code:
+        replace(path, json.dumps({**status, "seconds": seconds}))
+        return outcome, code - 128
+    rate = seconds / config.num_steps
+    replace(path, json.dumps({**status, "step": config.num_steps, "seconds_per_step": rate}))
+    return {**outcome, "seconds": seconds}, 0
+
+
+class _Job:
+    """This process's share of the work."""
+
+    def __init__(self, made: Plan, parts: list[list[int]], workdir: Path, options: Options):
+        self._runs, self._parts, self._workdir, self._options = made.runs, parts, workdir, options
+        self._folders = [workdir / "parts" / f"{number:04d}" for number in range(len(parts))]
+        self._said = 0.0
+        self._failed: set[int] = set()
+
+    def unfinished(self) -> list[int]:
+        """The parts that have no result, not by another process either."""
+        return [i for i, folder in enumerate(self._folders) if not (folder / "result.json").exists()]
+
+    def run(self, stop: Stop) -> int:
+        """Works until every part has a result, its own or another process's; returns the signal that came."""
+        while not stop.signal:
+            open_parts = [i for i in self.unfinished() if i not in self._failed]
+            if not open_parts:
+                break
+            worked = False
+            for i in open_parts:
+                if stop.signal:
+                    break
+                with claim(self._folders[i]) as claimed:
+                    if claimed and not (self._folders[i] / "result.json").exists():
+                        worked = True
+                        signal = self._work(i, stop, claimed)
+                        if signal:
+                            return signal
+            if not worked and not stop.signal:  # others are at all that is left: theirs may yet fail
+                self._say()
+                time.sleep(_POLL)
+        self._say(at_once=True)
+        return stop.signal
+
+    def _work(self, i: int, stop: Stop, claimed) -> int:
+        folder, runs = self._folders[i], [self._runs[k] for k in self._parts[i]]
+        workdirs = [self._workdir / "runs" / run.name for run in runs]
+        note = self._note(folder)
+        (folder / "failed.json").unlink(missing_ok=True)  # of an earlier start
+        try:
+            config, how = runs[0].config, self._options.population
+            if how == "off" or obstacle(config, plan.load_dataset(config)):  # a part of one run
+                outcome, signal = _train_alone(folder, config, workdirs[0])
+                if signal:
+                    return signal
+                outcomes = [outcome]
+            else:
+                outcomes = train_members(folder, workdirs, runs, how, stop, claimed, note)
+        except (UserError, jax.errors.JaxRuntimeError) as error:
+            if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            reason = " ".join(str(error).split())[:500]
+            print(f"part {i} failed: {reason}", flush=True)
+            replace(folder / "failed.json", json.dumps({"reason": reason}))
+            self._failed.add(i)
+            return 0
+        if outcomes is None:
+            return stop.signal
+        publish(folder / "result.json", json.dumps({"runs": outcomes}, indent=1))
+        self._say(at_once=True)
+        return 0
+
+    def _note(self, folder: Path):
+        def note(status: dict[str, Any]) -> None:
+            now = time.monotonic()
+            if now - self._said > _SAY_EVERY or not (folder / "status.json").exists():
+                replace(folder / "status.json", json.dumps(status))
+                self._say()
+
+        return note
+
+    def _say(self, at_once: bool = False) -> None:
+        """One line: runs done, running, failed, and the time left, over all processes."""
+        if not at_once and time.monotonic() - self._said < _SAY_EVERY:
+            return
+        self._said = time.monotonic()
+        steps = [[self._runs[k].config.num_steps for k in part] for part in self._parts]
+        print(progress.describe(self._folders, steps), flush=True)

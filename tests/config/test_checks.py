@@ -1,0 +1,176 @@
+"""Configs that cannot be meant are refused before anything is built, with the field and the remedy."""
+
+import pytest
+from runs import tiny_config
+
+from configs import default
+from jaxgan.config import checks, dependencies, experiment, fields
+from jaxgan.errors import UserError
+
+REFUSED = {
+    "unknown loss 'wgan'; known: .*wasserstein": {"loss.name": "wgan"},
+    "regularizers.r1.interval=0 must be at least 1": {"regularizers.r1.interval": 0},
+    "regularizers.r1.weight=-1.0 must be at least 0": {"regularizers.r1.weight": -1.0},
+    "regularizers.r1.weight=nan": {"regularizers.r1.weight": float("nan")},
+    "set regularizers.lecam.weight": {"regularizers.lecam.decay": 0.5},
+    "loss.least_squares.a is set, but loss.name is 'nonsaturating'": {"loss.least_squares.a": 0.5},
+    "top_k=17, but an update has 16 logits": {"top_k": 17},
+    "top_k=9, but an update has 8": {"top_k": 9, "packing": 2},
+    "top_k=16, but an update has 16": {"top_k": 16},
+    "top_k_steps is set, but top_k is 0: set top_k, or top_k_steps=0": {"top_k_steps": 5},
+    "batch_size=16 is no multiple of 3": {"packing": 3},
+    "no multiple of 12": {"num_generators": 3, "accumulate": 4},
+    "packing would mix": {"packing": 2, "num_generators": 2},
+    "generator_steps are both above 1": {"discriminator_steps": 2, "generator_steps": 2},
+    "leaves the generator nothing to learn from": {"generator_loss_weight": 0.0},
+    "leaves the discriminator nothing": {"discriminator_loss_weight": 0.0},
+    "unrolled_steps=11 must lie in": {"unrolled_steps": 11},
+    "unrolled_steps=-1 must lie in": {"unrolled_steps": -1},
+    "num_generators=65 must lie in": {"num_generators": 65},
+    "'lion', whose update is a sign": {"unrolled_steps": 2, "discriminator_optimizer.name": "lion"},
+    "regularizers.clip.weight=2.0 must be at most 1": {"regularizers.clip.weight": 2.0},
+    "eps_root=1e-16": {"unrolled_steps": 2},
+    "label_flip=1.5 must lie in": {"label_flip": 1.5},
+    "latent_threshold is set, but latent is 'normal'": {"latent_threshold": 1.0},
+    "latent_threshold=-1.0 must be above 0": {"latent": "truncated", "latent_threshold": -1.0},
+    "compute_dtype='float16' is not known": {"compute_dtype": "float16"},
+    "class_balance='even' is not known": {"class_balance": "even"},
+    "class_weights is set, but class_balance is 'none'": {"class_weights": (1.0, 2.0)},
+    "must not all be 0": {"class_balance": "weights", "class_weights": (0.0, 0.0)},
+    "must all be numbers of at least 0": {"class_balance": "weights", "class_weights": (1.0, float("inf"))},
+    "unknown augmentation 'cutuot'.*Did you mean 'cutout'": {"augment.names": ("cutuot",)},
+    "augment.cutout.ratio is set, but augment.names does not have it": {"augment.cutout.ratio": 0.2},
+    r"augment.adaptive is set, but augment.names is \(\)": {"augment.adaptive": True},
+    "set consistency_augment.names=flip,crop": {"regularizers.cr.weight": 1.0},
+    "neither regularizers.cr nor bcr has a weight": {"consistency_augment.names": ("flip",)},
+    "instance_noise.stddev=-0.1": {"instance_noise.stddev": -0.1},
+    "unknown schedule 'cosin'": {"instance_noise.schedule.name": "cosin"},
+    "discriminator_clip_norm=-1.0": {"discriminator_clip_norm": -1.0},
+    "top_k looks at the whole batch": {"top_k": 4, "accumulate": 2},
+    "unrolled_steps looks at the whole": {
+        "unrolled_steps": 2,
+        "discriminator_optimizer.adam.eps_root": 1e-16,
+        "accumulate": 2,
+    },
+    "loss.name=relativistic_average_hinge looks at": {
+        "loss.name": "relativistic_average_hinge",
+        "accumulate": 2,
+    },
+    "regularizers.feature_matching looks at": {"regularizers.feature_matching.weight": 1.0, "accumulate": 2},
+    "discriminator.mlp.minibatch_stddev looks at": {"discriminator.mlp.minibatch_stddev": 6, "accumulate": 2},
+    "discriminator.mlp.minibatch_discrimination looks at": {
+        "discriminator.mlp.minibatch_discrimination": 3,
+        "accumulate": 2,
+    },
+    "compares with the mean of all$": {"top_k": 4, "loss.name": "relativistic_average"},
+    "set class_balance=resample": {"class_balance": "weights", "loss.name": "relativistic_pairing"},
+    "do not reach through the fakes that regularizers.zcr": {
+        "unrolled_steps": 1,
+        "discriminator_optimizer.adam.eps_root": 1e-16,
+        "regularizers.zcr.weight": 1.0,
+    },
+    "set augment.probability=0": {"augment.names": ("flip",), "augment.adaptive": True},
+    "those of loss 'wasserstein' have no zero": {
+        "augment.names": ("flip",),
+        "augment.adaptive": True,
+        "augment.probability": 0.0,
+        "loss.name": "wasserstein",
+    },
+    "names one twice": {"augment.names": ("flip,flip",)},
+    "noise tells them apart": {"regularizers.zcr.weight": 1.0, "generator.dcgan.noise": True},
+    "lookahead_alpha=2.0": {"lookahead_every": 5, "lookahead_alpha": 2.0},
+    "lookahead_alpha is set, but lookahead_every is 0": {"lookahead_alpha": 0.3},
+    "schedule.name is set, but instance_noise.stddev is 0": {"instance_noise.schedule.name": "linear"},
+    "warmup_steps is set, but instance_noise.stddev": {"instance_noise.schedule.constant.warmup_steps": 5},
+    "augment.target is set, but augment.adaptive is False": {
+        "augment.names": ("flip",),
+        "augment.target": 0.5,
+    },
+    "evaluation.best is set, but eval_every is 0": {"evaluation.best": "fid_10k"},
+    "evaluation.best_is is set, but evaluation.best is ''": {"evaluation.best_is": "highest"},
+    "mlp.slope is set, but generator.mlp.activation is 'relu': set .*activation=leaky_relu": {
+        "generator.mlp.slope": 0.1,
+        "generator.mlp.activation": "relu",
+    },
+    "activation is set, but discriminator.mlp.maxout is 5: set discriminator.mlp.maxout=0": {
+        "discriminator.mlp.activation": "relu",
+        "discriminator.mlp.maxout": 5,
+    },
+    "slope is set, but discriminator.mlp.maxout is 5": {
+        "discriminator.mlp.slope": 0.1,
+        "discriminator.mlp.maxout": 5,
+    },
+    "dataset.path is set, but 'digits' needs no file": {"dataset.path": "digits.npz"},
+}
+
+
+def test_groups_that_parts_of_a_batch_keep_are_not_refused():
+    checks.check(tiny_config(discriminator__mlp__minibatch_stddev=4, accumulate=2, discriminator__name="mlp"))
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_refused(message):
+    config = tiny_config(**{field.replace(".", "__"): value for field, value in REFUSED[message].items()})
+    with pytest.raises(UserError, match=message) as error:
+        checks.check(config)
+    assert "\n" not in str(error.value)
+
+
+def test_the_defaults_of_fields_that_need_others_are_those_of_the_config():
+    known = fields.flatten(default.get_config().to_dict())
+    assert all(known[need.partition("=")[0]] is not None for need in dependencies.NEEDS)
+    expected = {field: value for needy in dependencies.NEEDS.values() for field, value in needy.items()}
+    assert {field: known[field] for field in expected} == expected
+
+
+@pytest.mark.parametrize(("overrides", "layers"), [
+    ({"discriminator__mlp__spectral_norm": "True"}, "dense_0, output"),
+    ({"discriminator__dcgan__spectral_norm": "=all"}, "conv_0, conv_1, output"),
+    ({"generator__mlp__spectral_norm": "conv", "generator__mlp__latent_injection": True,
+      "generator__mlp__hidden": (4, 4), "num_generators": 2}, "dense_0, dense_1, inject_1, output"),
+])  # fmt: skip
+def test_a_spectral_norm_of_no_layer_is_refused(overrides, layers):
+    field, pattern = next(iter(overrides.items()))
+    with pytest.raises(UserError, match=f"{field.replace('__', '.')}='{pattern}' matches none of {layers}:"):
+        experiment.make_gan(tiny_config(**overrides), (8, 8, 1))
+    experiment.make_gan(tiny_config(**overrides | {field: "out"}), (8, 8, 1))
+
+
+def test_the_command_line_gives_several_names_as_one():
+    config = tiny_config(augment__names=("flip,cutout",))
+    checks.check(config)
+    assert [*experiment.make_gan(config, (8, 8, 1)).augment] == ["flip", "cutout"]
+    assert fields.essential(config)["augment"]["names"] == ("flip", "cutout")
+
+
+@pytest.mark.parametrize("penalty", ["wgan_gp", "dragan", "r1", "r2", "zero_centered"])
+def test_batch_norm_under_a_gradient_penalty_is_refused(penalty):
+    config = tiny_config(
+        **{f"regularizers__{penalty}__weight": 1.0, "discriminator__dcgan__batch_norm": True}
+    )
+    with pytest.raises(UserError, match=f"regularizers.{penalty}.*set discriminator.dcgan.batch_norm=False"):
+        experiment.make_gan(config, (8, 8, 1))
+    config.discriminator.dcgan.batch_norm = False  # spectral norm keeps statistics, too, but of weights
+    experiment.make_gan(config, (8, 8, 1))
+
+
+def test_what_transforms_images_is_refused_for_points():
+    config = tiny_config(generator__name="mlp", discriminator__name="mlp", augment__names=("flip",))
+    with pytest.raises(UserError, match=r"augment.names transform images, but an example has shape \(2,\)"):
+        experiment.make_gan(config, (2,))
+
+
+@pytest.mark.parametrize(("labels", "weights", "expected"), [
+    ([0, 0, 0, 1], (), [2 / 3, 2]),  # every class weighs the same in all
+    ([0, 0, 0, 1], (1.0, 3.0), [2 / 3, 2]),
+    ([0, 1, 2, 2], (1.0, 1.0, 1.0), [1, 1, 1]),
+])  # fmt: skip
+def test_class_weights_have_a_mean_of_one_over_the_data(labels, weights, expected):
+    found = experiment.class_weights(labels, weights)
+    assert found.tolist() == pytest.approx(expected)
+    assert found[labels].mean() == pytest.approx(1)
+
+
+def test_class_weights_must_be_as_many_as_classes():
+    with pytest.raises(UserError, match="class_weights has 2 numbers, but the data set has 3 classes"):
+        experiment.class_weights([0, 1, 2], (1.0, 2.0))

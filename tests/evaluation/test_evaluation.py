@@ -1,0 +1,397 @@
+"""The frozen protocol: what is compared with what, what a number is called, its floor, its cache."""
+
+import functools
+import json
+import shutil
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gans import make_gan
+from ml_collections import ConfigDict
+from runs import assert_same_run, launch, lines, tiny_config
+
+import jaxgan
+from jaxgan import datasets, sampler
+from jaxgan.errors import UserError
+from jaxgan.evaluation import features
+from jaxgan.evaluation.evaluator import Best, Evaluator, find_best, make_evaluator
+from jaxgan.extractors import EXTRACTORS, Extractor
+from jaxgan.jobs.evaluate import _change, evaluate
+from jaxgan.jobs.train import train
+from jaxgan.metrics import STATISTICS
+from jaxgan.metrics.memorization import nearest_training
+from jaxgan.metrics.protocol import PROTOCOLS, find_protocol
+
+SHAPE = (8, 8, 1)
+NO_WEIGHTS = {"params": {}, "model_state": {}}
+
+
+@functools.cache
+def load(split):
+    return datasets.load("digits", split, image_size=8)
+
+
+class Copies(nn.Module):
+    """Repeats training images: z, uniform in (-1, 1), says which."""
+
+    @nn.compact
+    def __call__(self, z, labels=None, train=False):
+        images = jnp.asarray(load("train").examples)
+        index = ((z[:, 0] + 1) / 2 * len(images)).astype(jnp.int32)
+        return images[jnp.minimum(index, len(images) - 1)] / 127.5 - 1
+
+
+class Constant(nn.Module):
+    """One value everywhere."""
+
+    value: float
+
+    @nn.compact
+    def __call__(self, z, labels=None, train=False):
+        return jnp.full((len(z), *SHAPE), self.value)
+
+
+def make_evaluator_of(generator, statistics=None, protocol="500", load=load, **changes):
+    gan = make_gan(latent="uniform", generator=generator)
+    extractor = changes.get("extractor", EXTRACTORS["raw"](load, SHAPE))
+    everything = changes.get("everything", statistics is None)
+    return Evaluator(gan, load, extractor, statistics or {}, protocol, 0, everything)
+
+
+def test_the_presets_and_a_number():
+    assert {name: PROTOCOLS[name].num for name in ("10k", "26k", "50k")} == {
+        "10k": 10_000, "26k": 26_000, "50k": 50_000
+    }  # fmt: skip
+    assert find_protocol("50k").split == "train" and find_protocol("123") == (123, "test")
+    for name in ("9k", "1", "-5", "", "1e4"):
+        with pytest.raises(UserError, match=r"known: 2\.5k, 10k, 25\.6k, 26k, 50k"):
+            find_protocol(name)
+
+
+@pytest.mark.parametrize(("split", "num"), [("test", 100), ("test", 299), ("test", 500), ("train", 1200)])
+def test_real_examples_and_those_of_the_floor_are_disjoint(split, num):
+    chosen, others = features.choose(load, split, num, 0)
+    ((dataset, rows),) = chosen
+    assert dataset is load(split) and len(set(rows)) == len(rows) == min(num, len(dataset))
+    for other, more in others:
+        assert len(set(more)) == len(more)
+        assert other is not dataset or set(more).isdisjoint(rows)
+    spare = len(load("train")) + len(load("test")) - len(rows)
+    assert sum(len(more) for _, more in others) == min(num, spare)
+    assert any((rows != again).any() for ((_, again),) in [features.choose(load, split, num, 1)[0]])
+
+
+def test_a_generator_that_repeats_its_training_set_is_found():
+    """Everything else about it is as good as can be."""
+    evaluator = make_evaluator_of(Copies())
+    found, floor = evaluator(NO_WEIGHTS), evaluator.floor
+    assert found["raw_copies_500"] == 1 and found["raw_nearer_than_test_500"] == 1
+    assert found["raw_data_copying_z_500"] < -20 and found["raw_data_copying_c_t_500"] < -3
+    np.testing.assert_allclose(found["raw_frechet_distance_500"], floor["raw_frechet_distance_500"], rtol=0.2)
+    np.testing.assert_allclose(found["raw_precision_500"], floor["raw_precision_500"], atol=0.05)
+    assert {name for name in found if name not in floor} == {
+        name for name in found if "cop" in name or "nearer" in name
+    }
+
+
+def test_constant_images_have_the_worst_numbers():
+    evaluator = make_evaluator_of(Constant(0.0))
+    found, floor = evaluator(NO_WEIGHTS), evaluator.floor
+    assert found["raw_frechet_distance_500"] > 10 * floor["raw_frechet_distance_500"]
+    assert found["raw_recall_500"] == found["raw_coverage_500"] == found["raw_density_500"] == 0
+    assert found["raw_copies_500"] == 0
+    assert set(evaluator.skipped) == {
+        "kernel_distance", "class_coverage", "inception_score", "mode_coverage", "ms_ssim"
+    }  # fmt: skip
+    assert "1000" in evaluator.skipped["kernel_distance"] and "pixels" in evaluator.skipped["ms_ssim"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_broken_fakes_are_counted_and_refused(value):
+    evaluator = make_evaluator_of(Constant(value), {"frechet_distance": {}}, "70")
+    with pytest.raises(UserError, match="70 of 70 fakes are NaN or infinite"):
+        evaluator(NO_WEIGHTS)
+
+
+def test_what_is_asked_for_by_name_must_be_possible():
+    for name, why in {
+        "mode_coverage": "ring, grid",
+        "kernel_distance": "1000",
+        "class_coverage": "raw",
+    }.items():
+        with pytest.raises(UserError, match=rf"evaluation\.statistics: {name}: .*{why}"):
+            make_evaluator_of(Copies(), {name: {}})
+
+
+def load_swapped(split):
+    """299 training and 1,498 test examples."""
+    return load("test" if split == "train" else "train")
+
+
+def test_a_floor_of_too_few_examples_is_no_reason_not_to_measure_fakes():
+    """498 others of the test set and the training set's 299 are left of the 1,000 that a subset takes."""
+    statistics = {"frechet_distance": {}, "kernel_distance": {"num_subsets": 2}}
+    for everything in (False, True):
+        evaluator = make_evaluator_of(Copies(), statistics, "1000", load_swapped, everything=everything)
+        assert evaluator.protocol["num_floor"] == 797 and "kernel_distance" not in evaluator.skipped
+        assert "raw_frechet_distance_1k" in evaluator.floor
+        assert "raw_kernel_distance_1k" not in evaluator.floor
+        assert "raw_kernel_distance_1k" in evaluator(NO_WEIGHTS)
+
+
+def test_the_best_may_be_a_number_without_a_floor():
+    """Of too few examples, or of the training set."""
+    statistics = {"kernel_distance": {"num_subsets": 2}, "memorization": {}}
+    evaluator = make_evaluator_of(Copies(), statistics, "1000", load_swapped)
+    assert not evaluator.floor
+    for name in ("raw_kernel_distance_1k", "raw_copies_1k"):
+        config = tiny_config(evaluation__best=name)
+        assert find_best(config, evaluator, {}) == Best(name)
+    with pytest.raises(UserError, match=r"best=kid_1k is none .*: raw_kernel_distance_1k, .*raw_copies_1k"):
+        find_best(tiny_config(evaluation__best="kid_1k"), evaluator, {})
+
+
+def test_the_nearest_training_examples_are_searched_for_once(monkeypatch):
+    searched = []
+
+    def search(train, features):
+        searched.append(len(features))
+        return nearest_training(train, features)
+
+    monkeypatch.setattr("jaxgan.evaluation.evaluator.nearest_training", search)
+    evaluator = make_evaluator_of(Copies(), protocol="300")
+    for _ in range(2):
+        numbers = evaluator(NO_WEIGHTS)
+        fakes, neighbours, distances = evaluator.closest(5)
+    assert searched == [299, 300, 300] and numbers["raw_copies_300"] == 1
+    assert np.array_equal(fakes, neighbours) and not distances.any()
+
+
+def test_fakes_do_not_depend_on_how_many_there_are():
+    """Nor do they differ from what the sampler draws."""
+    gan = make_gan(latent="uniform", generator=Copies())
+    fakes = features.Fakes(gan, EXTRACTORS["raw"](load, SHAPE), seed=3, with_examples=True)
+    many, few = fakes(NO_WEIGHTS, 1030), fakes(NO_WEIGHTS, 77)
+    assert many.features.shape == (1030, 64) and many.features.dtype == np.float32
+    for part, whole in zip(few, many, strict=True):
+        assert part is whole is None or np.array_equal(part, whole[:77])
+    drawn = sampler.Sampler(gan, NO_WEIGHTS, 0, {}, NO_WEIGHTS, {})(seed=3, num=77)
+    np.testing.assert_array_equal(few.examples, drawn)
+    np.testing.assert_allclose(few.features, drawn.reshape(77, -1) / 255, rtol=1e-6)
+
+
+def test_a_number_is_called_after_its_features_and_its_protocol():
+    """FID, KID and inception score are Inception's alone."""
+
+    def names(extractor, protocol):
+        statistics = {"frechet_distance": {}, "kernel_distance": {"subset_size": 50}, "inception_score": {}}
+        return set(make_evaluator_of(Copies(), statistics, protocol, extractor=extractor).floor)
+
+    def extract(weights, images):
+        features = images.reshape(len(images), -1) / 255.0
+        return {"features": features, "logits": features[:, :10]}
+
+    found = names(Extractor("inception", extract, {}, {"digest": ""}), "1000")
+    score = {"inception_score_10_splits_1k", "inception_score_10_splits_std_1k"}
+    assert found == {"fid_1k", "kid_1k", "kid_stderr_1k"} | score
+    found = names(Extractor("other", extract, {}, {"digest": ""}), "200")
+    assert all(name.startswith("other_") and name.endswith("_200") for name in found)
+    assert "other_frechet_distance_200" in found and not any("fid" in name or "kid" in name for name in found)
+
+
+def test_features_of_real_examples_are_kept(tmp_path, monkeypatch, caplog):
+    """Until anything that they depend on changes, or the file does."""
+    monkeypatch.setenv("JAXGAN_CACHE_DIR", str(tmp_path))
+    computed = []
+
+    def extractor(**protocol):
+        def extract(weights, images):
+            computed.append(len(images))  # once a compilation
+            return {"features": images.reshape(len(images), -1) * 1.0}
+
+        return Extractor("counted", extract, {}, {"digest": "", **protocol})
+
+    rows, _ = features.choose(load, "test", 200, 0)
+    first = features.of_real(extractor(), rows)
+    np.testing.assert_array_equal(first.features, load("test").examples[rows[0][1]].reshape(200, -1))
+    again = features.of_real(extractor(), rows, with_examples=True)
+    assert np.array_equal(first.features, again.features) and len(computed) == 1
+    assert np.array_equal(again.examples, load("test").examples[rows[0][1]])
+    features.of_real(extractor(resize="other"), rows)
+    features.of_real(extractor(), features.choose(load, "test", 200, 1)[0])
+    assert len(computed) == 3 == len(list((tmp_path / "features").iterdir()))
+    for file in (tmp_path / "features").iterdir():
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    mended = features.of_real(extractor(), rows)
+    assert len(computed) == 4 and np.array_equal(mended.features, first.features)
+    assert "computing these features again" in caplog.text
+
+
+def test_the_protocol_says_all_that_numbers_depend_on():
+    protocol = make_evaluator_of(Copies(), {"prdc": {"density_k": 4}}, "400").protocol
+    assert json.loads(json.dumps(protocol)) == protocol
+    assert protocol["num_fake"] == protocol["num_floor"] == 400 and protocol["num_real"] == 299
+    assert protocol["fields"] == {"prdc": {"precision_k": 3, "density_k": 4}}
+    assert protocol["extractor"]["resize"] == "none" and protocol["extractor"]["value_range"] == "[0, 1]"
+    assert {"jax", "flax", "numpy", "jaxgan"} == protocol["versions"].keys()
+
+
+@pytest.mark.slow
+def test_all_statistics_are_computed_with_the_fields_that_the_config_gives(evaluated):
+    """So that a number is the same as in training; of those that it names none is refused."""
+    config = tiny_config(
+        **{**EVALUATED, "evaluation__statistics__names": ("prdc", "kernel_distance")},
+        evaluation__statistics__prdc__density_k=40,
+        evaluation__statistics__kernel_distance__subset_size=301,
+    )
+    gan, dataset = jaxgan.load(evaluated).gan, datasets.load("ring")
+    with pytest.raises(UserError, match="kernel_distance: 300 real examples are too few"):
+        make_evaluator(config, gan, dataset)
+    everything = make_evaluator(config, gan, dataset, everything=True)
+    assert everything.skipped["kernel_distance"].endswith("needs 301")
+    assert everything.protocol["fields"]["prdc"] == {"precision_k": 3, "density_k": 40}
+    assert everything.protocol["fields"].keys() == set(STATISTICS)
+    config.evaluation.statistics.names = ("prdc",)
+    config.evaluation.statistics.kernel_distance.subset_size = 1000
+    named = make_evaluator(config, gan, dataset)
+    assert named.floor.items() < everything.floor.items()
+
+
+def test_the_best_is_the_first_of_the_best():
+    low, high = Best("x"), Best("x", highest=True)
+    for step, value in enumerate([3.0, 1.0, 4.0, 1.0, 4.0], 1):
+        low, high = low.updated(step, {"x": value}), high.updated(step, {"x": value})
+    assert (low.step, low.value, high.step, high.value) == (2, 1.0, 3, 4.0)
+    assert Best().updated(1, {"x": 0.0}) == Best()
+
+
+EVALUATED = {
+    "dataset__name": "ring",
+    "dataset__image_size": 0,
+    "generator__name": "mlp",
+    "generator__mlp__hidden": (8,),
+    "discriminator__name": "mlp",
+    "discriminator__mlp__hidden": (8,),
+    "num_steps": 24,
+    "eval_every": 6,
+    "evaluation__protocol": "300",
+    "evaluation__statistics__names": ("mode_coverage", "frechet_distance"),
+    "evaluation__best": "raw_frechet_distance_300",
+    "checkpoints_kept": 9,
+}
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("evaluated") / "run"
+    assert train(tiny_config(**EVALUATED), workdir) == 0
+    return workdir
+
+
+def test_training_evaluates_and_keeps_the_best(evaluated):
+    name = "raw_frechet_distance_300"
+    found = {line["step"]: line for line in lines(evaluated) if name in line}
+    assert list(found) == [6, 12, 18, 24]
+    assert {"modes_300", "good_300", "reverse_kl_300"} <= found[6].keys()
+    best = min(found, key=lambda step: found[step][name])
+    assert jaxgan.load(evaluated, step="best").step == best
+    assert {path.name for path in (evaluated / "plots").iterdir()} == {"curves.png", "mixture.png"}
+    again = make_evaluator(tiny_config(**EVALUATED), jaxgan.load(evaluated).gan, datasets.load("ring"))
+    np.testing.assert_allclose(again(jaxgan.load(evaluated).weights)[name], found[24][name], rtol=1e-5)
+
+
+def test_a_resumed_run_evaluates_as_if_it_had_not_stopped(evaluated, tmp_path):
+    """It knows which checkpoint was the best, and keeps it where only the newest is kept beside it."""
+    workdir = tmp_path / "run"
+    shutil.copytree(evaluated, workdir)
+    for path in (workdir / "checkpoints").iterdir():
+        if int(path.name) > 8:
+            shutil.rmtree(path)
+    assert train(tiny_config(**{**EVALUATED, "checkpoints_kept": 1}), workdir) == 0
+    assert_same_run(workdir, evaluated)
+    best = jaxgan.load(evaluated, step="best").step
+    assert jaxgan.load(workdir, step="best").step == best
+    assert {int(path.name) for path in (workdir / "checkpoints").iterdir()} == {best, 24}
+
+
+def test_a_run_without_a_best_says_so(trained):
+    with pytest.raises(UserError, match="no best checkpoint"):
+        jaxgan.load(trained, step="best")
+    with pytest.raises(UserError, match="step='newest' is not known"):
+        jaxgan.load(trained, step="newest")
+
+
+def test_the_best_must_be_a_number_that_is_computed(tmp_path):
+    config = tiny_config(**{**EVALUATED, "evaluation__best": "fid_10k"})
+    with pytest.raises(
+        UserError, match=r"evaluation\.best=fid_10k .*: modes_300, .*raw_frechet_distance_300"
+    ):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    config = tiny_config(**{**EVALUATED, "eval_every": 0})
+    with pytest.raises(UserError, match="set eval_every"):
+        train(config, tmp_path / "run")
+
+
+@pytest.mark.pictures
+def test_the_command_line_evaluates(trained, tmp_path):
+    """A run that has never been evaluated; twice the same is one entry."""
+    workdir = tmp_path / "run"
+    shutil.copytree(trained, workdir)
+    done = launch(workdir, flags=["--mode=evaluate", "--protocol=150", "--extractor=raw"])
+    assert done.returncode == 0, done.stderr
+    assert "150 fakes against 150 real ones" in done.stdout and "raw_frechet_distance_150" in done.stdout
+    changes = {"evaluation.protocol": "150", "evaluation.extractor.name": "raw"}
+    for weights in ("ema", "raw"):
+        assert evaluate(workdir, changes, None, weights) == 0
+    first, second = json.loads((workdir / "evaluation.json").read_text())
+    assert (first["weights"], second["weights"]) == ("ema", "raw") and first["step"] == second["step"] == 20
+    assert first["numbers"].keys() == second["numbers"].keys() > first["floor"].keys()
+    assert first["protocol"]["extractor"]["name"] == "raw" and first["dataset"]["name"] == "digits"
+    assert first["skipped"].keys() | {"frechet_distance"} <= set(STATISTICS)
+    pictures = {path.name for path in (workdir / "plots").iterdir()}
+    assert pictures == {"curves.png", "real_and_fake.png", "closest_pairs.png"}
+    named = {"evaluation.statistics.names": ("prdc",), "evaluation.statistics.prdc.density_k": 3}
+    assert evaluate(workdir, changes | named, None, "ema") == 0
+    third = json.loads((workdir / "evaluation.json").read_text())[2]
+    assert third["protocol"]["fields"].keys() == {"prdc"} and len(third["numbers"]) == 4
+    assert third["protocol"]["fields"]["prdc"]["density_k"] == 3
+
+
+def test_another_extractor_leaves_the_fields_of_the_run_s_own():
+    own = {"name": "inception", "inception": {"weights": "F.npz"}, "classifier": {"num_steps": 5}}
+    tree = {"evaluation": {"extractor": own, "statistics": {"names": ("prdc",)}}}
+
+    def changed(**changes):
+        changes = {
+            f"evaluation.extractor.{name.replace('__', '.')}": value for name, value in changes.items()
+        }
+        return _change(ConfigDict(tree), changes).evaluation.extractor.to_dict()
+
+    assert changed(name=None, inception__weights=None) == own
+    assert changed(name="raw") == {"name": "raw"}
+    given = {"name": "auto", "inception": {"weights": "G.npz"}}  # which is refused, as it does not fit
+    assert changed(name="auto", inception__weights="G.npz") == given
+    assert changed(name="inception", inception__weights="G.npz") == {
+        "name": "inception",
+        "inception": {"weights": "G.npz"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"evaluation.protocol": "9k"}, "unknown evaluation.protocol '9k'"),
+        ({"evaluation.extractor.name": "vgg"}, "unknown feature extractor 'vgg'"),
+        ({"evaluation.extractor.name": "inception"}, "weights"),
+        ({"dataset.name": "ring", "dataset.image_size": 0}, "was trained on 'digits'"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_is_refused_in_one_line(trained, changes, message):
+    with pytest.raises(UserError, match=message):
+        evaluate(trained, changes, None, "ema")
+    assert not (trained / "evaluation.json").exists()

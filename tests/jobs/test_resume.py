@@ -1,0 +1,243 @@
+"""A run that is killed and started again ends with the bits of one that never was."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from runs import (
+    DCGAN,
+    ROOT,
+    arguments,
+    assert_same_run,
+    environment,
+    hparams,
+    launch,
+    leaves,
+    lines,
+    quick_environment,
+    tiny_config,
+)  # fmt: skip
+
+import jaxgan
+from jaxgan.errors import UserError
+from jaxgan.jobs.sample import sample
+from jaxgan.jobs.train import train
+
+KILLS = int(os.environ.get("JAXGAN_TEST_KILLS", "2"))
+STEPS = max(60, 20 * KILLS)
+NETWORKS = {"dense": {}, "convolutions": DCGAN}  # both with batch norm, spectral norm and dropout
+
+
+@pytest.fixture(scope="module", params=["dense", pytest.param("convolutions", marks=pytest.mark.slow)])
+def run(request):
+    """The reference's fields, but for the checkpoints that it keeps."""
+    return {"num_steps": STEPS, **NETWORKS[request.param]}
+
+
+@pytest.fixture(scope="module")
+def reference(run, tmp_path_factory):
+    """The run that nobody disturbs."""
+    workdir = tmp_path_factory.mktemp("reference") / "run"
+    done = launch(workdir, **run, checkpoints_kept=STEPS)
+    assert done.returncode == 0, done.stderr
+    return workdir
+
+
+@pytest.fixture
+def start():
+    """Starts a run; whatever becomes of the test, nothing stays behind."""
+    with contextlib.ExitStack() as stack:
+
+        def popen(workdir, env=None, **overrides):
+            process = subprocess.Popen(
+                arguments(workdir, **overrides),
+                env=env or environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            stack.enter_context(process)  # closes its output and waits for it
+            stack.callback(process.kill)
+            return process
+
+        yield popen
+
+
+def wait_for(process, text):
+    """Reads the output up to a line with `text`; False if the process ends first."""
+    return any(text in line for line in process.stdout)
+
+
+def wait_for_checkpoint(workdir):
+    """Until one is whole: lines run ahead of it."""
+    deadline = time.monotonic() + 120
+    while not any(path.name.isdecimal() for path in _listed(workdir / "checkpoints")):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)  # between two looks: nothing tells of another process's file, which needs the core
+
+
+def kill(process):
+    """SIGKILL, and proof that it came in time."""
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+
+
+def test_sigkill_at_any_moment(run, reference, start, tmp_path):
+    """While the first call compiles; as progress lines appear; as a checkpoint is written; streamed."""
+    rng = random.Random(os.environ.get("JAXGAN_TEST_KILL_SEED", "0"))
+    workdir, streamed = tmp_path / "run", {"dataset__max_device_bytes": 0}
+    process = start(workdir, **run)
+    assert wait_for(process, "compiling")
+    kill(process)
+    assert not (workdir / "metrics.jsonl").read_text() and not _listed(workdir / "checkpoints")
+    for i in range(KILLS):
+        process = start(workdir, **run, **(streamed if 2 * i >= KILLS else {}))
+        if i % 2:  # in the middle of a save: a checkpoint's temporary folder is there
+            folder = workdir / "checkpoints"
+            while process.poll() is None and not any("tmp" in path.name for path in _listed(folder)):
+                pass
+        else:
+            wait_for_checkpoint(workdir)
+            for _ in range(rng.randint(1, 5)):
+                wait_for(process, "images/s")
+        kill(process)
+    done = launch(workdir, **run, **streamed)
+    assert done.returncode == 0 and "read as it is needed" in done.stdout, done.stderr
+    assert "going on from step" in done.stdout
+    assert_same_run(workdir, reference)
+
+
+def _listed(folder):
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+@pytest.mark.slow
+def test_sigkill_under_pmap_on_two_devices(start, tmp_path):
+    """Dense networks, with batch norm and dropout, which differ from device to device."""
+    run = {
+        "parallel": "pmap",
+        "num_devices": 2,
+        "num_steps": STEPS,
+        "discriminator__mlp__spectral_norm": "",
+        "env": quick_environment(devices=2),
+    }
+    done = launch(tmp_path / "whole", **run)
+    assert done.returncode == 0 and "devices: 2" in done.stdout, done.stderr
+    process = start(tmp_path / "killed", **run)
+    wait_for_checkpoint(tmp_path / "killed")
+    kill(process)
+    done = launch(tmp_path / "killed", **run)
+    assert done.returncode == 0 and "going on from step" in done.stdout, done.stderr
+    assert_same_run(tmp_path / "killed", tmp_path / "whole", events=False)
+
+
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
+def test_a_signal_saves_and_the_run_goes_on(run, reference, start, tmp_path, number):
+    workdir = tmp_path / "run"
+    process = start(workdir, **run)
+    assert wait_for(process, "step 8/")
+    process.send_signal(number)
+    output = process.stdout.read()
+    assert process.wait() == 128 + number and "the same command goes on" in output, output
+    step, _ = leaves(workdir)
+    assert 8 <= step < STEPS
+    if number == signal.SIGINT:
+        return
+    assert launch(workdir, **run).returncode == 0
+    assert_same_run(workdir, reference)
+    assert len(hparams(workdir)) == 1
+
+
+# A run to which SIGINT comes twice, with no progress in between.
+ASKED_TWICE = """
+import signal
+import launch
+from jaxgan.run.monitor import Monitor
+
+def take(self, step, *results, take=Monitor.take):
+    take(self, step, *results)
+    if step == 24:
+        self._background.wait()  # until step 16 is being saved
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+Monitor.take = take
+launch.console.run(launch.main)
+"""
+
+
+@pytest.mark.slow
+def test_a_second_sigint_ends_the_run_at_once(run, reference, tmp_path):
+    """Nothing more is saved, and nothing is lost that was."""
+    workdir = tmp_path / "run"
+    _, _, *flags = arguments(workdir, **run)
+    command = [sys.executable, "-c", ASKED_TWICE, *flags]
+    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 128 + signal.SIGINT and "stopped at" not in done.stdout
+    assert done.stderr.splitlines()[-1] == "interrupted" and "Traceback" not in done.stderr, done.stderr
+    (step, found), (_, expected) = leaves(workdir), leaves(reference, step=16)
+    assert step == 16 and all(found[path].tobytes() == leaf.tobytes() for path, leaf in expected.items())
+
+
+def test_raising_num_steps_does_not_bend_the_schedule(tmp_path):
+    """23 steps, which is no multiple of anything, then 60: as 60 at once. Cosine, of its own length."""
+    cosine = {"schedule__name": "cosine", "schedule__cosine__num_steps": 40, "log_every": 1}
+    whole, split = tmp_path / "whole", tmp_path / "split"
+    assert train(tiny_config(**cosine), whole) == 0
+    assert train(tiny_config(**cosine, num_steps=23), split) == 0
+    assert train(tiny_config(**cosine), split) == 0
+    (_, expected), (_, found) = leaves(whole), leaves(split)
+    assert all(found[path].tobytes() == leaf.tobytes() for path, leaf in expected.items())
+    assert lines(split) == lines(whole)
+
+
+@pytest.mark.slow
+def test_a_schedule_keeps_the_length_of_the_new_run(tmp_path):
+    linear = {"schedule__name": "linear"}
+    assert train(tiny_config(**linear, num_steps=10), tmp_path / "run") == 0
+    assert train(tiny_config(**linear, num_steps=20), tmp_path / "run") == 0
+    _, state = leaves(tmp_path / "run")
+    assert state["['hyper']['schedule']['num_steps']"] == 10
+    assert state["['generator']['opt_state']['hyperparams']['learning_rate']"] == 0
+
+
+def test_a_finished_run_says_so(run, reference, capsys):
+    before = {path: path.stat().st_mtime_ns for path in reference.rglob("*") if path.is_file()}
+    assert train(tiny_config(**run, checkpoints_kept=STEPS), reference) == 0
+    assert "finished" in capsys.readouterr().out
+    assert before == {path: path.stat().st_mtime_ns for path in reference.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_a_run_that_is_still_going(run, reference, start, tmp_path):
+    """It can be sampled from, though it lets go of checkpoints all the time; no second process enters."""
+    workdir = tmp_path / "run"
+    endless = {**run, "num_steps": 10**6, "log_every": 20, "checkpoints_kept": 1}
+    process = start(workdir, **endless)
+    wait_for_checkpoint(workdir)
+    process.send_signal(signal.SIGSTOP)  # in the middle of whatever it does
+    sampler = jaxgan.load(workdir)
+    expected = jaxgan.load(reference, step=sampler.step)
+    assert np.array_equal(sampler(num=3), expected(num=3))
+    process.send_signal(signal.SIGCONT)
+    steps = [sampler.step]
+    while len(set(steps)) < 4:
+        steps.append(jaxgan.load(workdir).step)
+    with pytest.raises(UserError, match="in use by another process"):
+        train(tiny_config(**endless), workdir)
+    assert sample(workdir, 3, None, 0, None, "ema") == 0
+    with np.load(workdir / "samples.npz") as file:
+        assert file["images"].shape == (3, 8, 8, 1)
+    assert steps == sorted(steps) and process.poll() is None
+    process.terminate()
+    output = process.stdout.read()
+    assert process.wait() == 128 + signal.SIGTERM and "WARNING" not in output, output
