@@ -67,7 +67,7 @@ def train(
     """
     config, gan, state = fresh(WORKLOADS[workload], batch_size, update_order, compute_dtype)
     most = config.steps_per_call
-    of_a_run = steps_of_a_call(gan, config.batch_size, parallel.num_cores(), most, [most])
+    of_a_run = steps_of_a_call(gan, state, config.batch_size, parallel.num_cores(), most, [most])
     steps = steps_per_call or of_a_run
     program = parallel.make_program(
         gan, "jit", config.batch_size, streamed=inputs in ("streamed", "encoded"), num_devices=1
@@ -85,7 +85,7 @@ def train(
     facts = {
         "batch_size": config.batch_size,
         "granule": steps,
-        "flops": step_flops(gan, config.batch_size),
+        "flops": step_flops(gan, state, config.batch_size),
         "state_bytes": size,
         "device": jax.devices()[0].device_kind,
     }
@@ -165,11 +165,11 @@ def _block(examples: np.ndarray, gan: GAN, batch_size: int, steps: int) -> dict[
 def population(workload: str, members: int) -> tuple[Work, dict[str, Any]]:
     """Calls that train many runs together, as a sweep does. A piece of work is one step of one member."""
     sweep_devices.use_cores()
-    config, gan, _ = fresh(WORKLOADS[workload])
+    config, gan, state = fresh(WORKLOADS[workload])
     devices, size = jax.devices(), config.batch_size
     local = sweep_devices.members_of_a_device(members, devices)
     most = config.steps_per_call
-    steps = steps_of_a_call(gan, size, 1 / local, most, [most])
+    steps = steps_of_a_call(gan, state, size, 1 / local, most, [most])
     keys = np.array([[0, seed] for seed in range(members)], np.uint32)
     hyper, optimizers = experiment.make_hyper(config), sweeps.optimizer_numbers(gan)
     data = {"examples": WORKLOADS[workload].draw_examples()}

@@ -105,7 +105,7 @@ def _idle(config: ConfigDict, flat: dict[str, Any], moved: Collection[str]) -> d
             chosen = names_of(section) if path in LISTS else (section.name.partition("/")[0],)
             for other in set(registry) - set(chosen):
                 fields = registry.fields(other).items()
-                idle |= {f"{path}.{other}.{field}": parameter.default for field, parameter in fields}
+                idle |= {f"{path}.{other}.{field}": entry.default for field, entry in fields}
     if "dataset.name" in moved and config.dataset.name in _WITHOUT_A_PATH:
         idle["dataset.path"] = ""
     return idle

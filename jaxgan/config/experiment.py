@@ -46,9 +46,9 @@ def make_gan(config: ConfigDict, shape: tuple[int, ...], axis_name: str | None =
       UserError: components that the config combines do not fit together, or not this shape.
     """
 
-    def build(path, *args):
+    def build(path, **given):
         name, fields = selected(config, path)
-        return SECTIONS[path][name](*args, **fields)
+        return SECTIONS[path][name](**given, **fields)
 
     def bind(registry, name, fields):
         registry[name](**fields)  # refuses fields that are out of range
@@ -62,16 +62,14 @@ def make_gan(config: ConfigDict, shape: tuple[int, ...], axis_name: str | None =
         build = bind(FAMILIES[family], name, _own_fields(section))
         return Regularizer(family, build, section.interval, SCHEDULES[section.schedule.name])
 
-    # what each device normalizes by its own share couples no examples over the axis
-    synchronized = config.batch_statistics == "synchronized"
-    generator = build("generator", shape, axis_name if synchronized else None)
+    devices = {"axis_name": axis_name, "synchronized": config.batch_statistics == "synchronized"}
+    generator = build("generator", shape=tuple(shape), **devices)
     outputs = config.num_generators + 1 if config.num_generators > 1 else 1
-    discriminator = build("discriminator", packed_shape(shape, config.packing), axis_name, outputs)
-    if not synchronized and hasattr(discriminator, "statistics_axis"):
-        discriminator = discriminator.clone(statistics_axis=None)
+    packed = packed_shape(shape, config.packing)
+    discriminator = build("discriminator", shape=packed, outputs=outputs, **devices)
     for section, network, inputs in (
         ("generator", generator, (config.latent_dim,)),
-        ("discriminator", discriminator, packed_shape(shape, config.packing)),
+        ("discriminator", discriminator, packed),
     ):
         field = f"{section}.{config[section].name}.spectral_norm"
         _refuse_spectral_norm_of_nothing(field, network, inputs)

@@ -1,7 +1,6 @@
 """The sections and fields of a config: made from the builders' signatures, and read back."""
 
 import importlib
-import inspect
 import json
 import types
 import typing
@@ -18,7 +17,7 @@ from jaxgan.losses import LOSSES
 from jaxgan.metrics import STATISTICS
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.optimizers import OPTIMIZERS, SCHEDULES
-from jaxgan.registry import Registry
+from jaxgan.registry import Field, Registry
 from jaxgan.regularizers import FAMILIES
 
 # Sections of the config that select one component by `name`.
@@ -63,16 +62,16 @@ def regularizers() -> ConfigDict:
 
 def _fields(registry: Registry) -> dict[str, ConfigDict]:
     return {
-        name: ConfigDict({field: _default(parameter) for field, parameter in registry.fields(name).items()})
+        name: ConfigDict({field: _default(entry) for field, entry in registry.fields(name).items()})
         for name in registry
     }
 
 
-def _default(parameter: inspect.Parameter):
-    """A builder's default as a config value: None becomes a typed placeholder."""
-    if parameter.default is not None:
-        return parameter.default
-    kinds = typing.get_args(parameter.annotation) or (parameter.annotation,)
+def _default(field: Field):
+    """A field's default as a config value: None becomes a typed placeholder."""
+    if field.default is not None:
+        return field.default
+    kinds = typing.get_args(field.annotation) or (field.annotation,)
     kind = next((kind for kind in kinds if kind is not types.NoneType), object)
     return config_dict.placeholder(kind)
 
@@ -124,8 +123,8 @@ def names_of(section: ConfigDict) -> tuple[str, ...]:
 
 def _refuse_unused(registry, section, path, used, remedy):
     for other in (other for other in registry if other not in used and other in section):
-        for field, parameter in registry.fields(other).items():
-            if plain(section[other].get(field, parameter.default)) != plain(parameter.default):
+        for field, entry in registry.fields(other).items():
+            if plain(section[other].get(field, entry.default)) != plain(entry.default):
                 raise UserError(
                     f"{path}.{other}.{field} is set, but {remedy}{other}, or leave {path}.{other} alone"
                 )

@@ -1,79 +1,102 @@
-"""How much arithmetic a training step is, by the textbook, and so how many of them make a call."""
+"""How much arithmetic a training step is, counted in its own program, and so how many of them make a call."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from jaxgan.algorithm.gan import GAN, packed_shape
-from jaxgan.models import layers
+from jaxgan.algorithm.gan import GAN
+from jaxgan.algorithm.steps import train_step
+from jaxgan.algorithm.train_state import GanState
 
 _LONG_CALL = 2.5e11  # operations, for one core of a CPU: some seconds
 
 
-def forward_flops(network: nn.Module, inputs: jax.Array) -> float:
-    """Floating-point operations of the matrix products and convolutions of one forward pass.
+def program_flops(jaxpr: Jaxpr) -> float:
+    """Floating-point operations of the matrix products and convolutions of a traced program.
 
-    Two for each multiplication and addition of the textbook's layer, borders included, however the program
-    computes it. `network` is a generator or a discriminator; of `inputs`, a batch, the shape alone counts.
+    Two for each multiplication and addition, borders included, of whatever layer. What no result depends on
+    is not counted, nor are the zeros that a transposed convolution puts between its inputs. Of a scan all
+    turns count, of a conditional the longest branch, of what differs by platform the default, and of a loop
+    of unknown length one turn.
     """
-    total = 0.0
-
-    def count(call: Callable, args, kwargs, context):
-        nonlocal total
-        outputs = call(*args, **kwargs)
-        layer, x = context.module, next(iter((*args, *kwargs.values())), None)
-        if context.method_name == "__call__" and isinstance(layer, nn.Dense):
-            total += 2.0 * outputs.size * x.shape[-1]
-        elif context.method_name == "__call__" and isinstance(layer, layers.Conv):
-            total += 2.0 * outputs.size * x.shape[-1] * layer.kernel_size**2
-        elif context.method_name == "__call__" and isinstance(layer, layers.ConvTranspose):
-            total += 2.0 * x.size * layer.features * layer.kernel_size**2
-        return outputs
-
-    def run():
-        variables = network.init(jax.random.key(0), inputs, train=False)  # may call a layer twice
-        with nn.intercept_methods(count):
-            return network.apply(variables, inputs, train=False)
-
-    jax.eval_shape(run)
+    total, needed = 0.0, set(map(id, jaxpr.outvars))
+    for equation in reversed(jaxpr.eqns):
+        if needed.isdisjoint(map(id, equation.outvars)):
+            continue
+        needed.update(map(id, equation.invars))
+        name, params = equation.primitive.name, equation.params
+        inner = [program_flops(sub) for sub in _programs(params)]
+        if name == "dot_general":
+            (contracted, _), _ = params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            total += 2.0 * equation.outvars[0].aval.size * math.prod(shape[axis] for axis in contracted)
+        elif name == "conv_general_dilated":
+            kernel = equation.invars[1].aval
+            outputs = kernel.shape[params["dimension_numbers"].rhs_spec[0]]
+            terms = kernel.size / outputs / math.prod(params["lhs_dilation"])
+            total += 2.0 * equation.outvars[0].aval.size * terms
+        elif name == "cond":
+            platforms = params.get("branches_platforms")
+            total += inner[platforms.index(None)] if platforms else max(inner)
+        else:
+            total += sum(inner) * params.get("length", 1)
     return total
 
 
-def step_flops(gan: GAN, batch_size: int) -> float:
-    """Floating-point operations of one step of a plain GAN, each backward pass counted as two forward ones.
+def _programs(params):
+    for value in params.values():
+        for part in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(part, ClosedJaxpr | Jaxpr):
+                yield getattr(part, "jaxpr", part)
 
-    Generator: forward and backward. Discriminator: forward and backward on real and on fake examples, in each
-    of its updates; for the generator, forward on fakes (simultaneous updates have it already) and backward
-    to them without gradients of its weights. An unrolled update, through which one differentiates, counts
-    three times; the last pass after them is on real examples, too, with gradients of its weights. Penalties
-    are not counted.
+
+def step_flops(gan: GAN, state: GanState, batch_size: int) -> float:
+    """Floating-point operations of one training step, penalties and all: see `program_flops`.
+
+    Args:
+      gan: what is static about the GAN.
+      state: a state of it, or its shapes.
+      batch_size: real examples of an update, over all devices.
     """
-    inputs = jnp.zeros((batch_size // gan.packing, *packed_shape(gan.shape, gan.packing)))
-    generator = forward_flops(gan.generator, jnp.zeros((batch_size, gan.latent_dim)))
-    discriminator = forward_flops(gan.discriminator, inputs)
-    extra = gan.discriminator_steps - 1
-    passes = 3 + 3 + (2 if gan.update_order == "alternating" else 1)
-    ahead = 18 * gan.unrolled_steps + 4 * bool(gan.unrolled_steps)
-    return (3 + extra) * generator + (passes + 6 * extra + ahead) * discriminator
+    shape = gan.discriminator_steps, batch_size
+    batch = {
+        "examples": jax.ShapeDtypeStruct((*shape, *gan.shape), jnp.float32),
+        "labels": jax.ShapeDtypeStruct(shape, jnp.int32),
+        "index": jax.ShapeDtypeStruct(shape[1:], jnp.int32),
+    }
+    state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
+    axis_name = getattr(gan.discriminator, "axis_name", None) or getattr(gan.generator, "axis_name", None)
+
+    def step(state, batch):
+        return train_step(state, batch, gan=gan, axis_name=axis_name)
+
+    if axis_name:  # one device, which has the whole batch
+        one = jax.vmap(step, (None, None), axis_name=axis_name, axis_size=1)
+        return program_flops(jax.make_jaxpr(one)(state, batch).jaxpr)
+    return program_flops(jax.make_jaxpr(step)(state, batch).jaxpr)
 
 
-def steps_of_a_call(gan: GAN, batch_size: int, cores: float, most: int, periods: Sequence[int]) -> int:
+def steps_of_a_call(
+    gan: GAN, state: GanState, batch_size: int, cores: float, most: int, periods: Sequence[int]
+) -> int:
     """How many steps one compiled call should have, so that signals and progress stay prompt.
 
     As many as the config says, or fewer where on a CPU the call would take longer than about 5 s by its
     arithmetic.
 
     Args:
-      gan, batch_size: of a run.
+      gan, state, batch_size: of a run, see `step_flops`.
       cores: that work on it; below 1, the share of a core that a member of a population has.
       most: what the config says.
       periods: in steps. A shorter call divides them all if it can, for each other length is another program.
     """
-    limit = max(1, int(_LONG_CALL * cores / (step_flops(gan, batch_size) + 1)))
-    if jax.default_backend() != "cpu" or limit >= most:
+    if jax.default_backend() != "cpu":
+        return most
+    limit = max(1, int(_LONG_CALL * cores / (step_flops(gan, state, batch_size) + 1)))
+    if limit >= most:
         return most
     common = math.gcd(*periods)
     divisor = max(n for n in range(1, min(limit, common) + 1) if common % n == 0)

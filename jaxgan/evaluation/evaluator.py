@@ -126,7 +126,7 @@ class Evaluator:
         return self._last.examples[fakes], neighbours, nearest.distance[fakes]
 
     def _fields(self, name):
-        defaults = {field: parameter.default for field, parameter in STATISTICS.fields(name).items()}
+        defaults = {field: entry.default for field, entry in STATISTICS.fields(name).items()}
         return {**defaults, **self._statistics[name]}
 
     def _measure(self, fake: Extracted, names: Iterable[str]) -> dict[str, float]:

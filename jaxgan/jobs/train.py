@@ -92,7 +92,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 fixed_latents = sampler.fixed_latents(gan)
                 periods = [config.steps_per_call, *_periods(config)]
                 cores = processes.from_first(parallel.num_cores)
-                most = steps_of_a_call(gan, config.batch_size, cores, config.steps_per_call, periods)
+                most = steps_of_a_call(gan, state, config.batch_size, cores, config.steps_per_call, periods)
                 agree = processes.Agreement()
                 stopping = agree(stop.signal)
                 while step < config.num_steps and not stopping:

@@ -1,16 +1,24 @@
 """Generators and discriminators: pure Flax (linen) modules, one file a family.
 
-A generator maps `(z [B, latent_dim], labels, train)` to images `[B, H, W, C]` in [-1, 1] (or points
-`[B, D]`), a discriminator maps `(images, labels, train)` to logits `[B]` and, with `features=True`, also
-its last features `[B, F]`. A builder takes the shape of one example, for layers that couple the examples
-of a batch the name of the device axis, and a discriminator's also the number of its outputs (above 1 the
-logits are `[B, outputs]`); its keyword-only parameters are the config fields `generator.<name>.*` and
-`discriminator.<name>.*`.
+A generator maps `(z [B, latent_dim], train)` to images `[B, H, W, C]` in [-1, 1], or to points `[B, D]`. A
+discriminator maps `(images, train)` to logits `[B]`, and with `features=True` also to its last features
+`[B, F]`.
+
+A network is one class, registered under its name. Its fields, with their defaults, are the config fields
+`generator.<name>.*` and `discriminator.<name>.*`. Their annotations say what they may be, and `check()`,
+where there is one, what several of them together may not be. Of the following a class declares what it needs:
+
+- `shape`, of one example;
+- `axis_name`, the device axis, for layers that couple the examples of a batch;
+- `synchronized`, whether batch norm is one of these layers;
+- `outputs`, of a discriminator: above 1 the logits are `[B, outputs]`.
+
+A builder, a function that takes these and returns a module, can be registered as well.
 """
 
 from jaxgan.registry import Registry
 
-GENERATORS = Registry("generator")
-DISCRIMINATORS = Registry("discriminator")
+GENERATORS = Registry("generator", given=("shape", "axis_name", "synchronized"))
+DISCRIMINATORS = Registry("discriminator", given=("shape", "axis_name", "outputs", "synchronized"))
 
 from jaxgan.models import dcgan, mlp  # noqa: E402, F401 (they register themselves)

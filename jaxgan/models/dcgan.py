@@ -9,41 +9,75 @@ from jaxgan.latents import latent_keys
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.models.injection import check_injection, inject
 from jaxgan.models.layers import (
+    Activation,
     Conv,
     ConvTranspose,
+    Count,
+    Layers,
+    Rate,
+    Sizes,
     apply_layer,
     batch_norm,
-    check_fields,
     make_activation,
     normal_init,
 )
 from jaxgan.models.minibatch import with_batch_features
 
 
+@GENERATORS.register("dcgan")
 class DCGANGenerator(nn.Module):
-    """z → (dense layers) → projection to s·s·channels[0] → transposed convolutions → tanh image."""
+    """A projection to s·s·channels[0], s = ⌈size / (product of strides)⌉, then transposed convolutions.
 
-    shape: tuple[int, int, int]
-    dense: tuple[int, ...]
-    channels: tuple[int, ...]
-    kernels: tuple[int, ...]
-    strides: tuple[int, ...]
-    activation: str
-    slope: float
-    batch_norm: bool
+    With the defaults and 28×28 images: 7·7·256, then transposed convolutions to 128, 64 and the image's
+    channels with kernels 5, 5, 7. Batch norm and activation follow every layer but the last, which is tanh.
+    Sizes that the strides do not divide are those of a convolution back from the image, rounded up, as in the
+    widespread port to TensorFlow (carpedm20/DCGAN-tensorflow): 4 → 7 → 14 → 28 with strides 2, 2, 2.
+
+    Attributes:
+      shape: of one image, `(size, size, C)`.
+      axis_name: the device axis over which batch statistics are taken, where `synchronized`.
+      dense: widths of dense layers in front of the projection.
+      channels: of the projection and of all but the last transposed convolution.
+      kernels: sizes of the transposed convolutions' kernels; as many as `channels`.
+      strides: factors by which they enlarge the image; as many as `channels`.
+      slope: the slope of leaky_relu below zero.
+      batch_norm: whether hidden layers are batch normalized.
+      noise: whether hidden layers get noise, see `models.injection`: interpolations in z flicker with it.
+      latent_injection: whether hidden layers but the first get z once more.
+    """
+
+    shape: tuple[int, ...]
     axis_name: str | None = None
-    spectral_norm: str = ""
+    synchronized: bool = True
+    dense: Sizes = ()
+    channels: Sizes = (256, 128, 64)
+    kernels: Sizes = (5, 5, 7)
+    strides: Sizes = (2, 2, 1)
+    activation: Activation = "relu"
+    slope: float = 0.2
+    batch_norm: bool = True
+    spectral_norm: Layers = ""
     noise: bool = False
     latent_injection: bool = False
+
+    def check(self) -> None:
+        if len(self.shape) != 3 or self.shape[0] != self.shape[1]:
+            raise UserError(
+                f"makes square images, but an example of the dataset has shape {self.shape}; use "
+                "generator.name=mlp for points"
+            )
+        _require_same_length(self)
+        check_injection(len(self.dense) + len(self.channels), self.noise, self.latent_injection)
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array | None = None, train: bool = False) -> jax.Array:
         activation = make_activation(self.activation, self.slope)
+        axis_name = self.axis_name if self.synchronized else None
         keys = latent_keys(z) if self.noise else None
 
         def activated(x, i):
             if self.batch_norm:
-                x = batch_norm(x, train=train, axis_name=self.axis_name, name=f"batch_norm_{i}")
+                x = batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")
             x = inject(
                 x, z, i, keys=keys, latent=self.latent_injection, kernel_init=normal_init,
                 spectral_norm=self.spectral_norm, train=train,
@@ -75,26 +109,51 @@ class DCGANGenerator(nn.Module):
         return jnp.tanh(x)
 
 
+@DISCRIMINATORS.register("dcgan")
 class DCGANDiscriminator(nn.Module):
-    """Image → strided convolutions → flatten → logit `[B]`, or `[B, outputs]` of several."""
+    """Strided convolutions, then one dense layer to the logit `[B]`, or to `[B, outputs]` of several.
 
-    channels: tuple[int, ...]
-    kernels: tuple[int, ...]
-    strides: tuple[int, ...]
-    activation: str
-    slope: float
-    batch_norm: bool
-    dropout: float
+    Attributes:
+      axis_name: the device axis over which the batch is spread.
+      synchronized: whether batch norm takes its statistics over it, too.
+      outputs: logits of one example.
+      channels: of the convolutions, first to last.
+      kernels: sizes of their kernels; as many as `channels`.
+      strides: factors by which they shrink the image; as many as `channels`.
+      slope: the slope of leaky_relu below zero.
+      batch_norm: whether all convolutions but the first are batch normalized.
+      dropout: the share of units dropped after each convolution in training.
+      minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
+      minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
+    """
+
+    shape: tuple[int, ...]
     axis_name: str | None = None
-    spectral_norm: str = ""
+    synchronized: bool = True
     outputs: int = 1
-    minibatch_stddev: int = 0
-    minibatch_discrimination: int = 0
-    statistics_axis: str | None = None  # of batch norm alone
+    channels: Sizes = (64, 128)
+    kernels: Sizes = (5, 5)
+    strides: Sizes = (2, 2)
+    activation: Activation = "leaky_relu"
+    slope: float = 0.2
+    batch_norm: bool = True
+    dropout: Rate = 0.0
+    spectral_norm: Layers = ""
+    minibatch_stddev: Count = 0
+    minibatch_discrimination: Count = 0
+
+    def check(self) -> None:
+        if len(self.shape) != 3:
+            raise UserError(
+                f"looks at images, but an example of the dataset has shape {self.shape}; use "
+                "discriminator.name=mlp for points"
+            )
+        _require_same_length(self)
 
     @nn.compact
     def __call__(self, images, labels=None, train: bool = False, features: bool = False):
         activation = make_activation(self.activation, self.slope)
+        axis_name = self.axis_name if self.synchronized else None
         x = images
         for i, (width, kernel, stride) in enumerate(
             zip(self.channels, self.kernels, self.strides, strict=True)
@@ -103,7 +162,7 @@ class DCGANDiscriminator(nn.Module):
             layer = Conv(width, kernel, stride, not normalize, name=f"conv_{i}")
             x = apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
             if normalize:
-                x = batch_norm(x, train=train, axis_name=self.statistics_axis, name=f"batch_norm_{i}")
+                x = batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")
             x = activation(x)
             if self.dropout:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)
@@ -119,134 +178,6 @@ class DCGANDiscriminator(nn.Module):
         return (logits, x.reshape(len(x), -1)) if features else logits
 
 
-@GENERATORS.register("dcgan")
-def dcgan_generator(
-    shape: tuple[int, ...],
-    axis_name: str | None = None,
-    *,
-    dense: tuple[int, ...] = (),
-    channels: tuple[int, ...] = (256, 128, 64),
-    kernels: tuple[int, ...] = (5, 5, 7),
-    strides: tuple[int, ...] = (2, 2, 1),
-    activation: str = "relu",
-    slope: float = 0.2,
-    batch_norm: bool = True,
-    spectral_norm: str = "",
-    noise: bool = False,
-    latent_injection: bool = False,
-) -> nn.Module:
-    """A projection to s·s·channels[0], s = ⌈size / (product of strides)⌉, then transposed convolutions.
-
-    With the defaults and 28×28 images: 7·7·256, then transposed convolutions to 128, 64 and the image's
-    channels with kernels 5, 5, 7. Batch norm and activation follow every layer but the last, which is tanh.
-    Sizes that the strides do not divide are those of a convolution back from the image, rounded up, as in the
-    widespread port to TensorFlow (carpedm20/DCGAN-tensorflow): 4 → 7 → 14 → 28 with strides 2, 2, 2.
-
-    Args:
-      shape: of one image, `(size, size, C)`.
-      axis_name: the device axis over which batch statistics are taken.
-      dense: widths of dense layers in front of the projection.
-      channels: of the projection and of all but the last transposed convolution.
-      kernels: sizes of the transposed convolutions' kernels; as many as `channels`.
-      strides: factors by which they enlarge the image; as many as `channels`.
-      activation: see `layers.make_activation`.
-      slope: the slope of leaky_relu below zero.
-      batch_norm: whether hidden layers are batch normalized.
-      spectral_norm: which layers, see `layers.apply_layer`.
-      noise: whether hidden layers get noise, see `models.injection`: interpolations in z flicker with it.
-      latent_injection: whether hidden layers but the first get z once more.
-
-    Raises:
-      UserError: an example is no square image, or the lengths disagree.
-    """
-    sizes = {"channels": channels, "kernels": kernels, "strides": strides, "dense": dense}
-    check_fields("generator.dcgan", sizes, activation, slope, spectral_norm)
-    check_injection("generator.dcgan", len(dense) + len(channels), noise, latent_injection)
-    if len(shape) != 3 or shape[0] != shape[1]:
-        raise UserError(
-            f"generator 'dcgan' makes square images, but an example of the dataset has shape {shape}; "
-            "use generator.name=mlp for points"
-        )
-    _require_same_length("generator.dcgan", channels, kernels, strides)
-    return DCGANGenerator(
-        tuple(shape),
-        tuple(dense),
-        tuple(channels),
-        tuple(kernels),
-        tuple(strides),
-        activation,
-        slope,
-        batch_norm,
-        axis_name,
-        spectral_norm,
-        noise,
-        latent_injection,
-    )
-
-
-@DISCRIMINATORS.register("dcgan")
-def dcgan_discriminator(
-    shape: tuple[int, ...],
-    axis_name: str | None = None,
-    outputs: int = 1,
-    *,
-    channels: tuple[int, ...] = (64, 128),
-    kernels: tuple[int, ...] = (5, 5),
-    strides: tuple[int, ...] = (2, 2),
-    activation: str = "leaky_relu",
-    slope: float = 0.2,
-    batch_norm: bool = True,
-    dropout: float = 0.0,
-    spectral_norm: str = "",
-    minibatch_stddev: int = 0,
-    minibatch_discrimination: int = 0,
-) -> nn.Module:
-    """Strided convolutions, then one dense layer to the logit.
-
-    Args:
-      shape: of one image, `(H, W, C)`.
-      axis_name: the device axis over which the batch is spread.
-      outputs: logits of one example.
-      channels: of the convolutions, first to last.
-      kernels: sizes of their kernels; as many as `channels`.
-      strides: factors by which they shrink the image; as many as `channels`.
-      activation: see `layers.make_activation`.
-      slope: the slope of leaky_relu below zero.
-      batch_norm: whether all convolutions but the first are batch normalized.
-      dropout: the share of units dropped after each convolution in training.
-      spectral_norm: which layers, see `layers.apply_layer`.
-      minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
-      minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
-
-    Raises:
-      UserError: an example is no image, or the lengths disagree.
-    """
-    sizes = {"channels": channels, "kernels": kernels, "strides": strides}
-    counts = {"minibatch_stddev": minibatch_stddev, "minibatch_discrimination": minibatch_discrimination}
-    check_fields("discriminator.dcgan", sizes, activation, slope, spectral_norm, dropout, counts)
-    if len(shape) != 3:
-        raise UserError(
-            f"discriminator 'dcgan' judges images, but an example of the dataset has shape {shape}; "
-            "use discriminator.name=mlp for points"
-        )
-    _require_same_length("discriminator.dcgan", channels, kernels, strides)
-    return DCGANDiscriminator(
-        tuple(channels),
-        tuple(kernels),
-        tuple(strides),
-        activation,
-        slope,
-        batch_norm,
-        dropout,
-        axis_name,
-        spectral_norm,
-        outputs,
-        minibatch_stddev,
-        minibatch_discrimination,
-        axis_name,
-    )
-
-
 def _sizes(size, strides):
     """Sides of the projection and after each layer, to the image's `size`."""
     sizes = [size]
@@ -255,9 +186,9 @@ def _sizes(size, strides):
     return sizes[::-1]
 
 
-def _require_same_length(network, channels, kernels, strides):
+def _require_same_length(network):
+    channels, kernels, strides = network.channels, network.kernels, network.strides
     if not len(channels) == len(kernels) == len(strides) >= 1:
         raise UserError(
-            f"{network}: channels={tuple(channels)}, kernels={tuple(kernels)} and "
-            f"strides={tuple(strides)} must have the same length"
+            f"channels={channels}, kernels={kernels} and strides={strides} must have the same length"
         )

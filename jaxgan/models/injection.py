@@ -12,13 +12,11 @@ from jaxgan.errors import UserError
 from jaxgan.models.layers import apply_layer
 
 
-def check_injection(network: str, hidden: int, noise: bool, latent: bool) -> None:
+def check_injection(hidden: int, noise: bool, latent: bool) -> None:
     """UserError if noise or the latent is to be injected, and none of the `hidden` layers would get it."""
     for field, wanted, least in (("noise", noise, 1), ("latent_injection", latent, 2)):
         if wanted and hidden < least:
-            raise UserError(
-                f"{network}.{field} has no effect with {hidden} hidden layers: it takes at least {least}"
-            )
+            raise UserError(f"{field} has no effect with {hidden} hidden layers: it takes at least {least}")
 
 
 class NoiseInjection(nn.Module):

@@ -2,7 +2,8 @@
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Annotated
 
 import flax.linen as nn
 import jax
@@ -11,52 +12,51 @@ from jax import lax
 
 from jaxgan.errors import UserError
 from jaxgan.models.convolution import conv, conv_transpose
+from jaxgan.registry import AtLeast, Between, OneOf, Pattern
 
 # Radford et al. 2016 (DCGAN), section 4: all weights are drawn from Normal(0, 0.02).
 normal_init = nn.initializers.normal(0.02)
 
 
-def check_fields(
-    network: str,
-    sizes: dict[str, Sequence[int]],
-    activation: str,
-    slope: float,
-    spectral_norm: str,
-    dropout: float = 0.0,
-    counts: dict[str, int] | None = None,
-) -> None:
-    """Refuses what no network of the builders in `jaxgan.models` can be made of, by the field's name.
-
-    Raises:
-      UserError: a size is no positive integer, a count is below 0, or another field is out of its range.
-    """
-    for field, values in sizes.items():
-        if not all(isinstance(value, int) and value >= 1 for value in values):
-            raise UserError(f"{network}.{field}={tuple(values)} must be at least 1, in whole numbers")
-    for field, value in (counts or {}).items():
-        if not (isinstance(value, int) and value >= 0):
-            raise UserError(f"{network}.{field}={value} must be 0 (none) or more, in whole numbers")
-    if not 0 <= dropout < 1:
-        raise UserError(f"{network}.dropout={dropout} must lie in [0, 1)")
-    make_activation(activation, slope)
-    try:
-        re.compile(spectral_norm)
-    except re.error as error:
-        raise UserError(
-            f"{network}.spectral_norm='{spectral_norm}' is no regular expression ({error}); '.' is all layers"
-        ) from error
+_INITIALIZERS = {
+    "normal": normal_init,
+    "glorot": nn.initializers.glorot_uniform(),
+    "he": nn.initializers.he_normal(),
+}
 
 
 def make_initializer(name: str) -> nn.initializers.Initializer:
     """The initial weights called `name`: normal, N(0, 0.02); glorot (and Bengio 2010); he (et al. 2015)."""
-    initializers = {
-        "normal": normal_init,
-        "glorot": nn.initializers.glorot_uniform(),
-        "he": nn.initializers.he_normal(),
-    }
-    if name not in initializers:
-        raise UserError(f"unknown initial weights '{name}'; known: {', '.join(initializers)}")
-    return initializers[name]
+    if name not in _INITIALIZERS:
+        raise UserError(f"unknown initial weights '{name}'; known: {', '.join(_INITIALIZERS)}")
+    return _INITIALIZERS[name]
+
+
+_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "relu": nn.relu,
+    "leaky_relu": nn.leaky_relu,
+    "elu": nn.elu,
+    "tanh": nn.tanh,
+    "swish": nn.swish,
+}
+
+
+def make_activation(name: str, slope: float) -> Callable[[jax.Array], jax.Array]:
+    """The activation called `name`: relu, leaky_relu (with `slope`), elu, tanh or swish."""
+    if name not in _ACTIVATIONS:
+        raise UserError(f"unknown activation '{name}'; known: {', '.join(_ACTIVATIONS)}")
+    if name == "leaky_relu":
+        return functools.partial(nn.leaky_relu, negative_slope=slope)
+    return _ACTIVATIONS[name]
+
+
+# What the fields of networks may be.
+Sizes = Annotated[tuple[int, ...], AtLeast(1)]  # of layers, kernels, strides
+Count = Annotated[int, AtLeast(0)]  # 0: none
+Rate = Annotated[float, Between(0, 1)]  # of dropout
+Activation = Annotated[str, OneOf(tuple(_ACTIVATIONS))]
+Weights = Annotated[str, OneOf(tuple(_INITIALIZERS))]
+Layers = Annotated[str, Pattern()]  # a regular expression of layer names, see `apply_layer`
 
 
 class Conv(nn.Module):
@@ -146,20 +146,6 @@ def apply_layer(layer: nn.Module, x: jax.Array, *, spectral_norm: str, train: bo
     if spectral_norm and re.search(spectral_norm, layer.name):
         return SpectralNorm(layer, name=f"spectral_{layer.name}")(x, train)
     return layer(x)
-
-
-def make_activation(name: str, slope: float) -> Callable[[jax.Array], jax.Array]:
-    """The activation called `name`: relu, leaky_relu (with `slope`), elu, tanh or swish."""
-    activations = {
-        "relu": nn.relu,
-        "leaky_relu": functools.partial(nn.leaky_relu, negative_slope=slope),
-        "elu": nn.elu,
-        "tanh": nn.tanh,
-        "swish": nn.swish,
-    }
-    if name not in activations:
-        raise UserError(f"unknown activation '{name}'; known: {', '.join(activations)}")
-    return activations[name]
 
 
 def batch_norm(x: jax.Array, *, train: bool, axis_name: str | None, name: str) -> jax.Array:

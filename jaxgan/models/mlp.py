@@ -9,36 +9,64 @@ import jax.numpy as jnp
 from jaxgan.latents import latent_keys
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.models.injection import check_injection, inject
-from jaxgan.models.layers import apply_layer, batch_norm, check_fields, make_activation, make_initializer
+from jaxgan.models.layers import (
+    Activation,
+    Count,
+    Layers,
+    Rate,
+    Sizes,
+    Weights,
+    apply_layer,
+    batch_norm,
+    make_activation,
+    make_initializer,
+)
 from jaxgan.models.minibatch import with_batch_features
 
 
+@GENERATORS.register("mlp")
 class MLPGenerator(nn.Module):
-    """z → hidden layers → tanh image `[B, H, W, C]`, or an unbounded point `[B, D]`."""
+    """z → dense layers → tanh image `[B, H, W, C]`, or an unbounded point `[B, D]` where `shape` is `(D,)`.
+
+    Attributes:
+      shape: of one example, `(H, W, C)` or `(D,)`.
+      axis_name: the device axis over which batch statistics are taken, where `synchronized`.
+      hidden: widths of the hidden layers, first to last.
+      slope: the slope of leaky_relu below zero.
+      batch_norm: whether each hidden layer is batch normalized.
+      weights: the initial ones, see `layers.make_initializer`.
+      noise: whether hidden layers get noise, see `models.injection`: interpolations in z flicker with it.
+      latent_injection: whether hidden layers but the first get z once more.
+    """
 
     shape: tuple[int, ...]
-    hidden: tuple[int, ...]
-    activation: str
-    slope: float
-    batch_norm: bool
     axis_name: str | None = None
-    spectral_norm: str = ""
-    weights: str = "normal"
+    synchronized: bool = True
+    hidden: Sizes = (256, 512, 1024)
+    activation: Activation = "leaky_relu"
+    slope: float = 0.2
+    batch_norm: bool = False
+    spectral_norm: Layers = ""
+    weights: Weights = "normal"
     noise: bool = False
     latent_injection: bool = False
+
+    def check(self) -> None:
+        check_injection(len(self.hidden), self.noise, self.latent_injection)
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array | None = None, train: bool = False) -> jax.Array:
         activation = make_activation(self.activation, self.slope)
         initializer = make_initializer(self.weights)
         keys = latent_keys(z) if self.noise else None
+        axis_name = self.axis_name if self.synchronized else None
         x = z
         for i, width in enumerate(self.hidden):
             # No bias in front of a batch norm: it would be subtracted again.
             dense = nn.Dense(width, not self.batch_norm, kernel_init=initializer, name=f"dense_{i}")
             x = apply_layer(dense, x, spectral_norm=self.spectral_norm, train=train)
             if self.batch_norm:
-                x = batch_norm(x, train=train, axis_name=self.axis_name, name=f"batch_norm_{i}")
+                x = batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")
             x = inject(
                 x, z, i, keys=keys, latent=self.latent_injection, kernel_init=initializer,
                 spectral_norm=self.spectral_norm, train=train,
@@ -50,20 +78,33 @@ class MLPGenerator(nn.Module):
         return jnp.tanh(x) if len(self.shape) == 3 else x
 
 
+@DISCRIMINATORS.register("mlp")
 class MLPDiscriminator(nn.Module):
-    """Image or point → flatten → hidden layers → logit `[B]`, or `[B, outputs]` of several."""
+    """Image or point → flatten → dense layers → logit `[B]`, or `[B, outputs]` of several.
 
-    hidden: tuple[int, ...]
-    activation: str
-    slope: float
-    maxout: int
-    dropout: float
-    spectral_norm: str = ""
-    weights: str = "normal"
-    outputs: int = 1
-    minibatch_stddev: int = 0
-    minibatch_discrimination: int = 0
+    Attributes:
+      axis_name: the device axis over which the batch is spread.
+      outputs: logits of one example.
+      hidden: widths of the hidden layers, first to last.
+      slope: the slope of leaky_relu below zero.
+      maxout: pieces of a maxout unit (Goodfellow et al. 2013), in place of the activation; 0 is none.
+      dropout: the share of units dropped after each hidden layer in training.
+      weights: the initial ones, see `layers.make_initializer`.
+      minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
+      minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
+    """
+
     axis_name: str | None = None
+    outputs: int = 1
+    hidden: Sizes = (512, 256)
+    activation: Activation = "leaky_relu"
+    slope: float = 0.2
+    maxout: Count = 0
+    dropout: Rate = 0.0
+    spectral_norm: Layers = ""
+    weights: Weights = "normal"
+    minibatch_stddev: Count = 0
+    minibatch_discrimination: Count = 0
 
     @nn.compact
     def __call__(self, images, labels=None, train: bool = False, features: bool = False):
@@ -88,103 +129,3 @@ class MLPDiscriminator(nn.Module):
         logits = apply_layer(output, compared, spectral_norm=self.spectral_norm, train=train)
         logits = logits[:, 0] if self.outputs == 1 else logits
         return (logits, x) if features else logits
-
-
-@GENERATORS.register("mlp")
-def mlp_generator(
-    shape: tuple[int, ...],
-    axis_name: str | None = None,
-    *,
-    hidden: tuple[int, ...] = (256, 512, 1024),
-    activation: str = "leaky_relu",
-    slope: float = 0.2,
-    batch_norm: bool = False,
-    spectral_norm: str = "",
-    weights: str = "normal",
-    noise: bool = False,
-    latent_injection: bool = False,
-) -> nn.Module:
-    """Dense layers of the given widths; a tanh image, or an unbounded point where `shape` is `(D,)`.
-
-    Args:
-      shape: of one example, `(H, W, C)` or `(D,)`.
-      axis_name: the device axis over which batch statistics are taken.
-      hidden: widths of the hidden layers, first to last.
-      activation: see `layers.make_activation`; `slope` is leaky_relu's.
-      slope: the slope of leaky_relu below zero.
-      batch_norm: whether each hidden layer is batch normalized.
-      spectral_norm: which layers, see `layers.apply_layer`.
-      weights: the initial ones, see `layers.make_initializer`.
-      noise: whether hidden layers get noise, see `models.injection`: interpolations in z flicker with it.
-      latent_injection: whether hidden layers but the first get z once more.
-    """
-    check_fields("generator.mlp", {"hidden": hidden}, activation, slope, spectral_norm)
-    check_injection("generator.mlp", len(hidden), noise, latent_injection)
-    make_initializer(weights)
-    return MLPGenerator(
-        shape,
-        tuple(hidden),
-        activation,
-        slope,
-        batch_norm,
-        axis_name,
-        spectral_norm,
-        weights,
-        noise,
-        latent_injection,
-    )
-
-
-@DISCRIMINATORS.register("mlp")
-def mlp_discriminator(
-    shape: tuple[int, ...],
-    axis_name: str | None = None,
-    outputs: int = 1,
-    *,
-    hidden: tuple[int, ...] = (512, 256),
-    activation: str = "leaky_relu",
-    slope: float = 0.2,
-    maxout: int = 0,
-    dropout: float = 0.0,
-    spectral_norm: str = "",
-    weights: str = "normal",
-    minibatch_stddev: int = 0,
-    minibatch_discrimination: int = 0,
-) -> nn.Module:
-    """Flatten, then dense layers of the given widths, then one logit.
-
-    Args:
-      shape: of one example (any).
-      axis_name: the device axis over which the batch is spread.
-      outputs: logits of one example.
-      hidden: widths of the hidden layers, first to last.
-      activation: see `layers.make_activation`.
-      slope: the slope of leaky_relu below zero.
-      maxout: pieces of a maxout unit (Goodfellow et al. 2013), in place of the activation; 0 is none.
-      dropout: the share of units dropped after each hidden layer in training.
-      spectral_norm: which layers, see `layers.apply_layer`.
-      weights: the initial ones, see `layers.make_initializer`.
-      minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
-      minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
-    """
-    counts = {
-        "maxout": maxout,
-        "minibatch_stddev": minibatch_stddev,
-        "minibatch_discrimination": minibatch_discrimination,
-    }
-    sizes = {"hidden": hidden}
-    check_fields("discriminator.mlp", sizes, activation, slope, spectral_norm, dropout, counts)
-    make_initializer(weights)
-    return MLPDiscriminator(
-        tuple(hidden),
-        activation,
-        slope,
-        maxout,
-        dropout,
-        spectral_norm,
-        weights,
-        outputs,
-        minibatch_stddev,
-        minibatch_discrimination,
-        axis_name,
-    )

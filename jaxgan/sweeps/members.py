@@ -108,7 +108,8 @@ class _Members:
         self._data = one.place_data(data)
         local = members_of_a_device(len(runs), devices)
         most, periods = config.steps_per_call, _periods(config)
-        self._call_steps = steps_of_a_call(self._gan, config.batch_size, 1 / local, most, periods)
+        first = jax.eval_shape(lambda states: member_of(states, 0), states)
+        self._call_steps = steps_of_a_call(self._gan, first, config.batch_size, 1 / local, most, periods)
         num = min(self._call_steps, config.num_steps)
         self._population = choose_population(folder, how, self._gan, config, states, self._data, devices, num)
         self._evaluator = make_evaluator(config, self._gan, self._dataset) if config.eval_every else None

@@ -77,7 +77,7 @@ def prefers_map(gan: GAN, states: GanState, data: Data, batch_size: int, platfor
     step = functools.partial(_call_member, gan=gan, batch_size=batch_size, num=1)
     one = jax.eval_shape(lambda states: member_of(states, 0), states)
     program = jax.make_jaxpr(step)(one, data)
-    return "conv_general_dilated" in str(program) or step_flops(gan, batch_size) > _LONG_STEP
+    return "conv_general_dilated" in str(program) or step_flops(gan, one, batch_size) > _LONG_STEP
 
 
 def _call_member(state, data, *, gan, batch_size, num):

@@ -130,10 +130,10 @@ def test_sizes_that_the_strides_do_not_divide_are_rounded_up():
         (GENERATORS, {"channels": (), "kernels": (), "strides": ()}, "must have the same length"),
         (GENERATORS, {"strides": (2, 0, 1)}, "must be at least 1"),
         (GENERATORS, {"dense": (0,)}, "must be at least 1"),
-        (GENERATORS, {"activation": "gelu"}, "unknown activation"),
+        (GENERATORS, {"activation": "gelu"}, "activation='gelu' must be one of relu, leaky_relu"),
         (DISCRIMINATORS, {"kernels": (3,)}, "must have the same length"),
         (DISCRIMINATORS, {"strides": (0, 2)}, "must be at least 1"),
-        (DISCRIMINATORS, {"activation": "gelu"}, "unknown activation"),
+        (DISCRIMINATORS, {"activation": "gelu"}, "activation='gelu' must be one of relu, leaky_relu"),
     ],
 )
 def test_dcgan_refuses_fields_that_cannot_work(registry, fields, message):
