@@ -1,7 +1,7 @@
 """Name → component: how a config field such as `loss.name` finds its code.
 
 A component's fields, with their defaults, ARE its config fields: the keyword-only parameters of a builder,
-or the fields of a linen class. `configs/default.py` reads them from here, so that a new variant is one file.
+or the fields of a linen class. `config/default.py` reads them from here, so that a new variant is one file.
 What a field may be stands in its annotation, `Annotated[int, AtLeast(1)]`, and is checked here.
 """
 

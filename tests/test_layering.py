@@ -31,7 +31,9 @@ FLOORS = [
     "errors",
 ]
 DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor.split()}
-SEE_A_CONFIG = set("launch configs benchmark benchmarks sweeps jobs evaluation sampler run config".split())
+SEE_A_CONFIG = set(
+    "launch configs __init__ benchmark benchmarks sweeps jobs evaluation sampler run config".split()
+)
 MOST_ENTRIES = 28  # of jaxgan/
 HEAVY = {
     "tensorflow",

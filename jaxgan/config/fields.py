@@ -37,7 +37,7 @@ TRANSFORMATIONS = ("augment", "data_augment", "consistency_augment")
 LISTS = {**dict.fromkeys(TRANSFORMATIONS, AUGMENTATIONS), "evaluation.statistics": STATISTICS}
 
 
-# --- What configs/default.py is made of ---------------------------------------------------------------
+# --- What default.py is made of ---------------------------------------------------------------
 
 
 def component(registry: Registry, name: str) -> ConfigDict:

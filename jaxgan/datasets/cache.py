@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from absl import logging
 
-from jaxgan.datasets.dataset import Fingerprint
+from jaxgan.datasets.dataset import Digest, Fingerprint
 from jaxgan.errors import UserError
 
 _FORMAT = 1  # raise it when decoding, resizing or this layout change, and old entries are left behind
@@ -34,7 +34,7 @@ class Decoded(NamedTuple):
 
     examples: np.ndarray
     labels: np.ndarray | None
-    fingerprint: str
+    fingerprint: Digest
 
 
 def folder() -> Path:
@@ -170,7 +170,7 @@ def _read(entry: Path) -> Decoded | None:
     except Exception as error:  # a damaged .npy header alone may raise any of five kinds
         logging.info("decoded copy %s is damaged (%s): making it again", entry, error)
         return None
-    return Decoded(examples, labels, meta["fingerprint"])
+    return Decoded(examples, labels, Digest(meta["fingerprint"]))
 
 
 def _meta_digest(meta: dict[str, Any]) -> str:

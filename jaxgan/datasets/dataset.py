@@ -16,6 +16,7 @@ DATASETS = Registry("dataset")
 
 HOLD_OUT_EVERY = 6
 _HASH_CHUNK = 1 << 24  # bytes
+_HASH_ROWS = 1024  # of a source
 
 
 class MissingDataset(UserError):
@@ -52,7 +53,8 @@ class Dataset:
         random-access source with `shape`, `dtype`, `len()` and
         `__getitems__(int array [n]) -> uint8 [n, H, W, C]`. `take` reads either.
       labels: int32 [N], or None where there are none.
-      fingerprint: hash of the content (examples, labels, shape, type), the same wherever the files lie.
+      fingerprint: hash of the content (examples, labels, shape, type), the same wherever the files lie. It is
+        computed by `load` where it is left out, and where it is written by hand.
       origin: where it came from, one line for logs.
       fallback_for: the data set that was asked for and is missing, else ''.
       class_names: the labels' names, where known.
@@ -63,8 +65,8 @@ class Dataset:
     name: str
     examples: Any
     labels: np.ndarray | None
-    fingerprint: str
-    origin: str
+    fingerprint: str = ""
+    origin: str = ""
     fallback_for: str = ""
     class_names: tuple[str, ...] = ()
     parts: "Dataset | None" = None
@@ -95,6 +97,10 @@ def take(examples: Any, rows: np.ndarray) -> np.ndarray:
     return np.asarray(examples[rows] if read is None else read(rows))
 
 
+class Digest(str):
+    """A hash that was computed of the content: `load` computes it for sets that come without one."""
+
+
 class Fingerprint:
     """Hash of a data set's content, fed chunk by chunk; the chunking does not matter."""
 
@@ -106,30 +112,44 @@ class Fingerprint:
         for start in range(0, len(chunk), rows):
             self._hash.update(np.ascontiguousarray(chunk[start : start + rows]).data)
 
-    def digest(self, shape: Iterable[int], dtype: Any, labels: np.ndarray | None) -> str:
+    def digest(self, shape: Iterable[int], dtype: Any, labels: np.ndarray | None) -> Digest:
         """The hash, once every example has gone through `update`. `shape` is [N, ...], `labels` int32 [N]."""
         trailer = f"|{tuple(int(n) for n in shape)}|{np.dtype(dtype).str}|{labels is not None}|"
         self._hash.update(trailer.encode())
         if labels is not None:
             self._hash.update(np.ascontiguousarray(labels, dtype="<i4").data)
-        return self._hash.hexdigest()
+        return Digest(self._hash.hexdigest())
 
 
-def fingerprint(examples: np.ndarray, labels: np.ndarray | None) -> str:
+def fingerprint(examples: Any, labels: np.ndarray | None) -> Digest:
     """Hash of the content: examples [N, ...] in their order, labels int32 [N] or None, shape and type.
+
+    `examples` may be a random-access source, too: see `Dataset.examples`.
 
     Two copies of a set agree when they hold the same examples in the same order. MNIST from IDX files and
     MNIST prepared by TFDS, which shuffles when it writes, therefore differ.
     """
     content = Fingerprint()
-    content.update(examples)
+    if hasattr(examples, "__getitems__"):
+        for first in range(0, len(examples), _HASH_ROWS):
+            content.update(take(examples, np.arange(first, min(first + _HASH_ROWS, len(examples)))))
+    else:
+        content.update(examples)
     return content.digest(examples.shape, examples.dtype, labels)
 
 
 def from_arrays(
     name: str, examples: np.ndarray, labels: np.ndarray | None, origin: str, **more: Any
 ) -> Dataset:
-    """A Dataset of arrays: labels become int32, the fingerprint is computed."""
+    """A Dataset of arrays: what a data set of one's own returns.
+
+    Args:
+      name: of the data set.
+      examples: uint8 `[N, H, W, C]` images, or float32 `[N, D]` points.
+      labels: integers `[N]`, or None where there are none.
+      origin: where it came from, one line for logs.
+      **more: further attributes of `Dataset`.
+    """
     labels = None if labels is None else np.ascontiguousarray(labels, dtype=np.int32)
     return Dataset(name, examples, labels, fingerprint(examples, labels), origin, **more)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from jaxgan.datasets.dataset import DATASETS, Dataset, MissingDataset
+from jaxgan.datasets.dataset import DATASETS, Dataset, Digest, MissingDataset, fingerprint
 from jaxgan.datasets.resize import require_square
 from jaxgan.errors import UserError
 
@@ -55,6 +55,9 @@ def _build(name, split, path, image_size, fields):
         dataset = DATASETS[family](split, path, image_size, member, **fields)
     else:
         dataset = DATASETS[name](split, path, image_size, **fields)
+    if not isinstance(dataset.fingerprint, Digest):
+        digest = fingerprint(dataset.examples, dataset.labels)
+        dataset = dataclasses.replace(dataset, fingerprint=digest)
     if dataset.is_images:
         require_square(*dataset.shape[:2], f"dataset '{name}'")
         if dataset.examples.dtype != np.uint8:

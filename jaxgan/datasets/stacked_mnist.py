@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from jaxgan.datasets import order
-from jaxgan.datasets.dataset import DATASETS, Dataset, MissingDataset, take
+from jaxgan.datasets.dataset import DATASETS, Dataset, Digest, MissingDataset, take
 from jaxgan.datasets.load import load
 from jaxgan.errors import UserError
 
@@ -73,7 +73,7 @@ def build(
         "stacked_mnist",
         triples,
         labels,
-        hashlib.blake2b(content.encode(), digest_size=16).hexdigest(),
+        Digest(hashlib.blake2b(content.encode(), digest_size=16).hexdigest()),
         f"{'fixed' if fixed else 'ever new'} triples, seed {seed}, of {parts.name}: {parts.origin}",
         class_names=tuple(f"{label:03d}" for label in range(1000)),
         parts=parts,

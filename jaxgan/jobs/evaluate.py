@@ -19,7 +19,7 @@ from jaxgan.run import record
 _PAIRS = 16  # of fakes and their nearest training examples in a picture
 
 
-def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, weights: str) -> int:
+def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, weights: str) -> dict[str, Any]:
     """Computes statistics of a run's generator, and adds them to `evaluation.json`.
 
     All that its data allows, or those that `changes` names.
@@ -32,7 +32,7 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
       weights: 'ema' or 'raw'.
 
     Returns:
-      the exit status, 0.
+      the entry of `evaluation.json`.
     """
     drawn = sampler.load(workdir, step, weights)
     recorded = record.read_record(workdir)
@@ -60,7 +60,7 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
         title = f"step {drawn.step}: of {entry['protocol']['num_fake']} fakes the nearest to the training set"
         written.append(pictures.draw_neighbours(workdir, *evaluator.closest(_PAIRS), title))
     print("wrote " + ", ".join(map(str, written)))
-    return 0
+    return entry
 
 
 def _change(config: ConfigDict, changes: dict[str, Any]) -> ConfigDict:

@@ -142,7 +142,7 @@ def _unknown_field(argv: Sequence[str], message: str) -> str:
     if path.startswith(f"regularizers.{words[0]}"):
         return _unknown_regularizer(words[0])
     hint = f" Did you mean '{words[4]}'?" if words[1:4] == ["Did", "you", "mean"] else ""
-    return f"the config has no field '{path}' (configs/default.py explains all fields).{hint}"
+    return f"the config has no field '{path}' (jaxgan/config/default.py explains all fields).{hint}"
 
 
 def _unknown_regularizer(name: str) -> str:

@@ -110,7 +110,7 @@ def _kind(config: ConfigDict, field: str, who: str = "--sweep") -> type:
     except (KeyError, AttributeError) as error:
         hint = re.search(r"Did you mean .*?\?", str(error))
         raise UserError(
-            f"{who}: the config has no field '{field}' (configs/default.py explains all fields). "
+            f"{who}: the config has no field '{field}' (jaxgan/config/default.py explains all fields). "
             f"{hint[0] if hint else ''}".strip()
         ) from error
     if kind is ConfigDict:

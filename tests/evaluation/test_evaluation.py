@@ -347,7 +347,7 @@ def test_the_command_line_evaluates(trained, tmp_path):
     assert "150 fakes against 150 real ones" in done.stdout and "raw_frechet_distance_150" in done.stdout
     changes = {"evaluation.protocol": "150", "evaluation.extractor.name": "raw"}
     for weights in ("ema", "raw"):
-        assert evaluate(workdir, changes, None, weights) == 0
+        assert evaluate(workdir, changes, None, weights)["weights"] == weights
     first, second = json.loads((workdir / "evaluation.json").read_text())
     assert (first["weights"], second["weights"]) == ("ema", "raw") and first["step"] == second["step"] == 20
     assert first["numbers"].keys() == second["numbers"].keys() > first["floor"].keys()
@@ -356,8 +356,9 @@ def test_the_command_line_evaluates(trained, tmp_path):
     pictures = {path.name for path in (workdir / "plots").iterdir()}
     assert pictures == {"curves.png", "real_and_fake.png", "closest_pairs.png"}
     named = {"evaluation.statistics.names": ("prdc",), "evaluation.statistics.prdc.density_k": 3}
-    assert evaluate(workdir, changes | named, None, "ema") == 0
+    returned = jaxgan.evaluate(workdir, changes | named)
     third = json.loads((workdir / "evaluation.json").read_text())[2]
+    assert returned["numbers"] == third["numbers"]
     assert third["protocol"]["fields"].keys() == {"prdc"} and len(third["numbers"]) == 4
     assert third["protocol"]["fields"]["prdc"]["density_k"] == 3
 

@@ -1,0 +1,138 @@
+"""Components of one's own, as README.md, "How to extend it", says: trained, sampled, and gone on with."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from runs import ROOT, leaves, tiny_config
+
+import jaxgan
+from jaxgan import datasets
+from jaxgan.datasets import Dataset
+from jaxgan.errors import UserError
+from jaxgan.run import record
+
+MODULE = ROOT / "tests" / "own_components.py"
+CONFIG = """
+import own_components
+
+from configs import default
+
+
+def get_config():
+    config = default.get_config()
+    config.modules = ("own_components",)
+    config.dataset.name = "stripes"
+    config.generator.name = "upsampling"
+    config.discriminator.name = "pooling"
+    config.loss.name = "cubic"
+    config.regularizers.lipschitz_at_fakes.weight = 1.0
+    config.num_steps, config.batch_size, config.log_every, config.steps_per_call = 4, 8, 2, 2
+    return config
+"""
+
+
+def test_they_take_few_lines():
+    lines = MODULE.read_text().split("Width = ")[1].splitlines()
+    assert len(lines) <= 60
+
+
+def test_they_train_sample_and_go_on(tmp_path):
+    """In processes that begin without them; the config file alone names them."""
+    file, workdir = tmp_path / "mine.py", tmp_path / "run"
+    file.write_text(CONFIG)
+    command = [sys.executable, str(ROOT / "launch.py"), f"--workdir={workdir}"]
+    paths = os.pathsep.join(map(str, (MODULE.parent, ROOT)))
+    environment = {**os.environ, "PYTHONPATH": paths, "XLA_FLAGS": ""}
+
+    def run(*flags):
+        return subprocess.run(
+            [*command, *flags], env=environment, capture_output=True, text=True, timeout=300
+        )
+
+    assert (done := run(f"--config={file}")).returncode == 0, done.stderr
+    assert leaves(workdir)[0] == 4
+    out = tmp_path / "samples.npz"
+    assert (done := run("--mode=sample", "--num=5", f"--out={out}")).returncode == 0, done.stderr
+    assert np.load(out)["images"].shape == (5, 8, 8, 1)
+    assert (done := run(f"--config={file}", "--config.num_steps=6")).returncode == 0, done.stderr
+    assert leaves(workdir)[0] == 6
+    command[-1] = f"--workdir={tmp_path / 'other'}"
+    refused = run(f"--config={file}", "--config.generator.upsampling.width=0")
+    assert refused.returncode == 2
+    assert "generator.upsampling.width=0 must be at least 1, in whole numbers" in refused.stderr
+
+
+def test_the_package_is_a_library(tmp_path):
+    """Train, evaluate and load as functions."""
+    config = jaxgan.default_config()
+    config.update(tiny_config(num_steps=4, log_every=2, checkpoint_every=4).to_dict())
+    workdir = str(tmp_path / "run")
+    assert jaxgan.train(config, workdir) == 0
+    fields = {"evaluation.protocol": "50", "evaluation.extractor.name": "raw"}
+    entry = jaxgan.evaluate(workdir, fields)
+    assert entry["step"] == 4 and entry["protocol"]["num_fake"] == 50
+    assert entry["numbers"]["raw_frechet_distance_50"] > entry["floor"]["raw_frechet_distance_50"]
+    assert jaxgan.load(workdir)(num=3).shape == (3, 8, 8, 1)
+    with pytest.raises(UserError, match="holds no run"):
+        jaxgan.evaluate(tmp_path / "nothing", fields)
+
+
+@pytest.mark.parametrize("written", ["", "by hand"])
+def test_the_hash_of_a_data_set_is_computed_where_it_is_loaded(monkeypatch, written):
+    """So that numbers of one set are never taken from the cache of another."""
+    builders = {}
+    for name, value in (("one", 1), ("other", 2)):
+        examples = np.full((7, 4, 4, 1), value, np.uint8)
+        builders[name] = lambda split, path, size, e=examples: Dataset("mine", e, None, written, "memory")
+    monkeypatch.setattr(datasets.DATASETS, "_builders", {**datasets.DATASETS._builders, **builders})
+    one, other = datasets.load("one"), datasets.load("other")
+    assert one.fingerprint != other.fingerprint and len(one.fingerprint) == 32
+    same = datasets.from_arrays("same", one.examples.copy(), None, "memory")
+    assert same.fingerprint == one.fingerprint
+
+
+class Source:
+    """The examples of an array, which can only be read by rows."""
+
+    def __init__(self, array):
+        self._array, self.shape, self.dtype = array, array.shape, array.dtype
+
+    def __len__(self):
+        return len(self._array)
+
+    def __getitems__(self, rows):
+        return self._array[rows]
+
+
+def test_a_source_has_the_hash_of_its_examples(monkeypatch):
+    examples = np.random.default_rng(0).integers(0, 256, (2_500, 2, 2, 1), np.uint8)
+    source = Source(examples)
+    builders = {"source": lambda split, path, size: Dataset("mine", source, None)}
+    monkeypatch.setattr(datasets.DATASETS, "_builders", {**datasets.DATASETS._builders, **builders})
+    assert datasets.load("source").fingerprint == datasets.from_arrays("", examples, None, "").fingerprint
+
+
+STORED = Path(__file__).parents[1] / "stored_run"
+
+
+def test_a_run_of_an_earlier_commit_loads_samples_and_goes_on(tmp_path):
+    """Made at 83070f8, before rooms and classes of networks; with its images and the line of its step 12."""
+    workdir = tmp_path / "run"
+    shutil.copytree(STORED, workdir)
+    difference = np.abs(jaxgan.load(workdir)(seed=3, num=8).astype(int) - np.load(STORED / "images.npy"))
+    assert difference.max() <= 1  # of 255: other processors round otherwise
+    config = record.recorded_config(record.read_record(workdir))
+    config.num_steps = 12
+    assert jaxgan.train(config, workdir) == 0
+    found = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])
+    expected = json.loads((STORED / "goes_on.jsonl").read_text())
+    assert found.keys() == expected.keys() and found["step"] == 12
+    for name, value in expected.items():
+        if isinstance(value, float) and name != "images_per_second":
+            assert found[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
