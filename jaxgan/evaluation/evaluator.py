@@ -14,13 +14,11 @@ from jaxgan.datasets import Dataset, take
 from jaxgan.errors import UserError
 from jaxgan.evaluation import features
 from jaxgan.evaluation.features import Extracted
+from jaxgan.evaluation.naming import number_name
 from jaxgan.extractors import EXTRACTORS, Extractor
 from jaxgan.metrics import STATISTICS, family_of
 from jaxgan.metrics.memorization import Neighbours, nearest_training
 from jaxgan.metrics.protocol import find_protocol
-
-# What numbers of Inception's features are called in the literature.
-_PUBLISHED = {"frechet_distance": "fid", "kernel_distance": "kid", "kernel_distance_stderr": "kid_stderr"}
 
 _OF_TRAINING = {"neighbours", "training"}  # families that look at the training set
 _MOST_TRAINING = 60_000  # examples that fakes are searched for in: all of MNIST
@@ -162,7 +160,7 @@ class Evaluator:
     def _compute(self, name: str, fake: Extracted) -> dict[str, float]:
         family = family_of(name)
         found = STATISTICS[name](*self._arguments(family, fake), **self._statistics[name])
-        return {self._name(family, key): value for key, value in found.items()}
+        return {number_name(family, key, self._extractor.name, self._num): v for key, v in found.items()}
 
     def _arguments(self, family: str, fake: Extracted) -> tuple:
         """What the statistics of a family look at."""
@@ -197,14 +195,6 @@ class Evaluator:
         if self._searched[0] is not fake.features:
             self._searched = fake.features, nearest_training(self._train.features, fake.features)
         return self._searched[1]
-
-    def _name(self, family: str, key: str) -> str:
-        of = self._extractor.name
-        if of == "inception" and family in ("features", "logits"):
-            name = _PUBLISHED.get(key, key if key.startswith(of) else f"{of}_{key}")
-        else:
-            name = key if family in ("images", "mixture") else f"{of}_{key}"
-        return f"{name}_{self._num / 1000:g}k" if self._num >= 1000 else f"{name}_{self._num}"
 
 
 class Best(NamedTuple):

@@ -13,6 +13,7 @@ from jaxgan.config.checks import check
 from jaxgan.config.fields import names_of
 from jaxgan.errors import UserError
 from jaxgan.evaluation.evaluator import make_evaluator
+from jaxgan.evaluation.naming import number_of
 from jaxgan.jobs import pictures
 from jaxgan.run import record
 
@@ -119,7 +120,9 @@ def _print(entry: dict[str, Any]) -> None:
     width = max(map(len, entry["numbers"]))
     print(f"{'':{width}}  {'fakes':>10}  {'floor':>10}  ({protocol['num_floor']} other real examples)")
     for name, value in entry["numbers"].items():
-        floor = entry["floor"].get(name)
-        print(f"{name:{width}}  {value:10.4g}  {'' if floor is None else f'{floor:10.4g}'}")
+        floor, number = entry["floor"].get(name), number_of(name)
+        reached = "" if floor is None else f"{floor:.4g}"
+        said = f"{number.arrow or ' '} {number.meaning}" if number else ""
+        print(f"{name:{width}}  {value:10.4g}  {reached:>10}  {said}".rstrip())
     for name, reason in entry["skipped"].items():
         print(f"no {name}: {reason}")

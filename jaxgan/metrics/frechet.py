@@ -7,6 +7,7 @@ import numpy as np
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.features import check_features, check_width
+from jaxgan.metrics.number import Number, describe
 
 _ROWS = 4096  # as many rows at a time are held in float64
 _MOST_FEATURES = 8192  # a covariance is 512 MiB then, several are needed, and eigenvalues cost D³
@@ -84,6 +85,9 @@ class Moments(NamedTuple):
 
 
 @FAMILIES["features"].register("frechet_distance")
+@describe(
+    {"frechet_distance": Number("lower", "Gaussians fitted to the features of fakes and of real examples", 0)}
+)
 def frechet_distance(real_features: np.ndarray, fake_features: np.ndarray) -> dict[str, float]:
     """`frechet_of_moments` of features `[N, D]` and `[M, D]`, two of each at least, D at most 8,192."""
     real = check_features(real_features, "real", at_least=2)

@@ -5,6 +5,7 @@ import numpy as np
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.features import check_features
+from jaxgan.metrics.number import Number, describe
 
 
 def _log_sum_exp(logits, axis):
@@ -20,6 +21,12 @@ def _score(logits):
 
 
 @FAMILIES["logits"].register("inception_score")
+@describe(
+    {
+        "inception_score_*_std": Number("", "standard deviation of it over the splits", 0),
+        "inception_score_*": Number("higher", "sure and varied predictions of the classifier", 1),
+    }
+)
 def inception_score(logits: np.ndarray, *, num_splits: int = 10, seed: int = 2020) -> dict[str, float]:
     """exp E KL(p(y|x) ‖ p(y)), the mean over splits and the deviation; from 1 to the number of classes K.
 

@@ -5,6 +5,7 @@ import numpy as np
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.features import check_pair
+from jaxgan.metrics.number import Number, describe
 
 _ROWS = 256  # as many rows at a time are held in float64
 
@@ -68,6 +69,12 @@ def mmd2(real_features: np.ndarray, fake_features: np.ndarray) -> float:
 
 
 @FAMILIES["features"].register("kernel_distance")
+@describe(
+    {
+        "kernel_distance": Number("lower", "squared maximum mean discrepancy of the features, unbiased"),
+        "kernel_distance_stderr": Number("", "standard error of it over random subsets", 0),
+    }
+)
 def kernel_distance(
     real_features: np.ndarray,
     fake_features: np.ndarray,

@@ -8,6 +8,7 @@ from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.distances import squared_distances
 from jaxgan.metrics.features import check_features, check_width
+from jaxgan.metrics.number import Number, describe
 
 
 class Neighbours(NamedTuple):
@@ -62,6 +63,15 @@ def _nearer(test, fake):
 
 
 @FAMILIES["neighbours"].register("memorization")
+@describe(
+    {
+        "nearer_than_test": Number(
+            "", "how often a fake is nearer to the training set than a real one", 0, 1
+        ),
+        "data_copying_z": Number("", "the same as a z-score: far below 0 copies the training set"),
+        "copies": Number("lower", "share of fakes that are training examples to the bit", 0, 1),
+    }
+)
 def memorization(test: Neighbours, fake: Neighbours) -> dict[str, float]:
     """Whether fakes lie nearer to the training set than unseen real examples do.
 
@@ -90,6 +100,12 @@ def memorization(test: Neighbours, fake: Neighbours) -> dict[str, float]:
 
 
 @FAMILIES["training"].register("data_copying")
+@describe(
+    {
+        "data_copying_c_t": Number("", "z-score of fakes by cells of the data: far below 0 copies it"),
+        "data_copying_cells": Number("", "cells of the data that it is the mean of", 0),
+    }
+)
 def data_copying(
     train_features: np.ndarray,
     test_features: np.ndarray,

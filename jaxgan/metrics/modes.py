@@ -4,6 +4,7 @@ import numpy as np
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
+from jaxgan.metrics.number import Number, describe
 
 # A sample counts as good within this many standard deviations of its mode, and a mode as found with one
 # good sample: Lin et al. 2018, PacGAN, section 4.1, after Srivastava et al. 2017, VEEGAN.
@@ -16,6 +17,15 @@ def _reverse_kl(share, true):
 
 
 @FAMILIES["mixture"].register("mode_coverage")
+@describe(
+    {
+        "modes": Number("higher", "modes of the data with at least one sample", 0),
+        "good": Number("higher", "share of samples within 3 std of a mode", 0, 1),
+        "reverse_kl": Number("lower", "how unevenly the modes are met, in nats", 0),
+        "reverse_kl_nearest": Number("lower", "the same, each sample given to its nearest mode", 0),
+        "reverse_kl_uniform": Number("lower", "the same, against equal shares of all modes", 0),
+    }
+)
 def mode_coverage(samples: np.ndarray, modes: np.ndarray, std: float) -> dict[str, float]:
     """Modes found, the share of good samples and the reverse KL divergence to the uniform mixture.
 
@@ -27,20 +37,25 @@ def mode_coverage(samples: np.ndarray, modes: np.ndarray, std: float) -> dict[st
     Returns:
       `modes`: modes with at least one good sample, one that lies within 3·std of a centre;
       `good`: the share of good samples, [0, 1];
-      `reverse_kl`: KL(q ‖ p) in nats, q the distribution over modes of the samples, each given to its nearest
-      one, p the uniform one; 0 where all are met alike, log M where all samples are of one mode.
+      `reverse_kl`: KL(q ‖ p) in nats, q the distribution over modes of the good samples, p the uniform one; 0
+      where all modes are met alike, log M where all good samples are of one mode, and where none is good;
+      `reverse_kl_nearest`: the same of all samples, each given to its nearest mode, however far that is.
 
     Source: Lin et al. 2018, PacGAN: The power of two samples in generative adversarial networks, section 4.1.
+    `reverse_kl` counts as its published code does.
     """
     samples, modes = np.asarray(samples, np.float64), np.asarray(modes, np.float64)
     distances = np.linalg.norm(samples[:, None] - modes[None], axis=-1)
     nearest = distances.argmin(axis=1)
     good = distances.min(axis=1) <= _WITHIN * std
-    share = np.bincount(nearest, minlength=len(modes)) / len(samples)
+    uniform = np.full(len(modes), 1 / len(modes))
+    met = np.bincount(nearest[good], minlength=len(modes))
+    near = np.bincount(nearest, minlength=len(modes))
     return {
         "modes": float(len(np.unique(nearest[good]))),
         "good": float(good.mean()),
-        "reverse_kl": _reverse_kl(share, np.full(len(modes), 1 / len(modes))),
+        "reverse_kl": _reverse_kl(met / met.sum(), uniform) if met.any() else float(np.log(len(modes))),
+        "reverse_kl_nearest": _reverse_kl(near / len(samples), uniform),
     }
 
 

@@ -9,6 +9,7 @@ from jax import lax
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
+from jaxgan.metrics.number import Number, describe
 
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
@@ -95,6 +96,12 @@ def ms_ssim(first: jax.Array, second: jax.Array, scales: int) -> jax.Array:
 
 
 @FAMILIES["images"].register("ms_ssim")
+@describe(
+    {
+        "ms_ssim_*_stderr": Number("", "standard error of it over pairs", 0),
+        "ms_ssim_*": Number("", "likeness of pairs of fakes; above the floor they lack variety", -1, 1),
+    }
+)
 def ms_ssim_diversity(images: np.ndarray, *, num_pairs: int = 1000, seed: int = 0) -> dict[str, float]:
     """The mean MS-SSIM of random pairs of different images: higher is less diverse, 1 is collapsed.
 

@@ -6,9 +6,18 @@ from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.distances import Undecided, blocks, nearest_squares
 from jaxgan.metrics.features import check_pair
+from jaxgan.metrics.number import Number, describe
 
 
 @FAMILIES["features"].register("prdc")
+@describe(
+    {
+        "precision": Number("higher", "share of fakes within the real examples' manifold", 0, 1),
+        "recall": Number("higher", "share of real examples within the fakes' manifold", 0, 1),
+        "density": Number("higher", "how many real neighbourhoods a fake lies in; 1 where both are alike", 0),
+        "coverage": Number("higher", "share of real examples with a fake in their neighbourhood", 0, 1),
+    }
+)
 def prdc(
     real_features: np.ndarray, fake_features: np.ndarray, *, precision_k: int = 3, density_k: int = 5
 ) -> dict[str, float]:

@@ -1,17 +1,17 @@
 """The figures of a sweep's report, as SVG texts."""
 
 import io
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from jaxgan.sweeps.results import Frame
+from jaxgan.sweeps.results import MIN_SEEDS, Frame, interval
 
 # Okabe and Ito's colours, which the colour-blind can tell apart
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#7b4fa3")
 _WIDTH = 5.2  # inches; about as many pixels at 72 a inch as a phone has
 _POINTS = 200  # of a curve; more are thinned out
-_RESAMPLES = 1_000
 
 
 def draw_intervals(table: Frame, values: dict[str, np.ndarray], labels: dict[str, str]) -> str:
@@ -38,36 +38,40 @@ def draw_intervals(table: Frame, values: dict[str, np.ndarray], labels: dict[str
     return _finish(figure, axes)
 
 
-def draw_bands(curves: Frame, settings: Sequence[str], labels: dict[str, str]) -> str:
-    """The mean curve of each setting with a 95 % bootstrap band over its seeds.
+def draw_bands(
+    curves: Frame,
+    settings: Sequence[str],
+    labels: dict[str, str],
+    within: tuple[float, float] = (-math.inf, math.inf),
+) -> str:
+    """The mean curve of each setting with a 95 % band over its seeds, see `results.interval`.
 
     Args:
-      curves: setting, seed, step, value, of one metric.
+      curves: setting, seed, step, value, of one metric and of runs that did not diverge or fail.
       settings: which of them to draw, in this order.
       labels: setting → its name.
+      within: the range that a value can have.
     """
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     figure, axes = _start(3.1)
-    source = np.random.default_rng(0)
     for i, setting in enumerate(settings):
         rows = curves[curves.setting == setting].pivot_table(index="seed", columns="step", values="value")
         if not len(rows):
             continue
+        rows = rows.dropna(axis="columns")  # where some seeds have no value the mean would be of others
+        if not rows.shape[1]:
+            continue
         rows = rows.iloc[:, np.unique(np.linspace(0, rows.shape[1] - 1, _POINTS).astype(int))]
         steps, seeds = rows.columns.to_numpy(), rows.to_numpy()
-        mean = np.nanmean(seeds, axis=0)
         colour = COLOURS[i % len(COLOURS)]
         style = ("-", "--", ":")[i // len(COLOURS) % 3]
         marker = "o" if len(steps) < 30 else ""
-        axes.plot(steps, mean, style, color=colour, linewidth=1.6, marker=marker, markersize=3.5,
-                  label=_wrap(labels[setting]))  # fmt: skip
-        whole = seeds[:, ~np.isnan(seeds).any(axis=0)]
-        if len(seeds) > 1 and whole.shape[1]:
-            drawn = whole[source.integers(len(whole), size=(_RESAMPLES, len(whole)))].mean(axis=1)
-            low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-            places = steps[~np.isnan(seeds).any(axis=0)]
-            axes.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
+        line = {"color": colour, "linewidth": 1.6, "marker": marker, "markersize": 3.5}
+        axes.plot(steps, seeds.mean(axis=0), style, label=_wrap(labels[setting]), **line)
+        if len(seeds) >= MIN_SEEDS:
+            low, high = np.transpose([interval(values, *within) for values in seeds.T])
+            axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.set_xlabel("step", fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxgan.evaluation.naming import number_of
 from jaxgan.sweeps import figures, results, tables
 from jaxgan.sweeps.results import Frame, Results, find_baseline
 
@@ -65,6 +66,7 @@ def _page(workdir: Path, found: Results, table: Frame, baseline: str) -> str:
         num_settings=len(found.settings),
         hours=runs.seconds.sum() / 3600,
         baseline=found.labels[baseline],
+        least_p=_powerless(table, baseline),
         head=tables.HEAD,
         metrics=metrics,
         progress=_training(found),
@@ -83,23 +85,47 @@ def _page(workdir: Path, found: Results, table: Frame, baseline: str) -> str:
     )
 
 
+def _powerless(table: Frame, baseline: str) -> str:
+    """A sentence where so few seeds cannot show any difference, however large it is."""
+    tested = table[(table.setting != baseline) & table.p.notna()]
+    if not len(tested):
+        return ""
+    pairs, comparisons = int(tested.n.max()), len(tested)
+    least = comparisons * results.least_p(pairs)
+    if least < 1 - results.CONFIDENCE:
+        return ""
+    return (
+        f"With {pairs} seeds the test's p is at least {results.least_p(pairs):.2g}, and "
+        f"{min(least, 1):.2g} once it is corrected for {comparisons} comparisons: no difference on this page "
+        "can be significant, however large. More seeds can show one."
+    )
+
+
 def _metric(found: Results, table: Frame, metric: str, baseline: str) -> dict[str, Any]:
     done = found.runs[found.runs.status == "done"]
     values = {setting: rows[metric].dropna().to_numpy(float) for setting, rows in done.groupby("setting")}
     values = {setting: values.get(setting, np.zeros(0)) for setting in found.settings}
     curves = found.curves[found.curves.metric == metric]
     several = curves.step.nunique() > 1
+    described, scientific = number_of(metric), tables.scientific_column(table)
     return {
         "name": metric,
-        "rows": [tables.cells(row, found.labels, baseline) for row in table.itertuples()],
+        "arrow": described.arrow if described else "",
+        "meaning": described.meaning if described else "",
+        "rows": [tables.cells(row, found.labels, baseline, scientific) for row in table.itertuples()],
         "significant": [bool(row.p_corrected < 0.05) for row in table.itertuples()],
         "intervals": _svg(figures.draw_intervals(table, values, found.labels)),
-        "bands": _bands(found, curves) if several else "",
+        "bands": _bands(found, curves, metric) if several else "",
     }
 
 
-def _bands(found: Results, curves) -> str:
-    return _svg(figures.draw_bands(curves, found.settings[:_CURVES], found.labels))
+def _bands(found: Results, curves, metric: str) -> str:
+    """Without the runs that diverged or failed, which the tables leave out, too."""
+    lost = found.runs[found.runs.status.isin(["diverged", "failed"])]
+    lost = set(zip(lost.setting, lost.seed, strict=True))
+    kept = [pair not in lost for pair in zip(curves.setting, curves.seed, strict=True)]
+    within = results.range_of(metric)
+    return _svg(figures.draw_bands(curves[kept], found.settings[:_CURVES], found.labels, within))
 
 
 def _training(found: Results) -> list[dict[str, str]]:
@@ -110,7 +136,7 @@ def _training(found: Results) -> list[dict[str, str]]:
     for name in names:
         curves = found.curves[found.curves.metric == name]
         if curves.step.nunique() > 1:
-            panels.append({"name": name, "figure": _bands(found, curves)})
+            panels.append({"name": name, "figure": _bands(found, curves, name)})
     return panels
 
 

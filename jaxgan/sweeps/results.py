@@ -3,17 +3,18 @@
 import itertools
 import json
 import math
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxgan.errors import UserError
+from jaxgan.evaluation.naming import number_of
 
 Frame = Any  # a pandas.DataFrame; pandas is imported late
 
 CONFIDENCE = 0.95
+MIN_SEEDS = 3  # of an interval: two values say next to nothing of their spread
 _RESAMPLES = 9_999
 _MARK = "discriminator_loss"  # a line of metrics.jsonl without it is an evaluation's
 _COLUMNS = ("metric", "setting", "n", "mean", "low", "high", "median", "failed", "difference", "p")
@@ -104,7 +105,7 @@ def find_baseline(settings: list[str], name: str) -> str:
 def summarize(results: Results, baseline: str) -> Frame:
     """Statistics of every number and setting, over the seeds that finished.
 
-    Columns: metric, setting, n, mean, low, high (a 95 % interval, bootstrap), median, failed (share of the
+    Columns: metric, setting, n, mean, low, high (a 95 % interval, Student's t), median, failed (share of the
     runs that ended and did not finish), difference (mean of the paired differences from the baseline), p,
     p_corrected.
 
@@ -119,7 +120,7 @@ def summarize(results: Results, baseline: str) -> Frame:
         runs = results.runs[results.runs.setting == setting]
         ended = runs[runs.status != "open"]
         values = _finished(results, setting, metric)
-        low, high = interval(values.to_numpy())
+        low, high = interval(values.to_numpy(), *range_of(metric))
         row = {"metric": metric, "setting": setting, "n": len(values), "mean": values.mean()}
         row |= {"low": low, "high": high, "median": values.median()}
         row["failed"] = float((ended.status != "done").mean()) if len(ended) else math.nan
@@ -136,35 +137,44 @@ def summarize(results: Results, baseline: str) -> Frame:
     return table
 
 
+def range_of(metric: str) -> tuple[float, float]:
+    """The range that a number of this name can have."""
+    number = number_of(metric)
+    return (number.low, number.high) if number else (-math.inf, math.inf)
+
+
 def _finished(results: Results, setting: str, metric: str) -> Frame:
     """The values of the seeds that finished, by seed."""
     runs = results.runs[(results.runs.setting == setting) & (results.runs.status == "done")]
     return runs.set_index("seed")[metric].astype(float).dropna() if metric in runs else runs.seed[:0]
 
 
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """A bootstrap interval of the mean (BCa; the percentiles where that is not defined); NaN below 2 values.
+def interval(values: np.ndarray, low: float = -math.inf, high: float = math.inf) -> tuple[float, float]:
+    """The 95 % interval of the mean by Student's t: m ± t(n - 1)·s/√n, NaN of fewer than 3 values.
+
+    Of normal data it covers the mean with its 95 %, however few the values are. A bootstrap does not: with 5
+    values the accelerated one (BCa) covers 84 %.
 
     Args:
       values: `[n]`.
+      low, high: the range that a value can have, beyond which the interval does not reach.
 
-    Source: Efron 1987, Better Bootstrap Confidence Intervals.
+    Source: Student 1908, The Probable Error of a Mean.
     """
     from scipy import stats
 
-    if len(values) < 2:
+    if len(values) < MIN_SEEDS:
         return math.nan, math.nan
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
-    for method in ("BCa", "percentile"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of degenerate samples, which the other method takes
-            found = stats.bootstrap(
-                (values,), np.mean, confidence_level=CONFIDENCE, n_resamples=_RESAMPLES, method=method, rng=0
-            ).confidence_interval
-        if np.isfinite(found).all():
-            break
-    return float(found.low), float(found.high)
+    reach = (
+        stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
+    )
+    mean = float(np.mean(values))
+    return max(mean - reach, min(low, mean)), min(mean + reach, max(high, mean))
+
+
+def least_p(pairs: int) -> float:
+    """The least p-value that `paired_test` can give of so many pairs: all signs alike, 2/2ⁿ."""
+    return 2.0 ** (1 - pairs)
 
 
 def paired_test(differences: np.ndarray) -> float:

@@ -2,31 +2,61 @@
 
 import math
 
-from jaxgan.sweeps.results import Frame, Results
+from jaxgan.evaluation.naming import number_of
+from jaxgan.sweeps.results import MIN_SEEDS, Frame, Results
 
 
-def number(x: float, digits: int = 3) -> str:
-    """Of about `digits` significant digits, no exponent where it is short without; a dash for NaN."""
+def is_scientific(x: float) -> bool:
+    """Whether a number is long without an exponent."""
+    return x != 0 and math.isfinite(x) and not 1e-3 <= abs(x) < 1e5
+
+
+def number(x: float, digits: int = 3, scientific: bool | None = None) -> str:
+    """Of about `digits` significant digits; a dash for NaN.
+
+    Args:
+      x: the number.
+      digits: how many.
+      scientific: whether with an exponent; None: where it is long without.
+    """
     if x is None or not math.isfinite(x):
         return "–"
-    if x != 0 and not 1e-3 <= abs(x) < 1e5:
+    if is_scientific(x) if scientific is None else scientific:
         return f"{x:.{digits - 1}e}"
     places = max(0, digits - 1 - math.floor(math.log10(abs(x)))) if x else 0
     return f"{x:.{min(places, 6)}f}"
 
 
-def estimate(row) -> str:
-    """A mean with its interval, all to the same decimal place."""
+def estimate(row, scientific: bool | None = None) -> str:
+    """A mean with its interval, all to the same decimal place: that of the second digit of the width.
+
+    Args:
+      row: of `results.summarize`.
+      scientific: whether with exponents, as the column has it; None: where the mean is long without.
+    """
     if not math.isfinite(row.mean):
         return "–"
     if not math.isfinite(row.low):
-        return number(row.mean)
+        return number(row.mean, scientific=scientific)
     width = row.high - row.low
-    size = width if width > 0 else abs(row.mean)
-    if size and (size < 1e-4 or abs(row.mean) >= 1e5):
-        return f"{row.mean:.2e} [{row.low:.2e}, {row.high:.2e}]"
-    places = max(0, 1 - math.floor(math.log10(size))) if size else 0
+    size = width if width > 0 else abs(row.mean) / 10
+    last = math.floor(math.log10(size)) - 1 if size else 0  # the power of ten of the last digit
+    if is_scientific(row.mean) if scientific is None else scientific:
+        three = row.mean, row.low, row.high
+        return "{} [{}, {}]".format(*(f"{x:.{_digits(x, last)}e}" for x in three))
+    places = max(0, -last)
     return f"{row.mean:.{places}f} [{row.low:.{places}f}, {row.high:.{places}f}]"
+
+
+def _digits(x: float, last: int) -> int:
+    """Behind the point of x with an exponent, down to the power of ten `last`."""
+    return max(1, math.floor(math.log10(abs(x))) - last) if x else 1
+
+
+def scientific_column(table: Frame) -> bool:
+    """Whether the means of one number are written with exponents, all alike."""
+    means = [abs(mean) for mean in table["mean"] if math.isfinite(mean)]
+    return is_scientific(max(means, default=0.0))
 
 
 def p_value(p: float) -> str:
@@ -42,14 +72,14 @@ def percent(share: float) -> str:
 HEAD = ("setting", "seeds", "mean [95 % interval]", "median", "failed", "difference", "p", "p corrected")
 
 
-def cells(row, labels: dict[str, str], baseline: str) -> list[str]:
-    """A row of `results.summarize` in words, under HEAD."""
+def cells(row, labels: dict[str, str], baseline: str, scientific: bool | None = None) -> list[str]:
+    """A row of `results.summarize` in words, under HEAD; `scientific` as in `estimate`."""
     tested = row.setting != baseline
     return [
         labels[row.setting],
         str(row.n),
-        estimate(row),
-        number(row.median),
+        estimate(row, scientific),
+        number(row.median, scientific=scientific),
         percent(row.failed),
         number(row.difference) if tested else "baseline",
         p_value(row.p) if tested else "",
@@ -62,21 +92,28 @@ def _frame(found: Results, table: Frame) -> Frame:
     import pandas as pd
 
     rows = []
+    scientific = {metric: scientific_column(part) for metric, part in table.groupby("metric")}
     for setting, of_setting in table.groupby("setting", sort=False):
         row = {"setting": found.labels[setting], "seeds": max(of_setting.n)}
         for cell in of_setting.itertuples():
             star = "*" if cell.p_corrected < 0.05 else ""
-            row[cell.metric] = estimate(cell) + star
-            row[f"{cell.metric}, median"] = number(cell.median)
+            form = scientific[cell.metric]
+            row[_titled(cell.metric)] = estimate(cell, form) + star
+            row[f"{cell.metric}, median"] = number(cell.median, scientific=form)
         row["failed"] = percent(of_setting.failed.iloc[0])
         rows.append(row)
     return pd.DataFrame(rows)
 
 
+def _titled(metric: str) -> str:
+    number = number_of(metric)
+    return f"{metric} {number.arrow}".rstrip() if number else metric
+
+
 def _caption(found: Results, baseline: str) -> str:
     return (
-        "Mean over training seeds with a 95 % bootstrap interval (BCa), and median; runs that diverged are "
-        "left out and counted as failed. *: differs from the baseline "
+        f"Mean over training seeds with a 95 % interval (Student's t, from {MIN_SEEDS} seeds on), and "
+        "median; runs that diverged are left out and counted as failed. *: differs from the baseline "
         f"'{found.labels[baseline]}' (permutation test of paired seeds, Holm-corrected p < 0.05)."
     )
 

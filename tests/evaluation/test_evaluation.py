@@ -17,6 +17,7 @@ from jaxgan import datasets, sampler
 from jaxgan.errors import UserError
 from jaxgan.evaluation import features
 from jaxgan.evaluation.evaluator import Best, Evaluator, find_best, make_evaluator
+from jaxgan.evaluation.naming import number_of
 from jaxgan.extractors import EXTRACTORS, Extractor
 from jaxgan.jobs.evaluate import _change, evaluate
 from jaxgan.jobs.train import train
@@ -359,6 +360,7 @@ def test_the_command_line_evaluates(trained, tmp_path):
     returned = jaxgan.evaluate(workdir, changes | named)
     third = json.loads((workdir / "evaluation.json").read_text())[2]
     assert returned["numbers"] == third["numbers"]
+    assert all(number_of(name) for name in first["numbers"])  # each says what it means
     assert third["protocol"]["fields"].keys() == {"prdc"} and len(third["numbers"]) == 4
     assert third["protocol"]["fields"]["prdc"]["density_k"] == 3
 

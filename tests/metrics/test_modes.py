@@ -14,8 +14,10 @@ def test_by_hand():
     found = mode_coverage(samples, CENTRES, std=1.0)
     assert found["modes"] == 2
     assert found["good"] == 3 / 4
-    # the shares of the nearest modes are 1/2, 1/4, 1/4, 0
-    np.testing.assert_allclose(found["reverse_kl"], 0.5 * np.log(2) + 0 + 0, rtol=1e-12)
+    # of the good samples 2/3 and 1/3 are of two modes of four; the nearest modes have 1/2, 1/4, 1/4, 0
+    by_hand = 2 / 3 * np.log(8 / 3) + 1 / 3 * np.log(4 / 3)
+    np.testing.assert_allclose(found["reverse_kl"], by_hand, rtol=1e-12)
+    np.testing.assert_allclose(found["reverse_kl_nearest"], 0.5 * np.log(2) + 0 + 0, rtol=1e-12)
 
 
 def test_the_mixtures_themselves():
@@ -34,7 +36,20 @@ def test_collapse():
     found = mode_coverage(np.tile(CENTRES[2], (50, 1)), CENTRES, std=1.0)
     assert found["modes"] == 1 and found["good"] == 1
     np.testing.assert_allclose(found["reverse_kl"], np.log(4), rtol=1e-12)
-    assert mode_coverage(CENTRES + 5.0, CENTRES, std=1.0)["modes"] == 0
+    nothing = mode_coverage(CENTRES + 5.0, CENTRES, std=1.0)
+    assert nothing["modes"] == 0
+    np.testing.assert_allclose(nothing["reverse_kl"], np.log(4), rtol=1e-12)  # the worst that there is
+    assert nothing["reverse_kl_nearest"] == 0  # one sample near each mode, and yet far from all
+
+
+def test_blurred_samples_do_not_even_out_the_modes():
+    """Modes of equal share, of two of which half of the samples are blurred: PacGAN's code sees good ones."""
+    exact, blurred = np.repeat(CENTRES, 100, axis=0), np.repeat(CENTRES[:2], 50, axis=0) + 4.0
+    samples = np.concatenate([exact[50:100], exact[150:], blurred])
+    found = mode_coverage(samples, CENTRES, std=1.0)
+    share = np.array([50, 50, 100, 100]) / 300
+    np.testing.assert_allclose(found["reverse_kl"], np.sum(share * np.log(4 * share)), rtol=1e-12)
+    np.testing.assert_allclose(found["reverse_kl_nearest"], 0, atol=1e-12)
 
 
 def test_classified_by_hand():

@@ -9,8 +9,10 @@ import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -83,11 +85,25 @@ def test_statistics():
     assert results.paired_test(np.zeros(4)) == 1
     assert results.paired_test(np.ones(4)) == 2 / 2**4
     assert results.interval(np.full(5, 2.0)) == (2, 2)
-    assert math.isnan(results.interval(np.ones(1))[0])
-    # about 95 % of the intervals of a known mean hold it
-    source = np.random.default_rng(1)
-    held = [low <= 0 <= high for low, high in (results.interval(source.normal(size=30)) for _ in range(60))]
-    assert 52 <= sum(held) <= 60
+    assert math.isnan(results.interval(np.ones(1))[0]) and math.isnan(results.interval(np.ones(2))[0])
+    # 1, 2, 3: mean 2, deviation 1, t of 2 degrees of freedom 4.302653
+    np.testing.assert_allclose(
+        results.interval(np.arange(1.0, 4.0)), 2 + 4.302653 / 3**0.5 * np.array([-1, 1]), 1e-6
+    )
+    assert results.interval(np.array([0.9, 1.0, 1.0]), 0, 1)[1] == 1
+
+
+@pytest.mark.parametrize("n", [3, 5, 10, 20])
+def test_intervals_cover_the_mean_as_often_as_they_say(n):
+    """Of normal data; 2,000 intervals find the share within ± .01 (two standard errors)."""
+    source = np.random.default_rng(n)
+    held = [low <= 0 <= high for low, high in (results.interval(source.normal(size=n)) for _ in range(2_000))]
+    assert 0.93 <= np.mean(held) <= 0.97
+
+
+def test_the_least_p_is_that_of_differences_of_one_sign():
+    for pairs in (2, 3, 5, 8):
+        assert results.paired_test(np.arange(1.0, pairs + 1)) == results.least_p(pairs)
 
 
 def test_the_baseline_has_a_name(folder):
@@ -136,7 +152,7 @@ def test_the_report_is_one_file(folder):
     assert "modes_2.5k over" not in page.text  # one number alone makes no map
     assert len((folder / "sweep.csv").read_text().splitlines()) == 25
     markdown = (folder / "table.md").read_text().splitlines()
-    assert markdown[0].startswith("| setting | seeds | modes_2.5k |")
+    assert markdown[0].startswith("| setting | seeds | modes_2.5k ↑ |")
     assert len({line.count("|") for line in markdown[:6]}) == 1
     latex = (folder / "table.tex").read_text()
     assert (
@@ -207,3 +223,36 @@ def test_a_browser_shows_it(folder, tmp_path, width):
     shown = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
     inner, scroll, wide, broken, height = map(int, re.search(r"<title>([\d ]+)</title>", shown)[1].split())
     assert inner == width and scroll <= width and not wide and not broken and height > 1000
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "text"),
+    [
+        (45.81234, 45.81231, 45.81239, "45.812340 [45.812310, 45.812390]"),
+        (45.8, 40.1, 51.5, "46 [40, 52]"),
+        (0.99829, 0.9971, 0.9995, "0.9983 [0.9971, 0.9995]"),
+        (1234567.0, 1234000.0, 1235134.0, "1.2346e+06 [1.2340e+06, 1.2351e+06]"),
+        (7.0, math.nan, math.nan, "7.00"),
+        (math.nan, math.nan, math.nan, "–"),
+    ],
+)
+def test_the_digits_of_an_estimate_follow_its_interval(mean, low, high, text):
+    assert tables.estimate(Row(mean, low, high)) == text
+
+
+def test_a_column_has_one_notation():
+    """Not 9.99e-01 below 0.99829."""
+    rows = pd.DataFrame({"mean": [0.99829, 0.999, 0.0002]})
+    assert not tables.scientific_column(rows)
+    assert (
+        tables.estimate(Row(0.0002, 0.0001, 0.0003), tables.scientific_column(rows))
+        == "0.00020 [0.00010, 0.00030]"
+    )
+    assert tables.scientific_column(pd.DataFrame({"mean": [2e5, 3.0]}))
+    assert tables.estimate(Row(3.0, 2.0, 4.0), True) == "3.0e+00 [2.0e+00, 4.0e+00]"
+
+
+class Row(NamedTuple):
+    mean: float
+    low: float
+    high: float
