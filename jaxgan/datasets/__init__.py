@@ -13,7 +13,28 @@ from jaxgan.datasets import (  # noqa: F401 (files the builders)
     stacked_mnist,
     tfds,
 )
-from jaxgan.datasets.dataset import DATASETS, Dataset, MissingDataset, Mixture, from_arrays, take, title
+from jaxgan.datasets.dataset import (
+    DATASETS,
+    Dataset,
+    MissingDataset,
+    Mixture,
+    from_arrays,
+    hold_out,
+    take,
+    title,
+    validation_rows,
+)
 from jaxgan.datasets.load import load
 
-__all__ = ["DATASETS", "Dataset", "MissingDataset", "Mixture", "from_arrays", "load", "take", "title"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "MissingDataset",
+    "Mixture",
+    "from_arrays",
+    "hold_out",
+    "load",
+    "take",
+    "title",
+    "validation_rows",
+]

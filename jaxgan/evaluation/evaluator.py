@@ -40,9 +40,10 @@ class Evaluator:
       everything: the other statistics as well, with their defaults, and all only as far as this data allows.
 
     Attributes:
-      floor: the same numbers with real examples in the place of fakes, disjoint from those that they are
-        compared with: what a perfect generator reaches. Statistics of the training set have none, nor those
-        that need more examples than are left.
+      floor: the same numbers with as many real examples in the place of fakes, disjoint from those that they
+        are compared with, and none of which the extractor was trained on: what a perfect generator reaches.
+        Statistics of the training set have none.
+      no_floor: why there is no floor, where too few such examples are left; else ''.
       skipped: by statistic, why this data does not allow it.
       protocol: what the numbers depend on beside the weights, as JSON values.
 
@@ -70,7 +71,15 @@ class Evaluator:
         self.skipped: dict[str, str] = {}
         self._searched: tuple[np.ndarray | None, Neighbours | None] = None, None
 
-        real, self._others = features.choose(load, split, self._num, seed)
+        real, self._others = features.choose(load, split, self._num, seed, extractor.unseen)
+        left = sum(len(rows) for _, rows in self._others)
+        self.no_floor = ""
+        if left < self._num:
+            self.no_floor = (
+                f"no floor: {left:,} real examples are left that the extractor '{extractor.name}' was not "
+                f"trained on, and {self._num:,} are needed"
+            )
+            self._others = real  # what shows which statistics are possible
         self._real = features.of_real(extractor, real)
         if not families.isdisjoint(_OF_TRAINING):
             test, _ = features.choose(load, "test", self._num, seed)
@@ -80,7 +89,7 @@ class Evaluator:
             "name": protocol,
             "num_fake": self._num,
             "num_real": len(self._real.features),
-            "num_floor": sum(len(rows) for _, rows in self._others),
+            "num_floor": 0 if self.no_floor else self._num,
             "split": split,
             "seed": seed,
             "extractor": {"name": extractor.name, **extractor.protocol},
@@ -143,6 +152,9 @@ class Evaluator:
 
     def _measure_floor(self) -> dict[str, float]:
         real, numbers = features.of_real(self._extractor, self._others, self._with_examples), {}
+        if self.no_floor:
+            self._measure(self._fill(real), [n for n in self._statistics if family_of(n) not in _OF_TRAINING])
+            return numbers
         for name in self._statistics:
             if family_of(name) in _OF_TRAINING:
                 continue

@@ -18,7 +18,7 @@ import jaxgan
 from jaxgan import sampler
 from jaxgan.algorithm.gan import GAN
 from jaxgan.compilation import jit
-from jaxgan.datasets import Dataset, cache, order, take
+from jaxgan.datasets import Dataset, cache, order, take, validation_rows
 from jaxgan.errors import UserError
 from jaxgan.extractors import Extractor, files
 
@@ -46,23 +46,44 @@ class Extracted(NamedTuple):
     examples: np.ndarray | None = None
 
 
-def choose(load: Callable[[str], Dataset], split: str, num: int, seed: int) -> tuple[Rows, Rows]:
-    """Two disjoint sets of real examples: `num` of the split, or all, and as many more where there are.
+def choose(
+    load: Callable[[str], Dataset], split: str, num: int, seed: int, unseen: str = "all"
+) -> tuple[Rows, Rows]:
+    """Two disjoint sets of real examples: `num` of the split, or all; and `num` others, for floors.
 
-    The second ones are of the same split as far as it goes, then of the other one.
+    The others are examples that the extractor was not trained on: of the same split as far as it goes, then
+    of the other one. Where there are fewer than `num` of them, the second set has these.
+
+    Args:
+      load: `split -> Dataset`.
+      split: 'train' or 'test'.
+      num: how many.
+      seed: of the choice.
+      unseen: see `Extractor.unseen`.
     """
 
-    def shuffled(dataset, salt, count):
-        size = min(len(dataset), order.MAX_SIZE - 1)
-        return order.rows(np.array([seed, salt], np.uint32), 0, min(count, size), size)
+    def shuffled(salt, candidates, count):
+        size = min(len(candidates), order.MAX_SIZE - 1)
+        count = min(count, size)
+        return candidates[order.rows(np.array([seed, salt], np.uint32), 0, count, size)] if count else ()
+
+    def candidates(dataset, part):
+        if part == "test" or unseen == "all":
+            return np.arange(min(len(dataset), order.MAX_SIZE - 1))
+        if unseen == "validation" and dataset.parts is None:
+            return validation_rows(len(dataset))
+        return np.zeros(0, int)
 
     first = load(split)
-    rows = shuffled(first, 0, 2 * num)
-    chosen, spare = [(first, rows[:num])], [(first, rows[num:])]
-    if missing := num - len(rows[num:]):
-        second = load("train" if split == "test" else "test")
-        spare.append((second, shuffled(second, 1, missing)))
-    return chosen, [(dataset, rows) for dataset, rows in spare if len(rows)]
+    rows = shuffled(0, np.arange(min(len(first), order.MAX_SIZE - 1)), 2 * num)
+    chosen, spare = rows[:num], rows[num:]
+    spare = spare[np.isin(spare, candidates(first, split))] if len(spare) else spare
+    others = [(first, spare)]
+    if missing := num - len(spare):
+        part = "train" if split == "test" else "test"
+        second = load(part)
+        others.append((second, shuffled(1, candidates(second, part), missing)))
+    return [(first, chosen)], [(dataset, some) for dataset, some in others if len(some)]
 
 
 def of_real(extractor: Extractor, rows: Rows, with_examples: bool = False) -> Extracted:

@@ -33,6 +33,8 @@ class Extractor:
       weights: a pytree of arrays, not compiled into the program.
       protocol: what `evaluation.json` says of it, as JSON values: at least `digest` (of the weights, '' where
         there are none), `resize` and `value_range`.
+      unseen: which real examples it was not trained on: 'all', those of the 'test' split alone, or also the
+        'validation' part of the training set (`datasets.validation_rows`).
       mode_shares: float64 `[M]`, the data's share of each mode that its logits or modes tell; None where its
         classes are not the data set's own.
     """
@@ -42,6 +44,7 @@ class Extractor:
     weights: Any
     protocol: dict[str, Any]
     mode_shares: np.ndarray | None = None
+    unseen: str = "all"
 
 
 from jaxgan.extractors import auto, classifier, inception, raw  # noqa: E402, F401 (register themselves)

@@ -51,6 +51,7 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
         "protocol": evaluator.protocol,
         "numbers": numbers,
         "floor": evaluator.floor,
+        "no_floor": evaluator.no_floor,
         "skipped": evaluator.skipped,
     }
     path = workdir / "evaluation.json"
@@ -118,7 +119,8 @@ def _print(entry: dict[str, Any]) -> None:
         f"'{extractor['name']}' (hash {extractor['digest'][:8] or 'none'}{known})"
     )
     width = max(map(len, entry["numbers"]))
-    print(f"{'':{width}}  {'fakes':>10}  {'floor':>10}  ({protocol['num_floor']} other real examples)")
+    floor = entry["no_floor"] or f"floor: {protocol['num_floor']} other real examples in the place of fakes"
+    print(f"{'':{width}}  {'fakes':>10}  {'floor':>10}  ({floor})")
     for name, value in entry["numbers"].items():
         floor, number = entry["floor"].get(name), number_of(name)
         reached = "" if floor is None else f"{floor:.4g}"

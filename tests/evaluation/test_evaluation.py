@@ -14,6 +14,7 @@ from runs import assert_same_run, launch, lines, tiny_config
 
 import jaxgan
 from jaxgan import datasets, sampler
+from jaxgan.datasets import validation_rows
 from jaxgan.errors import UserError
 from jaxgan.evaluation import features
 from jaxgan.evaluation.evaluator import Best, Evaluator, find_best, make_evaluator
@@ -84,6 +85,25 @@ def test_real_examples_and_those_of_the_floor_are_disjoint(split, num):
     assert any((rows != again).any() for ((_, again),) in [features.choose(load, split, num, 1)[0]])
 
 
+@pytest.mark.parametrize(("split", "num"), [("test", 100), ("test", 299), ("train", 1200)])
+def test_no_extractor_has_seen_the_examples_of_its_floor(split, num):
+    """One that was trained on the training set but for its validation part, or on all of it."""
+    chosen, _ = features.choose(load, split, num, 0)
+    validation = set(validation_rows(len(load("train"))))
+    assert len(validation) == len(load("train")) // 6
+    for unseen, allowed in (("validation", validation), ("test", set())):
+        again, others = features.choose(load, split, num, 0, unseen)
+        np.testing.assert_array_equal(again[0][1], chosen[0][1])
+        for dataset, rows in others:
+            assert dataset is load("test") or set(rows) <= allowed
+            assert dataset is not chosen[0][0] or set(rows).isdisjoint(chosen[0][1])
+        left = sum(len(rows) for _, rows in others)
+        if split == "test":
+            assert left == min(num, len(load("test")) - num + len(allowed))
+        else:
+            assert left >= min(num, len(load("test")))
+
+
 def test_a_generator_that_repeats_its_training_set_is_found():
     """Everything else about it is as good as can be."""
     evaluator = make_evaluator_of(Copies())
@@ -131,14 +151,14 @@ def load_swapped(split):
     return load("test" if split == "train" else "train")
 
 
-def test_a_floor_of_too_few_examples_is_no_reason_not_to_measure_fakes():
-    """498 others of the test set and the training set's 299 are left of the 1,000 that a subset takes."""
+def test_there_is_no_floor_of_too_few_examples():
+    """498 others of the test set and the training set's 299 are left, of 1,000: said, not made of fewer."""
     statistics = {"frechet_distance": {}, "kernel_distance": {"num_subsets": 2}}
     for everything in (False, True):
         evaluator = make_evaluator_of(Copies(), statistics, "1000", load_swapped, everything=everything)
-        assert evaluator.protocol["num_floor"] == 797 and "kernel_distance" not in evaluator.skipped
-        assert "raw_frechet_distance_1k" in evaluator.floor
-        assert "raw_kernel_distance_1k" not in evaluator.floor
+        assert evaluator.protocol["num_floor"] == 0 and "kernel_distance" not in evaluator.skipped
+        assert not evaluator.floor
+        assert "797 real examples are left" in evaluator.no_floor and "1,000 are needed" in evaluator.no_floor
         assert "raw_kernel_distance_1k" in evaluator(NO_WEIGHTS)
 
 

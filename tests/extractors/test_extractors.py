@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxgan import datasets
+from jaxgan.datasets import validation_rows
 from jaxgan.errors import UserError
 from jaxgan.extractors import EXTRACTORS, classifier, files
 
@@ -39,7 +40,7 @@ def test_the_classifier_knows_digits(digits_classifier):
     assert found["features"].shape == (299, 128) and found["logits"].shape == (299, 10)
     accuracy = np.mean(found["logits"].argmax(axis=-1) == test.labels)
     assert accuracy == pytest.approx(digits_classifier.protocol["accuracy"]) and accuracy > 0.95
-    assert digits_classifier.protocol["num_test"] == 299
+    assert digits_classifier.protocol["accuracy_of"] == "299 test images"
     counts = np.bincount(load("train").labels)
     np.testing.assert_allclose(digits_classifier.mode_shares, counts / counts.sum())
 
@@ -62,7 +63,7 @@ def test_the_classifier_is_trained_once(digits_classifier, tmp_path, monkeypatch
     assert len(trained) == 2 and shared.protocol == second.protocol
 
 
-def test_a_test_split_without_labels_leaves_the_accuracy_unknown(monkeypatch, capsys):
+def test_without_labels_of_the_test_split_the_accuracy_is_that_of_the_validation_part(monkeypatch, capsys):
     def unlabelled(split):
         changes = {"labels": None, "fingerprint": "unlabelled"} if split == "test" else {}
         return dataclasses.replace(load(split), **changes)
@@ -70,8 +71,25 @@ def test_a_test_split_without_labels_leaves_the_accuracy_unknown(monkeypatch, ca
     train = classifier._train
     monkeypatch.setattr(classifier, "_train", lambda *args: train(*args[:-1], 3))
     found = EXTRACTORS["auto"](unlabelled, (8, 8, 1))
-    assert found.name == "classifier" and found.protocol.keys().isdisjoint({"accuracy", "num_test"})
-    assert capsys.readouterr().out.endswith("of unknown accuracy: the test split has no labels ...\n")
+    assert found.protocol["accuracy_of"] == "249 validation images" and found.unseen == "validation"
+    assert found.name == "weak_classifier" and found.protocol["accuracy"] < 0.9  # after 3 steps
+    assert "its accuracy on 249 validation images" in capsys.readouterr().out
+
+
+def test_a_classifier_is_not_trained_on_the_validation_part(monkeypatch):
+    """Its training reads the other rows alone; a good one is called so, and the floors know what it saw."""
+    taken = []
+    read = classifier.take
+    monkeypatch.setattr(classifier, "take", lambda examples, rows: taken.append(rows) or read(examples, rows))
+    _, about = classifier._train(classifier.Classifier(10), load("train"), load("test"), 30)
+    training = np.concatenate(taken[:-1])  # the last look is at the test images
+    assert about["num_train"] + about["num_validation"] == len(load("train")) == 1498
+    assert set(training).isdisjoint(validation_rows(1498)) and len(set(training)) == 1249
+
+
+def test_a_good_classifier_is_called_so(digits_classifier):
+    assert digits_classifier.protocol["accuracy"] >= 0.9
+    assert digits_classifier.name == "classifier" and digits_classifier.unseen == "validation"
 
 
 def test_a_classifier_takes_its_training_set_a_block_at_a_time(monkeypatch):
