@@ -1,4 +1,4 @@
-"""Measures: what a step tells of its batch, diagnostics of a run, statistics of features and of modes.
+"""Statistics: of features, of class probabilities, of images, of modes, of the nearest training examples.
 
 A statistic is a pure function on the host, `-> {name: float}`; it does not know where its features are from.
 What it looks at is its family's signature, and its keyword-only parameters are the config fields

@@ -6,21 +6,8 @@ import jax.numpy as jnp
 
 from jaxgan.errors import UserError
 from jaxgan.latents import latent_keys
-from jaxgan.models import DISCRIMINATORS, GENERATORS
+from jaxgan.models import DISCRIMINATORS, GENERATORS, layers
 from jaxgan.models.injection import check_injection, inject
-from jaxgan.models.layers import (
-    Activation,
-    Conv,
-    ConvTranspose,
-    Count,
-    Layers,
-    Rate,
-    Sizes,
-    apply_layer,
-    batch_norm,
-    make_activation,
-    normal_init,
-)
 from jaxgan.models.minibatch import with_batch_features
 
 
@@ -35,12 +22,10 @@ class DCGANGenerator(nn.Module):
 
     Attributes:
       shape: of one image, `(size, size, C)`.
-      axis_name: the device axis over which batch statistics are taken, where `synchronized`.
       dense: widths of dense layers in front of the projection.
       channels: of the projection and of all but the last transposed convolution.
       kernels: sizes of the transposed convolutions' kernels; as many as `channels`.
       strides: factors by which they enlarge the image; as many as `channels`.
-      slope: the slope of leaky_relu below zero.
       batch_norm: whether hidden layers are batch normalized.
       noise: whether hidden layers get noise, see `models.injection`: interpolations in z flicker with it.
       latent_injection: whether hidden layers but the first get z once more.
@@ -49,14 +34,14 @@ class DCGANGenerator(nn.Module):
     shape: tuple[int, ...]
     axis_name: str | None = None
     synchronized: bool = True
-    dense: Sizes = ()
-    channels: Sizes = (256, 128, 64)
-    kernels: Sizes = (5, 5, 7)
-    strides: Sizes = (2, 2, 1)
-    activation: Activation = "relu"
+    dense: layers.Sizes = ()
+    channels: layers.Sizes = (256, 128, 64)
+    kernels: layers.Sizes = (5, 5, 7)
+    strides: layers.Sizes = (2, 2, 1)
+    activation: layers.Activation = "relu"
     slope: float = 0.2
     batch_norm: bool = True
-    spectral_norm: Layers = ""
+    spectral_norm: layers.Layers = ""
     noise: bool = False
     latent_injection: bool = False
 
@@ -70,16 +55,16 @@ class DCGANGenerator(nn.Module):
         check_injection(len(self.dense) + len(self.channels), self.noise, self.latent_injection)
 
     @nn.compact
-    def __call__(self, z: jax.Array, labels: jax.Array | None = None, train: bool = False) -> jax.Array:
-        activation = make_activation(self.activation, self.slope)
+    def __call__(self, z: jax.Array, train: bool = False) -> jax.Array:
+        activation = layers.make_activation(self.activation, self.slope)
         axis_name = self.axis_name if self.synchronized else None
         keys = latent_keys(z) if self.noise else None
 
         def activated(x, i):
             if self.batch_norm:
-                x = batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")
+                x = layers.batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")
             x = inject(
-                x, z, i, keys=keys, latent=self.latent_injection, kernel_init=normal_init,
+                x, z, i, keys=keys, latent=self.latent_injection, kernel_init=layers.normal_init,
                 spectral_norm=self.spectral_norm, train=train,
             )  # fmt: skip
             return activation(x)
@@ -88,22 +73,20 @@ class DCGANGenerator(nn.Module):
         use_bias = not self.batch_norm  # a batch norm would subtract it again
         x = z
         for i, width in enumerate((*self.dense, start * start * self.channels[0])):
-            if i == len(self.dense):
-                # The projection is normalized per channel, as an image.
-                layer = nn.Dense(width, use_bias, kernel_init=normal_init, name="project")
-                x = apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
+            is_projection = i == len(self.dense)
+            name = "project" if is_projection else f"dense_{i}"
+            layer = nn.Dense(width, use_bias, kernel_init=layers.normal_init, name=name)
+            x = layers.apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
+            if is_projection:  # normalized per channel, as an image
                 x = x.reshape(-1, start, start, self.channels[0])
-            else:
-                layer = nn.Dense(width, use_bias, kernel_init=normal_init, name=f"dense_{i}")
-                x = apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
             x = activated(x, i)
         last = len(self.kernels) - 1
         features = (*self.channels[1:], self.shape[2])
         for i, (width, kernel, stride) in enumerate(zip(features, self.kernels, self.strides, strict=True)):
             name = "output" if i == last else f"conv_transpose_{i}"
-            size = (sizes[i], sizes[i])
-            layer = ConvTranspose(width, kernel, stride, use_bias or i == last, size, name=name)
-            x = apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
+            size, bias = (sizes[i], sizes[i]), use_bias or i == last
+            layer = layers.ConvTranspose(width, kernel, stride, bias, size, name=name)
+            x = layers.apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
             if i != last:
                 x = activated(x, len(self.dense) + 1 + i)
         return jnp.tanh(x)
@@ -114,13 +97,9 @@ class DCGANDiscriminator(nn.Module):
     """Strided convolutions, then one dense layer to the logit `[B]`, or to `[B, outputs]` of several.
 
     Attributes:
-      axis_name: the device axis over which the batch is spread.
-      synchronized: whether batch norm takes its statistics over it, too.
-      outputs: logits of one example.
       channels: of the convolutions, first to last.
       kernels: sizes of their kernels; as many as `channels`.
       strides: factors by which they shrink the image; as many as `channels`.
-      slope: the slope of leaky_relu below zero.
       batch_norm: whether all convolutions but the first are batch normalized.
       dropout: the share of units dropped after each convolution in training.
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
@@ -131,16 +110,16 @@ class DCGANDiscriminator(nn.Module):
     axis_name: str | None = None
     synchronized: bool = True
     outputs: int = 1
-    channels: Sizes = (64, 128)
-    kernels: Sizes = (5, 5)
-    strides: Sizes = (2, 2)
-    activation: Activation = "leaky_relu"
+    channels: layers.Sizes = (64, 128)
+    kernels: layers.Sizes = (5, 5)
+    strides: layers.Sizes = (2, 2)
+    activation: layers.Activation = "leaky_relu"
     slope: float = 0.2
     batch_norm: bool = True
-    dropout: Rate = 0.0
-    spectral_norm: Layers = ""
-    minibatch_stddev: Count = 0
-    minibatch_discrimination: Count = 0
+    dropout: layers.Rate = 0.0
+    spectral_norm: layers.Layers = ""
+    minibatch_stddev: layers.Count = 0
+    minibatch_discrimination: layers.Count = 0
 
     def check(self) -> None:
         if len(self.shape) != 3:
@@ -151,18 +130,18 @@ class DCGANDiscriminator(nn.Module):
         _require_same_length(self)
 
     @nn.compact
-    def __call__(self, images, labels=None, train: bool = False, features: bool = False):
-        activation = make_activation(self.activation, self.slope)
+    def __call__(self, images, train: bool = False, features: bool = False):
+        activation = layers.make_activation(self.activation, self.slope)
         axis_name = self.axis_name if self.synchronized else None
         x = images
         for i, (width, kernel, stride) in enumerate(
             zip(self.channels, self.kernels, self.strides, strict=True)
         ):
             normalize = self.batch_norm and i > 0  # not the input layer: Radford et al. 2016, section 3
-            layer = Conv(width, kernel, stride, not normalize, name=f"conv_{i}")
-            x = apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
+            layer = layers.Conv(width, kernel, stride, not normalize, name=f"conv_{i}")
+            x = layers.apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
             if normalize:
-                x = batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")
+                x = layers.batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")
             x = activation(x)
             if self.dropout:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)
@@ -172,8 +151,8 @@ class DCGANDiscriminator(nn.Module):
             discrimination=self.minibatch_discrimination,
             axis_name=self.axis_name if train else None,
         )
-        output = nn.Dense(self.outputs, kernel_init=normal_init, name="output")
-        logits = apply_layer(output, compared, spectral_norm=self.spectral_norm, train=train)
+        output = nn.Dense(self.outputs, kernel_init=layers.normal_init, name="output")
+        logits = layers.apply_layer(output, compared, spectral_norm=self.spectral_norm, train=train)
         logits = logits[:, 0] if self.outputs == 1 else logits
         return (logits, x.reshape(len(x), -1)) if features else logits
 

@@ -7,20 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.latents import latent_keys
-from jaxgan.models import DISCRIMINATORS, GENERATORS
+from jaxgan.models import DISCRIMINATORS, GENERATORS, layers
 from jaxgan.models.injection import check_injection, inject
-from jaxgan.models.layers import (
-    Activation,
-    Count,
-    Layers,
-    Rate,
-    Sizes,
-    Weights,
-    apply_layer,
-    batch_norm,
-    make_activation,
-    make_initializer,
-)
 from jaxgan.models.minibatch import with_batch_features
 
 
@@ -30,9 +18,7 @@ class MLPGenerator(nn.Module):
 
     Attributes:
       shape: of one example, `(H, W, C)` or `(D,)`.
-      axis_name: the device axis over which batch statistics are taken, where `synchronized`.
       hidden: widths of the hidden layers, first to last.
-      slope: the slope of leaky_relu below zero.
       batch_norm: whether each hidden layer is batch normalized.
       weights: the initial ones, see `layers.make_initializer`.
       noise: whether hidden layers get noise, see `models.injection`: interpolations in z flicker with it.
@@ -42,12 +28,12 @@ class MLPGenerator(nn.Module):
     shape: tuple[int, ...]
     axis_name: str | None = None
     synchronized: bool = True
-    hidden: Sizes = (256, 512, 1024)
-    activation: Activation = "leaky_relu"
+    hidden: layers.Sizes = (256, 512, 1024)
+    activation: layers.Activation = "leaky_relu"
     slope: float = 0.2
     batch_norm: bool = False
-    spectral_norm: Layers = ""
-    weights: Weights = "normal"
+    spectral_norm: layers.Layers = ""
+    weights: layers.Weights = "normal"
     noise: bool = False
     latent_injection: bool = False
 
@@ -55,25 +41,25 @@ class MLPGenerator(nn.Module):
         check_injection(len(self.hidden), self.noise, self.latent_injection)
 
     @nn.compact
-    def __call__(self, z: jax.Array, labels: jax.Array | None = None, train: bool = False) -> jax.Array:
-        activation = make_activation(self.activation, self.slope)
-        initializer = make_initializer(self.weights)
+    def __call__(self, z: jax.Array, train: bool = False) -> jax.Array:
+        activation = layers.make_activation(self.activation, self.slope)
+        initializer = layers.make_initializer(self.weights)
         keys = latent_keys(z) if self.noise else None
         axis_name = self.axis_name if self.synchronized else None
         x = z
         for i, width in enumerate(self.hidden):
             # No bias in front of a batch norm: it would be subtracted again.
             dense = nn.Dense(width, not self.batch_norm, kernel_init=initializer, name=f"dense_{i}")
-            x = apply_layer(dense, x, spectral_norm=self.spectral_norm, train=train)
+            x = layers.apply_layer(dense, x, spectral_norm=self.spectral_norm, train=train)
             if self.batch_norm:
-                x = batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")
+                x = layers.batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")
             x = inject(
                 x, z, i, keys=keys, latent=self.latent_injection, kernel_init=initializer,
                 spectral_norm=self.spectral_norm, train=train,
             )  # fmt: skip
             x = activation(x)
         output = nn.Dense(math.prod(self.shape), kernel_init=initializer, name="output")
-        x = apply_layer(output, x, spectral_norm=self.spectral_norm, train=train)
+        x = layers.apply_layer(output, x, spectral_norm=self.spectral_norm, train=train)
         x = x.reshape(x.shape[0], *self.shape)
         return jnp.tanh(x) if len(self.shape) == 3 else x
 
@@ -83,10 +69,7 @@ class MLPDiscriminator(nn.Module):
     """Image or point → flatten → dense layers → logit `[B]`, or `[B, outputs]` of several.
 
     Attributes:
-      axis_name: the device axis over which the batch is spread.
-      outputs: logits of one example.
       hidden: widths of the hidden layers, first to last.
-      slope: the slope of leaky_relu below zero.
       maxout: pieces of a maxout unit (Goodfellow et al. 2013), in place of the activation; 0 is none.
       dropout: the share of units dropped after each hidden layer in training.
       weights: the initial ones, see `layers.make_initializer`.
@@ -96,27 +79,27 @@ class MLPDiscriminator(nn.Module):
 
     axis_name: str | None = None
     outputs: int = 1
-    hidden: Sizes = (512, 256)
-    activation: Activation = "leaky_relu"
+    hidden: layers.Sizes = (512, 256)
+    activation: layers.Activation = "leaky_relu"
     slope: float = 0.2
-    maxout: Count = 0
-    dropout: Rate = 0.0
-    spectral_norm: Layers = ""
-    weights: Weights = "normal"
-    minibatch_stddev: Count = 0
-    minibatch_discrimination: Count = 0
+    maxout: layers.Count = 0
+    dropout: layers.Rate = 0.0
+    spectral_norm: layers.Layers = ""
+    weights: layers.Weights = "normal"
+    minibatch_stddev: layers.Count = 0
+    minibatch_discrimination: layers.Count = 0
 
     @nn.compact
-    def __call__(self, images, labels=None, train: bool = False, features: bool = False):
-        initializer = make_initializer(self.weights)
+    def __call__(self, images, train: bool = False, features: bool = False):
+        initializer = layers.make_initializer(self.weights)
         x = images.reshape(images.shape[0], -1)
         for i, width in enumerate(self.hidden):
             dense = nn.Dense(width * max(self.maxout, 1), kernel_init=initializer, name=f"dense_{i}")
-            x = apply_layer(dense, x, spectral_norm=self.spectral_norm, train=train)
+            x = layers.apply_layer(dense, x, spectral_norm=self.spectral_norm, train=train)
             if self.maxout:
                 x = x.reshape(x.shape[0], width, self.maxout).max(axis=-1)
             else:
-                x = make_activation(self.activation, self.slope)(x)
+                x = layers.make_activation(self.activation, self.slope)(x)
             if self.dropout:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)
         compared = with_batch_features(
@@ -126,6 +109,6 @@ class MLPDiscriminator(nn.Module):
             axis_name=self.axis_name if train else None,
         )
         output = nn.Dense(self.outputs, kernel_init=initializer, name="output")
-        logits = apply_layer(output, compared, spectral_norm=self.spectral_norm, train=train)
+        logits = layers.apply_layer(output, compared, spectral_norm=self.spectral_norm, train=train)
         logits = logits[:, 0] if self.outputs == 1 else logits
         return (logits, x) if features else logits

@@ -19,23 +19,20 @@ class MultiGenerator(nn.Module):
     num: int
 
     @nn.compact
-    def __call__(self, z: jax.Array, labels: jax.Array | None = None, train: bool = False) -> jax.Array:
+    def __call__(self, z: jax.Array, train: bool = False) -> jax.Array:
         batch, turns = len(z), -(-len(z) // self.num)
-        z, labels = (_pad(array, max(batch, self.num)) for array in (z, labels))  # something for each copy
+        z = _pad(z, max(batch, self.num))  # something for each copy
         parts = []
         for j in range(self.num):
             copy = self.generator.clone(parent=self, name=f"generator_{j}")
-            own = None if labels is None else labels[j :: self.num]
             # the last turn may end before it is this copy's
-            parts.append(_pad(copy(z[j :: self.num], own, train), turns))
+            parts.append(_pad(copy(z[j :: self.num], train), turns))
         examples = jnp.stack(parts, axis=1)
         return examples.reshape(-1, *examples.shape[2:])[:batch]
 
 
 def _pad(array, rows):
     """Zeros behind the last example, up to that many."""
-    if array is None:
-        return None
     return jnp.pad(array, ((0, rows - len(array)), *[(0, 0)] * (array.ndim - 1)))
 
 

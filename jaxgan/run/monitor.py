@@ -19,8 +19,8 @@ from jaxgan.datasets import Dataset, title
 from jaxgan.devices import processes
 from jaxgan.drawing.grids import draw_samples
 from jaxgan.errors import Diverged, UserError
-from jaxgan.metrics.health import diagnose
 from jaxgan.run.background import Background
+from jaxgan.run.health import diagnose
 from jaxgan.run.writers import Progress, Writers
 
 _FIRST_DIAGNOSIS = 300  # steps: every generator begins with fakes that are all alike

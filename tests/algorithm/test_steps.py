@@ -180,7 +180,7 @@ class MeanAfterNorm(nn.Module):
     """logit = 10·mean(x) + the mean of the batch-normalized x (zero over a batch of its own)."""
 
     @nn.compact
-    def __call__(self, images, labels=None, train=False, features=False):
+    def __call__(self, images, train=False, features=False):
         x = images.reshape(len(images), -1)
         x = nn.BatchNorm(use_running_average=not train, momentum=0.9, name="norm")(x)
         return x.mean(axis=-1) + self.param("offset", nn.initializers.zeros, ())
@@ -190,7 +190,7 @@ class Constant(nn.Module):
     """Every image has the value of one parameter; -0.5 at the start."""
 
     @nn.compact
-    def __call__(self, z, labels=None, train=False):
+    def __call__(self, z, train=False):
         # varies by a little with z, so that a variance exists
         return self.param("value", nn.initializers.constant(-0.5), ()) + 0.01 * z[:, :2]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from jaxgan.metrics.health import diagnose
+from jaxgan.run.health import diagnose
 
 HEALTHY = {"diversity": 0.9, "accuracy_real": 0.8, "accuracy_fake": 0.7, "generator_grad_norm": 0.123}
 
