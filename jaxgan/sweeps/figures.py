@@ -1,12 +1,15 @@
-"""The figures of a sweep's report, as SVG texts."""
+"""The figures of a sweep's report, and their files."""
 
 import io
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from jaxgan.sweeps.results import MIN_SEEDS, Frame, interval
+
+Figure = Any  # a matplotlib Figure; matplotlib is imported late
 
 # Okabe and Ito's colours, which the colour-blind can tell apart
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#7b4fa3")
@@ -14,7 +17,7 @@ _WIDTH = 5.2  # inches; about as many pixels at 72 a inch as a phone has
 _POINTS = 200  # of a curve; more are thinned out
 
 
-def draw_intervals(table: Frame, values: dict[str, np.ndarray], labels: dict[str, str]) -> str:
+def draw_intervals(table: Frame, values: dict[str, np.ndarray], labels: dict[str, str]) -> Figure:
     """The mean and interval of each setting, over dots for its seeds.
 
     Args:
@@ -43,7 +46,7 @@ def draw_bands(
     settings: Sequence[str],
     labels: dict[str, str],
     within: tuple[float, float] = (-math.inf, math.inf),
-) -> str:
+) -> Figure:
     """The mean curve of each setting with a 95 % band over its seeds, see `results.interval`.
 
     Args:
@@ -83,7 +86,7 @@ def draw_bands(
     return _finish(figure, axes)
 
 
-def draw_heat_map(table: Frame) -> str:
+def draw_heat_map(table: Frame) -> Figure:
     """Means over two swept numbers; `table` has the one as its index, the other as its columns."""
     values = table.to_numpy(float)
     figure, axes = _start(1.3 + 0.42 * len(table))
@@ -108,15 +111,31 @@ def _start(height: float):
     return figure, figure.subplots()
 
 
-def _finish(figure, axes) -> str:
+def _finish(figure, axes) -> Figure:
+    axes.tick_params(labelsize=8.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an SVG text; the same figure is the same text."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    axes.tick_params(labelsize=8.5)
-    axes.spines[["top", "right"]].set_visible(False)
     buffer = io.StringIO()
-    with rc_context({"svg.hashsalt": "jaxgan"}):  # the same figure is the same text
+    with rc_context({"svg.hashsalt": "jaxgan"}):
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def pdf(figure: Figure) -> bytes:
+    """The figure as a PDF file, with its letters as text; the same figure is the same bytes."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+    buffer = io.BytesIO()
+    with rc_context({"pdf.fonttype": 42}):
+        FigureCanvasPdf(figure).print_pdf(buffer, metadata={"CreationDate": None})
     return buffer.getvalue()
 
 

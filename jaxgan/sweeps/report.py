@@ -1,10 +1,11 @@
-"""The report of a sweep: `sweep.csv`, `report.html`, `table.md`, `table.tex`."""
+"""The report of a sweep: `report.html`, its tables, curves and figures as files for a paper."""
 
 import base64
 import itertools
 import json
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,29 +35,44 @@ def write(workdir: Path, baseline: str = "") -> list[Path]:
     found = results.read(workdir)
     baseline = find_baseline(found.settings, baseline)
     table = results.summarize(found, baseline)
-    texts = {
+    drawn: dict[str, figures.Figure] = {}
+    files: dict[str, str | bytes] = {
         "sweep.csv": found.runs.to_csv(index=False),
-        "report.html": _page(workdir, found, table, baseline),
+        "curves.csv": found.curves.to_csv(index=False),
+        "report.html": _page(workdir, found, table, baseline, drawn),
         "table.md": tables.markdown(found, table, baseline),
         "table.tex": tables.latex(found, table, baseline),
     }
-    for name, text in texts.items():
-        temporary = workdir / f".{name}.{os.getpid()}"
-        temporary.write_text(text)
-        os.replace(temporary, workdir / name)
-    return [workdir / name for name in texts]
+    for name, figure in drawn.items():
+        files |= {f"figures/{name}.svg": figures.svg(figure), f"figures/{name}.pdf": figures.pdf(figure)}
+    (workdir / "figures").mkdir(exist_ok=True)
+    for name, content in files.items():
+        path = workdir / name
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(temporary, path)
+    return [workdir / name for name in files if "/" not in name] + [workdir / "figures"]
 
 
 # --- The page -----------------------------------------------------------------------------------------
 
 
-def _page(workdir: Path, found: Results, table: Frame, baseline: str) -> str:
+def _page(workdir: Path, found: Results, table: Frame, baseline: str, drawn: dict) -> str:
+    """The page; its figures are added to `drawn`, by name."""
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(Path(__file__).with_name("report.html").read_text())
     runs = found.runs
-    metrics = [_metric(found, table[table.metric == metric], metric, baseline) for metric in found.metrics]
+
+    def draw(name: str, figure: figures.Figure) -> str:
+        name = re.sub(r"[^\w.+=-]+", "_", name).strip("_")
+        drawn[name] = figure
+        return _svg(figures.svg(figure))
+
+    metrics = [
+        _metric(found, table[table.metric == metric], metric, baseline, draw) for metric in found.metrics
+    ]
     counts = runs.status.value_counts()
     return template.render(
         title=f"{len(runs)} runs, {len(found.settings)} settings",
@@ -69,9 +85,9 @@ def _page(workdir: Path, found: Results, table: Frame, baseline: str) -> str:
         least_p=_powerless(table, baseline),
         head=tables.HEAD,
         metrics=metrics,
-        progress=_training(found),
+        progress=_training(found, draw),
         curves_of=min(_CURVES, len(found.settings)),
-        heat_maps=_heat_maps(found),
+        heat_maps=_heat_maps(found, draw),
         pictures=_pictures(workdir, found),
         runs=_run_rows(found),
         losses=[
@@ -101,7 +117,7 @@ def _powerless(table: Frame, baseline: str) -> str:
     )
 
 
-def _metric(found: Results, table: Frame, metric: str, baseline: str) -> dict[str, Any]:
+def _metric(found: Results, table: Frame, metric: str, baseline: str, draw) -> dict[str, Any]:
     done = found.runs[found.runs.status == "done"]
     values = {setting: rows[metric].dropna().to_numpy(float) for setting, rows in done.groupby("setting")}
     values = {setting: values.get(setting, np.zeros(0)) for setting in found.settings}
@@ -114,21 +130,21 @@ def _metric(found: Results, table: Frame, metric: str, baseline: str) -> dict[st
         "meaning": described.meaning if described else "",
         "rows": [tables.cells(row, found.labels, baseline, scientific) for row in table.itertuples()],
         "significant": [bool(row.p_corrected < 0.05) for row in table.itertuples()],
-        "intervals": _svg(figures.draw_intervals(table, values, found.labels)),
-        "bands": _bands(found, curves, metric) if several else "",
+        "intervals": draw(f"{metric}_intervals", figures.draw_intervals(table, values, found.labels)),
+        "bands": draw(f"{metric}_curves", _bands(found, curves, metric)) if several else "",
     }
 
 
-def _bands(found: Results, curves, metric: str) -> str:
+def _bands(found: Results, curves, metric: str) -> figures.Figure:
     """Without the runs that diverged or failed, which the tables leave out, too."""
     lost = found.runs[found.runs.status.isin(["diverged", "failed"])]
     lost = set(zip(lost.setting, lost.seed, strict=True))
     kept = [pair not in lost for pair in zip(curves.setting, curves.seed, strict=True)]
     within = results.range_of(metric)
-    return _svg(figures.draw_bands(curves[kept], found.settings[:_CURVES], found.labels, within))
+    return figures.draw_bands(curves[kept], found.settings[:_CURVES], found.labels, within)
 
 
-def _training(found: Results) -> list[dict[str, str]]:
+def _training(found: Results, draw) -> list[dict[str, str]]:
     """Curves of the training itself."""
     names = [name for name in ("generator_loss", "discriminator_loss", "D(x)", "D(G(z))", "diversity")
              if name not in found.metrics]  # fmt: skip
@@ -136,11 +152,11 @@ def _training(found: Results) -> list[dict[str, str]]:
     for name in names:
         curves = found.curves[found.curves.metric == name]
         if curves.step.nunique() > 1:
-            panels.append({"name": name, "figure": _bands(found, curves, name)})
+            panels.append({"name": name, "figure": draw(f"{name}_curves", _bands(found, curves, name))})
     return panels
 
 
-def _heat_maps(found: Results) -> list[dict[str, str]]:
+def _heat_maps(found: Results, draw) -> list[dict[str, str]]:
     done = found.runs[found.runs.status == "done"]
     numeric = [f for f in found.fields if found.runs[f].map(lambda x: type(x) in (int, float)).all()]
     numeric = [field for field in numeric if found.runs[field].nunique() > 1]
@@ -150,7 +166,7 @@ def _heat_maps(found: Results) -> list[dict[str, str]]:
             means = done.pivot_table(index=row, columns=column, values=metric, aggfunc="mean")
             if len(means) and means.size <= 2 * means.count().sum():  # not of random draws
                 name = f"{metric} over {row} and {column}"
-                maps.append({"name": name, "figure": _svg(figures.draw_heat_map(means))})
+                maps.append({"name": name, "figure": draw(name, figures.draw_heat_map(means))})
     return maps
 
 

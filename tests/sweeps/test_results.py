@@ -136,7 +136,12 @@ class Page(HTMLParser):
 
 def test_the_report_is_one_file(folder):
     written = report.write(folder)
-    assert [path.name for path in written] == ["sweep.csv", "report.html", "table.md", "table.tex"]
+    names = [path.name for path in written]
+    assert names == ["sweep.csv", "curves.csv", "report.html", "table.md", "table.tex", "figures"]
+    pictures = {path.name for path in (folder / "figures").iterdir()}
+    assert {"modes_2.5k_intervals.svg", "modes_2.5k_intervals.pdf", "modes_2.5k_curves.pdf"} <= pictures
+    assert (folder / "figures" / "modes_2.5k_curves.pdf").read_bytes().startswith(b"%PDF")
+    assert (folder / "curves.csv").read_text().startswith("setting,seed,step,metric,value")
     text = (folder / "report.html").read_text()
     page = Page(text)
     assert page.sources and all(source.startswith("data:image/") for source in page.sources)
@@ -178,7 +183,7 @@ def test_only_a_grid_is_a_map(folder):
     grid = found.runs.assign(a=[i % 4 for i in range(count)], b=[i // 4 for i in range(count)])
     draws = found.runs.assign(a=range(count), b=range(count))
     for runs, expected in ((grid, 1), (draws, 0)):
-        assert len(report._heat_maps(found._replace(runs=runs, fields=["a", "b"]))) == expected
+        assert len(report._heat_maps(found._replace(runs=runs, fields=["a", "b"]), lambda *_: "")) == expected
 
 
 def test_figures_are_whole(folder):
@@ -188,9 +193,10 @@ def test_figures_are_whole(folder):
 
     table = pd.DataFrame([[1.0, math.nan], [3.0, 4.0]], index=[0.1, 1.0], columns=[2, 4])
     table.index.name, table.columns.name = "weight", "packing"
-    svg = figures.draw_heat_map(table)
+    svg = figures.svg(figures.draw_heat_map(table))
     assert ElementTree.fromstring(svg.split("?>", 1)[1].split(">", 1)[1]).tag.endswith("svg")
-    assert svg == figures.draw_heat_map(table)
+    assert svg == figures.svg(figures.draw_heat_map(table))
+    assert figures.pdf(figures.draw_heat_map(table)) == figures.pdf(figures.draw_heat_map(table))
 
 
 def test_numbers_as_words():
