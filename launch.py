@@ -94,6 +94,8 @@ def require_flags_of_mode() -> None:
 
 def chosen_workdir(*more: str) -> Path:
     """--workdir, or the default."""
+    if "://" in (WORKDIR.value or ""):  # a path would lose a slash of it
+        raise UserError(f"--workdir={WORKDIR.value} is a URL: give a folder on a file system of this machine")
     return Path(WORKDIR.value).expanduser() if WORKDIR.value else default_workdir(*more)
 
 

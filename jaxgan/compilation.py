@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 
@@ -40,3 +41,14 @@ def jit(function: Callable, **arguments) -> Callable:
         return compiled()(*args)
 
     return call
+
+
+def float32(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: the function computes in float32, also in a program that has switched x64 on."""
+
+    @functools.wraps(function)
+    def wrapped(*args, **kwargs):
+        with jax.enable_x64(False):
+            return function(*args, **kwargs)
+
+    return wrapped

@@ -13,7 +13,7 @@ from flax import serialization
 from jaxgan.algorithm.gan import GAN, packed_shape
 from jaxgan.algorithm.train_state import variable_shapes
 from jaxgan.algorithm.tricks import pack, scale
-from jaxgan.compilation import jit
+from jaxgan.compilation import float32, jit
 from jaxgan.config import experiment
 from jaxgan.errors import UserError
 from jaxgan.latents import make_key
@@ -30,6 +30,7 @@ def batch_of(gan: GAN) -> int:
     return BATCH - BATCH % gan.num_generators
 
 
+@float32
 @functools.partial(jit, static_argnums=0)
 def generate(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
     """Generated examples as a user wants them: uint8 images `[B, H, W, C]`, or float32 points `[B, D]`.
@@ -42,6 +43,7 @@ def generate(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
     return finish(gan, apply(gan, weights, z))
 
 
+@float32
 @functools.partial(jit, static_argnums=0)
 def discriminate(
     gan: GAN, weights: dict[str, Any], loss_numbers: dict[str, jax.Array], examples: jax.Array
@@ -72,6 +74,7 @@ def finish(gan: GAN, examples: jax.Array) -> jax.Array:
     return jnp.round((jnp.clip(examples, -1, 1) + 1) * 127.5).astype(jnp.uint8) if gan.is_images else examples
 
 
+@float32
 @functools.partial(jax.jit, static_argnums=0)
 def latents(gan: GAN, seed: jax.Array, first: jax.Array) -> jax.Array:
     """The latents of a batch of samples of a seed, from number `first` on: `[batch_of(gan), latent_dim]`."""
@@ -172,6 +175,7 @@ class Sampler:
         return np.stack(samples, axis=1).reshape(pairs * steps, *self.gan.shape)
 
 
+@float32
 def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema") -> Sampler:
     """The generator of a run, also while it is still going, and without its training data.
 

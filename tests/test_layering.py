@@ -27,7 +27,7 @@ FLOORS = [
     "extractors metrics drawing",
     "models",
     "losses augment latents optimizers regularizers datasets",
-    "registry compilation tensorflow_import",
+    "registry compilation tensorflow_import files",
     "errors",
 ]
 DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor.split()}

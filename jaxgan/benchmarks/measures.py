@@ -302,4 +302,4 @@ def start(options: Options) -> list[Record]:
 
 def write(records: list[Record], path: Path, machine: dict[str, Any]) -> None:
     """All records and the machine, as JSON."""
-    path.write_text(json.dumps({"machine": machine, "records": records}, indent=1) + "\n")
+    path.write_text(json.dumps({"machine": machine, "records": records}, indent=1) + "\n", encoding="utf-8")

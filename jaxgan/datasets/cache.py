@@ -38,10 +38,17 @@ class Decoded(NamedTuple):
 
 
 def folder() -> Path:
-    """`$JAXGAN_CACHE_DIR`, else `$XDG_CACHE_HOME/jaxgan`, else `~/.cache/jaxgan`; in it, `datasets`."""
-    if root := os.environ.get("JAXGAN_CACHE_DIR"):
-        return Path(root) / "datasets"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxgan" / "datasets"
+    """`$JAXGAN_CACHE_DIR`, else `$XDG_CACHE_HOME/jaxgan`, else `~/.cache/jaxgan`; in it, `datasets`.
+
+    Raises:
+      UserError: none of the variables is set, and there is no home directory.
+    """
+    try:
+        if root := os.environ.get("JAXGAN_CACHE_DIR"):
+            return Path(root).expanduser() / "datasets"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxgan" / "datasets"
+    except RuntimeError as error:
+        raise UserError("there is no home directory: set JAXGAN_CACHE_DIR to a folder") from error
 
 
 def identity(files: Iterable[Path]) -> str:
@@ -125,7 +132,9 @@ def _make(entry: Path, scratch: Path, key: dict[str, Any], chunks: Callable[[], 
     with _writing():
         if joined is not None:
             np.save(scratch / "labels.npy", joined)
-        (scratch / "meta.json").write_text(json.dumps({**meta, "digest": _meta_digest(meta)}, indent=1))
+        (scratch / "meta.json").write_text(
+            json.dumps({**meta, "digest": _meta_digest(meta)}, indent=1), encoding="utf-8"
+        )
         was_there = entry.exists()
         if (found := _read(entry)) is not None:  # another process was faster: its entry is as good
             return found
@@ -153,7 +162,7 @@ def _read(entry: Path) -> Decoded | None:
     if not entry.is_dir():
         return None
     try:
-        meta = json.loads((entry / "meta.json").read_text())
+        meta = json.loads((entry / "meta.json").read_text(encoding="utf-8"))
         if meta.pop("digest") != _meta_digest(meta):
             raise ValueError("meta.json was changed")
         examples = np.load(entry / "examples.npy", mmap_mode="r", allow_pickle=False)

@@ -138,7 +138,7 @@ def _split_device(step, batch, size, first, count):
 
     def double_and_add(i, state):
         epoch, index = state
-        bit = (step >> (jnp.uint32(31) - i.astype(jnp.uint32))) & jnp.uint32(1)
+        bit = (step >> (jnp.uint32(31) - jnp.asarray(i).astype(jnp.uint32))) & jnp.uint32(1)
         epoch, index = carry(epoch * jnp.uint32(2), index * jnp.uint32(2))
         return carry(epoch + bit * batch_epochs, index + bit * batch_rest)
 

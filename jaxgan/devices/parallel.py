@@ -111,7 +111,7 @@ def num_cores() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
         return min(cores, max(1, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):  # no such group, or without a limit
         return cores
@@ -256,3 +256,12 @@ def _share_of_process(batch_size, devices) -> tuple[int, int]:
     part = batch_size // len(devices)
     here = [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
     return here[0] * part, len(here) * part
+
+
+def missing_platforms() -> str:
+    """`JAX_PLATFORMS`, where JAX has no device for it; else ''."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError):
+        return jax.config.jax_platforms or "unset"
+    return ""

@@ -1,12 +1,13 @@
 """Pictures of samples: grids of images, real beside fake, nearest neighbours, scatter plots, animations."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from jaxgan.files import whole
 
 
 def draw_samples(
@@ -36,9 +37,8 @@ def to_image(image: np.ndarray) -> Image.Image:
 def save(picture: Image.Image, path: Path) -> None:
     """Writes a PNG file in one move, and its folder where there is none."""
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    picture.save(temporary, format="png")
-    os.replace(temporary, path)
+    with whole(path) as temporary:
+        picture.save(temporary, format="png")
 
 
 def render(figure) -> Image.Image:

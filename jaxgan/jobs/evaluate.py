@@ -1,25 +1,30 @@
 """Evaluating a trained generator: `python launch.py --mode=evaluate --workdir=DIR`."""
 
+import contextlib
+import fcntl
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from absl import logging
 from ml_collections import ConfigDict
 
 from jaxgan import sampler
+from jaxgan.compilation import float32
 from jaxgan.config import experiment
 from jaxgan.config.checks import check
 from jaxgan.config.fields import names_of
 from jaxgan.errors import UserError
 from jaxgan.evaluation.evaluator import make_evaluator
 from jaxgan.evaluation.naming import number_of
+from jaxgan.files import replace
 from jaxgan.jobs import pictures
 from jaxgan.run import record
 
 _PAIRS = 16  # of fakes and their nearest training examples in a picture
 
 
+@float32
 def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, weights: str) -> dict[str, Any]:
     """Computes statistics of a run's generator, and adds them to `evaluation.json`.
 
@@ -55,13 +60,17 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
         "skipped": evaluator.skipped,
     }
     path = workdir / "evaluation.json"
-    _add(path, entry)
     _print(entry)
-    written = [path, *pictures.draw_run(workdir, drawn, dataset)]
-    if drawn.gan.is_images and everything:
-        title = f"step {drawn.step}: of {entry['protocol']['num_fake']} fakes the nearest to the training set"
-        written.append(pictures.draw_neighbours(workdir, *evaluator.closest(_PAIRS), title))
-    print("wrote " + ", ".join(map(str, written)))
+    try:
+        _add(path, entry)
+        written = [path, *pictures.draw_run(workdir, drawn, dataset)]
+        if drawn.gan.is_images and everything:
+            of = f"of {evaluator.protocol['num_fake']} fakes the nearest to the training set"
+            title = f"step {drawn.step}: {of}"
+            written.append(pictures.draw_neighbours(workdir, *evaluator.closest(_PAIRS), title))
+        print("wrote " + ", ".join(map(str, written)))
+    except OSError as error:  # somebody else's run, or a full disk: the numbers are on the screen
+        logging.warning("nothing more is written to %s (%s)", workdir, error.strerror)
     return entry
 
 
@@ -96,17 +105,18 @@ def _change(config: ConfigDict, changes: dict[str, Any]) -> ConfigDict:
 def _add(path: Path, entry: dict[str, Any]) -> None:
     """Adds to a list of evaluations; one of the same weights and protocol is replaced."""
     entry = json.loads(json.dumps(entry))
-    entries = []
-    if path.exists():
-        try:
-            entries = json.loads(path.read_text())
-        except ValueError as error:
-            raise UserError(f"{path} is damaged ({error}): move it away") from error
-    key = ("step", "weights", "protocol")
-    entries = [old for old in entries if any(old[field] != entry[field] for field in key)]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps([*entries, entry], indent=1) + "\n")
-    os.replace(temporary, path)
+    with path.with_name(f".{path.name}.lock").open("a", encoding="utf-8") as lock:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)  # others may evaluate the same run: no entry is lost
+        entries = []
+        if path.exists():
+            try:
+                entries = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise UserError(f"{path} is damaged ({error}): move it away") from error
+        key = ("step", "weights", "protocol")
+        entries = [old for old in entries if any(old[field] != entry[field] for field in key)]
+        replace(path, json.dumps([*entries, entry], indent=1) + "\n")
 
 
 def _print(entry: dict[str, Any]) -> None:

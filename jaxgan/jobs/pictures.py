@@ -26,7 +26,7 @@ def draw_run(workdir: Path, sampler: Sampler, dataset: Dataset) -> list[Path]:
     Returns:
       the files.
     """
-    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    lines = (workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     pictures = {"curves": draw_curves([json.loads(line) for line in lines])}
     caption = f"{title(dataset.name, dataset.fallback_for)}, step {sampler.step}"
     if dataset.is_images:

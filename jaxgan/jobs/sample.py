@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 from tqdm import tqdm
 
 from jaxgan.datasets import title
-from jaxgan.drawing.grids import draw_samples, to_image, write_animation
+from jaxgan.drawing.grids import draw_samples, save, to_image, write_animation
 from jaxgan.errors import UserError
+from jaxgan.files import whole
 from jaxgan.sampler import Sampler, load
 
 
@@ -37,19 +39,25 @@ def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | Non
         raise UserError(f"--out={out}: give a FILE.npz{folder}")
     data = title(sampler.dataset["name"], sampler.dataset["fallback_for"])
     caption = f"{data}, step {sampler.step}, {weights} weights, seed {seed}"
-    written = [workdir / "grid.png", workdir / "interpolation.png"]
-    draw_samples(sampler(seed, 64 if is_images else 2_500), caption).save(written[0])
-    draw_samples(sampler.interpolate(seed, steps=10, pairs=8), f"interpolation: {caption}", 10).save(
-        written[1]
-    )
-    frames = sorted((workdir / "samples").glob("step_*.png"))
-    if frames:
-        written.append(workdir / "training.gif")
-        write_animation(frames, written[-1])
+    written = []
     if num:
         out = out or workdir / "samples.npz"
-        written.append(out)
         _write_examples(sampler, num, out, seed)
+        written.append(out)
+    try:
+        grid = draw_samples(sampler(seed, 64 if is_images else 2_500), caption)
+        strip = draw_samples(sampler.interpolate(seed, steps=10, pairs=8), f"interpolation: {caption}", 10)
+        for picture, name in ((grid, "grid.png"), (strip, "interpolation.png")):
+            save(picture, workdir / name)
+            written.append(workdir / name)
+        frames = sorted((workdir / "samples").glob("step_*.png"))
+        if frames:
+            write_animation(frames, workdir / "training.gif")
+            written.append(workdir / "training.gif")
+    except OSError as error:  # somebody else's run, say; what was asked for is there
+        if not num or out.parent == workdir:
+            raise
+        logging.warning("no pictures in %s: %s", workdir, error.strerror)
     print("wrote " + ", ".join(map(str, written)))
     return 0
 
@@ -58,10 +66,9 @@ def _write_examples(sampler: Sampler, num: int, out: Path, seed: int) -> None:
     progress = tqdm(sampler.batches(seed, num), total=-(-num // 64), unit="batch", disable=None)
     if out.suffix == ".npz":
         out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = out.with_suffix(".tmp.npz")
         name = "images" if sampler.gan.is_images else "points"
-        np.savez_compressed(temporary, **{name: np.concatenate(list(progress))})
-        temporary.rename(out)
+        with whole(out, ".npz") as temporary:
+            np.savez_compressed(temporary, **{name: np.concatenate(list(progress))})
         return
     out.mkdir(parents=True, exist_ok=True)
     index = 0

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from jaxgan import datasets, sampler
 from jaxgan.algorithm.gan import GAN, data_key, init_extras, init_state
 from jaxgan.algorithm.train_state import GanState
-from jaxgan.compilation import ONCE
+from jaxgan.compilation import ONCE, float32
 from jaxgan.config import checks, experiment, fields
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.devices import parallel, processes
@@ -29,6 +29,7 @@ from jaxgan.run.workdir import Stop, claim
 from jaxgan.run.writers import last_step
 
 
+@float32
 def train(config: ConfigDict, workdir: Path) -> int:
     """Trains, or goes on training, the run in `workdir`; returns the exit status (128 + signal if stopped).
 

@@ -11,7 +11,7 @@ import logging as standard_logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,13 +25,10 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from jaxgan.devices import processes
 from jaxgan.errors import Diverged, LostProcess, UserError
+from jaxgan.run.workdir import require_plain
 
 # Orbax notes its own doings as warnings; what matters of them reaches the user as an exception.
-logging.get_absl_logger().addFilter(
-    lambda record: (
-        f"{os.sep}orbax{os.sep}" not in record.pathname or record.levelno >= logging.converter.STANDARD_ERROR
-    )
-)
+logging.get_absl_logger().addFilter(lambda record: f"{os.sep}orbax{os.sep}" not in record.pathname)
 # Of the reads that fail together where a file is damaged it awaits one only.
 standard_logging.getLogger("asyncio").addFilter(
     lambda record: "never retrieved" not in record.getMessage() or "tensorstore" not in record.getMessage()
@@ -64,6 +61,9 @@ class Checkpoints:
         self._keep, self._best = keep, None
         self._saver: ocp.CheckpointManager | None = None
         self._manager = None
+        self._proven = False  # whether a checkpoint of this folder has been read back
+        require_plain(self.directory)
+        _silence_closed_loops()
         if not self.read_only:
             self.directory.mkdir(parents=True, exist_ok=True)
         if self.directory.is_dir():
@@ -139,8 +139,24 @@ class Checkpoints:
                 everyone = set(range(jax.process_count()))
                 self._saver = self._open(everyone) if processes.connected() else self._manager
             self._saver.save(step, args=args)
+            if not self._proven and not processes.connected():
+                self._saver.wait_until_finished()
         except Exception as error:
             raise self._unwritable(error) from error
+        if not self._proven and not processes.connected():
+            self._prove(step)
+
+    def _prove(self, step: int) -> None:
+        """Reads back the first checkpoint: a run whose files cannot be read ends early."""
+        try:
+            self._read(step)
+        except Exception as error:  # Orbax and TensorStore raise many kinds
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:150]
+            raise UserError(
+                f"the checkpoint of step {step} was saved, but cannot be read back ({reason}): choose a "
+                "--workdir on another file system"
+            ) from error
+        self._proven = True
 
     def wait(self) -> None:
         """Blocks until what was saved is on disk; raises UserError if it could not be written."""
@@ -176,12 +192,11 @@ class Checkpoints:
         Raises:
           UserError: `step` has no checkpoint, or every checkpoint is damaged.
         """
-        with _no_complaints_of_closed_loops():
-            if step is not None or not processes.connected():
-                return self._restore(step)
-            checkpoint = self._restore(None) if processes.is_first() else None
-            step = processes.from_first(lambda: checkpoint and checkpoint.step)
-            return checkpoint if processes.is_first() or step is None else self._restore(step)
+        if step is not None or not processes.connected():
+            return self._restore(step)
+        checkpoint = self._restore(None) if processes.is_first() else None
+        step = processes.from_first(lambda: checkpoint and checkpoint.step)
+        return checkpoint if processes.is_first() or step is None else self._restore(step)
 
     def _restore(self, step: int | None) -> Checkpoint | None:
         while True:
@@ -200,6 +215,7 @@ class Checkpoints:
                     damaged.append(candidate)
                     continue
                 self._move_away(damaged)
+                self._proven = True
                 return checkpoint
             else:
                 break
@@ -267,18 +283,19 @@ def _look(read: Callable[[], Any]) -> Any:
     return read()
 
 
-@contextlib.contextmanager
-def _no_complaints_of_closed_loops() -> Iterator[None]:
-    """Where a file is damaged, Orbax closes an event loop under the reads that are still going on.
+def _silence_closed_loops() -> None:
+    """Where a file cannot be read or written, Orbax closes an event loop under the tasks that still go on.
 
-    Each of them prints a traceback then, which says nothing that the error of the first has not said.
+    Each of them prints a traceback then, at any time, which says nothing that the first error has not said.
     """
     before = sys.unraisablehook
-    sys.unraisablehook = lambda args: None if "loop is closed" in str(args.exc_value) else before(args)
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
+
+    def hook(args):
+        if "loop is closed" not in str(args.exc_value):
+            before(args)
+
+    if getattr(before, "__name__", "") != "hook":
+        sys.unraisablehook = hook
 
 
 def _leaves(tree) -> list[tuple[str, np.ndarray]]:

@@ -17,13 +17,16 @@ import jax
 from absl import app, flags
 from absl import logging as absl_logging
 
+from jaxgan.config import recorded
 from jaxgan.datasets import cache
-from jaxgan.devices import processes
+from jaxgan.devices import parallel, processes
 from jaxgan.errors import LostProcess, UserError
+from jaxgan.run import streams
 
 
 def run(main: Callable[[], int]) -> None:
     """Parses the flags, runs `main` and exits with the status that it returns, or that its error has."""
+    streams.protect()
     atexit.register(gc.freeze)  # or the end looks for garbage in all that was imported, a second long
     try:
         app.run(lambda _: _guarded(main), flags_parser=_parse)
@@ -34,6 +37,7 @@ def run(main: Callable[[], int]) -> None:
 def _guarded(main) -> int:
     _set_up_logging()
     _set_up_compilation_cache()
+    jax.config.update("jax_enable_x64", False)  # everything is float32, whatever the environment says
     try:
         return _translated(main)
     except BaseException as error:
@@ -63,7 +67,20 @@ def _translated(main) -> int:
         full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
         remedy = "make room, and run the same command again" if full else "check the path and its permissions"
         _fail(UserError(f"{error.filename or 'a file of the run'}: {error.strerror}; {remedy}"))
-    except (jax.errors.JaxRuntimeError, ValueError) as error:
+    except AssertionError as error:  # how JAX says that there is no device at all
+        if platforms := parallel.missing_platforms():
+            _fail(
+                UserError(
+                    f"JAX_PLATFORMS={platforms}, but JAX finds no such device: unset it, or install JAX "
+                    "for it"
+                )
+            )
+        raise error
+    except (jax.errors.JaxRuntimeError, ValueError, RuntimeError) as error:
+        if "nable to initialize backend" in str(error):
+            _fail(
+                UserError(f"JAX finds no device ({str(error).splitlines()[0][:150]}): correct JAX_PLATFORMS")
+            )
         if processes.is_loss(error):
             _fail(
                 LostProcess(
@@ -91,6 +108,7 @@ def _fail(error: UserError) -> None:
 
 def _parse(argv: Sequence[str]) -> Sequence[str]:
     """Parses flags as absl does, but explains what is wrong in one line and exits with 2."""
+    argv = _with_recorded_config(argv)
     _require_config_file(argv)
     try:
         rest = flags.FLAGS(argv)
@@ -109,6 +127,20 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
     if len(rest) > 1:
         raise UserError(f"unexpected argument '{rest[1]}': flags look like --config.FIELD=VALUE")
     return rest
+
+
+def _with_recorded_config(argv: Sequence[str]) -> Sequence[str]:
+    """Where --workdir names a run and --config is left out, the config is the run's own."""
+    given: dict[str, str] = {}
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        if argument.startswith("-"):
+            flag, equals, value = argument.lstrip("-").partition("=")
+            given[flag] = value if equals else following
+    record = Path(given.get("workdir") or ".").expanduser() / "config.json"
+    trains = given.get("mode", "train") == "train" or any(flag.startswith("config.") for flag in given)
+    if "config" in given or not given.get("workdir") or not trains or not record.is_file():
+        return argv
+    return [argv[0], f"--config={recorded.__file__}:{record}", *argv[1:]]
 
 
 def _require_config_file(argv: Sequence[str]) -> None:

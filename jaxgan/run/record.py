@@ -1,7 +1,6 @@
 """The record of a run, `config.json`: its config, the data it was really trained on, the versions."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from ml_collections import ConfigDict
 from jaxgan.config.fields import essential, flatten, import_modules, plain, schedules
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
+from jaxgan.files import replace
 
 # Fields that a run may change when it goes on: they do not bend what was trained so far.
 CHANGEABLE = frozenset(
@@ -30,7 +30,7 @@ def read_record(workdir: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         if not {"config", "dataset"} <= record.keys():
             raise ValueError("no config, or no dataset")
         return record
@@ -51,9 +51,7 @@ def write_record(workdir: Path, config: ConfigDict, dataset: Dataset) -> None:
         "versions": {library.__name__: library.__version__ for library in libraries},
     }
     path = Path(workdir) / "config.json"
-    temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
-    os.replace(temporary, path)
+    replace(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
 
 
 def describe_dataset(dataset: Dataset) -> dict[str, Any]:

@@ -10,6 +10,26 @@ from pathlib import Path
 from jaxgan.errors import UserError
 
 
+def require_plain(folder: Path) -> None:
+    """UserError where checkpoints below this folder could be written, but never be read again.
+
+    Orbax takes the path for a pattern of files, and TensorStore takes a backslash in it for a slash.
+    """
+    path = str(folder)
+    if "://" in path or path.startswith(("gs:/", "s3:/", "http:/", "https:/")):
+        raise UserError(f"{path} is a URL: give a --workdir on a file system of this machine")
+    path = str(Path(folder).absolute())
+    if odd := sorted(set(path) & set("*?[]\\")):
+        raise UserError(
+            f"{path} has '{odd[0]}' in it, and checkpoints below such a path cannot be read back: choose a "
+            "--workdir without * ? [ ] and \\"
+        )
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{ascii(path)} is no UTF-8: choose another --workdir") from error
+
+
 @contextlib.contextmanager
 def claim(workdir: Path) -> Iterator[None]:
     """Makes the folder and holds its lock, which the system lets go of however the process ends.
@@ -19,16 +39,13 @@ def claim(workdir: Path) -> Iterator[None]:
     Raises:
       UserError: another process holds it, it cannot be written, or it holds files that are not a run's.
     """
+    require_plain(workdir)
     record, path = workdir / "config.json", workdir / ".lock"
     try:
         made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
         workdir.mkdir(parents=True, exist_ok=True)
         if not record.exists():
-            foreign = sorted(
-                path.name
-                for path in workdir.iterdir()
-                if not path.name.startswith(".") and path.name != "config.json.tmp"
-            )
+            foreign = sorted(path.name for path in workdir.iterdir() if not path.name.startswith("."))
             if foreign:
                 raise UserError(
                     f"{workdir} is not empty ({foreign[0]}, ...) and holds no run: choose another --workdir"
@@ -67,8 +84,9 @@ def _remove(lock: Path, folders: list[Path]) -> None:
 
 
 class Stop:
-    """Whether SIGINT or SIGTERM came: `with Stop() as stop: ... if stop.signal: ...`.
+    """Whether a signal asked for an end: `with Stop() as stop: ... if stop.signal: ...`.
 
+    These are SIGINT, SIGTERM and SIGHUP, which comes when a terminal is closed and is ignored under nohup.
     Within another one, as of a run in a sweep, what comes is for both, and so is what came before.
     """
 
@@ -79,7 +97,10 @@ class Stop:
     def __enter__(self) -> "Stop":
         outer = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         self._outer = outer if isinstance(outer, Stop) else None
-        self._before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not where nohup has it ignored
+            numbers.append(signal.SIGHUP)
+        self._before = {number: signal.signal(number, self._note) for number in numbers}
         if self._outer:
             self.signal = self._outer.signal
         return self
@@ -94,7 +115,8 @@ class Stop:
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
             signal.raise_signal(number)
-        os.write(2, b"stopping, with a checkpoint; again, to stop at once without one\n")
+        with contextlib.suppress(OSError):  # the terminal may be what has gone
+            os.write(2, b"stopping, with a checkpoint; again, to stop at once without one\n")
         self.signal = number
         if self._outer:
             self._outer.signal = number

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from jaxgan.drawing.grids import save
 from jaxgan.errors import UserError
+from jaxgan.files import replace
 from jaxgan.tensorflow_import import import_tensorflow
 
 
@@ -39,7 +40,9 @@ class Writers:
         cut_lines(self._lines, step)
         self.begins = not last_step(workdir)
         _cut_samples(workdir / "samples", step)
-        self._file = self._lines.open("a", buffering=1)  # to be followed, and whole however the run ends
+        self._file = self._lines.open(
+            "a", buffering=1, encoding="utf-8"
+        )  # to be followed, and whole however the run ends
         self._tensorboard = _TensorBoard(workdir, step)
 
     def cut_events(self) -> None:
@@ -122,7 +125,7 @@ def last_step(workdir: Path) -> int:
 
 def _steps(path: Path) -> Iterator[tuple[int, str]]:
     """The whole lines, each after its step."""
-    for line in path.read_text().splitlines(keepends=True):
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         with contextlib.suppress(ValueError, KeyError, TypeError):
             if line.endswith("\n"):
                 yield int(json.loads(line)["step"]), line
@@ -133,9 +136,7 @@ def cut_lines(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = [line for its_step, line in _steps(path) if its_step <= step]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(kept))
-    os.replace(temporary, path)
+    replace(path, "".join(kept))
 
 
 def _cut_samples(folder: Path, step: int) -> None:

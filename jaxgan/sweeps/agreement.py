@@ -123,7 +123,7 @@ def read(workdir: Path) -> dict[str, Any] | None:
             raise UserError(f"{workdir} holds a single run: choose another --workdir for the sweep")
         return None
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): restore it, or choose another --workdir") from error
 

@@ -49,7 +49,7 @@ class Claim:
 
     def _is_mine(self) -> bool:
         """Whether the lease has the words that this one wrote: another's may have had its number since."""
-        return self._lease.exists() and self._lease.read_text() == self._words
+        return self._lease.exists() and self._lease.read_text(encoding="utf-8") == self._words
 
     def end(self) -> None:
         """Lets go of the part."""
@@ -93,7 +93,7 @@ def claim(folder: Path, patience: float = PATIENCE) -> Iterator[Claim | None]:
 def publish(path: Path, text: str) -> bool:
     """Writes a file whole, in one move, unless it is there already; returns whether this was the first."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -103,20 +103,13 @@ def publish(path: Path, text: str) -> bool:
     return True
 
 
-def replace(path: Path, text: str) -> None:
-    """Writes a file whole, in one move; the last one counts."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
-
-
 def _take(folder: Path, patience: float) -> tuple[Path, str] | None:
     """The lease that this process has made, and its words, or None where another one is good."""
     newest = max(_leases(folder), default=0)
     if newest:
         lease = folder / f"{_PREFIX}{newest}"
         try:
-            owner, touched = json.loads(lease.read_text() or "{}"), lease.stat().st_mtime
+            owner, touched = json.loads(lease.read_text(encoding="utf-8") or "{}"), lease.stat().st_mtime
         except (OSError, ValueError):  # just released, or being written
             return None
         # An owner on this machine would hold the lock that this process has: it is dead.
@@ -144,7 +137,7 @@ def _number(lease: Path) -> int:
 def _machine() -> str:
     """Of the running system, which containers on one machine share, as they share its locks."""
     boot = Path("/proc/sys/kernel/random/boot_id")
-    return boot.read_text().strip() if boot.exists() else socket.gethostname()
+    return boot.read_text(encoding="utf-8").strip() if boot.exists() else socket.gethostname()
 
 
 def _now(folder: Path) -> float:

@@ -47,15 +47,16 @@ def free_memory(device) -> int:
     """Bytes that a device has to spare; for a CPU what the system, or this container, has."""
     if stats := device.memory_stats():
         return stats["bytes_limit"] - stats["bytes_in_use"]
-    text = Path("/proc/meminfo").read_text() if Path("/proc/meminfo").exists() else ""
+    text = Path("/proc/meminfo").read_text(encoding="utf-8") if Path("/proc/meminfo").exists() else ""
     available = [int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("MemAvailable")]
     free = available[0] if available else 2**33
-    group = Path("/sys/fs/cgroup")
+
+    def read(name):
+        return (Path("/sys/fs/cgroup") / name).read_text(encoding="utf-8").strip()
+
     try:
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        inactive = [
-            line for line in (group / "memory.stat").read_text().splitlines() if "inactive_file" in line
-        ]
+        limit, used = read("memory.max"), read("memory.current")
+        inactive = [line for line in read("memory.stat").splitlines() if "inactive_file" in line]
         spare = int(limit) - int(used) + sum(int(line.split()[1]) for line in inactive[:1])
         free = min(free, spare)
     except (OSError, ValueError):  # no such group, or without a limit

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxgan.algorithm.gan import GAN
 from jaxgan.algorithm.train_state import GanState
-from jaxgan.sweeps.claims import replace
+from jaxgan.files import replace
 from jaxgan.sweeps.devices import fits, members_of_a_device, memory_of_each
 from jaxgan.sweeps.population import Population, prefers_map
 
@@ -34,7 +34,7 @@ def choose_population(
     make = functools.partial(Population, gan, config.batch_size, num, devices=devices)
     local = members_of_a_device(num, devices)
     key = {"how": how, "devices": len(devices), "kind": devices[0].device_kind, "members": num}
-    if path.exists() and (before := json.loads(path.read_text())).items() >= key.items():
+    if path.exists() and (before := json.loads(path.read_text(encoding="utf-8"))).items() >= key.items():
         return make(width=before["width"])
     rule = how == "auto" and prefers_map(gan, states, data, config.batch_size, devices[0].platform)
     if how == "map" or rule or local == 1:

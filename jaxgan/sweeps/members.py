@@ -192,7 +192,7 @@ class _Members:
             self._window = {}
 
     def _line(self, i: int, values: dict[str, Any]) -> None:
-        with (self._workdirs[i] / "metrics.jsonl").open("a") as file:
+        with (self._workdirs[i] / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": self._step, **values}) + "\n")
 
     def _evaluate(self) -> None:

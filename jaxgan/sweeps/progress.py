@@ -16,7 +16,7 @@ def describe(folders: list[Path], steps: list[list[int]]) -> str:
     for folder, lengths in zip(folders, steps, strict=True):
         result, status = folder / "result.json", folder / "status.json"
         if result.exists():
-            statuses = [run["status"] for run in json.loads(result.read_text())["runs"]]
+            statuses = [run["status"] for run in json.loads(result.read_text(encoding="utf-8"))["runs"]]
             done += statuses.count("done")
             diverged += statuses.count("diverged")
         elif (folder / "failed.json").exists():
@@ -24,7 +24,7 @@ def describe(folders: list[Path], steps: list[list[int]]) -> str:
         else:
             left += sum(lengths)
         if status.exists():
-            now = json.loads(status.read_text())
+            now = json.loads(status.read_text(encoding="utf-8"))
             rate = now["members"] / now["seconds_per_step"] if now["seconds_per_step"] else 0.0
             seen += [rate] if rate else []
             if not result.exists() and not (folder / "failed.json").exists():

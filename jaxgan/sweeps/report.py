@@ -4,7 +4,6 @@ import base64
 import itertools
 import json
 import math
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxgan.evaluation.naming import number_of
+from jaxgan.files import replace
 from jaxgan.sweeps import figures, results, tables
 from jaxgan.sweeps.results import Frame, Results, find_baseline
 
@@ -47,10 +47,7 @@ def write(workdir: Path, baseline: str = "") -> list[Path]:
         files |= {f"figures/{name}.svg": figures.svg(figure), f"figures/{name}.pdf": figures.pdf(figure)}
     (workdir / "figures").mkdir(exist_ok=True)
     for name, content in files.items():
-        path = workdir / name
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(temporary, path)
+        replace(workdir / name, content)
     return [workdir / name for name in files if "/" not in name] + [workdir / "figures"]
 
 
@@ -62,7 +59,7 @@ def _page(workdir: Path, found: Results, table: Frame, baseline: str, drawn: dic
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(Path(__file__).with_name("report.html").read_text())
+    template = environment.from_string(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
     runs = found.runs
 
     def draw(name: str, figure: figures.Figure) -> str:
@@ -202,7 +199,7 @@ def _data(workdir: Path, found: Results) -> list[str]:
     for run in found.runs.run:
         path = workdir / "runs" / run / "config.json"
         if path.exists():
-            dataset = json.loads(path.read_text())["dataset"]
+            dataset = json.loads(path.read_text(encoding="utf-8"))["dataset"]
             instead = f", in place of {dataset['fallback_for']}" if dataset["fallback_for"] else ""
             said.append(
                 f"{dataset['name']} ({dataset['num_examples']:,} examples, {dataset['origin']}{instead})"

@@ -58,7 +58,7 @@ def read(workdir: Path) -> Results:
     path = workdir / "sweep.json"
     if not path.exists():
         raise UserError(f"{workdir} holds no sweep (no sweep.json): give the --workdir of one")
-    record = json.loads(path.read_text())
+    record = json.loads(path.read_text(encoding="utf-8"))
     described, rows, curves, evaluated = record["runs"], [], [], {}
     fields = list(dict.fromkeys(field for run in described for field in run["values"]))
     for number, part in enumerate(record["parts"]):
@@ -209,9 +209,9 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 def _outcomes(folder: Path, num: int) -> list[dict[str, Any]]:
     if (folder / "result.json").exists():
-        return json.loads((folder / "result.json").read_text())["runs"]
+        return json.loads((folder / "result.json").read_text(encoding="utf-8"))["runs"]
     if (folder / "failed.json").exists():
-        reason = json.loads((folder / "failed.json").read_text())["reason"]
+        reason = json.loads((folder / "failed.json").read_text(encoding="utf-8"))["reason"]
         return [{"status": "failed", "reason": reason}] * num
     return [{"status": "open"}] * num
 
@@ -221,7 +221,7 @@ def _lines(path: Path, last: int) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     lines = []
-    for text in path.read_text().splitlines():
+    for text in path.read_text(encoding="utf-8").splitlines():
         try:
             lines.append(json.loads(text))
         except ValueError:  # being written

@@ -14,11 +14,12 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxgan.errors import Diverged, UserError
+from jaxgan.files import replace
 from jaxgan.jobs import train
-from jaxgan.run.workdir import Stop
+from jaxgan.run.workdir import Stop, require_plain
 from jaxgan.sweeps import agreement, devices, plan, progress, report
 from jaxgan.sweeps.agreement import Options
-from jaxgan.sweeps.claims import claim, publish, replace
+from jaxgan.sweeps.claims import claim, publish
 from jaxgan.sweeps.members import obstacle, train_members
 from jaxgan.sweeps.plan import Plan
 
@@ -32,6 +33,7 @@ def sweep(made: Plan, workdir: Path, options: Options) -> int:
     Raises:
       UserError: the folder holds another sweep.
     """
+    require_plain(workdir)
     parts = agreement.divide(made, options)
     known = agreement.read(workdir)
     if known:
@@ -71,7 +73,7 @@ def _on_one_device(config: ConfigDict) -> ConfigDict:
 def _train_alone(folder: Path, config: ConfigDict, workdir: Path) -> tuple[dict[str, Any], int]:
     """The outcome of one run, and the signal that stopped it; its seconds are those of all its starts."""
     path = folder / "status.json"
-    before = json.loads(path.read_text()) if path.exists() else {}
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     spent = before.get("seconds", 0.0)  # a population keeps its own in its checkpoints
     status = {"step": 0, **before, "members": 1, "alive": 1, "seconds_per_step": 0.0}  # not known yet
     replace(path, json.dumps(status))

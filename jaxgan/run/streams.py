@@ -1,0 +1,62 @@
+"""Standard output and standard error that may go away: what cannot be shown is dropped, and the job goes on.
+
+A terminal is closed, a pipe has no reader any more, a disk is full, or there was no stream from the start.
+"""
+
+import os
+import sys
+from typing import Any, TextIO
+
+from absl import logging
+
+
+class Stream:
+    """A text stream whose first failed write turns it into one that leads nowhere."""
+
+    def __init__(self, stream: TextIO, name: str):
+        self._stream, self._name = stream, name
+
+    def write(self, text: str) -> int:
+        """As `io.TextIOBase.write`, but never fails."""
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError) as error:  # ValueError: it was closed
+            self._drop(error)
+            return len(text)
+
+    def flush(self) -> None:
+        """As `io.TextIOBase.flush`, but never fails."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError) as error:
+            self._drop(error)
+
+    def _drop(self, error: Exception) -> None:
+        nowhere = open(os.devnull, "w", encoding="utf-8")
+        try:  # what is still in its buffer goes there, too, and what C code writes
+            os.dup2(nowhere.fileno(), self._stream.fileno())
+        except (OSError, ValueError):
+            self._stream = nowhere
+        if self._name == "stdout":
+            reason = getattr(error, "strerror", None) or error
+            print(f"stdout cannot be written ({reason}): what it would show is left out", file=sys.stderr)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def protect() -> None:
+    """Makes `sys.stdout` and `sys.stderr` streams that never fail, whatever they are."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # a closed one, which a file would get otherwise
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, Stream):
+            continue
+        if stream is None:
+            stream = open(os.devnull, "w", encoding="utf-8")
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # an encoding that lacks a letter shows '?'
+        setattr(sys, name, Stream(stream, name))
+    logging.get_absl_handler().python_handler.stream = sys.stderr
