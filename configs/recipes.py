@@ -78,6 +78,8 @@ def wgan(config):
     config.regularizers.clip.weight = 1.0
     config.discriminator_steps = 5
     _optimizers(config, "rmsprop")
+    for section in ("generator_optimizer", "discriminator_optimizer"):
+        config[section].rmsprop.decay = 0.99  # PyTorch's, which the authors' code leaves as it is
 
 
 def wgan_gp(config):
@@ -280,7 +282,7 @@ def ada(config):
 def lecam(config):
     """Tseng et al. 2021, Regularizing Generative Adversarial Networks under Limited Data."""
     hinge_sn(config)
-    config.regularizers.lecam.weight = 0.01
+    config.regularizers.lecam.weight = 0.3  # the authors' script for hinge GANs at 32 pixels
 
 
 def cr(config):

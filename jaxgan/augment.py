@@ -54,7 +54,7 @@ def color(*, brightness: float = 0.5, saturation: float = 1.0, contrast: float =
 
 @AUGMENTATIONS.register("translation")
 def translation(*, ratio: float = 0.125) -> Augmentation:
-    """Shifts by whole pixels, uniform up to ⌊ratio·H⌋ and ⌊ratio·W⌋ each way; 0 comes in at the edge.
+    """Shifts by whole pixels, uniform up to ratio·H and ratio·W each way, rounded half up; 0 comes in.
 
     Args:
       ratio: the largest shift over the size, in [0, 1].
@@ -72,7 +72,7 @@ def translation(*, ratio: float = 0.125) -> Augmentation:
 
 @AUGMENTATIONS.register("cutout")
 def cutout(*, ratio: float = 0.5) -> Augmentation:
-    """Fills a hole of ⌊ratio·H⌋ x ⌊ratio·W⌋ pixels with 0; its centre is uniform, so it may cross the edge.
+    """Fills a hole of ratio·H x ratio·W pixels, rounded half up, with 0; it may cross the edge.
 
     Args:
       ratio: the hole's side over the image's, in [0, 1].
@@ -251,9 +251,9 @@ def _check(field, value, high=math.inf):
 
 
 def _pixels(ratio, image):
-    """(⌊ratio·H⌋, ⌊ratio·W⌋), int32 [2]."""
+    """(ratio·H, ratio·W), rounded half up as in the code of Zhao et al. 2020, int32 [2]."""
     exact = jnp.asarray(ratio, jnp.float32) * jnp.array(image.shape[:2])
-    return jnp.floor(exact + 1e-3).astype(jnp.int32)  # 0.7 · 10 may be just below 7
+    return jnp.floor(exact + 0.5 + 1e-3).astype(jnp.int32)  # 0.9 · 5 may be just below 4.5
 
 
 def _shift(image, by, *, reflect=False):

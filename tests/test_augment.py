@@ -9,7 +9,7 @@ from scipy import ndimage, stats
 
 from jaxgan import augment as library
 from jaxgan import datasets
-from jaxgan.augment import AUGMENTATIONS, augment, init_adaptive, update_adaptive
+from jaxgan.augment import AUGMENTATIONS, _pixels, augment, init_adaptive, update_adaptive
 from jaxgan.errors import UserError
 
 every_augmentation = pytest.mark.parametrize("name", list(AUGMENTATIONS))
@@ -68,7 +68,7 @@ def windows(pictures, down, right, mode):
 @pytest.mark.parametrize(
     ("name", "fields", "padding"),
     [
-        ("translation", {}, (1, 0, "constant")),
+        ("translation", {}, (1, 1, "constant")),
         ("translation", {"ratio": 0.3}, (2, 2, "constant")),
         ("crop", {}, (4, 4, "reflect")),
         ("crop", {"padding": 1}, (1, 1, "reflect")),
@@ -83,13 +83,20 @@ def test_shifts_are_windows_of_the_padded_image_all_as_likely(name, fields, padd
 @pytest.mark.parametrize("ratio", [0.5, 0.25, 1.0])
 def test_cutout_fills_the_square_and_nothing_else(ratio):
     pictures, found = apply("cutout", count=4000, ratio=ratio)
-    high, wide = int(8 * ratio), int(7 * ratio)
+    high, wide = int(8 * ratio + 0.5), int(7 * ratio + 0.5)  # rounded half up
     candidates = []
     for y, x in itertools.product(range(8 + 1 - high % 2), range(7 + 1 - wide % 2)):  # the published ranges
         top, left, hole = y - high // 2, x - wide // 2, pictures.copy()
         hole[:, max(top, 0) : top + high, max(left, 0) : left + wide] = 0
         candidates.append(hole)
     assert_uniform(which(found, candidates))
+
+
+def test_pixels_are_rounded_half_up():
+    """As the published code does: int(size·ratio + .5), by hand for three sizes."""
+    for size, ratio, pixels in ((28, 0.125, 4), (20, 0.125, 3), (25, 0.5, 13), (8, 0.125, 1), (5, 0.9, 5)):
+        image = jnp.zeros((size, size, 1))
+        np.testing.assert_array_equal(_pixels(ratio, image), [pixels, pixels])
 
 
 def test_flip_mirrors_every_other_image():

@@ -61,7 +61,7 @@ class Evaluator:
         seed: int,
         everything: bool = False,
     ):
-        self._num, split = find_protocol(protocol)
+        self._num, split, whole = find_protocol(protocol)
         self._extractor, self._mixture = extractor, load(split).mixture
         self._everything = everything
         self._statistics = {name: {} for name in STATISTICS} | statistics if everything else statistics
@@ -71,7 +71,7 @@ class Evaluator:
         self.skipped: dict[str, str] = {}
         self._searched: tuple[np.ndarray | None, Neighbours | None] = None, None
 
-        real, self._others = features.choose(load, split, self._num, seed, extractor.unseen)
+        real, self._others = features.choose(load, split, self._num, seed, extractor.unseen, whole)
         left = sum(len(rows) for _, rows in self._others)
         self.no_floor = ""
         if left < self._num:

@@ -47,7 +47,12 @@ class Extracted(NamedTuple):
 
 
 def choose(
-    load: Callable[[str], Dataset], split: str, num: int, seed: int, unseen: str = "all"
+    load: Callable[[str], Dataset],
+    split: str,
+    num: int,
+    seed: int,
+    unseen: str = "all",
+    whole: bool = False,
 ) -> tuple[Rows, Rows]:
     """Two disjoint sets of real examples: `num` of the split, or all; and `num` others, for floors.
 
@@ -60,6 +65,7 @@ def choose(
       num: how many.
       seed: of the choice.
       unseen: see `Extractor.unseen`.
+      whole: whether the first set is all of the split.
     """
 
     def shuffled(salt, candidates, count):
@@ -75,8 +81,9 @@ def choose(
         return np.zeros(0, int)
 
     first = load(split)
-    rows = shuffled(0, np.arange(min(len(first), order.MAX_SIZE - 1)), 2 * num)
-    chosen, spare = rows[:num], rows[num:]
+    size = min(len(first), order.MAX_SIZE - 1)
+    rows = shuffled(0, np.arange(size), size if whole else 2 * num)
+    chosen, spare = (rows, rows[:0]) if whole else (rows[:num], rows[num:])
     spare = spare[np.isin(spare, candidates(first, split))] if len(spare) else spare
     others = [(first, spare)]
     if missing := num - len(spare):

@@ -6,10 +6,17 @@ from jaxgan.errors import UserError
 
 
 class Protocol(NamedTuple):
-    """How many fakes are compared with how many real examples (as many, or all there are) of which split."""
+    """How many fakes are compared with how many real examples of which split.
+
+    Attributes:
+      num: of fakes, and of real examples (or all that there are).
+      split: of the real examples.
+      whole: whether they are all of the split, however many fakes there are.
+    """
 
     num: int
     split: str
+    whole: bool = False
 
 
 PROTOCOLS = {
@@ -17,7 +24,7 @@ PROTOCOLS = {
     "10k": Protocol(10_000, "test"),  # Lucic et al. 2018, Are GANs Created Equal?, section 5
     "25.6k": Protocol(25_600, "test"),  # Stacked-MNIST: Metz et al. 2017, Unrolled GANs, section 3.3
     "26k": Protocol(26_000, "test"),  # Stacked-MNIST: Srivastava et al. 2017, VEEGAN, and PacGAN
-    "50k": Protocol(50_000, "train"),  # against the training set, as Karras et al. have it
+    "50k": Protocol(50_000, "train", whole=True),  # Karras et al. 2020, StyleGAN2-ADA: fid50k_full
 }
 
 

@@ -32,11 +32,12 @@ class Stream:
             self._drop(error)
 
     def _drop(self, error: Exception) -> None:
-        nowhere = open(os.devnull, "w", encoding="utf-8")
+        nowhere = os.open(os.devnull, os.O_WRONLY)
         try:  # what is still in its buffer goes there, too, and what C code writes
-            os.dup2(nowhere.fileno(), self._stream.fileno())
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
         except (OSError, ValueError):
-            self._stream = nowhere
+            self._stream = os.fdopen(nowhere, "w", encoding="utf-8")
         if self._name == "stdout":
             reason = getattr(error, "strerror", None) or error
             print(f"stdout cannot be written ({reason}): what it would show is left out", file=sys.stderr)

@@ -66,7 +66,8 @@ def test_the_presets_and_a_number():
     assert {name: PROTOCOLS[name].num for name in ("10k", "26k", "50k")} == {
         "10k": 10_000, "26k": 26_000, "50k": 50_000
     }  # fmt: skip
-    assert find_protocol("50k").split == "train" and find_protocol("123") == (123, "test")
+    assert find_protocol("50k") == (50_000, "train", True)  # against all training examples
+    assert find_protocol("123") == (123, "test", False)
     for name in ("9k", "1", "-5", "", "1e4"):
         with pytest.raises(UserError, match=r"known: 2\.5k, 10k, 25\.6k, 26k, 50k"):
             find_protocol(name)
@@ -102,6 +103,12 @@ def test_no_extractor_has_seen_the_examples_of_its_floor(split, num):
             assert left == min(num, len(load("test")) - num + len(allowed))
         else:
             assert left >= min(num, len(load("test")))
+
+
+def test_a_whole_split_is_compared_with_and_others_are_of_the_other_split():
+    chosen, others = features.choose(load, "train", 200, 0, whole=True)
+    assert sorted(chosen[0][1]) == list(range(len(load("train"))))
+    assert [(dataset, len(rows)) for dataset, rows in others] == [(load("test"), 200)]
 
 
 def test_a_generator_that_repeats_its_training_set_is_found():
