@@ -86,6 +86,20 @@ def check(config: ConfigDict) -> None:
     _check_combinations(config)
 
 
+def cautions(config: ConfigDict) -> list[str]:
+    """What is allowed, but hardly meant: a line each, with the remedy."""
+    families = {family_of(name) for name in active_regularizers(config)}
+    spectral_norm = selected(config, "discriminator")[1].get("spectral_norm")
+    if config.loss.name == "wasserstein" and not families & {"gradient", "projection"} and not spectral_norm:
+        name = config.discriminator.name
+        return [
+            "loss.name=wasserstein, but nothing bounds the critic's slope, and so its loss has no bound: set "
+            "regularizers.wgan_gp.weight=10, regularizers.clip.weight=1 or "
+            f"discriminator.{name}.spectral_norm=."
+        ]
+    return []
+
+
 def _check_numbers(config: ConfigDict) -> None:
     def value(path):
         return section_of(config, path)

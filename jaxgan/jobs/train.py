@@ -3,11 +3,13 @@
 import contextlib
 import functools
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 from flax import serialization
 from ml_collections import ConfigDict
 
@@ -42,6 +44,8 @@ def train(config: ConfigDict, workdir: Path) -> int:
     require_determinism(config.deterministic)
     fields.import_modules(config)
     checks.check(config)
+    for caution in checks.cautions(config) if processes.is_first() else ():
+        logging.warning(caution)
     processes.require_same("the config", [str(workdir.absolute()), fields.essential(config)])
     with claim(workdir) if processes.is_first() else contextlib.nullcontext():
         return _train(config, workdir)
@@ -104,6 +108,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                         monitor.flush()
                         jax.block_until_ready(state)
                     with _traced(workdir, traced):
+                        begun = time.monotonic()
                         state, metrics = program.train_steps(state, data, end - step)
                         monitor.write()  # of the call before, while the devices are busy with this one
                         if traced:
@@ -111,7 +116,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                     step, samples, ema = end, None, parallel.local(state.ema)
                     if processes.is_first() and _wants_samples(step, config):
                         samples = sampler.generate(gan, ema, fixed_latents)
-                    monitor.take(step, metrics, samples)
+                    monitor.take(step, metrics, samples, begun)
                     if config.eval_every and _due(config.eval_every, step, config):
                         measure = lambda: monitor.evaluate(step, lambda: evaluator(ema))  # noqa: B023, E731
                         best = best.updated(step, processes.from_first(measure))

@@ -20,6 +20,7 @@ from jaxgan.devices import processes
 from jaxgan.drawing.grids import draw_samples
 from jaxgan.errors import Diverged, UserError
 from jaxgan.run.background import Background
+from jaxgan.run.clock import Clock
 from jaxgan.run.health import diagnose
 from jaxgan.run.writers import Progress, Writers
 
@@ -54,14 +55,13 @@ class Monitor:
         self.window = window
         self._config, self._dataset, self._gan = config, dataset, gan
         self._workdir = workdir
-        self._pending: tuple[int, dict, jax.Array | None] | None = None
+        self._pending: tuple[int, dict, jax.Array | None, Future] | None = None
+        self._clock, self._seconds, self._steps = Clock(), 0.0, 0
         self._symptoms: dict[str, str] = {}
         self._background = Background()
         self._saving: Future | None = None
         self._writers = Writers(workdir, step) if processes.is_first() else _Nothing()
-        self._progress = (
-            Progress(step, config.num_steps, config.batch_size) if processes.is_first() else _Nothing()
-        )
+        self._progress = Progress(step, config.num_steps) if processes.is_first() else _Nothing()
         self._background.do(self._writers.cut_events)
 
     def introduce(self, state: GanState, streamed: bool) -> None:
@@ -76,10 +76,20 @@ class Monitor:
             print(f"{name}:\n{parameter_overview.get_parameter_overview(params, include_stats=False)}")
         print("compiling ...", flush=True)
 
-    def take(self, step: int, metrics: dict[str, jax.Array], samples: jax.Array | None) -> None:
-        """Takes the results of the call that ends at `step`, finished or not."""
+    def take(
+        self, step: int, metrics: dict[str, jax.Array], samples: jax.Array | None, begun: float = 0.0
+    ) -> None:
+        """Takes the results of the call that ends at `step`, finished or not.
+
+        Args:
+          step: steps done.
+          metrics: of the call's steps, `[steps]` each, by name.
+          samples: of the fixed latents, where there is to be a picture.
+          begun: when the call was given to the devices, by `time.monotonic`.
+        """
+        seconds = self._clock.watch(begun, metrics)
         self.write()
-        self._pending = (step, metrics, samples)
+        self._pending = (step, metrics, samples, seconds)
 
     def write(self) -> None:
         """Waits for what was taken and has it written.
@@ -90,7 +100,7 @@ class Monitor:
         """
         if self._pending is None:
             return
-        step, metrics, samples = self._pending
+        step, metrics, samples, seconds = self._pending
         self._pending = None
         names, values = zip(*jax.device_get(metrics).items(), strict=True)
         values = np.stack(values, axis=1)
@@ -101,6 +111,8 @@ class Monitor:
                 f"training diverged at step {first + i}: {names[j]} is {values[i, j]}; what was saved before "
                 "is kept. Try lower learning rates or another loss, in another --workdir"
             )
+        self._seconds += seconds.result()
+        self._steps += len(values)
         self.window += [dict(zip(names, row, strict=True)) for row in values.tolist()]
         if step % self._config.log_every == 0 or step == self._config.num_steps:
             self._write_line(step)
@@ -118,7 +130,9 @@ class Monitor:
         if not processes.is_first():
             return
         metrics = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-        rate = self._progress.update(step, metrics)
+        rate = self._steps * self._config.batch_size / max(self._seconds, 1e-9)
+        self._seconds, self._steps = 0.0, 0
+        self._progress.update(step, metrics, rate)
         if self._writers.begins:  # its knobs, once
             self._background.do(self._writers.hparams, fields.flatten(fields.essential(self._config)))
             self._writers.begins = False
@@ -181,6 +195,7 @@ class Monitor:
             kind = type(late)
             raise
         finally:
+            self._clock.close()
             self._background.close(at_once=kind is KeyboardInterrupt)
             untold = (UserError, OSError) if kind else ()  # the error under way is the one to tell
             with contextlib.suppress(*untold):

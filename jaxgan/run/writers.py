@@ -168,27 +168,31 @@ def _cut_events(path: Path, step: int, tf) -> None:
         os.replace(temporary, path)
 
 
+def _shows_a_bar() -> bool:
+    """Whether both streams are one's terminal, and it has columns: lines that go to a file stay lines."""
+    try:
+        return sys.stdout.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):
+        return False
+
+
 class Progress:
     """Steps, images a second, time left and both losses: a bar on a terminal, plain lines elsewhere."""
 
-    def __init__(self, step: int, num_steps: int, batch_size: int):
-        self._batch_size, self._num_steps = batch_size, num_steps
-        self._last = self._start = (time.monotonic(), step)
+    def __init__(self, step: int, num_steps: int):
+        self._num_steps, self._start = num_steps, (time.monotonic(), step)
         self._bar = tqdm(
             total=num_steps,
             initial=step,
             unit="step",
-            disable=not sys.stderr.isatty(),
+            disable=not _shows_a_bar(),
             dynamic_ncols=True,
             bar_format="{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} steps, {remaining} left{postfix}",
         )
 
-    def update(self, step: int, metrics: dict[str, float]) -> float:
-        """Shows a step; returns the images a second since the last call."""
+    def update(self, step: int, metrics: dict[str, float], rate: float) -> None:
+        """Shows a step; `rate` is in images a second."""
         now = time.monotonic()
-        seconds, steps = now - self._last[0], step - self._last[1]
-        rate = steps * self._batch_size / max(seconds, 1e-9)
-        self._last = (now, step)
         losses = f"D {metrics['discriminator_loss']:.3f}, G {metrics['generator_loss']:.3f}"
         if self._bar.disable:
             left = (self._num_steps - step) * (now - self._start[0]) / max(step - self._start[1], 1)
@@ -197,15 +201,14 @@ class Progress:
         else:
             self._bar.set_postfix_str(f"{rate:.0f} images/s, loss {losses}", refresh=False)
             self._bar.update(step - self._bar.n)
-        return rate
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """What happens within does not count as time of training."""
         start = time.monotonic()
         yield
-        seconds = time.monotonic() - start
-        self._last, self._start = ((then + seconds, step) for then, step in (self._last, self._start))
+        then, step = self._start
+        self._start = (then + time.monotonic() - start, step)
 
     def note(self, step: int, numbers: dict[str, float]) -> None:
         """Shows the numbers of an evaluation."""

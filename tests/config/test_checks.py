@@ -174,3 +174,21 @@ def test_class_weights_have_a_mean_of_one_over_the_data(labels, weights, expecte
 def test_class_weights_must_be_as_many_as_classes():
     with pytest.raises(UserError, match="class_weights has 2 numbers, but the data set has 3 classes"):
         experiment.class_weights([0, 1, 2], (1.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("cure", "told"),
+    [
+        ({}, True),
+        ({"regularizers.wgan_gp.weight": 10.0}, False),
+        ({"regularizers.clip.weight": 1.0}, False),
+        ({"discriminator.dcgan.spectral_norm": "."}, False),
+        ({"loss.name": "hinge"}, False),
+    ],
+)
+def test_an_unbounded_critic_is_cautioned_against(cure, told):
+    config = default.get_config()
+    config.update_from_flattened_dict({"loss.name": "wasserstein", **cure})
+    cautions = checks.cautions(config)
+    assert bool(cautions) == told
+    assert all("regularizers.wgan_gp.weight" in text and len(text) < 300 for text in cautions)
