@@ -78,7 +78,7 @@ def connect(coordinator: str | None, num_processes: int | None, process_id: int 
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     _listener.start()
     if _process_id():  # devices are not to be looked for yet
-        sys.stdout = open(os.devnull, "w")
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")
 
 
 def _check_flags(coordinator: str, num_processes: int, process_id: int) -> None:

@@ -25,7 +25,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from jaxgan.devices import processes
 from jaxgan.errors import Diverged, LostProcess, UserError
-from jaxgan.run.workdir import require_plain
+from jaxgan.run.plain_path import PlainPath
 
 # Orbax notes its own doings as warnings; what matters of them reaches the user as an exception.
 logging.get_absl_logger().addFilter(lambda record: f"{os.sep}orbax{os.sep}" not in record.pathname)
@@ -62,7 +62,12 @@ class Checkpoints:
         self._saver: ocp.CheckpointManager | None = None
         self._manager = None
         self._proven = False  # whether a checkpoint of this folder has been read back
-        require_plain(self.directory)
+        self._plain = PlainPath(self.directory)
+        if processes.connected() and self._plain.path != self.directory:
+            raise UserError(
+                f"{self.directory}: where several processes train a run, its path has none of * ? [ ] \\: "
+                "choose another --workdir"
+            )
         _silence_closed_loops()
         if not self.read_only:
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -89,7 +94,7 @@ class Checkpoints:
             "state": ocp.StandardCheckpointHandler(**where),
             "extra": ocp.JsonCheckpointHandler(**where),
         }
-        return ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
+        return ocp.CheckpointManager(self._plain.path, options=options, item_handlers=handlers)
 
     def steps(self) -> list[int]:
         """Steps with a complete checkpoint, oldest first."""
@@ -151,10 +156,10 @@ class Checkpoints:
         try:
             self._read(step)
         except Exception as error:  # Orbax and TensorStore raise many kinds
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:150]
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
             raise UserError(
-                f"the checkpoint of step {step} was saved, but cannot be read back ({reason}): choose a "
-                "--workdir on another file system"
+                f"a checkpoint was saved in {self.directory}, but cannot be read back ({reason}): choose a "
+                "--workdir of another name, or on another file system"
             ) from error
         self._proven = True
 
@@ -182,6 +187,7 @@ class Checkpoints:
             with contextlib.suppress(Exception):  # the failure that `wait` has told, once more
                 for manager in {self._manager, self._saver} - {None}:
                     manager.close()
+            self._plain.close()
 
     def restore(self, step: int | None = None) -> Checkpoint | None:
         """The newest checkpoint that is whole, or that of `step`; None where there is none at all.

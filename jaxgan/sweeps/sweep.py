@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from jaxgan.errors import Diverged, UserError
 from jaxgan.files import replace
 from jaxgan.jobs import train
-from jaxgan.run.workdir import Stop, require_plain
+from jaxgan.run.workdir import Stop, require_local
 from jaxgan.sweeps import agreement, devices, plan, progress, report
 from jaxgan.sweeps.agreement import Options
 from jaxgan.sweeps.claims import claim, publish
@@ -33,7 +33,7 @@ def sweep(made: Plan, workdir: Path, options: Options) -> int:
     Raises:
       UserError: the folder holds another sweep.
     """
-    require_plain(workdir)
+    require_local(workdir)
     parts = agreement.divide(made, options)
     known = agreement.read(workdir)
     if known:

@@ -15,6 +15,7 @@ from gans import make_gan, make_state
 
 from jaxgan.errors import Diverged, UserError
 from jaxgan.run.checkpoint import Checkpoints
+from jaxgan.run.plain_path import PlainPath
 
 
 def tree(seed=0, size=40):
@@ -368,3 +369,28 @@ def test_what_is_saved_beside_the_arrays_is_as_it_was_at_the_call(tmp_path):
         checkpoints.save(1, {"leaf": np.ones(3)}, {"window": window})
         window.append({"loss": 2.0})
     assert restore(tmp_path / "c").extra == {"window": [{"loss": 1.0}]}
+
+
+@pytest.mark.parametrize("name", ["a b", "run[lr=0.1]", "[", "a*", "a**b", "a?", "a\\b", "100%20", "×"])
+def test_a_folder_may_have_any_name(tmp_path, name):
+    """Orbax takes some for patterns. A damaged checkpoint is moved away there, too."""
+    folder = tmp_path / name / "c"
+    for step in (10, 20):
+        save(folder, (step,), keep=2)
+    assert_same(restore(folder).tree, tree(20))
+    for path in array_files(folder / "20"):
+        path.unlink()
+    assert restore(folder).step == 10 and (tmp_path / name / "c-damaged" / "20").is_dir()
+
+
+def test_a_first_checkpoint_that_cannot_be_read_back_ends_the_run(tmp_path, monkeypatch):
+    """Here by a folder that Orbax takes for a pattern, under its own name."""
+
+    def own_name(self, folder):
+        self.path, self.close = folder, lambda: None
+
+    monkeypatch.setattr(PlainPath, "__init__", own_name)
+    with Checkpoints(tmp_path / "run[lr=0.1]" / "c") as checkpoints:
+        with pytest.raises(UserError, match=r"run\[lr=0.1\]/c, but cannot be read back") as error:
+            checkpoints.save(1, tree(1), {})
+    assert "\n" not in str(error.value) and "--workdir" in str(error.value)

@@ -15,7 +15,7 @@ from runs import arguments, leaves, quick_environment
 import jaxgan
 from jaxgan.errors import UserError
 from jaxgan.run.streams import Stream
-from jaxgan.run.workdir import require_plain
+from jaxgan.run.workdir import require_local
 
 FEW = {"num_steps": 8, "log_every": 4, "sample_every": 0, "checkpoint_every": 8}
 
@@ -108,17 +108,10 @@ def test_x64_changes_nothing(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["a[b]", "a*", "a?", "a\\b", "a]"])
-def test_paths_that_cannot_be_read_back_are_refused(tmp_path, name):
-    with pytest.raises(UserError, match="cannot be read back"):
-        require_plain(tmp_path / name / "run")
-    require_plain(tmp_path / "with spaces, ümläuts=1 {and} 'quotes'" / "run")
-
-
 @pytest.mark.parametrize(("path", "message"), [("gs://bucket/run", "is a URL"), ("caf\udce9", "is no UTF-8")])
 def test_paths_that_are_none_are_refused(path, message):
     with pytest.raises(UserError, match=message):
-        require_plain(Path(path))
+        require_local(Path(path))
 
 
 def test_a_run_goes_on_by_its_folder_alone(tmp_path):
