@@ -56,7 +56,8 @@ def identity(files: Iterable[Path]) -> str:
     content = hashlib.blake2b(digest_size=16)
     for file in files:
         status = os.stat(file)
-        content.update(f"{os.path.abspath(file)}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+        content.update(os.fsencode(os.path.abspath(file)))  # a name need not be UTF-8
+        content.update(f"|{status.st_size}|{status.st_mtime_ns}\n".encode())
     return content.hexdigest()
 
 

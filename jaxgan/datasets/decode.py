@@ -1,4 +1,4 @@
-"""From the bytes of a PNG or JPEG file to uint8 [H, W, C]."""
+"""From the bytes of an image file to uint8 [H, W, C]."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from jaxgan.datasets.resize import RULE, resize
 from jaxgan.errors import UserError
 
-_FORMATS = ("PNG", "JPEG", "WEBP")  # WebP files often go by the name of .jpg
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # whatever the name ends with
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _CHUNK = 512  # images decoded at a time: bounds the memory of a set of any size
 # What Pillow raises on damaged files (OSError, SyntaxError, ...) has no common base.
@@ -26,7 +26,6 @@ _PILLOW_ERRORS = (
     IndexError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 
 Item = TypeVar("Item")
@@ -36,11 +35,15 @@ class DamagedImage(Exception):
     """The bytes are no complete image; the message is Pillow's reason."""
 
 
+class RefusedImage(Exception):
+    """The image is whole, but is not taken as it is; the message goes behind its name, and has the remedy."""
+
+
 def decode(data: bytes, channels: int, size: int = 0) -> np.ndarray:
     """Decode one image, turn it upright by its EXIF tag, convert it to `channels`, resize it.
 
     Args:
-      data: a whole PNG or JPEG file.
+      data: a whole file; of several frames the first is taken.
       channels: 1 (grey, ITU-R 601 luma), 3 (RGB; what is transparent shows white) or 4 (RGBA).
       size: side in pixels by `resize.RULE`; 0 keeps the size.
 
@@ -49,6 +52,7 @@ def decode(data: bytes, channels: int, size: int = 0) -> np.ndarray:
 
     Raises:
       DamagedImage: truncated, a wrong checksum, or no image at all.
+      RefusedImage: too large, or with too much text beside the pixels, or not of whole numbers.
     """
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
@@ -59,13 +63,21 @@ def decode(data: bytes, channels: int, size: int = 0) -> np.ndarray:
             image = _convert(ImageOps.exif_transpose(image), channels)
     except UnidentifiedImageError as error:
         raise DamagedImage(f"{len(data)} bytes that are no {', '.join(_FORMATS)}") from error
+    except Image.DecompressionBombError as error:
+        raise RefusedImage(f"has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels: make it smaller") from error
     except _PILLOW_ERRORS as error:
+        if "MAX_TEXT" in str(error) or "text chunk" in str(error).lower():
+            raise RefusedImage(
+                "has more text beside its pixels than is read: save it without metadata"
+            ) from error
         raise DamagedImage(" ".join(str(error).split()) or type(error).__name__) from error
     image = resize(image, size) if size else image
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
 def _convert(image: Image.Image, channels: int) -> Image.Image:
+    if image.mode == "F":
+        raise RefusedImage("has floating-point pixels, whose range is not known: save it as PNG")
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion would clip at 255
         values = np.asarray(image).astype(np.int64)
         image = Image.fromarray(np.clip((values + 128) // 257, 0, 255).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""`images`: a folder of one's own PNG and JPEG files."""
+"""`images`: a folder of one's own image files."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -6,14 +6,18 @@ from pathlib import Path
 
 import numpy as np
 from absl import logging
+from PIL import Image
 
 from jaxgan.datasets import cache
 from jaxgan.datasets.dataset import DATASETS, Dataset, hold_out
-from jaxgan.datasets.decode import MODES, DamagedImage, decode, in_chunks, stack
+from jaxgan.datasets.decode import MODES, DamagedImage, RefusedImage, decode, in_chunks, stack
 from jaxgan.datasets.resize import require_square
 from jaxgan.errors import UserError
 
-_SUFFIXES = (".png", ".jpg", ".jpeg")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+# What the folders of splits are called, in any case; the first that is there counts.
+_TRAIN = ("train", "training")
+_TEST = ("test", "testing", "val", "valid", "validation")
 
 
 @DATASETS.register("images")
@@ -23,9 +27,10 @@ def build(
     """All images below `path`, in the order of their relative names, decoded once into the cache.
 
     Subfolders of the first level are the classes, in sorted order, if there are at least two and no image
-    lies beside them. A subfolder `train` means that `train` and `test` hold the splits, and the classes of
-    both are those below `train`; without `test`, every sixth image is held out. Mixed sizes need
-    `image_size`: see `resize.RULE`.
+    lies beside them. A subfolder `train` (or `Train`, `training`) means that it and `test` (or `testing`,
+    else `val`, `valid`, `validation`) hold the splits, and the classes of both are those below `train`;
+    without such a second one, every sixth image is held out. Mixed sizes need `image_size`: see
+    `resize.RULE`.
 
     Args:
       channels: 1 (grey), 3 (RGB; transparent parts show white) or 4 (RGBA).
@@ -33,9 +38,8 @@ def build(
     """
     if channels not in MODES:
         raise UserError(f"dataset.images.channels = {channels}; known: 1 (grey), 3 (RGB), 4 (RGBA)")
-    root, held_out = _root(path, split)
+    root, train, held_out = _root(path, split)
     files = _list(root)
-    train = root if held_out else root.parent / "train"
     labels, class_names = _classes(root, files, train, files if train == root else _list(train))
     if held_out:
         rows = hold_out(len(files), split)
@@ -52,41 +56,69 @@ def build(
         return _decode_all(root, files, labels, channels, image_size, skip_damaged)
 
     decoded = cache.decoded(f"images-{root.name}", key, chunks)
-    return Dataset("images", *decoded, f"{len(decoded.examples):,} images in {root}", class_names=class_names)
+    origin = f"{len(decoded.examples):,} images in {root}"
+    if class_names:
+        origin += (
+            f", {len(class_names)} classes: {', '.join(class_names[:4])}{', ...' * (len(class_names) > 4)}"
+        )
+    if held_out:
+        origin += f", {'those' if split == 'test' else 'without those'} held out for the test: every sixth"
+    return Dataset("images", *decoded, origin, class_names=class_names)
 
 
 def _root(path, split):
-    """(the folder to read, whether the split must be held out of it)."""
+    """(the folder to read, the one of the training split, whether the split must be held out of it)."""
     root = Path(path)
     if not path or not root.is_dir():
         raise UserError(
-            f"dataset.path = '{path}' is not a folder; dataset 'images' needs one with PNG or JPEG files"
+            f"dataset.path = '{path}' is not a folder; dataset 'images' needs one with image files"
         )
     root = root.resolve()
-    if not (root / "train").is_dir():
-        return root, True
-    if (root / "test").is_dir():
-        return root / split, False
-    return root / "train", True
+    folders = {folder.name.lower(): folder for folder in sorted(root.iterdir()) if folder.is_dir()}
+    train, *_ = [folders[name] for name in _TRAIN if name in folders] or [None]
+    test, *others = [folders[name] for name in _TEST if name in folders] or [None]
+    if train is None and (domain := [folder for name, folder in folders.items() if name == "traina"]):
+        raise UserError(f"{root} has {domain[0].name}, of one domain: set dataset.path to one of its folders")
+    if train is None and test is not None and len(folders) > 1:
+        raise UserError(
+            f"{root} has a folder {test.name} and none called train: call that of the other images train"
+        )
+    if train is None:
+        return root, root, True
+    if others and split == "train":
+        logging.warning("left out: %s, as %s is the test split", ", ".join(map(str, others)), test)
+    if test is None:
+        return train, train, True
+    return (test if split == "test" else train), train, False
 
 
 def _list(root):
-    """Every PNG and JPEG file below the folder, sorted by relative name; hidden files are passed over."""
+    """Every image file below the folder, sorted by relative name; hidden files are passed over."""
 
     def fail(error):
         raise UserError(f"cannot read the folder {error.filename}: {error.strerror}; check its permissions")
 
-    files, seen = [], set()
+    files, seen, other = [], set(), []
     for folder, subfolders, names in os.walk(root, onerror=fail, followlinks=True):
         subfolders[:] = [name for name in subfolders if not name.startswith((".", "__MACOSX"))]
         if (real := os.path.realpath(folder)) in seen:  # a loop of links
             subfolders.clear()
             continue
         seen.add(real)
-        files += [Path(folder, n) for n in names if n.lower().endswith(_SUFFIXES) and not n.startswith(".")]
+        names = [name for name in names if not name.startswith(".")]
+        files += [Path(folder, name) for name in names if name.lower().endswith(_SUFFIXES)]
+        other += [name for name in names if not name.lower().endswith(_SUFFIXES) and _is_image(name)]
     if not files:
-        raise UserError(f"no PNG or JPEG files in '{root}'; set dataset.path to the folder that holds them")
+        raise UserError(f"no image files in '{root}'; set dataset.path to the folder that holds them")
+    if other:
+        kinds = sorted({Path(name).suffix.lower() for name in other})
+        kinds = ", ".join(kinds)
+        logging.warning("left out %d files of %s in %s: convert them to PNG", len(other), kinds, root)
     return sorted(files, key=lambda file: file.relative_to(root).parts)
+
+
+def _is_image(name):
+    return Path(name).suffix.lower() in Image.registered_extensions()
 
 
 def _classes(root, files, train, train_files):
@@ -113,7 +145,11 @@ def _decode_all(root, files, labels, channels, image_size, skip_damaged) -> cach
     def read(n):
         try:
             return decode(files[n].read_bytes(), channels, image_size)
-        except (DamagedImage, OSError) as error:
+        except RefusedImage as error:  # whole, and so nothing to skip
+            raise UserError(f"{files[n]} {error}") from error
+        except OSError as error:
+            raise UserError(f"cannot read {files[n]}: {error.strerror}; check its permissions") from error
+        except DamagedImage as error:
             if skip_damaged:
                 return None
             raise UserError(

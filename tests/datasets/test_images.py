@@ -1,8 +1,9 @@
+import os
 import tarfile
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from jaxgan import datasets
 from jaxgan.datasets.decode import decode
@@ -22,6 +23,11 @@ def folder(tmp_path, digits):
     for n in range(12):
         Image.fromarray(digits.examples[n, ..., 0]).save(root / f"{n:02}.png")
     return root
+
+
+def write(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
 
 
 def error_of(path, **fields):
@@ -225,7 +231,7 @@ def test_nothing_but_damaged_images(tmp_path):
 
 def test_empty_absent_and_wrong_arguments(tmp_path, folder):
     (tmp_path / "empty").mkdir()
-    assert "no PNG or JPEG" in error_of(tmp_path / "empty")
+    assert "no image files" in error_of(tmp_path / "empty")
     assert "not a folder" in error_of(tmp_path / "absent")
     assert "dataset.path" in error_of("")
     assert "channels" in error_of(folder, channels=2)
@@ -245,3 +251,64 @@ def test_hidden_files_and_link_loops_are_passed_over(folder):
     (folder / "._00.png").write_bytes(b"resource fork")
     (folder / "loop").symlink_to(folder)
     assert len(datasets.load("images", path=str(folder))) == 10
+
+
+@pytest.mark.parametrize(
+    ("train", "test"), [("Train", "Test"), ("training", "testing"), ("TRAIN", "val"), ("train", "Validation")]
+)
+def test_splits_are_known_by_their_usual_names(tmp_path, train, test):
+    """In any case: no test image is trained on, and no split is a class."""
+    for folder, shade, count in ((train, 10, 4), (test, 200, 3)):
+        for name in ("a", "b"):
+            for i in range(count):
+                write(tmp_path / folder / name / f"{i}.png", np.full((4, 4, 3), shade, np.uint8))
+    found = {split: datasets.load("images", split, path=str(tmp_path)) for split in ("train", "test")}
+    assert {split: (len(d), int(d.examples.max())) for split, d in found.items()} == {
+        "train": (8, 10),
+        "test": (6, 200),
+    }
+    assert found["train"].class_names == ("a", "b") and "2 classes: a, b" in found["train"].origin
+
+
+def test_folders_that_are_half_a_split_are_refused(tmp_path):
+    for folder in ("cats", "test"):
+        write(tmp_path / "one" / folder / "0.png", np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(UserError, match="has a folder test and none called train"):
+        datasets.load("images", path=str(tmp_path / "one"))
+    for folder in ("trainA", "trainB"):
+        write(tmp_path / "two" / folder / "0.png", np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(UserError, match="has trainA, of one domain"):
+        datasets.load("images", path=str(tmp_path / "two"))
+
+
+def test_all_common_formats_are_read_and_others_are_named(tmp_path, caplog):
+    for suffix in ("png", "jpg", "webp", "bmp", "gif", "tiff"):
+        write(tmp_path / f"a.{suffix}", np.full((4, 4, 3), 128, np.uint8))
+    write(tmp_path / "left.ppm", np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "notes.txt").write_text("nothing")
+    counts = [len(datasets.load("images", split, path=str(tmp_path))) for split in ("train", "test")]
+    assert counts == [5, 1]
+    assert "left out 1 files of .ppm" in caplog.text and "notes" not in caplog.text
+
+
+def test_what_is_whole_and_not_taken_has_its_own_words(tmp_path, monkeypatch):
+    """And is not passed over as damaged."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("comment", "x" * 2_000_000, zip=True)
+    (tmp_path / "text").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "text" / "0.png", pnginfo=text)
+    write(tmp_path / "large" / "0.png", np.zeros((9, 9, 3), np.uint8))
+    write(tmp_path / "float" / "0.tiff", np.zeros((4, 4), np.float32))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    for folder, words in (("text", "more text"), ("large", "80 pixels"), ("float", "floating-point")):
+        for skip in (False, True):
+            with pytest.raises(UserError, match=rf"0\.\w+ has .*{words}") as error:
+                datasets.load("images", path=str(tmp_path / folder), skip_damaged=skip)
+            assert len(str(error.value)) < 300 + len(str(tmp_path)) and "damaged" not in str(error.value)
+
+
+def test_a_name_need_not_be_utf8(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    for i in range(6):
+        write(tmp_path / f"{i}{name}", np.full((4, 4, 3), i, np.uint8))
+    assert len(datasets.load("images", path=str(tmp_path))) == 5
