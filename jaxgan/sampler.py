@@ -144,8 +144,14 @@ class Sampler:
         return None if threshold is None else float(threshold)
 
     def decode(self, z: np.ndarray) -> np.ndarray:
-        """The samples of given latents `[N, latent_dim]`, in the same format."""
+        """The samples of given latents `[N, latent_dim]`, in the same format.
+
+        Raises:
+          UserError: the latents have another shape.
+        """
         z = np.asarray(z, np.float32)
+        if z.ndim != 2 or z.shape[1] != self.gan.latent_dim:
+            raise UserError(f"latents have shape {z.shape}: give [N, {self.gan.latent_dim}]")
         batch = batch_of(self.gan)
         padded = np.pad(z, ((0, -len(z) % batch), (0, 0)))
         parts = [generate(self.gan, self.weights, part) for part in np.split(padded, len(padded) // batch)]
@@ -156,7 +162,14 @@ class Sampler:
 
         Along the great circle for the normal distribution, whose mass lies near a sphere
         (White 2016, Sampling Generative Networks), along the line for others.
+
+        Raises:
+          UserError: a number is out of its range.
         """
+        if not 0 <= seed < 2**32 or steps < 1 or pairs < 1:
+            raise UserError(
+                f"seed={seed} must lie in [0, 2^32), steps={steps} and pairs={pairs} be at least 1"
+            )
         firsts = range(0, 2 * pairs, batch_of(self.gan))
         z = [latents(self.gan, np.uint32(seed), np.int32(first)) for first in firsts]
         z = np.concatenate(z)[: 2 * pairs]

@@ -139,3 +139,18 @@ def test_from_the_command_line_without_the_training_data(trained, tmp_path):
     record["config"]["augment"]["names"] = ["flip", "crop"]
     (tmp_path / "run" / "config.json").write_text(json.dumps(record))
     assert changes(config, {"augment.names": ("flip,crop",)}, tmp_path / "run") == {}
+
+
+def test_wrong_arguments_are_told_in_one_line(trained):
+    sampler = jaxgan.load(trained)
+    for call in (
+        lambda: sampler.decode(np.zeros((2, 9))),
+        lambda: sampler.decode(np.zeros(8)),
+        lambda: sampler.interpolate(seed=-1),
+        lambda: sampler.interpolate(pairs=0),
+        lambda: sampler(seed=2**32),
+        lambda: sampler(num=-1),
+    ):
+        with pytest.raises(UserError) as error:
+            call()
+        assert "\n" not in str(error.value) and len(str(error.value)) < 120

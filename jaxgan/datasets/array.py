@@ -1,5 +1,6 @@
 """`array`: one's own images or points in a `.npy` or `.npz` file. Never unpickled."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,12 @@ def _select(file, split):
         )
     if labels is not None:
         labels = _as_labels(labels, len(examples), file)
+    known = {key, label_key, *itertools.chain(*_EXAMPLE_KEYS.values(), *_LABEL_KEYS.values())}
+    if unread := sorted(arrays.keys() - known):
+        raise UserError(
+            f"{file}: the array '{unread[0]}' would not be read, beside '{key}': call labels 'labels', and "
+            "save the file without others"
+        )
     rows = hold_out(len(examples), split) if test_key is None else np.arange(len(examples))
     return examples, labels, rows
 
@@ -106,7 +113,12 @@ def _load(file):
                 return {"images": np.load(file, mmap_mode="r", allow_pickle=False)}
             opened.seek(0)
             with np.load(opened, allow_pickle=False) as arrays:
-                return {key: arrays[key] for key in arrays.files}
+                found = {key: arrays[key] for key in arrays.files}
+                if other := [key for key, value in found.items() if not isinstance(value, np.ndarray)]:
+                    raise ValueError(
+                        f"it holds '{other[0]}', which is no array; a folder is dataset 'images'"
+                    )
+                return found
     except Exception as error:  # NumPy's readers raise what the damage leads to, tokenize.TokenError included
         reason = " ".join(str(error).split())
         if "allow_pickle" in reason or "objects in dtype" in reason:
@@ -172,8 +184,8 @@ def _as_uint8(images, low, high, file):
     _require_finite(images, file)
     if images.min() < low or images.max() > high:
         raise UserError(
-            f"{file} has values from {images.min():g} to {images.max():g}, outside dataset.array.low = "
-            f"{low:g} and .high = {high:g}; correct the range or the file"
+            f"{file} has values from {images.min()!s} to {images.max()!s}, outside dataset.array.low = "
+            f"{low!r} and .high = {high!r}; correct the range, or save numpy.clip(images, {low!r}, {high!r})"
         )
     return np.round((images.astype(np.float64) - low) * (255 / (high - low))).astype(np.uint8)
 

@@ -10,6 +10,7 @@ from jaxgan.datasets import title
 from jaxgan.drawing.grids import draw_samples, save, to_image, write_animation
 from jaxgan.errors import UserError
 from jaxgan.files import whole
+from jaxgan.run import record
 from jaxgan.sampler import Sampler, load
 
 
@@ -38,7 +39,8 @@ def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | Non
         folder = ", or a folder for PNG files" if is_images else ""
         raise UserError(f"--out={out}: give a FILE.npz{folder}")
     data = title(sampler.dataset["name"], sampler.dataset["fallback_for"])
-    caption = f"{data}, step {sampler.step}, {weights} weights, seed {seed}"
+    averaged = record.read_record(workdir)["config"]["ema_decay"]  # at 0 the average is the generator itself
+    caption = f"{data}, step {sampler.step}, {weights if averaged else 'raw'} weights, seed {seed}"
     written = []
     if num:
         out = out or workdir / "samples.npz"

@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -159,3 +161,23 @@ def test_large_files_go_through_the_memory_mapped_cache(tmp_path, images, fields
     small = datasets.load("array", path=path, **fields)
     large = datasets.load("array", path=path, in_memory_gb=0.0, **fields)
     assert isinstance(large.examples, np.memmap) and large.fingerprint == small.fingerprint
+
+
+def test_values_just_outside_of_the_range_are_shown_with_all_digits(tmp_path):
+    path = tmp_path / "images.npy"
+    np.save(path, np.full((12, 4, 4), 1.0000001, np.float32))
+    with pytest.raises(UserError, match=r"1\.0000001.*numpy\.clip\(images, 0\.0, 1\.0\)"):
+        datasets.load("array", path=str(path), low=0.0, high=1.0)
+
+
+def test_arrays_that_would_not_be_read_are_named(tmp_path):
+    """Labels by position, and archives of something else."""
+    path = tmp_path / "pair.npz"
+    np.savez(path, np.zeros((12, 4, 4), np.uint8), np.arange(12))
+    with pytest.raises(UserError, match="'arr_1' would not be read, beside 'arr_0': call labels 'labels'"):
+        datasets.load("array", path=str(path))
+    archive = tmp_path / "images.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("0.png", b"not an array")
+    with pytest.raises(UserError, match="'0.png', which is no array; a folder is dataset 'images'"):
+        datasets.load("array", path=str(archive))
