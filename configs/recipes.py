@@ -272,9 +272,17 @@ def diffaugment(config):
 
 
 def ada(config):
-    """Karras et al. 2020, Training Generative Adversarial Networks with Limited Data."""
+    """Karras et al. 2020, Training Generative Adversarial Networks with Limited Data.
+
+    With the transformations of appendix B that the authors found best: pixel blitting, geometry, colour.
+    """
     r1(config)
-    config.augment.names = ("flip", "translation", "rotation", "scale", "color")
+    blitting = ("flip", "quarter_turns", "integer_translation")
+    geometry = (
+        "isotropic_scale", "pre_rotation", "anisotropic_scale", "post_rotation", "fractional_translation"
+    )  # fmt: skip
+    colour = ("brightness", "contrast", "luma_flip", "hue", "saturation")
+    config.augment.names = blitting + geometry + colour
     config.augment.adaptive = True
     config.augment.probability = 0.0
 

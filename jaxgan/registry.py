@@ -2,186 +2,18 @@
 
 A component's fields, with their defaults, ARE its config fields: the keyword-only parameters of a builder,
 or the fields of a linen class. `config/default.py` reads them from here, so that a new variant is one file.
-What a field may be stands in its annotation, `Annotated[int, AtLeast(1)]`, and is checked here.
+What a field may be stands in its annotation (`jaxgan/declarations.py`) and is checked here.
 """
 
-import ast
-import dataclasses
 import difflib
 import functools
 import inspect
-import math
-import re
-import textwrap
-import typing
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
+from jaxgan.declarations import Field, fields_of_class, fields_of_function
 from jaxgan.errors import UserError
-
-_OF_LINEN = {"name", "parent", "scope"}  # what linen gives every module; it drops an own field of that name
-
-
-# --- What a field may be ------------------------------------------------------------------------------
-
-
-class Range:
-    """Of an `Annotated` field: what its value, or each entry of a tuple, may be."""
-
-    def allows(self, value: Any) -> bool:
-        """Whether the value is in the range."""
-        raise NotImplementedError
-
-    def __str__(self) -> str:
-        """What the value must be, to go behind 'must'."""
-        raise NotImplementedError
-
-
-@dataclasses.dataclass(frozen=True)
-class AtLeast(Range):
-    """Finite numbers from `low` on."""
-
-    low: float
-
-    def allows(self, value):
-        return self.low <= value < math.inf
-
-    def __str__(self):
-        return f"be at least {self.low}" if self.low else "be 0 (none) or more"
-
-
-@dataclasses.dataclass(frozen=True)
-class Between(Range):
-    """Numbers from `low` to `high`; `high` itself only where `closed`."""
-
-    low: float
-    high: float
-    closed: bool = False
-
-    def allows(self, value):
-        return self.low <= value < self.high or self.closed and value == self.high
-
-    def __str__(self):
-        return f"lie in [{self.low}, {self.high}{']' if self.closed else ')'}"
-
-
-@dataclasses.dataclass(frozen=True)
-class OneOf(Range):
-    """One of some names."""
-
-    names: tuple[str, ...]
-
-    def allows(self, value):
-        return value in self.names
-
-    def __str__(self):
-        return f"be one of {', '.join(self.names)}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Pattern(Range):
-    """Regular expressions."""
-
-    def allows(self, value):
-        try:
-            re.compile(value)
-        except re.error:
-            return False
-        return True
-
-    def __str__(self):
-        return "be a regular expression; '.' matches all"
-
-
-@dataclasses.dataclass(frozen=True)
-class Field:
-    """A config field of a component.
-
-    Attributes:
-      name: of the field.
-      default: its value where a config says nothing.
-      annotation: its type, without the ranges.
-      ranges: what its value may be.
-    """
-
-    name: str
-    default: Any
-    annotation: Any
-    ranges: tuple[Range, ...] = ()
-
-    def convert(self, value: Any, path: str) -> Any:
-        """The value, lists as tuples; UserError naming `path` where it cannot be meant.
-
-        Only values that Python itself knows are looked at: in a compiled program a number is a tracer.
-        """
-        origin, kinds = typing.get_origin(self.annotation), typing.get_args(self.annotation)
-        is_tuple = origin is tuple or self.annotation is tuple
-        if is_tuple:
-            if not isinstance(value, list | tuple):
-                raise UserError(f"{path}={value!r} must be a list of values, as {tuple(self.default)}")
-            value = tuple(value)
-        kind = kinds[0] if is_tuple and kinds else self.annotation
-        for entry in value if is_tuple else (value,):
-            if not isinstance(entry, bool | int | float | str):
-                continue
-            whole = kind is not int or isinstance(entry, int) and not isinstance(entry, bool)
-            for range_ in self.ranges or (() if whole else (None,)):
-                fits = isinstance(entry, str) == isinstance(range_, OneOf | Pattern)
-                if not (whole and fits and range_.allows(entry)):
-                    integer = ", in whole numbers" if kind is int else ""
-                    wanted = "be a whole number" if range_ is None else f"{range_}{integer}"
-                    raise UserError(f"{path}={value!r} must {wanted}")
-        return value
-
-
-def _make_field(name: str, default: Any, annotation: Any) -> Field:
-    ranges = ()
-    if typing.get_origin(annotation) is typing.Annotated:
-        annotation, *extras = typing.get_args(annotation)
-        ranges = tuple(extra for extra in extras if isinstance(extra, Range))
-    return Field(name, default, annotation, ranges)
-
-
-def _fields_of_class(kind: str, name: str, cls: type, given: tuple[str, ...]) -> dict[str, Field]:
-    annotations: dict[str, Any] = {}
-    for base in reversed(cls.__mro__):
-        if not base.__module__.startswith(("flax.", "builtins")):
-            annotations |= inspect.get_annotations(base, eval_str=True)
-            if clash := sorted(_OF_LINEN & _written_fields(base)):
-                raise ValueError(
-                    f"{kind} '{name}' has a field '{clash[0]}', which linen drops: give it another name"
-                )
-    fields = {}
-    for field in dataclasses.fields(cls):
-        if field.name in given or field.name in _OF_LINEN or not field.init:
-            continue
-        default = field.default
-        if field.default_factory is not dataclasses.MISSING:
-            default = field.default_factory()
-        if default is dataclasses.MISSING:
-            raise ValueError(f"{kind} '{name}': field '{field.name}' has no default, which a config shows")
-        fields[field.name] = _make_field(field.name, default, annotations[field.name])
-    return fields
-
-
-def _written_fields(cls: type) -> set[str]:
-    """The fields in the source of a class: linen writes its own among the annotations."""
-    try:
-        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    except (OSError, TypeError, SyntaxError):  # defined where there is no file
-        return set()
-    return {node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)}
-
-
-def _fields_of_function(function: Callable[..., Any]) -> dict[str, Field]:
-    parameters = inspect.signature(function, eval_str=True).parameters.values()
-    return {
-        p.name: _make_field(p.name, p.default, p.annotation) for p in parameters if p.kind is p.KEYWORD_ONLY
-    }
-
-
-# --- The registry -------------------------------------------------------------------------------------
 
 
 class Registry:
@@ -191,10 +23,11 @@ class Registry:
       kind: what they are called in messages.
       given: of networks, the arguments that are not config fields, in the order in which they are given. A
         component gets those of them that it declares.
+      section: of the config, where it is not called like the kind.
     """
 
-    def __init__(self, kind: str, given: tuple[str, ...] = ()):
-        self.kind, self.given = kind, given
+    def __init__(self, kind: str, given: tuple[str, ...] = (), section: str = ""):
+        self.kind, self.given, self._section = kind, given, section or kind
         self._builders: MutableMapping[str, Callable[..., Any]] = {}
         self._fields: MutableMapping[str, dict[str, Field]] = {}
 
@@ -202,17 +35,15 @@ class Registry:
         """Decorator that files a builder or a linen class under `name`.
 
         Raises:
-          ValueError: another one has this name, or linen would drop one of its fields.
+          ValueError: another one has this name, or a field cannot be one of a config (`declarations`).
         """
 
         def add(component):
+            of = f"{self.kind} '{name}'"
             if name in self._builders:
-                raise ValueError(f"{self.kind} '{name}' is registered twice")
-            if isinstance(component, type):
-                fields = _fields_of_class(self.kind, name, component, self.given)
-            else:
-                fields = _fields_of_function(component)
-            self._fields[name] = fields
+                raise ValueError(f"{of} is registered twice")
+            read = fields_of_class if isinstance(component, type) else fields_of_function
+            self._fields[name] = fields = read(of, component, self.given)
             checked = self.given or isinstance(component, type) or any(f.ranges for f in fields.values())
             self._builders[name] = functools.partial(self._build, name, component) if checked else component
             return component
@@ -221,11 +52,13 @@ class Registry:
 
     def _build(self, name: str, component: Callable[..., Any], *args, **values):
         """`component` with its fields checked and, of what is given, that which it declares."""
-        path, fields = f"{self.kind}.{name}", self._fields[name]
+        path, fields = f"{self._section}.{name}", self._fields[name]
         if self.given:
+            if len(args) > len(self.given) or values.keys() & set(self.given[: len(args)]):
+                raise TypeError(f"{self.kind} '{name}' takes {', '.join(self.given)}, each once")
             values = dict(zip(self.given, args, strict=False)) | values
-            declared = inspect.signature(component).parameters
-            values = {key: v for key, v in values.items() if key in declared or key not in self.given}
+            taken = self.takes(name)
+            values = {key: value for key, value in values.items() if key in taken or key not in self.given}
             args = ()
         if unknown := values.keys() - fields.keys() - set(self.given):
             raise self._unknown_field(name, min(unknown))
@@ -235,9 +68,22 @@ class Registry:
         if isinstance(component, type) and hasattr(built, "check"):
             try:
                 built.check()
-            except UserError as error:
+            except (UserError, ValueError) as error:
                 raise UserError(f"{path}: {error}") from error
         return built
+
+    def takes(self, name: str) -> frozenset[str]:
+        """Which of what is given the component called `name` declares."""
+        parameters = inspect.signature(self._component(name)).parameters
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            return frozenset(self.given)
+        return frozenset(self.given) & parameters.keys()
+
+    def _component(self, name: str) -> Callable[..., Any]:
+        """What was registered."""
+        builder = self[name]
+        checked = getattr(getattr(builder, "func", None), "__func__", None) is Registry._build
+        return builder.args[1] if checked else builder
 
     def _unknown_field(self, name: str, field: str) -> UserError:
         return UserError(
@@ -254,6 +100,10 @@ class Registry:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._builders)
+
+    def module(self, name: str) -> str:
+        """The Python module that the component `name` was written in."""
+        return getattr(self._component(name), "__module__", "")
 
     def fields(self, name: str) -> dict[str, Field]:
         """The config fields of `name`."""

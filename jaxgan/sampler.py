@@ -15,6 +15,7 @@ from jaxgan.algorithm.train_state import variable_shapes
 from jaxgan.algorithm.tricks import pack, scale
 from jaxgan.compilation import float32, jit
 from jaxgan.config import experiment
+from jaxgan.config.recorded import foreign_fields
 from jaxgan.errors import UserError
 from jaxgan.latents import make_key
 from jaxgan.losses import real_or_fake
@@ -211,9 +212,13 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
     config = recorded_config(record)
     try:
         gan = experiment.make_gan(config, tuple(record["dataset"]["shape"]))
-    except AttributeError as error:  # a field that the record does not have
+    except (AttributeError, KeyError, TypeError, UserError) as error:
+        foreign = foreign_fields(record["config"])
+        if not foreign:
+            raise
         raise UserError(
-            f"{workdir} was made by another version of jaxgan (its config has no {error}): use that version"
+            f"{workdir} was made by another version of jaxgan (config.json: {', '.join(foreign[:3])}): use "
+            "that version"
         ) from error
     with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
         checkpoint = checkpoints.restore(None if step == "best" else step)

@@ -1,4 +1,4 @@
-"""Components of one's own, in a module outside of the repository: loss, penalty, networks, data."""
+"""Components of one's own in a module outside of the repository: loss, penalty, networks, data."""
 
 from typing import Annotated
 
@@ -7,25 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.datasets import DATASETS, from_arrays
+from jaxgan.datasets import DATASETS, from_arrays, hold_out
+from jaxgan.declarations import AtLeast
 from jaxgan.losses import LOSSES, Loss
 from jaxgan.models import DISCRIMINATORS, GENERATORS
-from jaxgan.registry import AtLeast
 from jaxgan.regularizers import GRADIENT_PENALTIES
-
-Width = Annotated[int, AtLeast(1)]
 
 
 @LOSSES.register("cubic")
 def cubic(*, margin: float = 1.0):
     """D: |x - m|³ + |G(z) + m|³;  G: |G(z) - m|³, of logits."""
-
-    def to(target, logits):
-        return jnp.abs(logits - target) ** 3
-
-    def discriminator(real, fake):
-        return to(margin, real) + to(-margin, fake)
-
+    to = lambda target, logits: jnp.abs(logits - target) ** 3  # noqa: E731
+    discriminator = lambda real, fake: to(margin, real) + to(-margin, fake)  # noqa: E731
     return Loss(discriminator, lambda real, fake: to(margin, fake), lambda logits: logits, threshold=0.0)
 
 
@@ -43,28 +36,24 @@ def lipschitz_at_fakes(*, bound: Annotated[float, AtLeast(0)] = 1.0):
 @GENERATORS.register("upsampling")
 class Upsampling(nn.Module):
     shape: tuple[int, ...]
-    width: Width = 8
+    width: Annotated[int, AtLeast(1)] = 8
 
     @nn.compact
     def __call__(self, z, train=False):
-        size, channels = self.shape[0], self.shape[-1]
         x = nn.relu(nn.Dense(4 * self.width)(z)).reshape(-1, 2, 2, self.width)
-        x = jax.image.resize(x, (len(x), size, size, self.width), "bilinear")
-        return nn.tanh(nn.Conv(channels, (3, 3))(x))
+        x = jax.image.resize(x, (len(x), *self.shape[:2], self.width), "bilinear")
+        return nn.tanh(nn.Conv(self.shape[2], (3, 3))(x))
 
 
 @DISCRIMINATORS.register("pooling")
 class Pooling(nn.Module):
-    width: Width = 8
-
     @nn.compact
     def __call__(self, images, train=False):
-        x = nn.leaky_relu(nn.Conv(self.width, (3, 3), 2)(images), 0.2)
-        return nn.Dense(1)(x.mean(axis=(1, 2)))[:, 0]
+        return nn.Dense(1)(nn.leaky_relu(nn.Conv(8, (3, 3), 2)(images), 0.2).mean(axis=(1, 2)))[:, 0]
 
 
 @DATASETS.register("stripes")
 def stripes(split, path, image_size, *, num: int = 64):
-    rows = np.arange(num)[:, None, None, None] + np.arange(8)[None, :, None, None]
-    images = np.broadcast_to(np.uint8(255 * (rows // 2 % 2)), (num, 8, 8, 1))
-    return from_arrays("stripes", np.ascontiguousarray(images), None, f"{num} striped images, {split}")
+    rows = hold_out(num, split)[:, None] + np.arange(8)
+    images = np.tile(np.uint8(255 * (rows // 2 % 2))[:, :, None, None], (1, 1, 8, 1))
+    return from_arrays("stripes", images, None, f"striped images, {split}")

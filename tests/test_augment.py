@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from jaxgan import augment as library
 from jaxgan import datasets
-from jaxgan.augment import AUGMENTATIONS, _pixels, augment, init_adaptive, update_adaptive
+from jaxgan.augment import AUGMENTATIONS, augment, init_adaptive, ordinary, update_adaptive
 from jaxgan.errors import UserError
 
 every_augmentation = pytest.mark.parametrize("name", list(AUGMENTATIONS))
@@ -83,7 +82,7 @@ def test_shifts_are_windows_of_the_padded_image_all_as_likely(name, fields, padd
 @pytest.mark.parametrize("ratio", [0.5, 0.25, 1.0])
 def test_cutout_fills_the_square_and_nothing_else(ratio):
     pictures, found = apply("cutout", count=4000, ratio=ratio)
-    high, wide = int(8 * ratio + 0.5), int(7 * ratio + 0.5)  # rounded half up
+    high, wide = int(8 * ratio + 0.5), int(7 * ratio + 0.5)
     candidates = []
     for y, x in itertools.product(range(8 + 1 - high % 2), range(7 + 1 - wide % 2)):  # the published ranges
         top, left, hole = y - high // 2, x - wide // 2, pictures.copy()
@@ -92,11 +91,21 @@ def test_cutout_fills_the_square_and_nothing_else(ratio):
     assert_uniform(which(found, candidates))
 
 
-def test_pixels_are_rounded_half_up():
-    """As the published code does: int(size·ratio + .5), by hand for three sizes."""
-    for size, ratio, pixels in ((28, 0.125, 4), (20, 0.125, 3), (25, 0.5, 13), (8, 0.125, 1), (5, 0.9, 5)):
-        image = jnp.zeros((size, size, 1))
-        np.testing.assert_array_equal(_pixels(ratio, image), [pixels, pixels])
+@pytest.mark.parametrize(
+    ("name", "size", "pixels"),
+    [
+        ("translation", 28, 4),
+        ("translation", 20, 3),
+        ("translation", 32, 4),
+        ("cutout", 25, 13),
+        ("cutout", 28, 14),
+    ],
+)
+def test_half_pixels_are_rounded_up(name, size, pixels):
+    """As int(size * ratio + 0.5) in the published code."""
+    ones = np.ones((2000, size, 1, 1), np.float32)
+    empty = (apply(name, pictures=ones)[1] == 0).sum(axis=1)
+    assert empty.max() == pixels
 
 
 def test_flip_mirrors_every_other_image():
@@ -137,14 +146,14 @@ def test_color_is_the_published_three():
 def test_quarter_turns_are_those_of_numpy():
     image = images()[0]
     square = image[:7]
-    assert np.array_equal(library._rotate(image, 0.0), image)
-    np.testing.assert_allclose(library._rotate(square, np.pi / 2), np.rot90(square), atol=2e-6)
-    np.testing.assert_allclose(library._rotate(square, -np.pi / 2), np.rot90(square, -1), atol=2e-6)
-    np.testing.assert_allclose(library._rotate(image, np.pi), np.rot90(image, 2), atol=2e-6)
+    assert np.array_equal(ordinary._rotate(image, 0.0), image)
+    np.testing.assert_allclose(ordinary._rotate(square, np.pi / 2), np.rot90(square), atol=2e-6)
+    np.testing.assert_allclose(ordinary._rotate(square, -np.pi / 2), np.rot90(square, -1), atol=2e-6)
+    np.testing.assert_allclose(ordinary._rotate(image, np.pi), np.rot90(image, 2), atol=2e-6)
 
 
 def test_scaling_by_one_is_the_identity():
-    assert np.array_equal(library._scale(images()[0], 1.0), images()[0])
+    assert np.array_equal(ordinary._scale(images()[0], 1.0), images()[0])
     assert np.array_equal(apply("scale", zoom=0.0)[1], images())
 
 
@@ -162,13 +171,13 @@ def by_scipy(image, matrix):
 @pytest.mark.parametrize("angle", [0.3, -1.1])
 def test_rotation_samples_as_scipy_does(angle):
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    np.testing.assert_allclose(library._rotate(images()[1], angle), by_scipy(images()[1], turn), atol=1e-5)
+    np.testing.assert_allclose(ordinary._rotate(images()[1], angle), by_scipy(images()[1], turn), atol=1e-5)
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.6])
 def test_scale_samples_as_scipy_does(factor):
     expected = by_scipy(images()[1], np.eye(2) / factor)
-    np.testing.assert_allclose(library._scale(images()[1], factor), expected, atol=1e-5)
+    np.testing.assert_allclose(ordinary._scale(images()[1], factor), expected, atol=1e-5)
 
 
 def coordinates(count):

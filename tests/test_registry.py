@@ -1,9 +1,14 @@
 import inspect
+from typing import Annotated, Any, ClassVar
 
+import flax.linen as nn
+import jax
+import numpy as np
 import pytest
 
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.datasets import DATASETS
+from jaxgan.declarations import AtLeast, Between, OneOf
 from jaxgan.errors import UserError
 from jaxgan.extractors import EXTRACTORS
 from jaxgan.latents import LATENTS
@@ -119,7 +124,7 @@ def test_families_are_read_as_one(registry):
     families = {"spices": registry, "herbs": Registry("herb")}
     both = union("plant", families)
     assert list(both) == ["saffron", "cumin"]
-    families["herbs"].register("sage")(lambda *, leaves: leaves)
+    families["herbs"].register("sage")(lambda *, leaves=3: leaves)
     assert list(both) == ["saffron", "cumin", "sage"] and both["sage"](leaves=2) == 2
     assert family_of("sage", "plant", families) == "herbs"
     with pytest.raises(UserError, match="unknown plant 'sagee'; known: cumin, saffron, sage\\. Did"):
@@ -127,3 +132,124 @@ def test_families_are_read_as_one(registry):
     families["herbs"].register("cumin")(lambda: None)
     with pytest.raises(ValueError, match="'cumin' is registered in two families: spices, herbs"):
         family_of("cumin", "plant", families)
+
+
+# --- What may be declared -----------------------------------------------------------------------------
+
+
+class Good(nn.Module):
+    shape: tuple[int, ...]
+    width: Annotated[int, AtLeast(1)] = 4
+    sizes: tuple[Annotated[int, AtLeast(1)], ...] = (2, 3)
+    rate: Annotated[float | None, Between(0, 1)] = None
+    mode: Annotated[str, OneOf(("a", "b"))] = "a"
+    activation: ClassVar = staticmethod(nn.relu)
+
+    def check(self):
+        if self.width > len(self.sizes) * 10:
+            raise ValueError(f"width={self.width} is too large")
+
+
+class Child(Good):
+    depth: Annotated[int, AtLeast(0)] = 1
+
+
+class Named(nn.Module):
+    name: str = "mine"
+
+
+class Scoped(nn.Module):
+    scope: int = 1
+
+
+class Missing(nn.Module):
+    width: int
+
+
+class Typed(nn.Module):
+    dtype: Any = np.float32
+
+
+class Outside(nn.Module):
+    width: Annotated[int, AtLeast(1)] = 0
+
+
+class Nested(nn.Module):
+    sizes: tuple[tuple[Annotated[int, AtLeast(1)], ...], ...] = ((1,),)
+
+
+def networks():
+    return Registry("network", given=("shape", "axis_name"))
+
+
+def test_a_class_has_its_own_fields_and_those_that_it_inherits():
+    registry = networks()
+    for name, cls in (("good", Good), ("child", Child)):
+        assert registry.register(name)(cls) is cls
+    assert list(registry.fields("good")) == ["width", "sizes", "rate", "mode"]
+    assert list(registry.fields("child")) == ["width", "sizes", "rate", "mode", "depth"]
+    module = registry["child"]((8, 8, 1), "devices", sizes=[5], depth=2)
+    assert (module.shape, module.sizes, module.depth) == ((8, 8, 1), (5,), 2)
+    assert registry.takes("child") == {"shape"} and registry.module("child") == __name__
+
+
+@pytest.mark.parametrize("cls", [Named, Scoped, Missing, Typed, Outside, Nested])
+def test_fields_that_no_config_could_hold_or_check_are_refused_at_once(cls):
+    with pytest.raises(ValueError, match="network 'it'"):
+        networks().register("it")(cls)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"width": 0}, "network.it.width=0 must be at least 1 and be in whole numbers"),
+        ({"width": 2.5}, "network.it.width=2.5 must be at least 1 and be in whole numbers"),
+        ({"width": np.int64(0)}, "must be at least 1"),
+        ({"width": True}, "be in whole numbers"),
+        ({"width": "4"}, "must be at least 1"),
+        ({"sizes": (2, 0)}, r"network.it.sizes=\(2, 0\) must be at least 1"),
+        ({"sizes": 3}, "must be a list of values"),
+        ({"rate": 1.0}, r"must lie in \[0, 1\)"),
+        ({"rate": float("nan")}, "must lie in"),
+        ({"mode": "c"}, "must be one of a, b"),
+        ({"mode": 1}, "must be one of a, b"),
+        ({"width": 21}, "network.it: width=21 is too large"),
+        ({"height": 1}, "has no field 'height'; it has: width, sizes, rate, mode"),
+    ],
+)
+def test_values_out_of_their_range_are_told_by_the_field(fields, message):
+    registry = networks()
+    registry.register("it")(Good)
+    with pytest.raises(UserError, match=message):
+        registry["it"]((8, 8, 1), **fields)
+
+
+def test_builders_declare_in_the_same_way():
+    registry = networks()
+
+    @registry.register("built")
+    def built(shape, axis_name=None, *, width: Annotated[int, AtLeast(1)] = 2):
+        return shape, axis_name, width
+
+    assert registry["built"]((3,), width=5) == ((3,), None, 5)
+    assert registry["built"](shape=(3,), axis_name="x") == ((3,), "x", 2)
+    with pytest.raises(UserError, match="network.built.width=0 must be at least 1"):
+        registry["built"]((3,), width=0)
+    with pytest.raises(TypeError, match="takes shape, axis_name, each once"):
+        registry["built"]((3,), None, 7)
+    with pytest.raises(ValueError, match="field 'width' has no default"):
+        registry.register("bare")(lambda shape, *, width: width)
+    with pytest.raises(ValueError, match="put '\\*' in front of 'width'"):
+        registry.register("loose")(lambda shape, width=4: width)
+
+
+def test_numbers_of_a_compiled_program_are_not_looked_at():
+    registry = Registry("penalty")
+
+    @registry.register("bounded")
+    def bounded(*, bound: Annotated[float, AtLeast(0)] = 1.0):
+        return bound + 1
+
+    assert jax.jit(lambda bound: registry["bounded"](bound=bound))(-3.0) == -2
+    with pytest.raises(UserError, match="penalty.bounded.bound=-3.0 must be at least 0"):
+        registry["bounded"](bound=-3.0)

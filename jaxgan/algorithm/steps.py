@@ -1,7 +1,7 @@
 """The algorithm: one training step of a generative adversarial network, as a pure function of its state.
 
 Goodfellow et al. 2014, algorithm 1: update the discriminator n_D times on fresh batches, then the generator
-once (`players.py`). What is static (networks, losses, the order of updates) stands in `GAN`; every number
+once (`updates.py`). What is static (networks, losses, the order of updates) stands in `GAN`; every number
 that training changes or that an ablation may vary is a leaf of `GanState`. A term whose number is absent
 from `GanState.hyper` is absent from the program.
 """

@@ -102,7 +102,7 @@ class _Monitor(Monitor):
     def write(self) -> None:
         if self._pending is None:
             return
-        step, metrics, _ = self._pending
+        step, metrics, *_ = self._pending
         jax.block_until_ready(metrics)
         if not self._turns.end_of_call(step):
             self._config.num_steps = 0  # which ends the run

@@ -64,7 +64,9 @@ def get_config() -> ConfigDict:
     config.lookahead_alpha = 0.5  # [0, 1]: how far the slow weights follow
 
     # Augmentation of images, any of `names` in their order (--config.augment.names=flip,crop): color,
-    # translation, cutout, flip, crop, rotation, scale; each has its own fields.
+    # translation, cutout, flip, crop, rotation, scale; and ADA's (Karras et al. 2020): quarter_turns,
+    # integer_translation, isotropic_scale, pre_rotation, anisotropic_scale, post_rotation,
+    # fractional_translation, brightness, contrast, luma_flip, hue, saturation. Each has its own fields.
     config.augment = components(AUGMENTATIONS)  # of all that the discriminator sees (Zhao et al. 2020)
     config.augment.probability = 1.0  # [0, 1]: of each operation on each image
     config.augment.adaptive = False  # ADA's rule (Karras et al. 2020): begin with probability 0

@@ -4,6 +4,7 @@ Only this room and those above it (`tests/test_layering.py`) see a config; all b
 arguments.
 """
 
+import inspect
 import re
 from typing import Any
 
@@ -20,6 +21,7 @@ from jaxgan.config.fields import SECTIONS, TRANSFORMATIONS, active_regularizers,
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.losses import LOSSES
+from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.models.multi import MultiGenerator
 from jaxgan.optimizers import SCHEDULES
 from jaxgan.regularizers import FAMILIES, family_of
@@ -67,6 +69,7 @@ def make_gan(config: ConfigDict, shape: tuple[int, ...], axis_name: str | None =
     outputs = config.num_generators + 1 if config.num_generators > 1 else 1
     packed = packed_shape(shape, config.packing)
     discriminator = build("discriminator", shape=packed, outputs=outputs, **devices)
+    _require_declared(config, discriminator)
     for section, network, inputs in (
         ("generator", generator, (config.latent_dim,)),
         ("discriminator", discriminator, packed),
@@ -103,6 +106,30 @@ def make_gan(config: ConfigDict, shape: tuple[int, ...], axis_name: str | None =
     _require_points_or_images(gan)
     _refuse_batch_norm_under_gradient_penalties(gan, config)
     return gan
+
+
+def _require_declared(config: ConfigDict, discriminator: nn.Module) -> None:
+    """Refuses what a network of one's own would pass over in silence."""
+    name = config.discriminator.name
+    takes = {network: registry.takes(config[network].name) for network, registry in (
+        ("generator", GENERATORS), ("discriminator", DISCRIMINATORS)
+    )}  # fmt: skip
+    if config.num_generators > 1 and "outputs" not in takes["discriminator"]:
+        raise UserError(
+            f"num_generators={config.num_generators}, but discriminator '{name}' takes no `outputs`"
+        )
+    if config.batch_statistics == "device":
+        for network, given in takes.items():
+            if "axis_name" in given and "synchronized" not in given:
+                raise UserError(
+                    f"batch_statistics=device, but {network} '{config[network].name}' takes no `synchronized`"
+                )
+    of_features = [key for key in active_regularizers(config) if family_of(key) == "feature"]
+    if of_features and "features" not in inspect.signature(type(discriminator).__call__).parameters:
+        raise UserError(
+            f"regularizers.{of_features[0]} compares features, but discriminator '{name}' has no `features` "
+            "argument"
+        )
 
 
 def _own_fields(section: ConfigDict) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """The sections and fields of a config: made from the builders' signatures, and read back."""
 
 import importlib
+import importlib.util
 import json
-import types
-import typing
+import os
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,13 +12,14 @@ from ml_collections import ConfigDict, config_dict
 
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.datasets import DATASETS
+from jaxgan.declarations import Field
 from jaxgan.errors import UserError
 from jaxgan.extractors import EXTRACTORS
 from jaxgan.losses import LOSSES
 from jaxgan.metrics import STATISTICS
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.optimizers import OPTIMIZERS, SCHEDULES
-from jaxgan.registry import Field, Registry
+from jaxgan.registry import Registry
 from jaxgan.regularizers import FAMILIES
 
 # Sections of the config that select one component by `name`.
@@ -71,9 +73,7 @@ def _default(field: Field):
     """A field's default as a config value: None becomes a typed placeholder."""
     if field.default is not None:
         return field.default
-    kinds = typing.get_args(field.annotation) or (field.annotation,)
-    kind = next((kind for kind in kinds if kind is not types.NoneType), object)
-    return config_dict.placeholder(kind)
+    return config_dict.placeholder(field.kind if isinstance(field.kind, type) else object)
 
 
 # --- Reading a config ---------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def selected(config: ConfigDict, path: str) -> tuple[str, dict[str, Any]]:
     key = section.name.partition("/")[0]  # tfds/cifar10 is built by 'tfds'
     registry[key]
     _refuse_unused(registry, section, path, {key}, f"{path}.name is '{section.name}': set {path}.name=")
-    return section.name, _values(section, key)
+    return section.name, _checked(registry, key, _values(section, key), f"{path}.{key}")
 
 
 def listed(config: ConfigDict, path: str) -> dict[str, dict[str, Any]]:
@@ -113,7 +113,7 @@ def listed(config: ConfigDict, path: str) -> dict[str, dict[str, Any]]:
         registry[name]
     remedy = f"{path}.names does not have it: set {path}.names={','.join([*names, ''])}"
     _refuse_unused(registry, section, path, set(names), remedy)
-    return {name: _values(section, name) for name in names}
+    return {name: _checked(registry, name, _values(section, name), f"{path}.{name}") for name in names}
 
 
 def names_of(section: ConfigDict) -> tuple[str, ...]:
@@ -128,6 +128,12 @@ def _refuse_unused(registry, section, path, used, remedy):
                 raise UserError(
                     f"{path}.{other}.{field} is set, but {remedy}{other}, or leave {path}.{other} alone"
                 )
+
+
+def _checked(registry: Registry, name: str, values: dict[str, Any], path: str) -> dict[str, Any]:
+    """The values within their declared ranges; those of a recorded config may be more."""
+    known = registry.fields(name)
+    return {f: known[f].convert(v, f"{path}.{f}") if f in known else v for f, v in values.items()}
 
 
 def _values(section: ConfigDict, key: str) -> dict[str, Any]:
@@ -183,8 +189,58 @@ def import_modules(config: ConfigDict) -> None:
     for module in config.modules:
         try:
             importlib.import_module(module)
-        except ImportError as error:
-            raise UserError(f"modules={tuple(config.modules)}: {error}; put it on PYTHONPATH") from error
+        except UserError:
+            raise
+        except Exception as error:
+            absent = getattr(error, "name", None)
+            if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{absent}."):
+                raise UserError(f"modules={tuple(config.modules)}: {error}; put it on PYTHONPATH") from error
+            reason = " ".join(str(error).split())[:160]
+            raise UserError(
+                f"importing your module '{module}' fails at {_place(error)}: {type(error).__name__}: {reason}"
+            ) from error
+
+
+def _place(error: Exception) -> str:
+    """File and line of an error that an import raised, without the import machinery."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{os.path.basename(error.filename)}:{error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "<frozen" not in frame.filename]
+    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}"
+
+
+def with_own_modules(config: ConfigDict) -> ConfigDict:
+    """The config whose `modules` also name those of all selected components that are not the house's own.
+
+    A config file may have imported them without a word; to sample from the run they are imported by name.
+    What has no importable module (a notebook's cell) is left out.
+    """
+    chosen = [
+        (registry, name) for path, registry in LISTS.items() for name in names_of(section_of(config, path))
+    ]
+    chosen += [
+        (registry, section_of(config, path).name.partition("/")[0])
+        for path, registry in sections(config).items()
+    ]
+    for registry in FAMILIES.values():
+        chosen += [(registry, name) for name in active_regularizers(config) if name in registry]
+    found = {registry.module(name) for registry, name in chosen}
+    own = sorted(name for name in found - set(config.modules) if _is_own(name))
+    if not own:
+        return config
+    config = ConfigDict(config, convert_dict=True)
+    with config.unlocked():
+        config.modules = (*config.modules, *own)
+    return config
+
+
+def _is_own(module: str) -> bool:
+    if module.startswith("jaxgan.") or module == "__main__":
+        return False
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def plain(value):

@@ -5,11 +5,12 @@ python launch.py --config=jaxgan/config/recorded.py:RUN/config.json
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from jaxgan.config import default
-from jaxgan.config.fields import flatten, import_modules
+from jaxgan.config.fields import essential, flatten, import_modules
 from jaxgan.errors import UserError
 
 
@@ -24,10 +25,22 @@ def get_config(path: str) -> ConfigDict:
         import_modules(ConfigDict({"modules": recorded["modules"]}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error}): restore it, or give --config") from error
+    if foreign := foreign_fields(recorded):
+        raise UserError(f"{path} was made by another version of jaxgan ({', '.join(foreign[:3])}): use that")
+    return _complete(recorded)
+
+
+def foreign_fields(recorded: dict[str, Any]) -> list[str]:
+    """What a recorded config has more, and less, than this version of jaxgan writes; in words."""
+    fields, known = flatten(recorded), flatten(default.get_config().to_dict())
+    more = [f"{field} is not known" for field in sorted(fields.keys() - known.keys())]
+    expected = flatten(essential(_complete(recorded)))
+    return more + [f"{field} is missing" for field in sorted(expected.keys() - fields.keys())]
+
+
+def _complete(recorded: dict[str, Any]) -> ConfigDict:
     config = default.get_config()
     known = flatten(config.to_dict())
     fields = {name: tuple(v) if isinstance(v, list) else v for name, v in flatten(recorded).items()}
-    if strange := sorted(fields.keys() - known.keys()):
-        raise UserError(f"{path} was made by another version of jaxgan: it has the field {strange[0]}")
-    config.update_from_flattened_dict(fields)
+    config.update_from_flattened_dict({name: value for name, value in fields.items() if name in known})
     return config

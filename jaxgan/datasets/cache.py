@@ -46,9 +46,10 @@ def folder() -> Path:
     try:
         if root := os.environ.get("JAXGAN_CACHE_DIR"):
             return Path(root).expanduser() / "datasets"
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxgan" / "datasets"
+        root = os.environ.get("XDG_CACHE_HOME")
+        return (Path(root).expanduser() if root else Path.home() / ".cache") / "jaxgan" / "datasets"
     except RuntimeError as error:
-        raise UserError("there is no home directory: set JAXGAN_CACHE_DIR to a folder") from error
+        raise UserError("there is no such home directory: set JAXGAN_CACHE_DIR to a folder") from error
 
 
 def identity(files: Iterable[Path]) -> str:
@@ -94,6 +95,21 @@ class _Unwritable(Exception):
 
 
 @contextlib.contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
+    """A new file to write; on a full disk closing it fails, too, which must not hide the first error."""
+    with _writing():
+        file = open(path, "wb")
+    try:
+        yield file
+    except BaseException:
+        with contextlib.suppress(OSError):
+            file.close()
+        raise
+    with _writing():
+        file.close()
+
+
+@contextlib.contextmanager
 def _writing() -> Iterator[None]:
     try:
         yield
@@ -103,9 +119,7 @@ def _writing() -> Iterator[None]:
 
 def _make(entry: Path, scratch: Path, key: dict[str, Any], chunks: Callable[[], Chunks]) -> Decoded:
     content, count, labels, shape, dtype = Fingerprint(), 0, [], (), np.dtype(np.uint8)
-    with _writing():
-        file = open(scratch / "examples.npy", "wb")
-    with file:
+    with _written(scratch / "examples.npy") as file:
         for examples, some_labels in chunks():
             with _writing():  # plain writes: a full disk is an error here, under a memory map a SIGBUS
                 if not count:

@@ -72,6 +72,13 @@ class Dataset:
     parts: "Dataset | None" = None
     mixture: "Mixture | None" = None
 
+    def __post_init__(self):
+        """Lets go of a hash of other content, which `dataclasses.replace` keeps: `load` computes it."""
+        if isinstance(digest := self.fingerprint, Digest):
+            digest.of = digest.of or (self.examples, self.labels)
+            if digest.of[0] is not self.examples or digest.of[1] is not self.labels:
+                object.__setattr__(self, "fingerprint", "")
+
     def __len__(self) -> int:
         return len(self.examples)
 
@@ -98,7 +105,13 @@ def take(examples: Any, rows: np.ndarray) -> np.ndarray:
 
 
 class Digest(str):
-    """A hash that was computed of the content: `load` computes it for sets that come without one."""
+    """A hash that was computed of the content.
+
+    Attributes:
+      of: the examples and labels of the data set that it first came with. It is no hash of another's.
+    """
+
+    of: tuple[Any, Any] | None = None
 
 
 class Fingerprint:
@@ -149,8 +162,25 @@ def from_arrays(
       labels: integers `[N]`, or None where there are none.
       origin: where it came from, one line for logs.
       **more: further attributes of `Dataset`.
+
+    Raises:
+      UserError: they are of another type or shape.
     """
-    labels = None if labels is None else np.ascontiguousarray(labels, dtype=np.int32)
+    examples = np.asarray(examples)
+    images, points = (examples.ndim, examples.dtype) == (4, np.uint8), examples.ndim == 2
+    if not images and not (points and examples.dtype == np.float32):
+        raise UserError(
+            f"data set '{name}' has examples {examples.dtype} {list(examples.shape)}: give uint8 "
+            "[N, H, W, C] images, or float32 [N, D] points"
+        )
+    if labels is not None:
+        labels = np.asarray(labels)
+        if labels.shape != examples.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+            raise UserError(
+                f"data set '{name}' has labels {labels.dtype} {list(labels.shape)}: give integers "
+                f"[{len(examples)}], one for each example"
+            )
+        labels = np.ascontiguousarray(labels, dtype=np.int32)
     return Dataset(name, examples, labels, fingerprint(examples, labels), origin, **more)
 
 

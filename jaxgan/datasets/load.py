@@ -60,6 +60,11 @@ def _build(name, split, path, image_size, fields):
         dataset = dataclasses.replace(dataset, fingerprint=digest)
     if dataset.is_images:
         require_square(*dataset.shape[:2], f"dataset '{name}'")
+        if image_size and dataset.shape[0] != image_size:
+            raise UserError(
+                f"dataset '{name}' gives images of {dataset.shape[0]} pixels, whatever dataset.image_size = "
+                f"{image_size} says: leave it at 0"
+            )
         if dataset.examples.dtype != np.uint8:
             dtype = dataset.examples.dtype
             raise UserError(f"dataset '{name}' gives images of {dtype}: give uint8, 0 to 255")

@@ -53,13 +53,14 @@ def _programs(params):
                 yield getattr(part, "jaxpr", part)
 
 
-def step_flops(gan: GAN, state: GanState, batch_size: int) -> float:
+def step_flops(gan: GAN, state: GanState, batch_size: int, axis_name: str | None = None) -> float:
     """Floating-point operations of one training step, penalties and all: see `program_flops`.
 
     Args:
       gan: what is static about the GAN.
       state: a state of it, or its shapes.
       batch_size: real examples of an update, over all devices.
+      axis_name: of the devices, where the networks know one.
     """
     shape = gan.discriminator_steps, batch_size
     batch = {
@@ -68,7 +69,6 @@ def step_flops(gan: GAN, state: GanState, batch_size: int) -> float:
         "index": jax.ShapeDtypeStruct(shape[1:], jnp.int32),
     }
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
-    axis_name = getattr(gan.discriminator, "axis_name", None) or getattr(gan.generator, "axis_name", None)
 
     def step(state, batch):
         return train_step(state, batch, gan=gan, axis_name=axis_name)
@@ -80,7 +80,13 @@ def step_flops(gan: GAN, state: GanState, batch_size: int) -> float:
 
 
 def steps_of_a_call(
-    gan: GAN, state: GanState, batch_size: int, cores: float, most: int, periods: Sequence[int]
+    gan: GAN,
+    state: GanState,
+    batch_size: int,
+    cores: float,
+    most: int,
+    periods: Sequence[int],
+    axis_name: str | None = None,
 ) -> int:
     """How many steps one compiled call should have, so that signals and progress stay prompt.
 
@@ -95,7 +101,7 @@ def steps_of_a_call(
     """
     if jax.default_backend() != "cpu":
         return most
-    limit = max(1, int(_LONG_CALL * cores / (step_flops(gan, state, batch_size) + 1)))
+    limit = max(1, int(_LONG_CALL * cores / (step_flops(gan, state, batch_size, axis_name) + 1)))
     if limit >= most:
         return most
     common = math.gcd(*periods)

@@ -174,7 +174,8 @@ def write_animation(frames: Sequence[Path], path: Path, seconds: float = 6.0) ->
     images = []
     for frame in frames:
         with Image.open(frame) as image:
-            images.append(image.convert("RGB"))
+            image = image.convert("RGBA")  # a GIF has no half transparency: it shows white
+            images.append(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
     size = tuple(max(image.size[axis] for image in images) for axis in (0, 1))
     padded = []
     for image in images:

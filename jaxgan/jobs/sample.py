@@ -38,6 +38,8 @@ def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | Non
     if out is not None and out.suffix != ".npz" and (not is_images or out.suffix or out.is_file()):
         folder = ", or a folder for PNG files" if is_images else ""
         raise UserError(f"--out={out}: give a FILE.npz{folder}")
+    if out is not None and out.suffix != ".npz":
+        _require_no_samples(out)
     data = title(sampler.dataset["name"], sampler.dataset["fallback_for"])
     averaged = record.read_record(workdir)["config"]["ema_decay"]  # at 0 the average is the generator itself
     caption = f"{data}, step {sampler.step}, {weights if averaged else 'raw'} weights, seed {seed}"
@@ -62,6 +64,15 @@ def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | Non
         logging.warning("no pictures in %s: %s", workdir, error.strerror)
     print("wrote " + ", ".join(map(str, written)))
     return 0
+
+
+def _require_no_samples(folder: Path) -> None:
+    """UserError where earlier samples would mix with the new ones."""
+    if folder.is_dir() and (before := sorted(folder.glob("[0-9]" * 8 + ".png"))):
+        raise UserError(
+            f"--out={folder} already holds {len(before)} samples ({before[0].name} for one): remove them, or "
+            "give another folder"
+        )
 
 
 def _write_examples(sampler: Sampler, num: int, out: Path, seed: int) -> None:

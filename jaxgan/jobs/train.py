@@ -44,6 +44,7 @@ def train(config: ConfigDict, workdir: Path) -> int:
     require_determinism(config.deterministic)
     fields.import_modules(config)
     checks.check(config)
+    config = fields.with_own_modules(config)
     for caution in checks.cautions(config) if processes.is_first() else ():
         logging.warning(caution)
     processes.require_same("the config", [str(workdir.absolute()), fields.essential(config)])
@@ -97,7 +98,9 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 fixed_latents = sampler.fixed_latents(gan)
                 periods = [config.steps_per_call, *_periods(config)]
                 cores = processes.from_first(parallel.num_cores)
-                most = steps_of_a_call(gan, state, config.batch_size, cores, config.steps_per_call, periods)
+                most = steps_of_a_call(
+                    gan, state, config.batch_size, cores, config.steps_per_call, periods, axis_name
+                )
                 agree = processes.Agreement()
                 stopping = agree(stop.signal)
                 while step < config.num_steps and not stopping:

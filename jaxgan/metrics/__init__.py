@@ -19,7 +19,7 @@ from jaxgan import registry
 from jaxgan.registry import Registry
 
 FAMILIES = {
-    family: Registry(f"statistic of {family}")
+    family: Registry(f"statistic of {family}", section="evaluation.statistics")
     for family in ("features", "logits", "images", "classes", "mixture", "neighbours", "training")
 }
 STATISTICS = registry.union("statistic", FAMILIES)

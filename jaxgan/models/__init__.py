@@ -13,7 +13,9 @@ where there is one, what several of them together may not be. Of the following a
 - `synchronized`, whether batch norm is one of these layers;
 - `outputs`, of a discriminator: above 1 the logits are `[B, outputs]`.
 
-A builder, a function that takes these and returns a module, can be registered as well.
+`check()` raises `errors.UserError`, or ValueError, with what is wrong; the network's name is put in front. A
+builder, a function that takes these and returns a module, can be registered as well. A field that no config
+holds, a function or a type, is a `ClassVar`.
 """
 
 from jaxgan.registry import Registry

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxgan.declarations import AtLeast, Between, OneOf, Pattern
 from jaxgan.errors import UserError
 from jaxgan.models.convolution import conv, conv_transpose
-from jaxgan.registry import AtLeast, Between, OneOf, Pattern
 
 # Radford et al. 2016 (DCGAN), section 4: all weights are drawn from Normal(0, 0.02).
 normal_init = nn.initializers.normal(0.02)

@@ -19,12 +19,12 @@ traced value, which may be computed with but not branched on.
 from jaxgan import registry
 from jaxgan.registry import Registry
 
-GRADIENT_PENALTIES = Registry("gradient penalty")
-LOGIT_PENALTIES = Registry("logit penalty")
-CONSISTENCY = Registry("consistency penalty")
-WEIGHT_PENALTIES = Registry("weight penalty")
-PROJECTIONS = Registry("projection")
-FEATURE_PENALTIES = Registry("feature penalty")
+GRADIENT_PENALTIES = Registry("gradient penalty", section="regularizers")
+LOGIT_PENALTIES = Registry("logit penalty", section="regularizers")
+CONSISTENCY = Registry("consistency penalty", section="regularizers")
+WEIGHT_PENALTIES = Registry("weight penalty", section="regularizers")
+PROJECTIONS = Registry("projection", section="regularizers")
+FEATURE_PENALTIES = Registry("feature penalty", section="regularizers")
 
 FAMILIES = {
     "gradient": GRADIENT_PENALTIES,

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def claim(workdir: Path) -> Iterator[None]:
         made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
         workdir.mkdir(parents=True, exist_ok=True)
         if not record.exists():
-            foreign = sorted(path.name for path in workdir.iterdir() if not path.name.startswith("."))
+            names = {path.name for path in workdir.iterdir()} - {"config.json.tmp"}  # of earlier versions
+            foreign = sorted(name for name in names if not name.startswith("."))
             if foreign:
                 raise UserError(
                     f"{workdir} is not empty ({foreign[0]}, ...) and holds no run: choose another --workdir"
@@ -89,7 +91,9 @@ class Stop:
         outer = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         self._outer = outer if isinstance(outer, Stop) else None
         numbers = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not where nohup has it ignored
+        if threading.current_thread() is not threading.main_thread():
+            numbers = []  # where Python lets nobody look after signals
+        elif signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not where nohup has it ignored
             numbers.append(signal.SIGHUP)
         self._before = {number: signal.signal(number, self._note) for number in numbers}
         if self._outer:

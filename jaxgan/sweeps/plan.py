@@ -76,7 +76,7 @@ def make_plan(
       draws_seed: any whole number.
       settings: settings that have names: field → value of each.
       overrides: fields of `config` that are not as in its file. What they, or the sweep, leave without effect
-        is set back (see `switches.reset_idle`).
+        is set back (see `dependencies.reset_idle`).
 
     Raises:
       UserError: something of it cannot be; the setting is named.

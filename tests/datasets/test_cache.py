@@ -1,4 +1,7 @@
 import json
+import os
+import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,3 +138,29 @@ def test_an_error_of_the_source_is_not_taken_for_a_full_disk():
 
     with pytest.raises(OSError, match="the source"):
         cache.decoded("set", {"a": 1}, unreadable)
+
+
+def test_a_disk_without_room_falls_back_to_memory():
+    """A limit on the size of files stands for it: the write fails, and closing the file fails again."""
+    images = np.arange(300 * 32 * 32, dtype=np.uint8).reshape(300, 32, 32, 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    try:
+        found = cache.decoded("set", {"a": 1}, lambda: iter([(images, None)]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert np.array_equal(found.examples, images) and not isinstance(found.examples, np.memmap)
+    assert not list(cache.folder().iterdir())
+
+
+def test_a_name_that_is_no_utf8_has_an_identity(tmp_path):
+    file = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    with open(file, "wb"):
+        pass
+    assert len(cache.identity([Path(os.fsdecode(file))])) == 32
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("JAXGAN_CACHE_DIR", "~/c")
+    assert cache.folder() == tmp_path / "c" / "datasets"

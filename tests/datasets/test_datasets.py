@@ -127,5 +127,5 @@ def test_resizing_takes_the_centre_of_the_longer_side():
 def test_images_of_one_s_own_data_set_are_uint8(monkeypatch):
     images = np.zeros((6, 4, 4, 1), np.float32)
     monkeypatch.setitem(DATASETS._builders, "mine", lambda *_: from_arrays("mine", images, None, "here"))
-    with pytest.raises(UserError, match="gives images of float32: give uint8"):
+    with pytest.raises(UserError, match="examples float32 .6, 4, 4, 1.: give uint8"):
         datasets.load("mine")

@@ -29,7 +29,7 @@ def shapes_of(gan, hyper=None):
 
 def of_step(batch_size, hyper=None, **fields):
     gan = make_gan(**fields)
-    return step_flops(gan, shapes_of(gan, hyper), batch_size)
+    return step_flops(gan, shapes_of(gan, hyper), batch_size, fields.get("axis_name"))
 
 
 def test_products_scans_and_conditionals():

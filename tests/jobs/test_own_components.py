@@ -1,5 +1,6 @@
 """Components of one's own, as README.md, "How to extend it", says: trained, sampled, and gone on with."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -26,7 +27,6 @@ from configs import default
 
 def get_config():
     config = default.get_config()
-    config.modules = ("own_components",)
     config.dataset.name = "stripes"
     config.generator.name = "upsampling"
     config.discriminator.name = "pooling"
@@ -38,12 +38,11 @@ def get_config():
 
 
 def test_they_take_few_lines():
-    lines = MODULE.read_text().split("Width = ")[1].splitlines()
-    assert len(lines) <= 60
+    assert len(MODULE.read_text().splitlines()) <= 60
 
 
 def test_they_train_sample_and_go_on(tmp_path):
-    """In processes that begin without them; the config file alone names them."""
+    """In processes that begin without them; the config file imports them, and the run notes the module."""
     file, workdir = tmp_path / "mine.py", tmp_path / "run"
     file.write_text(CONFIG)
     command = [sys.executable, str(ROOT / "launch.py"), f"--workdir={workdir}"]
@@ -57,6 +56,7 @@ def test_they_train_sample_and_go_on(tmp_path):
 
     assert (done := run(f"--config={file}")).returncode == 0, done.stderr
     assert leaves(workdir)[0] == 4
+    assert json.loads((workdir / "config.json").read_text())["config"]["modules"] == ["own_components"]
     out = tmp_path / "samples.npz"
     assert (done := run("--mode=sample", "--num=5", f"--out={out}")).returncode == 0, done.stderr
     assert np.load(out)["images"].shape == (5, 8, 8, 1)
@@ -65,7 +65,18 @@ def test_they_train_sample_and_go_on(tmp_path):
     command[-1] = f"--workdir={tmp_path / 'other'}"
     refused = run(f"--config={file}", "--config.generator.upsampling.width=0")
     assert refused.returncode == 2
-    assert "generator.upsampling.width=0 must be at least 1, in whole numbers" in refused.stderr
+    assert "generator.upsampling.width=0 must be at least 1 and be in whole numbers" in refused.stderr
+    for flag, words in (
+        (
+            "--config.regularizers.lipschitz_at_fakes.bound=-1",
+            "lipschitz_at_fakes.bound=-1.0 must be at least 0",
+        ),
+        ("--config.num_generators=2", "takes no `outputs`"),
+        ("--config.regularizers.feature_matching.weight=1", "has no `features`"),
+        ("--config.dataset.image_size=16", "leave it at 0"),
+    ):
+        refused = run(f"--config={file}", flag)
+        assert refused.returncode == 2 and words in refused.stderr, refused.stderr
 
 
 def test_the_package_is_a_library(tmp_path):
@@ -81,6 +92,36 @@ def test_the_package_is_a_library(tmp_path):
     assert jaxgan.load(workdir)(num=3).shape == (3, 8, 8, 1)
     with pytest.raises(UserError, match="holds no run"):
         jaxgan.evaluate(tmp_path / "nothing", fields)
+
+
+def test_a_changed_data_set_has_another_hash(monkeypatch):
+    """Also where it is made of one that has been loaded."""
+
+    def inverted(split, path, image_size):
+        digits = datasets.load("digits", split, image_size=8)
+        return dataclasses.replace(digits, examples=255 - digits.examples)
+
+    builders = {**datasets.DATASETS._builders, "inverted": inverted}
+    monkeypatch.setattr(datasets.DATASETS, "_builders", builders)
+    digits, changed = datasets.load("digits", image_size=8), datasets.load("inverted")
+    expected = datasets.from_arrays("", 255 - digits.examples, digits.labels, "").fingerprint
+    assert changed.fingerprint == expected != digits.fingerprint
+    assert dataclasses.replace(digits, fallback_for="mnist").fingerprint == digits.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("examples", "labels", "words"),
+    [
+        (np.zeros((4, 8, 8), np.uint8), None, "give uint8 .N, H, W, C. images"),
+        (np.zeros((4, 2)), None, "or float32 .N, D. points"),
+        (np.zeros((4, 8, 8, 1), np.uint8), np.arange(3), "labels int64 .3.: give integers .4."),
+        (np.zeros((4, 8, 8, 1), np.uint8), np.full(4, 0.5), "labels float64"),
+        ([[1, 2], [3, 4]], None, "examples int64"),
+    ],
+)
+def test_arrays_that_are_no_data_set_are_refused(examples, labels, words):
+    with pytest.raises(UserError, match=words):
+        datasets.from_arrays("mine", examples, labels, "memory")
 
 
 @pytest.mark.parametrize("written", ["", "by hand"])

@@ -145,7 +145,7 @@ def test_dcgan_refuses_fields_that_cannot_work(registry, fields, message):
 @every_discriminator
 def test_discriminators_compare_no_negative_number_of_examples(name, field):
     for value in (-1, 2.0):
-        with pytest.raises(UserError, match=f"discriminator.{name}.{field}={value} must be 0"):
+        with pytest.raises(UserError, match=f"discriminator.{name}.{field}={value} must be at least 0"):
             DISCRIMINATORS[name]((8, 8, 1), **{field: value})
 
 

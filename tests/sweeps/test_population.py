@@ -151,7 +151,7 @@ def test_every_core_is_a_device_unless_told_otherwise(flags, expected):
 @pytest.mark.parametrize(("quota", "expected"), [("150000 100000\n", 2), ("max 100000\n", 8)])
 def test_cores_are_those_of_the_affinity_and_of_the_container(monkeypatch, quota, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(parallel.Path, "read_text", lambda _: quota)
+    monkeypatch.setattr(parallel.Path, "read_text", lambda *_, **__: quota)
     assert num_cores() == expected
 
 

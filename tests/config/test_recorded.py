@@ -1,0 +1,36 @@
+"""The config of a recorded run: whole, and told apart from that of another version."""
+
+import json
+
+import pytest
+
+import jaxgan
+from jaxgan.config.fields import essential, plain
+from jaxgan.config.recorded import get_config
+from jaxgan.errors import UserError
+from jaxgan.run.record import read_record
+
+
+def test_the_recorded_config_is_the_whole_config(trained):
+    config = get_config(str(trained / "config.json"))
+    assert plain(essential(config)) == read_record(trained)["config"]
+    assert config.loss.hinge is not None and config.num_steps == 20  # also what was not selected
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda config: config["loss"]["nonsaturating"].update(zap=3), "loss.nonsaturating.zap is not known"),
+        (lambda config: config["generator"]["mlp"].update(zap=3), "generator.mlp.zap is not known"),
+        (lambda config: config.pop("latent_dim"), "latent_dim is missing"),
+    ],
+)
+def test_a_run_of_another_version_names_the_fields(tmp_path, trained, change, words):
+    record = read_record(trained)
+    change(record["config"])
+    (tmp_path / "config.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match=words) as error:
+        jaxgan.load(tmp_path)
+    assert "another version" in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(UserError, match=words):
+        get_config(str(tmp_path / "config.json"))
