@@ -91,10 +91,10 @@ def _compare_training(measure: str, options: Options, workload: str, batch_size:
             specifications["torch"] = _torch("train", **common)
         if options.compiled:
             specifications["torch_compiled"] = _torch("train", **common, compiled=True)
-        with contenders(**specifications) as players:
-            times = take_turns(players, options.repeats, options.seconds)
-            facts = players["jaxgan"].facts
-            for name, contender in players.items():
+        with contenders(**specifications) as running:
+            times = take_turns(running, options.repeats, options.seconds)
+            facts = running["jaxgan"].facts
+            for name, contender in running.items():
                 flops = facts["flops"] / times[name].median
                 more = {"batch_size": facts["batch_size"], "update_order": order}
                 more |= {"gflops": flops / 1e9, "of_peak": flops / peak}
@@ -122,9 +122,9 @@ def matrix_product(options: Options) -> list[Record]:
     """Products of square matrices: the machine's peak."""
     records = []
     sizes = {f"{n}x{n}": _ours("matrix_product", size=n) for n in _SIZES}
-    with contenders(**sizes) as players:
-        times = take_turns(players, options.repeats, options.seconds / 4)
-        for name, contender in players.items():
+    with contenders(**sizes) as running:
+        times = take_turns(running, options.repeats, options.seconds / 4)
+        for name, contender in running.items():
             flops = contender.facts["flops"] / times[name].median
             more = {"gflops": flops / 1e9, "device": contender.facts["device"]}
             records.append(_record("matrix_product", name, "jaxgan", times[name], 1, **more))
@@ -195,9 +195,9 @@ def _compare(
     """Of each workload, all contenders, and their ratios to one of them."""
     records = []
     for workload in options.workloads:
-        with contenders(**contenders_of(workload)) as players:
-            times = take_turns(players, options.repeats, options.seconds)
-            batches = {name: contender.facts["batch_size"] for name, contender in players.items()}
+        with contenders(**contenders_of(workload)) as running:
+            times = take_turns(running, options.repeats, options.seconds)
+            batches = {name: contender.facts["batch_size"] for name, contender in running.items()}
         records += _records(measure, workload, times, batches, reference)
     return records
 
@@ -226,17 +226,17 @@ def steps_per_call(options: Options) -> list[Record]:
     """How many steps one compiled call should have: the time of a step, and of a call."""
     records = []
     for workload in options.workloads:
-        with contenders(run=_ours("train", workload=workload)) as players:
-            of_a_run = players["run"].facts["granule"]
-            step = take_turns(players, 1, options.seconds)["run"].median
+        with contenders(run=_ours("train", workload=workload)) as running:
+            of_a_run = running["run"].facts["granule"]
+            step = take_turns(running, 1, options.seconds)["run"].median
         specifications = {
             str(steps): _ours("train", workload=workload, steps_per_call=steps)
             for steps in sorted({*_STEPS_PER_CALL, of_a_run})
         }
         short = {n: s for n, s in specifications.items() if n == "1" or int(n) * step <= _MOST_SECONDS_A_CALL}
-        with contenders(**short) as players:
-            times = take_turns(players, options.repeats, options.seconds)
-            for name, contender in players.items():
+        with contenders(**short) as running:
+            times = take_turns(running, options.repeats, options.seconds)
+            for name, contender in running.items():
                 more = {"steps_per_call": int(name), "call_ms": 1e3 * int(name) * times[name].median}
                 more |= {"peak_mb": contender.peak_bytes() / 1e6, "default": int(name) == of_a_run}
                 more |= _ratios(times, name, ["1"])

@@ -175,12 +175,11 @@ def train(
         examples = examples.permute(0, 3, 1, 2).contiguous(memory_format=layout)
     examples = examples.to(device)
     step = _simultaneous if update_order == "simultaneous" else _alternating
-    judge, make = discriminator, generator
     if compiled:
         # Two backward passes go through one forward. (No CUDA graphs, mode='reduce-overhead': the second
         # network's graph would overwrite what the first one's backward pass needs.)
         torch._functorch.config.donated_buffer = False
-        make, judge = (torch.compile(network) for network in (generator, discriminator))
+        generator, discriminator = (torch.compile(network) for network in (generator, discriminator))
     autocast = torch.autocast(device, torch.bfloat16, enabled=compute_dtype == "bfloat16")
 
     def work(num: int) -> None:
@@ -188,7 +187,7 @@ def train(
             real = examples[torch.randint(len(examples), (batch,), device=device)]
             real = real.float() / 127.5 - 1 if images else real
             z = torch.randn(batch, config.latent_dim, device=device)
-            step(make, judge, real, z, autocast, *optimizers)
+            step(generator, discriminator, real, z, autocast, *optimizers)
         if device == "cuda":
             torch.cuda.synchronize()
 

@@ -1,4 +1,4 @@
-"""The sections and fields of a config: made from the builders' signatures, and read back."""
+"""The sections and fields of a config: made from what components declare, and read back."""
 
 import importlib
 import importlib.util
@@ -43,12 +43,12 @@ LISTS = {**dict.fromkeys(TRANSFORMATIONS, AUGMENTATIONS), "evaluation.statistics
 
 
 def component(registry: Registry, name: str) -> ConfigDict:
-    """The config section of a component: `name`, and for each known name the fields of its builder."""
+    """The config section of a component: `name`, and for each known name its fields."""
     return ConfigDict({"name": name, **_fields(registry)})
 
 
 def components(registry: Registry, *names: str) -> ConfigDict:
-    """The config section of any number of components: `names`, and the fields of each known builder."""
+    """The config section of any number of components: `names`, and the fields of each known one."""
     return ConfigDict({"names": names, **_fields(registry)})
 
 

@@ -17,10 +17,10 @@ _LONG_CALL = 2.5e11  # operations, for one core of a CPU: some seconds
 def program_flops(jaxpr: Jaxpr) -> float:
     """Floating-point operations of the matrix products and convolutions of a traced program.
 
-    Two for each multiplication and addition, borders included, of whatever layer. What no result depends on
-    is not counted, nor are the zeros that a transposed convolution puts between its inputs. Of a scan all
-    turns count, of a conditional the longest branch, of what differs by platform the default, and of a loop
-    of unknown length one turn.
+    Two for each multiplication and addition, borders included, of whatever layer. Not counted are work
+    element by element (sums, distances), the zeros that a transposed convolution puts between its inputs and,
+    outside of loops, what no result depends on. Of a scan all turns count, of a conditional the longest branch, of
+    what differs by platform the default, and of a loop of unknown length one turn.
     """
     total, needed = 0.0, set(map(id, jaxpr.outvars))
     for equation in reversed(jaxpr.eqns):

@@ -182,3 +182,9 @@ def test_impossible_balanced_draws_are_refused():
         order.group_by_class(np.zeros(0, np.int32))
     with pytest.raises(ValueError, match="batch"):
         order.balanced_rows(KEY, 0, 0, GROUPS)
+
+
+def test_on_the_device_without_jit():
+    """As people debug."""
+    with jax.disable_jit():
+        np.testing.assert_array_equal(order.rows(KEY, 9, 64, 100, xp=jnp), order.rows(KEY, 9, 64, 100))

@@ -425,17 +425,3 @@ def test_an_evaluation_that_cannot_be_is_refused_in_one_line(trained, changes, m
     with pytest.raises(UserError, match=message):
         evaluate(trained, changes, None, "ema")
     assert not (trained / "evaluation.json").exists()
-
-
-def test_evaluations_at_once_lose_no_entry(tmp_path):
-    """Each adds to the list that the others have written meanwhile."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from jaxgan.jobs.evaluate import _add
-
-    path = tmp_path / "evaluation.json"
-    entries = [{"step": step, "weights": "ema", "protocol": {}} for step in range(40)]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda entry: _add(path, entry), entries))
-    assert sorted(entry["step"] for entry in json.loads(path.read_text())) == list(range(40))
-    assert {file.name for file in tmp_path.iterdir()} == {"evaluation.json", ".evaluation.json.lock"}

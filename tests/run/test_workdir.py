@@ -1,6 +1,7 @@
 """Who may use a workdir, what a failed start leaves of it, and what signals do."""
 
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +80,19 @@ def test_a_signal_for_one_within_another_is_for_both():
         assert outer.signal == signal.SIGTERM
         with Stop() as inner:
             assert inner.signal == signal.SIGTERM
+
+
+@pytest.mark.parametrize("name", ["gs://bucket/run", "s3://bucket/run", "caf\udce9/run"])
+def test_a_name_that_cannot_be_used_is_refused_before_anything_is_made(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="--workdir") as error, claim(Path(name)):
+        pass
+    str(error.value).encode()  # it can be shown
+    assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a:b/run", "16:30", "C:/runs", "run[lr=0.1]", "café ×"])
+def test_a_name_that_looks_odd_is_taken(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with claim(Path(name)):
+        assert Path(name, ".lock").exists()
