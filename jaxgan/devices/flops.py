@@ -18,7 +18,7 @@ def program_flops(jaxpr: Jaxpr) -> float:
     """Floating-point operations of the matrix products and convolutions of a traced program.
 
     Two for each multiplication and addition, borders included, of whatever layer. Not counted are work
-    element by element (sums, distances), the zeros that a transposed convolution puts between its inputs and,
+    element by element (sums, distances), the zeros that a transposed convolution puts between inputs and,
     outside of loops, what no result depends on. Of a scan all turns count, of a conditional the longest branch, of
     what differs by platform the default, and of a loop of unknown length one turn.
     """
