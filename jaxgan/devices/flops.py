@@ -17,10 +17,10 @@ _LONG_CALL = 2.5e11  # operations, for one core of a CPU: some seconds
 def program_flops(jaxpr: Jaxpr) -> float:
     """Floating-point operations of the matrix products and convolutions of a traced program.
 
-    Two for each multiplication and addition, borders included, of whatever layer. Not counted are work
-    element by element (sums, distances), the zeros that a transposed convolution puts between inputs and,
-    outside of loops, what no result depends on. Of a scan all turns count, of a conditional the longest branch, of
-    what differs by platform the default, and of a loop of unknown length one turn.
+    Two for each multiplication and addition, borders included, of whatever layer. Of a scan all turns count,
+    of a conditional the longest branch, of what differs by platform the default, and of a loop of unknown
+    length one turn. Not counted are work element by element (sums, distances), the zeros between the inputs
+    of a transposed convolution and, outside of loops, what no result depends on.
     """
     total, needed = 0.0, set(map(id, jaxpr.outvars))
     for equation in reversed(jaxpr.eqns):
