@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
         config = record.agree(config, recorded, workdir)
         if before.step >= config.num_steps:
             print(f"this run is finished ({before.step} steps): {workdir}")
-            print(f"to go on, raise the number: --workdir={workdir} --config.num_steps=N")
+            print(f"to go on, raise the number: --workdir={_quoted(workdir)} --config.num_steps=N")
             return 0
     else:
         if processes.is_first():
@@ -136,8 +137,8 @@ def _train(config: ConfigDict, workdir: Path) -> int:
         return 128 + stopping
     print(
         f"done: {step} steps. {workdir} holds samples/, plots/, metrics.jsonl, TensorBoard events and "
-        f"checkpoints/; draw from the generator with jaxgan.load('{workdir}') or --mode=sample "
-        f"--workdir={workdir}, measure it with --mode=evaluate --workdir={workdir}"
+        f"checkpoints/; draw from the generator with jaxgan.load({str(workdir)!r}) or --mode=sample "
+        f"--workdir={_quoted(workdir)}, measure it with --mode=evaluate --workdir={_quoted(workdir)}"
     )
     return 0
 
@@ -202,6 +203,11 @@ def _weights(state: GanState) -> dict:
     networks = {"generator": state.generator, "discriminator": state.discriminator}
     parts = {name: {"params": n.params, "model_state": n.model_state} for name, n in networks.items()}
     return {**parts, "ema": state.ema}
+
+
+def _quoted(workdir: Path) -> str:
+    """As a shell takes it."""
+    return shlex.quote(str(workdir))
 
 
 def _start(fresh, checkpoints: Checkpoints) -> tuple[GanState, int, list]:
