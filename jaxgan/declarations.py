@@ -127,8 +127,9 @@ class Field:
             )
             broken = [range_ for range_ in self.ranges if not range_.allows(entry)]
             if broken or not whole:
-                wanted = [*map(str, broken or self.ranges), *["be in whole numbers"] * (self.kind is int)]
-                raise UserError(f"{path}={value!r} must {' and '.join(wanted)}")
+                wanted = " and ".join(map(str, broken or self.ranges)) or "be"
+                integer = ", in whole numbers" if self.kind is int else ""
+                raise UserError(f"{path}={value!r} must {wanted}{integer}")
         return value
 
 

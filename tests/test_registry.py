@@ -202,10 +202,10 @@ def test_fields_that_no_config_could_hold_or_check_are_refused_at_once(cls):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"width": 0}, "network.it.width=0 must be at least 1 and be in whole numbers"),
-        ({"width": 2.5}, "network.it.width=2.5 must be at least 1 and be in whole numbers"),
+        ({"width": 0}, "network.it.width=0 must be at least 1, in whole numbers"),
+        ({"width": 2.5}, "network.it.width=2.5 must be at least 1, in whole numbers"),
         ({"width": np.int64(0)}, "must be at least 1"),
-        ({"width": True}, "be in whole numbers"),
+        ({"width": True}, "must be at least 1, in whole numbers"),
         ({"width": "4"}, "must be at least 1"),
         ({"sizes": (2, 0)}, r"network.it.sizes=\(2, 0\) must be at least 1"),
         ({"sizes": 3}, "must be a list of values"),

@@ -115,7 +115,10 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
     except flags.IllegalFlagValueError as error:  # an exception in a config file comes as a whole traceback
         raise UserError(_illegal_value(argv, str(error))) from error
     except flags.Error as error:
-        raise UserError(str(error)) from error
+        message = str(error)
+        if "'config." in message and not any(a.startswith(("--config=", "--config ")) for a in argv):
+            message += ": give --config=FILE, or the --workdir of a run"
+        raise UserError(message) from error
     except ImportError as error:
         raise UserError(
             f"a config file imports what is not there: {error}; correct it, or put its folder on PYTHONPATH"

@@ -65,7 +65,7 @@ def test_they_train_sample_and_go_on(tmp_path):
     command[-1] = f"--workdir={tmp_path / 'other'}"
     refused = run(f"--config={file}", "--config.generator.upsampling.width=0")
     assert refused.returncode == 2
-    assert "generator.upsampling.width=0 must be at least 1 and be in whole numbers" in refused.stderr
+    assert "generator.upsampling.width=0 must be at least 1, in whole numbers" in refused.stderr
     for flag, words in (
         (
             "--config.regularizers.lipschitz_at_fakes.bound=-1",
