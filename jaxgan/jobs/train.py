@@ -45,7 +45,6 @@ def train(config: ConfigDict, workdir: Path) -> int:
     require_determinism(config.deterministic)
     fields.import_modules(config)
     checks.check(config)
-    config = fields.with_own_modules(config)
     for caution in checks.cautions(config) if processes.is_first() else ():
         logging.warning(caution)
     processes.require_same("the config", [str(workdir.absolute()), fields.essential(config)])

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from jaxgan.config.fields import essential, flatten, import_modules, plain, schedules
+from jaxgan.config.fields import essential, flatten, import_modules, plain, schedules, with_own_modules
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.files import replace
@@ -46,7 +46,7 @@ def write_record(workdir: Path, config: ConfigDict, dataset: Dataset) -> None:
 
     libraries = (jax, flax, optax, orbax.checkpoint)
     record = {
-        "config": essential(config),
+        "config": essential(with_own_modules(config)),
         "dataset": describe_dataset(dataset),
         "versions": {library.__name__: library.__version__ for library in libraries},
     }
