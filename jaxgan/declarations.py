@@ -209,8 +209,10 @@ def _written_fields(cls: type) -> set[str]:
     """The fields in the source of a class: linen writes its own among the annotations."""
     try:
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    except (OSError, TypeError, SyntaxError):  # defined where there is no file: linen itself refuses most
-        return set()
+    except (OSError, TypeError, SyntaxError):  # defined where there is no file
+        written = list(vars(cls))  # in their order: linen's own `parent` and `name` come last
+        own = {"name"} if written.index("name") < written.index("parent") else set()
+        return own | (cls.__annotations__.keys() & {"scope"})
     return {node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)}
 
 

@@ -253,3 +253,14 @@ def test_numbers_of_a_compiled_program_are_not_looked_at():
     assert jax.jit(lambda bound: registry["bounded"](bound=bound))(-3.0) == -2
     with pytest.raises(UserError, match="penalty.bounded.bound=-3.0 must be at least 0"):
         registry["bounded"](bound=-3.0)
+
+
+@pytest.mark.parametrize("field", ["name: str = 'mine'", "scope: int = 1"])
+def test_a_field_that_linen_drops_is_seen_without_a_source_file(field):
+    space = {"nn": nn}
+    exec(f"class It(nn.Module):\n    {field}\n    width: int = 1", space)
+    exec("class Plain(nn.Module):\n    width: int = 1", space)
+    registry = networks()
+    registry.register("plain")(space["Plain"])
+    with pytest.raises(ValueError, match="which linen drops"):
+        registry.register("it")(space["It"])
