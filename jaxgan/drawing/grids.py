@@ -7,11 +7,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from jaxgan.datasets.dataset import Mixture
 from jaxgan.files import whole
+
+_VIEW = 1.4  # of a scatter plot of a mixture, times the reach of its modes
 
 
 def draw_samples(
-    examples: np.ndarray, title: str = "", columns: int = 0, *, pixels: int = 448
+    examples: np.ndarray,
+    title: str = "",
+    columns: int = 0,
+    *,
+    pixels: int = 448,
+    mixture: Mixture | None = None,
 ) -> Image.Image:
     """A picture of examples: uint8 images `[N, H, W, C]` in a grid, float points `[N, D]` as a scatter plot.
 
@@ -21,10 +29,12 @@ def draw_samples(
       title: written above.
       columns: images in a row; 0 makes the grid square.
       pixels: small images are enlarged, by a whole number, to a grid of about this longer side.
+      mixture: the true density of points. All plots of one mixture have the same axes, around its modes,
+        which are drawn as circles of 3 σ; points beyond are counted in the title.
     """
     if examples.ndim == 4:
         return _draw_grid(examples, title, columns, pixels)
-    return _draw_points(examples, title)
+    return _draw_points(examples, title, mixture)
 
 
 def to_image(image: np.ndarray) -> Image.Image:
@@ -71,7 +81,7 @@ def _draw_grid(images, title, columns, pixels):
     return canvas
 
 
-def _draw_points(points, title):
+def _draw_points(points, title, mixture):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 5.2), dpi=100)
@@ -80,10 +90,31 @@ def _draw_points(points, title):
         axes.hist(points[:, 0], bins=100)
     else:
         axes.scatter(points[:, 0], points[:, 1], s=4, alpha=0.5, linewidths=0)
-        axes.set_aspect("equal", adjustable="datalim")
+        if mixture is None or points.shape[1] > 2:
+            axes.set_aspect("equal", adjustable="datalim")
+        else:
+            middle = (mixture.centres.min(axis=0) + mixture.centres.max(axis=0)) / 2
+            reach = _VIEW * (abs(mixture.centres - middle).max() + 3 * mixture.std)
+            axes.set(xlim=middle[0] + reach * np.array([-1, 1]), ylim=middle[1] + reach * np.array([-1, 1]))
+            axes.set_aspect("equal")
+            draw_circles(axes, mixture.centres, 3 * mixture.std)
+            inside = (abs(points - middle) <= reach).all(axis=1).sum()
+            title += f"; {len(points) - inside:,} of {len(points):,} outside" if inside < len(points) else ""
     axes.locator_params(nbins=5)  # ticks are what takes the time
     axes.set_title(title, fontsize=9, y=1.0)
     return render(figure)
+
+
+def draw_circles(axes, centres: np.ndarray, radii: np.ndarray | float) -> None:
+    """Draws circles on matplotlib axes, in the units of the data: centres `[K, 2]`, radii `[K]` or one."""
+    from matplotlib.collections import EllipseCollection
+
+    widths = 2 * np.broadcast_to(radii, len(centres))
+    circles = EllipseCollection(
+        widths, widths, np.zeros(len(centres)), units="xy", offsets=centres, offset_transform=axes.transData
+    )
+    circles.set(facecolor="none", edgecolor="#009e73", linewidth=1.3, zorder=3)
+    axes.add_collection(circles)
 
 
 def draw_real_and_fake(real: np.ndarray, fake: np.ndarray, title: str = "") -> Image.Image:

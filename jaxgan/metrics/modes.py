@@ -19,7 +19,7 @@ def _reverse_kl(share, true):
 @FAMILIES["mixture"].register("mode_coverage")
 @describe(
     {
-        "modes": Number("higher", "modes of the data with at least one sample", 0),
+        "modes": Number("higher", "modes of the data with at least one sample", 0, counts_modes=True),
         "good": Number("higher", "share of samples within 3 std of a mode", 0, 1),
         "reverse_kl": Number("lower", "how unevenly the modes are met, in nats", 0),
         "reverse_kl_nearest": Number("lower", "the same, each sample given to its nearest mode", 0),

@@ -121,7 +121,8 @@ class Monitor:
 
     def _draw(self, step: int, samples: jax.Array) -> None:
         name = title(self._dataset.name, self._dataset.fallback_for)
-        self._writers.samples(step, draw_samples(np.asarray(samples), f"{name}, step {step}"))
+        picture = draw_samples(np.asarray(samples), f"{name}, step {step}", mixture=self._dataset.mixture)
+        self._writers.samples(step, picture)
 
     def _write_line(self, step: int) -> None:
         rows = self.window
