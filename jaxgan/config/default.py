@@ -22,6 +22,7 @@ def get_config() -> ConfigDict:
     # The run.
     config.seed = 0  # [0, 2^32): all randomness of the run
     config.num_steps = 10_000  # generator updates; may be raised later to go on
+    config.max_minutes = 0.0  # of the training loop, all starts together, after which a run stops; 0: any
     config.batch_size = 64  # examples in each update, over all devices
     config.steps_per_call = 50  # steps in one compiled call; no influence on the result
     config.parallel = "auto"  # auto, jit (one global view over all devices) or pmap
@@ -81,6 +82,8 @@ def get_config() -> ConfigDict:
     config.dataset = component(SECTIONS["dataset"], "mnist")
     config.dataset.path = ""  # folder or file of your own data, or TFDS's data_dir
     config.dataset.fallback = ""  # data set to train on, and to say so, where the named one cannot be had
+    # Leave the validation part, every sixth training example, out, and evaluate on it instead of the test set.
+    config.dataset.hold_out = False
     config.dataset.image_size = 0  # pixels; shorter side resized, centre cropped; 0: as stored
     config.dataset.max_device_bytes = 2**31  # sets up to this size stay on the device, others are streamed
 

@@ -260,5 +260,6 @@ def obstacle(config: ConfigDict, dataset: Dataset) -> str:
         "init_from is set": bool(config.init_from),
         "evaluation.best keeps checkpoints of its own": bool(config.evaluation.best),
         "profile_at is set": bool(config.profile_at),
+        "max_minutes is of a run alone": bool(config.get("max_minutes", 0.0)),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
