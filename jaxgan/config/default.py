@@ -82,7 +82,7 @@ def get_config() -> ConfigDict:
     config.dataset = component(SECTIONS["dataset"], "mnist")
     config.dataset.path = ""  # folder or file of your own data, or TFDS's data_dir
     config.dataset.fallback = ""  # data set to train on, and to say so, where the named one cannot be had
-    # Leave the validation part, every sixth training example, out, and evaluate on it instead of the test set.
+    # Leave the validation part, every sixth training example, out, and evaluate on it, not on the test set.
     config.dataset.hold_out = False
     config.dataset.image_size = 0  # pixels; shorter side resized, centre cropped; 0: as stored
     config.dataset.max_device_bytes = 2**31  # sets up to this size stay on the device, others are streamed

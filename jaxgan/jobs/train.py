@@ -226,7 +226,7 @@ def _quoted(workdir: Path) -> str:
 
 
 def _start(fresh, checkpoints: Checkpoints) -> tuple[GanState, int, list, float]:
-    """The state to start from: the newest whole checkpoint, or a fresh one; its step, open window, seconds."""
+    """The state to start from: the newest whole checkpoint, or a fresh one; step, open window, seconds."""
     checkpoint = checkpoints.restore()
     if checkpoint is None:
         return jax.jit(fresh, compiler_options=ONCE)(), 0, [], 0.0
