@@ -136,6 +136,8 @@ def describe_data(config: ConfigDict) -> str:
 def read(workdir: Path) -> dict[str, Any] | None:
     """The sweep that a folder holds, None where there is none; UserError if it holds something else."""
     path = workdir / "sweep.json"
+    if (workdir / "search.json").exists():
+        raise UserError(f"{workdir} holds a search: choose another --workdir for the sweep")
     if not path.exists():
         if (workdir / "config.json").exists():
             raise UserError(f"{workdir} holds a single run: choose another --workdir for the sweep")

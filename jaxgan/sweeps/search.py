@@ -1,10 +1,10 @@
 """A search for good settings: `--combine=search --draws=N --objective=NUMBER[,cost]`.
 
 Its folder holds `search.json` (what is searched), `waves/0003/plan.json` (its settings), with the claims and
-checkpoints of that wave and `result.json`; `runs/<name>`, an ordinary workdir for each setting; Optuna's
-`journal.log`; and the report. Any number of processes may be started on it: one that finds no open wave proposes
-the next. What is proposed and what goes on follows from the results of the waves that a plan names, so a
-search by one process is the same however often it is killed.
+checkpoints of that wave and `result.json`; `runs/0012`, an ordinary workdir for each setting; Optuna's
+`journal.log`; and the report. Any number of processes may be started on it: one that finds no open wave
+proposes the next. What is proposed and what goes on follows from the results of the waves that a plan names,
+so a search by one process is the same however often it is killed.
 """
 
 import itertools

@@ -177,7 +177,7 @@ def report(workdir: Path) -> list[Path]:
     trials = [trial for wave in read_waves(workdir) if is_finished(wave) for trial in wave]
     winner = best(trials, objective)
     written = _write_best(workdir, known, winner, objective) if winner else []
-    return [*written, *search_report.write(workdir, known, space, objective, trials)]
+    return [*written, *search_report.write(workdir, known, space, objective, trials, winner)]
 
 
 def _write_best(workdir: Path, known: dict[str, Any], winner: Trial, objective: Objective) -> list[Path]:
@@ -220,4 +220,3 @@ def _write_best(workdir: Path, known: dict[str, Any], winner: Trial, objective: 
     ]
     replace(path, "\n".join(text) + "\n")
     return [path]
-

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import statistics
 import time
 from collections.abc import Collection
@@ -43,26 +42,23 @@ def find_objective(text: str, config: ConfigDict) -> Objective:
     """
     name, comma, cost = (part.strip() for part in text.partition(","))
     if comma and cost != "cost":
-        raise UserError(
-            f"--objective={text}: beside the number there may be cost, as --objective={name},cost"
-        )
+        raise UserError(f"--objective={text}: beside the number there may be cost: --objective={name},cost")
     if not names_of(config.evaluation.statistics):
         raise UserError(
-            "--combine=search, but nothing is evaluated: set --config.evaluation.statistics.names=frechet_distance"
+            "--combine=search, but nothing is evaluated: set "
+            "--config.evaluation.statistics.names=frechet_distance"
         )
     if find_protocol(config.evaluation.protocol).split != "test":
         raise UserError(
-            f"a search measures on the validation part, and evaluation.protocol={config.evaluation.protocol} on "
-            "the training set: set --config.evaluation.protocol=10k"
+            f"a search measures on the validation part, and evaluation.protocol={config.evaluation.protocol} "
+            "on the training set: set --config.evaluation.protocol=10k"
         )
     dataset = plan.load_dataset(config)
     evaluator = make_evaluator(config, plan.build(config).gan, dataset)
     names = [*(evaluator.floor or evaluator.names())]
     known = [f"{other} {number_of(other).arrow}" for other in names if _better(other)]
     if name not in names or not _better(name):
-        what = (
-            "neither direction of it is better" if name in names else "no evaluation of this config gives it"
-        )
+        what = "no direction of it is better" if name in names else "no evaluation of this config gives it"
         raise UserError(f"--objective={name}: {what}; there are: {', '.join(known)}"[:290])
     return Objective(name, _better(name) == "higher", bool(comma))
 
@@ -137,7 +133,10 @@ class GANs:
 
     def structural(self, values: dict[str, Any]) -> set[str]:
         run = self.make(values)
-        self._leader = leader = Leader(run.config, plan.build(run.config))
+        self._leader = Leader(run.config, plan.build(run.config))
+        return self._structural(self._leader, values)
+
+    def _structural(self, leader: Leader, values: dict[str, Any]) -> set[str]:
         return {
             field
             for field, value in values.items()
@@ -149,8 +148,7 @@ class GANs:
         return self._leader.leads(config, plan.build(config))
 
     def name(self, number: int, values: dict[str, Any]) -> str:
-        words = re.sub(r"[^\w.=+-]+", "_", ",".join(plan.in_words(values))).strip("_")
-        return f"{number:04d}-{words}"[:90]
+        return f"{number:04d}"
 
     def train(self, folder: Path, trials: list[Trial], keep, stop: Stop, claimed: Claim):
         runs = [self.make(trial.values, trial.run) for trial in trials]
@@ -168,8 +166,8 @@ class GANs:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             raise UserError(
-                f"a wave of {len(runs)} needs more memory than there is: --population=map needs least, or begin "
-                "another search with a smaller --wave"
+                f"a wave of {len(runs)} needs more memory than there is: --population=map needs least, or "
+                "begin another search with a smaller --wave"
             ) from error
         if outcomes is None:
             return None
@@ -178,11 +176,7 @@ class GANs:
     def _seconds_per_step(self, run: Run) -> float:
         """Of a member alone, on an otherwise idle machine at best; measured once for each structure."""
         leader = Leader(run.config, plan.build(run.config))
-        structure = {
-            field: value
-            for field, value in run.values.items()
-            if not all(leader.is_number(field, other) for other in self.space.others(field, value))
-        }
+        structure = {field: run.values[field] for field in self._structural(leader, run.values)}
         text = json.dumps(plain(structure), sort_keys=True)
         path = self._folder / "steps" / f"{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}.json"
         if not path.exists():
@@ -209,7 +203,7 @@ class GANs:
 
 
 def measure_step(config: ConfigDict) -> float:
-    """The seconds of a step of a run alone on the first device: the median of some calls, compilation apart."""
+    """The seconds of a step of a run alone on the first device: the median of some calls, once compiled."""
     built = plan.build(config)
     states = init_members(built.gan, np.zeros((1, 2), np.uint32), [built.hyper], [built.optimizers])
     population = Population(built.gan, config.batch_size, 1, 1, jax.devices()[:1])
