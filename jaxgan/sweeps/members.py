@@ -255,9 +255,8 @@ class Members:
             self._publish_member(i, self._seconds / len(self._workdirs))
         return self._outcomes
 
-    def _publish_member(self, i: int, seconds: float) -> None:
+    def _publish_member(self, i: int, seconds: float, picture: bool = True) -> None:
         """A checkpoint and a picture in a member's workdir."""
-        latents = sampler.fixed_latents(self._gan)
         path, outcome = self._workdirs[i], self._outcomes[i]
         frozen = outcome["status"] != "done"
         step = outcome["step"] if frozen else self._step
@@ -269,10 +268,12 @@ class Members:
             if step not in saved.steps():
                 extra = {"window": window, "best": Best()._asdict(), "seconds": seconds}
                 saved.save(step, state, extra)
-        samples = np.asarray(sampler.generate(self._gan, state.ema, latents))
-        name = title(self._dataset.name, self._dataset.fallback_for)
-        picture = draw_samples(samples, f"{name}, step {step}", mixture=self._dataset.mixture)
-        save(picture, path / "samples" / f"step_{step:08d}.png")
+        if picture:
+            latents = sampler.fixed_latents(self._gan)
+            samples = np.asarray(sampler.generate(self._gan, state.ema, latents))
+            name = title(self._dataset.name, self._dataset.fallback_for)
+            drawn = draw_samples(samples, f"{name}, step {step}", mixture=self._dataset.mixture)
+            save(drawn, path / "samples" / f"step_{step:08d}.png")
         outcome |= {"step": step, "seconds": seconds}
 
 

@@ -168,9 +168,9 @@ def open_study(path: Path, objective: Objective) -> Any:
     journal = optuna.storages.journal
     try:
         storage = journal.JournalStorage(journal.JournalFileBackend(str(path), lock_obj=_NoLock()))
-        return optuna.create_study(
-            study_name="search", storage=storage, directions=objective.directions, load_if_exists=True
-        )
+        if any(study.study_name == "search" for study in storage.get_all_studies()):
+            return optuna.load_study(study_name="search", storage=storage)
+        return optuna.create_study(study_name="search", storage=storage, directions=objective.directions)
     except ValueError as error:
         raise UserError(
             f"{path} is damaged ({error}): remove it, and the same command writes it again from waves/"

@@ -152,12 +152,12 @@ def _measured(dataset: str) -> str:
     if dataset in _MIXTURES:
         return (
             "What is compared is measured on fresh samples of the generator, against the known centres of "
-            "the mixture and, where a statistic needs real points, every sixth of the training points, which no "
-            "GAN of the search was trained on. There is no classifier."
+            "the mixture and, where a statistic needs real points, every sixth of the training points, which "
+            "no GAN of the search was trained on. There is no classifier."
         )
     return (
-        "What is compared is measured on the validation part, every sixth example of the training set: no GAN "
-        "of the search, and no classifier, was trained on it."
+        "What is compared is measured on the validation part, every sixth example of the training set. No "
+        "GAN of the search, and no classifier, was trained on it."
     )
 
 

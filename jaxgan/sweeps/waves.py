@@ -123,7 +123,7 @@ class _Wave(Members):
         status = self._outcomes[i]["status"]
         if status == "pruned":  # an ordinary run that goes on from there
             self._outcomes[i]["status"] = "done"
-        self._publish_member(i, self._shares[row])
+        self._publish_member(i, self._shares[row], picture=status == "done")
         self._outcomes[i] |= {"status": status, "step": self._step if status != "diverged" else step}
         self._ended[row] = {**self._outcomes[i], "rungs": self._values.get(row, {})}
 
