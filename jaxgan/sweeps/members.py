@@ -25,7 +25,7 @@ from jaxgan.datasets import Dataset, title
 from jaxgan.devices.flops import steps_of_a_call
 from jaxgan.drawing.grids import draw_samples, save
 from jaxgan.errors import UserError
-from jaxgan.evaluation.evaluator import Best, make_evaluator
+from jaxgan.evaluation.evaluator import Best, Evaluator, make_evaluator
 from jaxgan.jobs.train import resident_data
 from jaxgan.run import record
 from jaxgan.run.checkpoint import Checkpoints
@@ -105,7 +105,7 @@ class Members:
             states = jax.device_get(jax.jit(fresh, compiler_options=ONCE)())
         self._alive = np.array([outcome["status"] == "done" for outcome in self._outcomes])
         self._arrange(states)
-        self._evaluator = make_evaluator(config, self._gan, self._dataset) if self._evaluates() else None
+        self._evaluator = self._make_evaluator() if self._evaluates() else None
         for path in workdirs:
             cut_lines(path / "metrics.jsonl", self._step)
             (path / "metrics.jsonl").touch()
@@ -126,6 +126,9 @@ class Members:
 
     def _evaluates(self) -> bool:
         return bool(self._config.eval_every)
+
+    def _make_evaluator(self) -> Evaluator:
+        return make_evaluator(self._config, self._gan, self._dataset)
 
     def _marks(self) -> list[int]:
         """Steps at which something else is due, where a call ends, too."""

@@ -70,7 +70,7 @@ def run(
         )
     if len(settings) > 1:
         raise UserError("--combine=search takes one of the named settings, as what its own begin with")
-    config = _base(config)
+    config = with_validation_part(config)
     fields.import_modules(config)
     space = make_space(plan.parse_axes(config, sweeps))
     check(config)
@@ -91,7 +91,7 @@ def run(
     return 0
 
 
-def _base(config: ConfigDict) -> ConfigDict:
+def with_validation_part(config: ConfigDict) -> ConfigDict:
     """The config of all settings: trained without the validation part, which they are measured on."""
     config = ConfigDict(config, convert_dict=True)
     with config.unlocked():

@@ -5,20 +5,26 @@ that is not annealed yet.
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxgan.config.fields import plain
+from jaxgan.evaluation.evaluator import Evaluator
 from jaxgan.run.checkpoint import Checkpoints
 from jaxgan.run.workdir import Stop, claim
 from jaxgan.sweeps.claims import Claim
 from jaxgan.sweeps.members import Members
 from jaxgan.sweeps.plan import Run
 from jaxgan.sweeps.population import select
+from jaxgan.sweeps.structure import key_of
 
 Keep = Callable[[int, np.ndarray], np.ndarray]
+_evaluators: dict[Hashable, Evaluator] = {}
+_MOST_EVALUATORS = 8
 
 
 def train_wave(
@@ -73,6 +79,16 @@ class _Wave(Members):
 
     def _evaluates(self) -> bool:
         return True
+
+    def _make_evaluator(self) -> Evaluator:
+        """One that an earlier wave of this structure has had, with what it has compiled."""
+        section = json.dumps(plain(self._config.evaluation.to_dict()), sort_keys=True)
+        key = key_of(self._gan), section, self._dataset.fingerprint
+        if key not in _evaluators:
+            if len(_evaluators) >= _MOST_EVALUATORS:
+                _evaluators.clear()
+            _evaluators[key] = super()._make_evaluator()
+        return _evaluators[key]
 
     def _marks(self) -> list[int]:
         return self._rungs
