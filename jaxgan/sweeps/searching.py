@@ -1,5 +1,6 @@
 """The job of a search: what it keeps to, the search itself, the winner on the test set, the report."""
 
+import copy
 import itertools
 import json
 from collections.abc import Collection
@@ -93,7 +94,7 @@ def run(
 
 def with_validation_part(config: ConfigDict) -> ConfigDict:
     """The config of all settings: trained without the validation part, which they are measured on."""
-    config = ConfigDict(config, convert_dict=True)
+    config = copy.deepcopy(config)  # with its references, which follow what is set
     with config.unlocked():
         config.dataset.hold_out = True
     return config.lock()
