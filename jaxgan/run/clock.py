@@ -64,11 +64,9 @@ class Rate:
 
     def of_line(self) -> float:
         """Steps a second of the calls since the last line."""
-        while (
-            len(self._calls) > max(self._fresh, 1)
-            and sum(t for _, t in self._calls) - self._calls[0][1] >= _LEAST
-        ):
-            self._calls.popleft()
+        spent = sum(seconds for _, seconds in self._calls)
+        while len(self._calls) > max(self._fresh, 1) and spent - self._calls[0][1] >= _LEAST:
+            spent -= self._calls.popleft()[1]
         self._fresh = 0
         steps, seconds = map(sum, zip(*(self._calls or [self._first]), strict=True))
         return steps / max(seconds, 1e-9)
