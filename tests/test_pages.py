@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from absl import flags
 
+import jaxgan
 import launch
 from configs import default, recipes
 from jaxgan.augment import AUGMENTATIONS
@@ -136,6 +137,12 @@ def test_examples_run(page, tmp_path, monkeypatch):
         )
         assert names["distance"]["frechet_distance"] == pytest.approx(2)
         assert names["numbers"]["modes"] == 1 and int(names["state"].step) == 10
+
+
+def test_the_version_is_the_same_everywhere():
+    for text in (README, (ROOT / "CITATION.cff").read_text()):
+        assert re.search(r"^ *version\W+(\d+\.\d+\.\d+)", text, re.MULTILINE)[1] == jaxgan.__version__
+    assert f"## {jaxgan.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
 # --- Nothing is left out ------------------------------------------------------------------------------
