@@ -86,4 +86,4 @@ def refusal(call, *names, root=""):
 def require_none(faults, count):
     """Fails with the cells that have a fault."""
     lines = [f"{name(cell)}: {fault}" for cell, fault in faults]
-    assert not lines, f"{len(lines)} of {count} cells fail\n" + "\n".join(lines[:200])
+    assert not lines, f"{len(lines)} of {count} cells fail\n" + "\n".join(lines[:2000])
