@@ -7,6 +7,10 @@ class UserError(Exception):
     exit_status = 2
 
 
+class WrongArgument(UserError, ValueError):
+    """An argument of a function has a type, a shape or a value that cannot be meant."""
+
+
 class Diverged(UserError):
     """Training produced NaN or infinite numbers. Exit status 3."""
 

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxgan.errors import UserError
+from jaxgan import arguments
+from jaxgan.errors import UserError, WrongArgument
 from jaxgan.registry import Registry
 
 LATENTS = Registry("latent")
@@ -52,6 +53,14 @@ def sample_latents(latent: str, key: jax.Array, index: jax.Array, size: int, **f
       index: int32 `[B]`.
       size: the latent dimension.
     """
+    size = arguments.whole("size", size, 1)
+    index = (
+        jnp.asarray(index)
+        if isinstance(index, jax.Array)
+        else arguments.array("index", index, "[B]", kinds="iu")
+    )
+    if index.ndim != 1 or not jnp.issubdtype(index.dtype, jnp.integer):
+        raise WrongArgument(f"index is {arguments.shown(index)}: give int32 [B]")
     draw = functools.partial(LATENTS[latent], size=size, **fields)
     return jax.vmap(lambda i: draw(jax.random.fold_in(key, i)))(jnp.asarray(index))
 

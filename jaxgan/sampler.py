@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
+from jaxgan import arguments
 from jaxgan.algorithm.gan import GAN, packed_shape
 from jaxgan.algorithm.train_state import variable_shapes
 from jaxgan.algorithm.tricks import pack, scale
 from jaxgan.compilation import float32, jit
 from jaxgan.config import experiment
 from jaxgan.config.recorded import foreign_fields
-from jaxgan.errors import UserError
+from jaxgan.errors import UserError, WrongArgument
 from jaxgan.latents import make_key
 from jaxgan.losses import real_or_fake
 from jaxgan.run.checkpoint import Checkpoints
@@ -121,8 +122,9 @@ class Sampler:
 
     def batches(self, seed: int = 0, num: int = 64) -> Iterator[np.ndarray]:
         """The same samples in batches, for numbers that do not fit into memory."""
-        if num < 0 or not 0 <= seed < 2**32:
-            raise UserError(f"num={num} must be at least 0 and seed={seed} in [0, 2^32)")
+        return self._batches(arguments.whole("seed", seed, 0, 2**32), arguments.whole("num", num))
+
+    def _batches(self, seed: int, num: int) -> Iterator[np.ndarray]:
         before = None
         for first in range(0, num, batch_of(self.gan)):
             z = latents(self.gan, np.uint32(seed), np.int32(first))
@@ -135,7 +137,17 @@ class Sampler:
 
     def discriminate(self, examples: np.ndarray) -> np.ndarray:
         """The discriminator's outputs `[N]` for examples in the same format: see `discriminate`."""
-        examples = scale(jnp.asarray(examples))
+        layout = "[N, H, W, C]" if self.gan.is_images else "[N, D]"
+        examples = arguments.array(
+            "examples", examples, layout, "u" if self.gan.is_images else arguments.NUMBERS
+        )
+        if examples.shape[1:] != self.gan.shape or (self.gan.is_images and examples.dtype != np.uint8):
+            kind = "uint8" if self.gan.is_images else "float32"
+            shape = ", ".join(map(str, self.gan.shape))
+            raise WrongArgument(f"examples are {arguments.shown(examples)}: give {kind} [N, {shape}]")
+        if not len(examples):
+            return np.zeros(0, np.float32)
+        examples = scale(jnp.asarray(examples if self.gan.is_images else examples.astype(np.float32)))
         return np.asarray(discriminate(self.gan, self.discriminator, self.loss_numbers, examples))
 
     @property
@@ -148,11 +160,15 @@ class Sampler:
         """The samples of given latents `[N, latent_dim]`, in the same format.
 
         Raises:
-          UserError: the latents have another shape.
+          WrongArgument: the latents have another shape, or are not finite.
         """
-        z = np.asarray(z, np.float32)
+        with np.errstate(over="ignore"):  # infinite, which is refused
+            z = arguments.array("latents", z, f"[N, {self.gan.latent_dim}]").astype(np.float32)
+        arguments.finite("latents", z)
         if z.ndim != 2 or z.shape[1] != self.gan.latent_dim:
-            raise UserError(f"latents have shape {z.shape}: give [N, {self.gan.latent_dim}]")
+            raise WrongArgument(f"latents have shape {z.shape}: give [N, {self.gan.latent_dim}]")
+        if not len(z):
+            return np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
         batch = batch_of(self.gan)
         padded = np.pad(z, ((0, -len(z) % batch), (0, 0)))
         parts = [generate(self.gan, self.weights, part) for part in np.split(padded, len(padded) // batch)]
@@ -167,10 +183,8 @@ class Sampler:
         Raises:
           UserError: a number is out of its range.
         """
-        if not 0 <= seed < 2**32 or steps < 1 or pairs < 1:
-            raise UserError(
-                f"seed={seed} must lie in [0, 2^32), steps={steps} and pairs={pairs} be at least 1"
-            )
+        seed, steps = arguments.whole("seed", seed, 0, 2**32), arguments.whole("steps", steps, 1)
+        pairs = arguments.whole("pairs", pairs, 1)
         firsts = range(0, 2 * pairs, batch_of(self.gan))
         z = [latents(self.gan, np.uint32(seed), np.int32(first)) for first in firsts]
         z = np.concatenate(z)[: 2 * pairs]
@@ -201,11 +215,11 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
     Raises:
       UserError: there is no such run, checkpoint or kind of weights.
     """
-    workdir = Path(workdir)
+    workdir = arguments.folder("workdir", workdir)
     if isinstance(step, str) and step != "best":
-        raise UserError(f"step='{step}' is not known; give a number, or 'best'")
-    if weights not in WEIGHTS:
-        raise UserError(f"weights='{weights}' is not known; choose one of {', '.join(WEIGHTS)}")
+        raise WrongArgument(f"step={arguments.shown(step)} is not known; give a number, or 'best'")
+    step = step if step is None or isinstance(step, str) else arguments.whole("step", step)
+    arguments.choice("weights", weights, WEIGHTS)
     record = read_record(workdir)
     if record is None:
         raise UserError(f"{workdir} holds no run (no config.json): give the --workdir of a training run")
@@ -227,7 +241,9 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
         if step == "best":
             best = checkpoint.extra["best"]["step"]
             if best is None:
-                raise UserError(f"{workdir} has no best checkpoint: it trained without evaluation.best")
+                raise UserError(
+                    f"step='best', but {workdir} trained without evaluation.best: give a number, or none"
+                )
             checkpoint = checkpoints.restore(best)
     judged = packed_shape(gan.shape, gan.packing)
     generator = _restore(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxgan import arguments
 from jaxgan.errors import UserError
 from jaxgan.registry import Registry
 
@@ -166,7 +167,11 @@ def from_arrays(
     Raises:
       UserError: they are of another type or shape.
     """
-    examples = np.asarray(examples)
+    arguments.text("name", name)
+    arguments.text("origin", origin)
+    examples = arguments.array("examples", examples, "[N, H, W, C]", "[N, D]")
+    if not len(examples):
+        raise UserError(f"data set '{name}' has no examples: give at least one")
     images, points = (examples.ndim, examples.dtype) == (4, np.uint8), examples.ndim == 2
     if not images and not (points and examples.dtype == np.float32):
         raise UserError(
@@ -174,7 +179,11 @@ def from_arrays(
             "[N, H, W, C] images, or float32 [N, D] points"
         )
     if labels is not None:
-        labels = np.asarray(labels)
+        labels = arguments.array("labels", labels, "[N]", kinds="iu")
+        if len(labels) and (labels.min() < 0 or labels.max() >= 2**31):
+            raise UserError(
+                f"data set '{name}' has labels from {labels.min()} to {labels.max()}: count from 0"
+            )
         if labels.shape != examples.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
             raise UserError(
                 f"data set '{name}' has labels {labels.dtype} {list(labels.shape)}: give integers "

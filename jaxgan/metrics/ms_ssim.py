@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxgan.errors import UserError
+from jaxgan import arguments
+from jaxgan.errors import UserError, WrongArgument
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.number import Number, describe
 
@@ -119,17 +120,20 @@ def ms_ssim_diversity(images: np.ndarray, *, num_pairs: int = 1000, seed: int = 
 
     Source: Odena et al. 2017, Conditional Image Synthesis with Auxiliary Classifier GANs, section 4.2.
     """
-    images = np.asarray(images)
-    if images.ndim != 4 or images.dtype != np.uint8:
-        raise ValueError(f"MS-SSIM takes uint8 [N, H, W, C], not {images.dtype} {images.shape}")
+    if getattr(images, "dtype", None) != np.uint8 or images.ndim != 4:
+        raise WrongArgument(
+            f"MS-SSIM takes uint8 [N, H, W, C], not {arguments.shown(images)}: give such images"
+        )
+    images, seed = np.asarray(images), arguments.whole("seed", seed, 0, 2**32)
+    num_pairs = arguments.whole("num_pairs", num_pairs, 2)
     count, height, width, _ = images.shape
     scales = num_scales(height, width)
     if not scales:
         raise UserError(
             f"MS-SSIM needs images of {_WINDOW} x {_WINDOW} pixels or more, not {height} x {width}"
         )
-    if count < 2 or num_pairs < 2:
-        raise UserError(f"MS-SSIM needs 2 images and 2 pairs or more, not {count} and {num_pairs}")
+    if count < 2:
+        raise UserError(f"MS-SSIM needs 2 images or more, not {count}: give more")
     random = np.random.RandomState(seed)
     first = random.randint(count, size=num_pairs)
     second = (first + random.randint(1, count, size=num_pairs)) % count

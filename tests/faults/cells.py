@@ -23,7 +23,8 @@ def pairs(axes, allowed=None):
         together.
     """
     rules = [
-        {"operator": "fn", "requires": list(names), "evaluate": rule} for names, rule in (allowed or {}).items()
+        {"operator": "fn", "requires": list(names), "evaluate": rule}
+        for names, rule in (allowed or {}).items()
     ]
     return [{name: cell[name] for name in axes} for cell in covertable.make(axes, constraints=rules)]
 

@@ -37,7 +37,7 @@ ODD = {
     "brackets": b"run[lr=1e-3]*",
     "backslash": b"a\\b",
     "spaces": b" a  b ",
-    "quotes": b"it's \"so\"",
+    "quotes": b'it\'s "so"',
     "new line": b"a\nb",
     "no UTF-8": b"caf\xe9",
     "longest": b"n" * 255,
@@ -82,7 +82,10 @@ def makes_sense(cell):
     if job not in PLACES[place]:
         return False
     if place in INSIDE:
-        return condition not in (*ODD, "as usual", "busy") and (place, condition) != ("evaluation.json", "missing")
+        return condition not in (*ODD, "as usual", "busy") and (place, condition) != (
+            "evaluation.json",
+            "missing",
+        )
     if condition == "as usual":
         return place == "workdir"
     if condition == "busy":
@@ -105,7 +108,6 @@ def _audit(event, args):
     if re.search(pattern, os.fsdecode(args[0])):
         _moment = None
         action()
-
 
 
 class Late(Exception):
@@ -213,7 +215,11 @@ def scores(sweep):
 
 def contents(folder):
     """Every file below a folder, by name."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 class Known:
@@ -261,7 +267,9 @@ class Known:
             else:
                 from PIL import Image
 
-                found = np.stack([np.asarray(Image.open(path))[..., None] for path in sorted(out.glob("0*.png"))])
+                found = np.stack(
+                    [np.asarray(Image.open(path))[..., None] for path in sorted(out.glob("0*.png"))]
+                )
             return "" if np.array_equal(found, self.samples) else "other samples"
         if job in ("sweep", "report") and not gone:
             return "" if scores(place) == self.scores else f"other scores: {scores(place)}"

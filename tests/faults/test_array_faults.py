@@ -46,7 +46,16 @@ SHAPES = {
 }
 LABELS = ("none", "int64", "uint8", "big-endian", "short", "float", "whole floats", "negative", "huge", "strings",
           "one-hot", "column", "bool", "object")  # fmt: skip
-NAMES = ("images", "x_train", "x_train and x_test", "arr_0", "own", "no ASCII", "with another", "x_test alone")
+NAMES = (
+    "images",
+    "x_train",
+    "x_train and x_test",
+    "arr_0",
+    "own",
+    "no ASCII",
+    "with another",
+    "x_test alone",
+)
 AXES = {
     "dtype": DTYPES,
     "order": ("C", "F", "reversed", "every second"),
@@ -129,7 +138,11 @@ def write(folder, cell):
     content, chosen = {"images": array}, train if cell["split"] == "train" else test
     names = cell["names"]
     if names == "x_train and x_test":
-        content = {"x_train": array, "x_test": np.flip(array)} if array.ndim else {"x_train": array, "x_test": array}
+        content = (
+            {"x_train": array, "x_test": np.flip(array)}
+            if array.ndim
+            else {"x_train": array, "x_test": array}
+        )
         exact = exact if cell["split"] == "train" or not array.ndim else np.flip(exact)
         chosen = rows
     elif names != "images":
@@ -191,9 +204,17 @@ def fault_of(folder, cell):
     path, exact, labels, rows = write(folder, cell)
     wanted = expected(cell, exact, rows)
     low, high = RANGES[cell["values"]][2]
-    fields = {"low": low, "high": high, "in_memory_gb": cell["in_memory_gb"], "image_size": cell["image_size"]}
+    fields = {
+        "low": low,
+        "high": high,
+        "in_memory_gb": cell["in_memory_gb"],
+        "image_size": cell["image_size"],
+    }
     found, message, fault = refusal(
-        lambda: datasets.load("array", cell["split"], path=str(path), **fields), path.name, "image_size", root=folder
+        lambda: datasets.load("array", cell["split"], path=str(path), **fields),
+        path.name,
+        "image_size",
+        root=folder,
     )
     if fault or message:
         return fault or (f"refused: {message}" if wanted is not None else "")

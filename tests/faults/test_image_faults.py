@@ -77,11 +77,11 @@ ALLOWED = {
     ("metadata", "format"): lambda cell: cell["format"] in METADATA[cell["metadata"]].split(),
     # a profile or a transparent colour of other pixels is written by nobody
     ("pixels", "metadata"): lambda cell: (
-        cell["metadata"] != "transparent colour" or cell["pixels"] in ("grey", "colour", "palette")
-    )
-    and (
-        cell["metadata"] == "none"
-        or cell["pixels"] not in ("grey of 2 bits", "colour of 16 bits", "colour and alpha of 16 bits")
+        (cell["metadata"] != "transparent colour" or cell["pixels"] in ("grey", "colour", "palette"))
+        and (
+            cell["metadata"] == "none"
+            or cell["pixels"] not in ("grey of 2 bits", "colour of 16 bits", "colour and alpha of 16 bits")
+        )
     ),
     ("pixels", "metadata", "format"): lambda cell: (
         cell["metadata"] != "several frames" or cell["pixels"] in ("colour", "grey", "palette")
@@ -177,7 +177,11 @@ def raw_png(values, bits, kind, palette=None):
     header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
     table = chunk(b"PLTE", palette.tobytes()) if palette is not None else b""
     return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + table + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + table
+        + chunk(b"IDAT", zlib.compress(data))
+        + chunk(b"IEND", b"")
     )
 
 
@@ -262,7 +266,9 @@ def fault_of(folder, cell):
     folder.mkdir()
     data, shown = encode(cell)
     suffix = SUFFIXES[cell["format"]][("usual", "upper case", "of another format").index(cell["suffix"])]
-    (folder / os.fsdecode(NAMES[cell["name"]] + b"." + suffix.encode())).write_bytes(hurt(data, cell["damage"]))
+    (folder / os.fsdecode(NAMES[cell["name"]] + b"." + suffix.encode())).write_bytes(
+        hurt(data, cell["damage"])
+    )
     name = os.fsdecode(NAMES[cell["name"]])
     side = 8 if cell["image_size"] or shown is None else None
     beside = colours(*((8, 8) if side else shown.shape[:2]))
@@ -279,9 +285,15 @@ def fault_of(folder, cell):
     if cell["name"] == "hidden":
         if message:
             return "" if not square else f"refused: {message}"
-        return "" if len(found) == 1 and np.abs(found.examples[0].astype(int) - second).max() <= 1 else "other examples"
+        return (
+            ""
+            if len(found) == 1 and np.abs(found.examples[0].astype(int) - second).max() <= 1
+            else "other examples"
+        )
     if cell["damage"] != "none" and cell["skip_damaged"] and found is not None and len(found) == 1:
-        return "" if np.abs(found.examples[0].astype(int) - second).max() <= 1 else "the other image is changed"
+        return (
+            "" if np.abs(found.examples[0].astype(int) - second).max() <= 1 else "the other image is changed"
+        )
     if message:
         whole = cell["damage"] == "none" and shown is not None and square
         return f"refused: {message}" if whole else ""
@@ -296,7 +308,9 @@ def fault_of(folder, cell):
         return ""
     if difference.max() > near:
         y, x, c = np.argwhere(difference > near)[0]
-        return f"pixel {y}, {x}: {found.examples[0][y, x]}, not {first[y, x]}; {(difference > near).mean():.0%}"
+        return (
+            f"pixel {y}, {x}: {found.examples[0][y, x]}, not {first[y, x]}; {(difference > near).mean():.0%}"
+        )
     return ""
 
 

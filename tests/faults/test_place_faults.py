@@ -17,7 +17,10 @@ ALLOWED = {tuple(AXES): makes_sense}
 
 @parametrize((AXES, ALLOWED))
 def test_places(tmp_path, made):
-    if not shutil.which("unshare") or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+    if (
+        not shutil.which("unshare")
+        or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode
+    ):
         pytest.skip("a user may not mount here")
     (tmp_path / "cells.json").write_text(json.dumps(made))
     script = Path(__file__).with_name("places.py")
