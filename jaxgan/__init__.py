@@ -49,7 +49,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> int:
       errors.UserError: the input is wrong.
       errors.Diverged: a metric or the state became NaN or infinite.
     """
-    from jaxgan import arguments
+    from jaxgan.declarations import arguments
     from jaxgan.jobs.train import train
 
     return train(config, arguments.folder("workdir", workdir))
@@ -76,7 +76,7 @@ def evaluate(
     Raises:
       errors.UserError: the input is wrong.
     """
-    from jaxgan import arguments
+    from jaxgan.declarations import arguments
     from jaxgan.jobs.evaluate import evaluate
 
     return evaluate(arguments.folder("workdir", workdir), fields or {}, step, weights)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxgan import arguments
+from jaxgan.declarations import arguments
 from jaxgan.errors import UserError, WrongArgument
 from jaxgan.registry import Registry
 

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
-from jaxgan import arguments
 from jaxgan.algorithm.gan import GAN, packed_shape
 from jaxgan.algorithm.train_state import variable_shapes
 from jaxgan.algorithm.tricks import pack, scale
 from jaxgan.compilation import float32, jit
 from jaxgan.config import experiment
 from jaxgan.config.recorded import foreign_fields
+from jaxgan.declarations import arguments
 from jaxgan.errors import UserError, WrongArgument
 from jaxgan.latents import make_key
 from jaxgan.losses import real_or_fake

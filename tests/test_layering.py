@@ -28,7 +28,7 @@ FLOORS = [
     "models",
     "losses augment latents optimizers regularizers datasets",
     "registry compilation tensorflow_import files",
-    "declarations arguments",
+    "declarations",
     "errors",
 ]
 DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor.split()}

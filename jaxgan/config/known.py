@@ -4,10 +4,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxgan.arguments import shown
 from jaxgan.config.default import get_config
 from jaxgan.config.fields import flatten
 from jaxgan.config.recorded import foreign_fields
+from jaxgan.declarations.arguments import shown
 from jaxgan.errors import WrongArgument
 
 

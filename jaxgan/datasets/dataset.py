@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxgan import arguments
+from jaxgan.declarations import arguments
 from jaxgan.errors import UserError
 from jaxgan.registry import Registry
 
@@ -201,12 +201,13 @@ def validation_rows(count: int) -> np.ndarray:
     return hold_out(count, "test")
 
 
-def hold_out(count: int, split: str) -> np.ndarray:
+def hold_out(count: int, split: str, what: str = "the data set") -> np.ndarray:
     """Rows of a split, for sets that come without one: every sixth example (5, 11, 17, ...) is the test set.
 
     Args:
       count: number of examples, N.
       split: 'train' or 'test'.
+      what: to call the set in a message.
 
     Returns:
       int64 rows; the two splits are disjoint and cover range(N). MNIST has the same proportion.
@@ -215,6 +216,7 @@ def hold_out(count: int, split: str) -> np.ndarray:
     rows = np.flatnonzero(is_test if split == "test" else ~is_test)
     if not len(rows):
         raise UserError(
-            f"{count} examples leave none for the '{split}' split: every sixth is held out for 'test'"
+            f"{what}: {count} examples leave none for the '{split}' split, as every sixth is held out for "
+            "'test': give at least 6"
         )
     return rows

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from jaxgan import arguments
 from jaxgan.datasets.dataset import DATASETS, Dataset, Digest, MissingDataset, fingerprint
 from jaxgan.datasets.resize import require_square
+from jaxgan.declarations import arguments
 from jaxgan.errors import UserError
 
 SPLITS = ("train", "test")

@@ -10,11 +10,12 @@ from typing import Any
 from absl import logging
 from ml_collections import ConfigDict
 
-from jaxgan import arguments, sampler
+from jaxgan import sampler
 from jaxgan.compilation import float32
 from jaxgan.config import default, experiment
 from jaxgan.config.checks import check
 from jaxgan.config.fields import flatten, names_of
+from jaxgan.declarations import arguments
 from jaxgan.errors import UserError, WrongArgument
 from jaxgan.evaluation.evaluator import make_evaluator
 from jaxgan.evaluation.naming import number_of

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxgan import arguments
+from jaxgan.declarations import arguments
 from jaxgan.errors import UserError, WrongArgument
 
 _ROWS = 4096  # as many are looked at at a time
@@ -31,9 +31,7 @@ def check_features(
     chunks = (features[start : start + _ROWS] for start in range(0, len(features), _ROWS))
     broken = sum(np.count_nonzero(~np.isfinite(chunk).all(axis=1)) for chunk in chunks)
     if broken:
-        raise UserError(
-            f"{broken} of {len(features)} {name} examples have NaN or infinite {what}: leave these out"
-        )
+        raise UserError(f"{broken} of {len(features)} {name} examples have NaN or infinite {what}")
     return features
 
 

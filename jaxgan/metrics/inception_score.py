@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxgan import arguments
+from jaxgan.declarations import arguments
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.features import check_features
 from jaxgan.metrics.number import Number, describe

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxgan import arguments
+from jaxgan.declarations import arguments
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.distances import squared_distances

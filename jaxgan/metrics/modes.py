@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxgan import arguments
+from jaxgan.declarations import arguments
 from jaxgan.errors import UserError, WrongArgument
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.number import Number, describe
@@ -88,8 +88,8 @@ def class_coverage(predicted: np.ndarray, shares: np.ndarray) -> dict[str, float
     Source: Srivastava et al. 2017, VEEGAN, section 4; Lin et al. 2018, PacGAN, section 4.2.
     """
     predicted = arguments.array("predicted modes", predicted, "[N]", kinds="iu")
-    shares = arguments.array("shares", shares, "[M]").astype(np.float64)
-    if not len(shares) or not (np.isfinite(shares) & (shares > 0)).all():
+    shares = arguments.array("shares", shares, "[M]", "[M, K]").astype(np.float64)
+    if shares.ndim != 1 or not len(shares) or not (np.isfinite(shares) & (shares > 0)).all():
         raise WrongArgument("the true shares of the modes must be finite numbers [M] above 0")
     if not len(predicted):
         raise UserError("mode coverage needs at least one sample: predicted modes are empty")

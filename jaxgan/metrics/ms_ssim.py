@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxgan import arguments
+from jaxgan.declarations import arguments
 from jaxgan.errors import UserError, WrongArgument
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.number import Number, describe
@@ -125,15 +125,15 @@ def ms_ssim_diversity(images: np.ndarray, *, num_pairs: int = 1000, seed: int = 
             f"MS-SSIM takes uint8 [N, H, W, C], not {arguments.shown(images)}: give such images"
         )
     images, seed = np.asarray(images), arguments.whole("seed", seed, 0, 2**32)
-    num_pairs = arguments.whole("num_pairs", num_pairs, 2)
+    num_pairs = arguments.whole("num_pairs", num_pairs, None)
     count, height, width, _ = images.shape
     scales = num_scales(height, width)
     if not scales:
         raise UserError(
             f"MS-SSIM needs images of {_WINDOW} x {_WINDOW} pixels or more, not {height} x {width}"
         )
-    if count < 2:
-        raise UserError(f"MS-SSIM needs 2 images or more, not {count}: give more")
+    if count < 2 or num_pairs < 2:
+        raise UserError(f"MS-SSIM needs 2 images and 2 pairs or more, not {count} and {num_pairs}")
     random = np.random.RandomState(seed)
     first = random.randint(count, size=num_pairs)
     second = (first + random.randint(1, count, size=num_pairs)) % count

@@ -22,8 +22,8 @@ def shown(value: Any) -> str:
     return " ".join(reprlib.repr(value).split())
 
 
-def whole(name: str, value: Any, low: int = 0, high: int | None = None) -> int:
-    """A whole number from `low` on, below `high`.
+def whole(name: str, value: Any, low: int | None = 0, high: int | None = None) -> int:
+    """A whole number from `low` on, below `high`; None: any.
 
     Raises:
       WrongArgument: it is another one, or none; True and False are none.
@@ -32,9 +32,11 @@ def whole(name: str, value: Any, low: int = 0, high: int | None = None) -> int:
         number = None if isinstance(value, bool | np.bool_) else operator.index(value)
     except TypeError:
         number = None
-    if number is None or number < low or (high is not None and number >= high):
+    low_enough = high is None or number is not None and number < high
+    if number is None or not low_enough or (low is not None and number < low):
         upper = "" if high is None else f" and below {high}"
-        raise WrongArgument(f"{name}={shown(value)}: give a whole number of at least {low}{upper}")
+        lower = "be" if low is None else f"be at least {low}"
+        raise WrongArgument(f"{name}={shown(value)} must {lower}{upper}, in whole numbers")
     return number
 
 
