@@ -2,8 +2,8 @@
 
     unshare -rm python places.py CELLS.json RESULTS.json
 
-Each job is a real command line, in this process. Tests run as root, whom no permission stops: what is read-only
-or full is a mount. A result is a cell with `fault`, empty where all is well.
+Each job is a real command line, in this process. Tests run as root, whom no permission stops: what is
+read-only or full is a mount. A result is a cell with `fault`, empty where all is well.
 """
 
 import contextlib
@@ -74,6 +74,9 @@ MOMENTS = {
     "report": r"sweep\.csv",
 }
 SECONDS = 100  # for a job
+REMEDIES = (  # what a message asks for
+    "choose|give|set|make|check|wait|remove|move|restore|correct|unset|let|go on|run|rename|needs"
+)
 
 
 def makes_sense(cell):
@@ -481,15 +484,19 @@ def judge(cell, status, printed, errors, place, known, workdir, out, gone):
         return f"does not name the place: {message!r}"
     if must_work(cell):
         return f"refused: {message!r}"
-    if not re.search(r"[:;,(].*\b(choose|give|set|make|check|wait|remove|move|restore|correct|unset|let|go on|run|"
-                     r"rename|needs)\b", message):  # fmt: skip
+    if not re.search(rf"[:;,(].*\b({REMEDIES})\b", message):
         return f"no remedy: {message!r}"
     return ""
 
 
 def names(cell, message, place):
     words = {"cache": ["JAXGAN_CACHE_DIR"], "home": ["JAXGAN_CACHE_DIR", "home"], "tmpdir": ["TMPDIR"]}
-    shown = [place.name[:20], ascii(place.name)[1:15], "--workdir", *words.get(cell["place"], [])]
+    shown = [
+        "checkpoint" if cell["place"] == "checkpoints" else place.name[:20],
+        ascii(place.name)[1:15],
+        "--workdir",
+        *words.get(cell["place"], []),
+    ]
     return any(word in message for word in shown)
 
 

@@ -44,8 +44,8 @@ SHAPES = {
     "no pixels": (COUNT, 0, 0, 3),
     "one example": (1, SIDE, SIDE, 3),
 }
-LABELS = ("none", "int64", "uint8", "big-endian", "short", "float", "whole floats", "negative", "huge", "strings",
-          "one-hot", "column", "bool", "object")  # fmt: skip
+LABELS = ("none", "int64", "uint8", "big-endian", "short", "float", "whole floats", "negative", "huge",
+          "strings", "one-hot", "column", "bool", "object")  # fmt: skip
 NAMES = (
     "images",
     "x_train",
@@ -146,8 +146,8 @@ def write(folder, cell):
         exact = exact if cell["split"] == "train" or not array.ndim else np.flip(exact)
         chosen = rows
     elif names != "images":
-        content = {{"own": "faces", "no ASCII": "größe", "with another": "images", "x_test alone": "x_test"}.get(
-            names, names): array}  # fmt: skip
+        others = {"own": "faces", "no ASCII": "größe", "with another": "images", "x_test alone": "x_test"}
+        content = {others.get(names, names): array}
     if labels is not None:
         if names == "x_train and x_test":
             content |= {"y_train": labels, "y_test": labels}

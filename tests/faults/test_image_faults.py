@@ -234,17 +234,17 @@ def encode(cell):
 
 
 def hurt(data, damage):
-    random = np.random.default_rng(0)
+    middle = len(data) * 2 // 3
     return {
         "none": data,
         "half": data[: len(data) // 2],
         "last bytes": data[:-5],
         "empty": b"",
-        "random bytes": random.bytes(len(data)),
+        "random bytes": np.random.default_rng(0).bytes(len(data)),
         "zeros": bytes(len(data)),
         "a web page": b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
-        "a flipped bit": data[: len(data) * 2 // 3] + bytes([data[len(data) * 2 // 3] ^ 8]) + data[len(data) * 2 // 3 + 1 :],
-    }[damage]  # fmt: skip
+        "a flipped bit": bytes([*data[:middle], data[middle] ^ 8, *data[middle + 1 :]]),
+    }[damage]
 
 
 def reference(shown, channels, size):
