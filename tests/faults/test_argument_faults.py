@@ -361,7 +361,8 @@ def test_samplers(generate, trained):
             lambda examples: sampler.discriminate(examples),
             {
                 "examples": [
-                    *arrays(real, integers=True),
+                    *arrays(real, integers=True, rows=False),
+                    Good("none", real[:0]),
                     Bad("floats", real / 255),
                     Bad("other size", real[:, 1:, 1:]),
                     Bad("int64", real.astype(int)),
