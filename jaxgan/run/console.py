@@ -9,11 +9,13 @@ import os
 import re
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import jax
 from absl import app, flags
@@ -32,9 +34,25 @@ def run(main: Callable[[], int]) -> None:
     streams.protect()
     atexit.register(gc.freeze)  # or the end looks for garbage in all that was imported, a second long
     try:
-        app.run(lambda _: _guarded(main), flags_parser=_parse)
-    except UserError as error:
-        _fail(error)
+        try:
+            app.run(lambda _: _guarded(main), flags_parser=_parse)
+        except UserError as error:
+            _fail(error)
+    except SystemExit as end:
+        leave(end.code)
+
+
+def leave(status: str | int | None) -> NoReturn:
+    """Ends the process; at once where it failed and a thread would hold it.
+
+    After a save that has failed, threads of Orbax wait minutes for what can no longer come.
+    """
+    others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
+    if isinstance(status, int) and status and any(not thread.daemon for thread in others):
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _guarded(main) -> int:
