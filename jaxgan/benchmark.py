@@ -105,6 +105,8 @@ def _cells(record: measures.Record) -> dict[str, str]:
         cells["host ms"] = f"{record['host_ms']:.3g}"
     if "peak_mb" in record:
         cells["peak MB"] = f"{record['peak_mb']:,.0f}"
+    if "longer_s" in record:
+        cells["s more than the imports"] = "{:.2f} [{:.2f}, {:.2f}]".format(*record["longer_s"])
     for other, (median, low, high) in record.get("ratios", {}).items():
         cells[f"× {other}"] = f"{median:.2f} [{low:.2f}, {high:.2f}]"
     return cells

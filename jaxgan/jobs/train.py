@@ -98,8 +98,10 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 fixed_latents = sampler.fixed_latents(gan)
                 periods = [config.steps_per_call, *_periods(config)]
                 cores = processes.from_first(parallel.num_cores)
+                first = _end_of_call(step, config.steps_per_call, config) - step
+                trace = None if streamed else lambda: (program.trace(state, next_data(first), first), first)
                 most = steps_of_a_call(
-                    gan, state, config.batch_size, cores, config.steps_per_call, periods, axis_name
+                    gan, state, config.batch_size, cores, periods[0], periods, axis_name, trace
                 )
                 agree = processes.Agreement()
                 stopping = agree(stop.signal)

@@ -1,8 +1,13 @@
-"""The console of a job: log lines, the compilation cache, and errors as one line with an exit status."""
+"""The console of a job: log lines, the compilation cache, and errors as one line with an exit status.
+
+What takes long to import, JAX above all, is imported late: `--help` and wrong flags need none of it.
+"""
 
 import atexit
 import errno
+import functools
 import gc
+import importlib.util
 import logging
 import os
 import re
@@ -13,35 +18,39 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
-import jax
 from absl import app, flags
 from absl import logging as absl_logging
 
-from jaxgan.config import recorded
-from jaxgan.datasets import cache
-from jaxgan.devices import parallel, processes
 from jaxgan.errors import LostProcess, UserError
 from jaxgan.run import streams
 
 
-def run(main: Callable[[], int]) -> None:
-    """Parses the flags, runs `main` and exits with the status that it returns, or that its error has."""
+def run(main: Callable[[], int], page: str = "") -> None:
+    """Parses the flags, runs `main` and exits with the status that it returns, or that its error has.
+
+    Args:
+      main: of the job.
+      page: what `--help` shows; '' for all flags with their meanings.
+    """
     streams.protect()
+    gc.disable()  # until all is imported, and stays: looking for garbage in it takes a tenth of the start
     atexit.register(gc.freeze)  # or the end looks for garbage in all that was imported, a second long
     try:
-        app.run(lambda _: _guarded(main), flags_parser=_parse)
+        app.run(lambda _: _guarded(main), flags_parser=functools.partial(_parse, page=page))
     except UserError as error:
         _fail(error)
 
 
 def _guarded(main) -> int:
     _set_up_logging()
-    _set_up_compilation_cache()
-    jax.config.update("jax_enable_x64", False)  # everything is float32, whatever the environment says
+    _set_up_jax()
+    gc.freeze()
+    gc.enable()
     try:
         return _translated(main)
     except BaseException as error:
-        if not processes.connected():
+        processes = sys.modules.get("jaxgan.devices.processes")
+        if not processes or not processes.connected():
             raise
         cause, status = error, 1
         if isinstance(error, SystemExit):  # its line has been printed
@@ -54,7 +63,8 @@ def _guarded(main) -> int:
 def _translated(main) -> int:
     try:
         status = main()
-        processes.leave()
+        if processes := sys.modules.get("jaxgan.devices.processes"):
+            processes.leave()
         return status
     except UserError as error:
         _fail(error)
@@ -68,7 +78,9 @@ def _translated(main) -> int:
         remedy = "make room, and run the same command again" if full else "check the path and its permissions"
         _fail(UserError(f"{error.filename or 'a file of the run'}: {error.strerror}; {remedy}"))
     except AssertionError as error:  # how JAX says that there is no device at all
-        if platforms := parallel.missing_platforms():
+        from jaxgan.devices.parallel import missing_platforms
+
+        if platforms := missing_platforms():
             _fail(
                 UserError(
                     f"JAX_PLATFORMS={platforms}, but JAX finds no such device: unset it, or install JAX "
@@ -76,7 +88,9 @@ def _translated(main) -> int:
                 )
             )
         raise error
-    except (jax.errors.JaxRuntimeError, ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:  # JaxRuntimeError is one
+        from jaxgan.devices import processes
+
         if "nable to initialize backend" in str(error):
             _fail(
                 UserError(f"JAX finds no device ({str(error).splitlines()[0][:150]}): correct JAX_PLATFORMS")
@@ -106,8 +120,15 @@ def _fail(error: UserError) -> None:
     sys.exit(error.exit_status)
 
 
-def _parse(argv: Sequence[str]) -> Sequence[str]:
+def _parse(argv: Sequence[str], page: str = "") -> Sequence[str]:
     """Parses flags as absl does, but explains what is wrong in one line and exits with 2."""
+    asked = {argument.lstrip("-") for argument in argv[1:] if argument.startswith("-")}
+    if asked & {"help", "h", "?", "helpshort"} and page:
+        print(page)
+        sys.exit(0)
+    if asked & {"help", "h", "?", "helpshort", "helpfull"}:
+        print(f"{sys.modules['__main__'].__doc__}\n{flags.FLAGS.main_module_help()}")
+        sys.exit(0)
     argv = _with_recorded_config(argv)
     _require_config_file(argv)
     try:
@@ -143,7 +164,8 @@ def _with_recorded_config(argv: Sequence[str]) -> Sequence[str]:
     trains = given.get("mode", "train") == "train" or any(flag.startswith("config.") for flag in given)
     if "config" in given or not given.get("workdir") or not trains or not record.is_file():
         return argv
-    return [argv[0], f"--config={recorded.__file__}:{record}", *argv[1:]]
+    file = importlib.util.find_spec("jaxgan.config.recorded").origin
+    return [argv[0], f"--config={file}:{record}", *argv[1:]]
 
 
 def _require_config_file(argv: Sequence[str]) -> None:
@@ -196,11 +218,16 @@ def _set_up_logging() -> None:
     absl_logging.set_verbosity(absl_logging.WARNING)
 
 
-def _set_up_compilation_cache() -> None:
-    """Compiled programs are kept in the cache folder, beside decoded data sets.
+def _set_up_jax() -> None:
+    """Everything is float32, and compiled programs are kept in the cache folder, beside decoded data sets.
 
     JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=false turns it off.
     """
+    import jax
+
+    from jaxgan.datasets import cache
+
+    jax.config.update("jax_enable_x64", False)  # whatever the environment says
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache.folder().parent / "programs"))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
