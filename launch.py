@@ -61,7 +61,7 @@ PROTOCOL = flags.DEFINE_string("protocol", None, "evaluate: 2.5k, 10k, 25.6k, 26
 EXTRACTOR = flags.DEFINE_string("extractor", None, "evaluate: auto, inception, classifier or raw.")
 INCEPTION = flags.DEFINE_string("inception_weights", None, "evaluate: Inception's weights, converted.")
 DATA = flags.DEFINE_string("dataset_path", None, "evaluate: where the run's data set is now.")
-# Of a sweep (README, "Sweeps").
+# Of a sweep (jaxgan/sweeps/README.md).
 SWEEP = flags.DEFINE_multi_string("sweep", [], "sweep: FIELD=a,b,c or FIELD=a:b:n or FIELD=log(a:b:n).")
 SETTINGS = flags.DEFINE_list("settings", [], "sweep: of the config file's named settings these; default all.")
 COMBINE = flags.DEFINE_enum("combine", "grid", ["grid", "zip", "random"], "sweep: how fields combine.")
@@ -69,6 +69,18 @@ DRAWS = flags.DEFINE_integer("draws", 0, "sweep: of --combine=random, how many s
 DRAWS_SEED = flags.DEFINE_integer("draws_seed", 0, "sweep: of --combine=random.")
 BASELINE = flags.DEFINE_string(
     "baseline", "", "sweep, report: the setting to compare with; default the first."
+)
+SPREAD = flags.DEFINE_enum(
+    "spread",
+    "interval",
+    ["interval", "stderr"],
+    "sweep, report: what stands beside a mean.",
+)
+EVALUATE = flags.DEFINE_enum(
+    "evaluate",
+    "end",
+    ["end", "off"],
+    "sweep: evaluate runs at their end if eval_every is 0.",
 )
 POPULATION = flags.DEFINE_enum(
     "population", "auto", ["auto", "vmap", "map", "measure", "off"], "sweep: how runs of a program train."
@@ -142,10 +154,12 @@ def sweep(config) -> int:
     devices.use_cores()
     train.require_determinism(config.deterministic)
     drawn = COMBINE.value, DRAWS.value, DRAWS_SEED.value
-    made = plan.make_plan(config, SWEEP.value, *drawn, sweep_settings(), overrides())
+    evaluate = EVALUATE.value == "end"
+    made = plan.make_plan(config, SWEEP.value, *drawn, sweep_settings(), overrides(), evaluate)
     workdir = chosen_workdir("sweep", *SETTINGS.value, *SWEEP.value)
     command = f"python {shlex.join(['launch.py', *sys.argv[1:]])}"
-    return run(made, workdir, Options(POPULATION.value, SIZE.value, BASELINE.value, DRY_RUN.value, command))
+    shown = BASELINE.value, SPREAD.value, DRY_RUN.value, command
+    return run(made, workdir, Options(POPULATION.value, SIZE.value, *shown))
 
 
 def main() -> int:
@@ -176,7 +190,7 @@ def main() -> int:
     if MODE.value == "report":
         from jaxgan.sweeps import report
 
-        print("wrote " + ", ".join(map(str, report.write(workdir, BASELINE.value))))
+        print("wrote " + ", ".join(map(str, report.write(workdir, BASELINE.value, SPREAD.value))))
         return 0
 
     # the run may still be going: what JAX would take of an accelerator's memory at once is not there

@@ -25,7 +25,7 @@ if typing.TYPE_CHECKING:
     from jaxgan.sampler import Sampler
 
 __all__ = ["default_config", "evaluate", "load", "train"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def default_config() -> ConfigDict:

@@ -8,6 +8,7 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Int, Key
 
 from jaxgan.errors import UserError
 from jaxgan.registry import Registry
@@ -21,19 +22,19 @@ def make_key(data: jax.Array) -> jax.Array:
 
 
 @LATENTS.register("normal")
-def normal(key: jax.Array, size: int) -> jax.Array:
+def normal(key: Key[Array, ""], size: int) -> Float[Array, " size"]:
     """z ~ N(0, 1), `[size]`."""
     return jax.random.normal(key, (size,))
 
 
 @LATENTS.register("uniform")
-def uniform(key: jax.Array, size: int) -> jax.Array:
+def uniform(key: Key[Array, ""], size: int) -> Float[Array, " size"]:
     """z ~ U(-1, 1), `[size]`."""
     return jax.random.uniform(key, (size,), minval=-1.0, maxval=1.0)
 
 
 @LATENTS.register("truncated")
-def truncated(key: jax.Array, size: int, *, threshold: float = 2.0) -> jax.Array:
+def truncated(key: Key[Array, ""], size: int, *, threshold: float = 2.0) -> Float[Array, " size"]:
     """z ~ N(0, 1) given that each |z| ≤ threshold, `[size]`: less variety, better images, the lower it is.
 
     Source: Marchesi 2017; Brock et al. 2019, BigGAN, section 3.1 (the truncation trick, after training).
@@ -43,7 +44,9 @@ def truncated(key: jax.Array, size: int, *, threshold: float = 2.0) -> jax.Array
     return jax.random.truncated_normal(key, -threshold, threshold, (size,))
 
 
-def sample_latents(latent: str, key: jax.Array, index: jax.Array, size: int, **fields) -> jax.Array:
+def sample_latents(
+    latent: str, key: Key[Array, ""], index: Int[Array, " B"], size: int, **fields
+) -> Float[Array, "B size"]:
     """Latents `[B, size]` of the examples with the given global indices, int32 `[B]`.
 
     Args:

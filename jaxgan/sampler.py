@@ -119,10 +119,17 @@ class Sampler:
         empty = np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
         return np.concatenate([empty, *self.batches(seed, num)])
 
+    def latents(self, seed: int = 0, num: int = 64) -> np.ndarray:
+        """The latents of the same samples: float32 `[num, latent_dim]`, which `decode` takes."""
+        _require(num >= 0 and 0 <= seed < 2**32, f"num={num} must be at least 0 and seed={seed} in [0, 2^32)")
+        parts = [np.zeros((0, self.gan.latent_dim), np.float32)]
+        for first in range(0, num, batch_of(self.gan)):
+            parts.append(np.asarray(latents(self.gan, np.uint32(seed), np.int32(first))))
+        return np.concatenate(parts)[:num]
+
     def batches(self, seed: int = 0, num: int = 64) -> Iterator[np.ndarray]:
         """The same samples in batches, for numbers that do not fit into memory."""
-        if num < 0 or not 0 <= seed < 2**32:
-            raise UserError(f"num={num} must be at least 0 and seed={seed} in [0, 2^32)")
+        _require(num >= 0 and 0 <= seed < 2**32, f"num={num} must be at least 0 and seed={seed} in [0, 2^32)")
         before = None
         for first in range(0, num, batch_of(self.gan)):
             z = latents(self.gan, np.uint32(seed), np.int32(first))
@@ -133,7 +140,7 @@ class Sampler:
         if before is not None:
             yield np.asarray(before)[: num - first]
 
-    def discriminate(self, examples: np.ndarray) -> np.ndarray:
+    def judge(self, examples: np.ndarray) -> np.ndarray:
         """The discriminator's outputs `[N]` for examples in the same format: see `discriminate`."""
         examples = scale(jnp.asarray(examples))
         return np.asarray(discriminate(self.gan, self.discriminator, self.loss_numbers, examples))
@@ -167,13 +174,8 @@ class Sampler:
         Raises:
           UserError: a number is out of its range.
         """
-        if not 0 <= seed < 2**32 or steps < 1 or pairs < 1:
-            raise UserError(
-                f"seed={seed} must lie in [0, 2^32), steps={steps} and pairs={pairs} be at least 1"
-            )
-        firsts = range(0, 2 * pairs, batch_of(self.gan))
-        z = [latents(self.gan, np.uint32(seed), np.int32(first)) for first in firsts]
-        z = np.concatenate(z)[: 2 * pairs]
+        _require(steps >= 1 and pairs >= 1, f"steps={steps} and pairs={pairs} must be at least 1")
+        z = self.latents(seed, 2 * pairs)
         start, end = z[0::2, None], z[1::2, None]
         t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
         way = (1 - t) * start + t * end
@@ -187,6 +189,11 @@ class Sampler:
         # one point of all ways at a time, so that with several generators a way stays with one of them
         samples = [self.decode(way[:, i]) for i in range(steps)]
         return np.stack(samples, axis=1).reshape(pairs * steps, *self.gan.shape)
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise UserError(message)
 
 
 @float32

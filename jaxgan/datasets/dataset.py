@@ -92,6 +92,15 @@ class Dataset:
         return len(self.shape) == 3
 
     @property
+    def num_modes(self) -> int | None:
+        """Gaussians of a mixture, or classes; of stacked images every combination of classes; else None."""
+        if self.mixture is not None:
+            return len(self.mixture.centres)
+        if self.parts is not None and self.parts.num_modes:
+            return self.parts.num_modes ** (self.shape[2] // self.parts.shape[2])
+        return None if self.labels is None else len(np.unique(self.labels))
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all examples, decoded."""
         return len(self) * math.prod(self.shape) * np.dtype(self.examples.dtype).itemsize

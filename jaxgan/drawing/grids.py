@@ -5,13 +5,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from jaxgan.datasets.dataset import Mixture
 from jaxgan.files import whole
+
+_VIEW = 1.4  # of a scatter plot of a mixture, times the reach of its modes
 
 
 def draw_samples(
-    examples: np.ndarray, title: str = "", columns: int = 0, *, pixels: int = 448
+    examples: UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N D"],
+    title: str = "",
+    columns: int = 0,
+    *,
+    pixels: int = 448,
+    mixture: Mixture | None = None,
 ) -> Image.Image:
     """A picture of examples: uint8 images `[N, H, W, C]` in a grid, float points `[N, D]` as a scatter plot.
 
@@ -21,13 +30,15 @@ def draw_samples(
       title: written above.
       columns: images in a row; 0 makes the grid square.
       pixels: small images are enlarged, by a whole number, to a grid of about this longer side.
+      mixture: the true density of points. All plots of one mixture have the same axes, around its modes,
+        which are drawn as circles of 3 σ; points beyond are counted in the title.
     """
     if examples.ndim == 4:
         return _draw_grid(examples, title, columns, pixels)
-    return _draw_points(examples, title)
+    return _draw_points(examples, title, mixture)
 
 
-def to_image(image: np.ndarray) -> Image.Image:
+def to_image(image: UInt8[np.ndarray, "H W C"]) -> Image.Image:
     """A uint8 image `[H, W, C]` for Pillow: grey, grey and alpha, RGB or RGBA by its channels."""
     height, width, channels = image.shape
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
@@ -71,7 +82,7 @@ def _draw_grid(images, title, columns, pixels):
     return canvas
 
 
-def _draw_points(points, title):
+def _draw_points(points, title, mixture):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 5.2), dpi=100)
@@ -80,13 +91,36 @@ def _draw_points(points, title):
         axes.hist(points[:, 0], bins=100)
     else:
         axes.scatter(points[:, 0], points[:, 1], s=4, alpha=0.5, linewidths=0)
-        axes.set_aspect("equal", adjustable="datalim")
+        if mixture is None or points.shape[1] > 2:
+            axes.set_aspect("equal", adjustable="datalim")
+        else:
+            middle = (mixture.centres.min(axis=0) + mixture.centres.max(axis=0)) / 2
+            reach = _VIEW * (abs(mixture.centres - middle).max() + 3 * mixture.std)
+            axes.set(xlim=middle[0] + reach * np.array([-1, 1]), ylim=middle[1] + reach * np.array([-1, 1]))
+            axes.set_aspect("equal")
+            draw_circles(axes, mixture.centres, 3 * mixture.std)
+            inside = (abs(points - middle) <= reach).all(axis=1).sum()
+            title += f"; {len(points) - inside:,} of {len(points):,} outside" if inside < len(points) else ""
     axes.locator_params(nbins=5)  # ticks are what takes the time
     axes.set_title(title, fontsize=9, y=1.0)
     return render(figure)
 
 
-def draw_real_and_fake(real: np.ndarray, fake: np.ndarray, title: str = "") -> Image.Image:
+def draw_circles(axes, centres: np.ndarray, radii: np.ndarray | float) -> None:
+    """Draws circles on matplotlib axes, in the units of the data: centres `[K, 2]`, radii `[K]` or one."""
+    from matplotlib.collections import EllipseCollection
+
+    widths = 2 * np.broadcast_to(radii, len(centres))
+    circles = EllipseCollection(
+        widths, widths, np.zeros(len(centres)), units="xy", offsets=centres, offset_transform=axes.transData
+    )
+    circles.set(facecolor="none", edgecolor="#009e73", linewidth=1.3, zorder=3)
+    axes.add_collection(circles)
+
+
+def draw_real_and_fake(
+    real: UInt8[np.ndarray, "N H W C"], fake: UInt8[np.ndarray, "M H W C"], title: str = ""
+) -> Image.Image:
     """Real and fake images in two square grids of as many, side by side.
 
     Args:
@@ -105,7 +139,11 @@ def draw_real_and_fake(real: np.ndarray, fake: np.ndarray, title: str = "") -> I
 
 
 def draw_closest_pairs(
-    fakes: np.ndarray, neighbours: np.ndarray, distances: np.ndarray, title: str = "", columns: int = 8
+    fakes: UInt8[np.ndarray, "N H W C"],
+    neighbours: UInt8[np.ndarray, "N H W C"],
+    distances: Float[np.ndarray, " N"],
+    title: str = "",
+    columns: int = 8,
 ) -> Image.Image:
     """Fakes, each above its nearest training example and below the distance between them.
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from jaxgan.datasets.dataset import Mixture
-from jaxgan.drawing.grids import render
+from jaxgan.drawing.grids import draw_circles, render
 
 # Curves that share a panel: its title, the pattern of their names, its scale. What a name has of the pattern
 # is left out of the legend. A 'share' shows all of [0, 1] if it keeps to it.
@@ -181,7 +181,7 @@ def draw_mixture(
     bar = _draw_field(left, middle, reach, finite, mixture, discriminator, threshold)
     bar.set_label("discriminator (blue: real, red: fake)", **_SMALL)
     bar.ax.tick_params(labelsize=8)
-    _draw_circles(left, mixture.centres, 3 * mixture.std)
+    draw_circles(left, mixture.centres, 3 * mixture.std)
     left.scatter(*finite.T, s=5, color="black", alpha=0.4, linewidths=0)
     left.set(xlim=middle[0] + reach * np.array([-1, 1]), ylim=middle[1] + reach * np.array([-1, 1]))
     outside = len(samples) - int((abs(finite - middle) <= reach).all(axis=1).sum())
@@ -189,7 +189,7 @@ def draw_mixture(
     left.set_title(f"samples, and modes with their 3 σ{note}", fontsize=10)
 
     right.scatter(*offsets.T, s=6, color="black", alpha=0.4, linewidths=0)
-    _draw_circles(right, np.zeros((3, 2)), [1, 2, 3])
+    draw_circles(right, np.zeros((3, 2)), [1, 2, 3])
     right.set(xlim=(-10, 10), ylim=(-10, 10), xticks=range(-9, 10, 3), yticks=range(-9, 10, 3))
     right.set_xlabel("offset from the nearest mode, σ", **_SMALL)
     met = f"{len(np.unique(nearest[good]))} of {len(mixture.centres)} modes met, "
@@ -239,14 +239,3 @@ def _draw_field(axes, middle, reach, samples, mixture, discriminator, threshold)
         axes.contour(x, y, field, levels=[threshold], colors="0.35", linewidths=0.8)
     extend = "both" if beyond else "neither"
     return axes.figure.colorbar(image, ax=axes, extend=extend, fraction=0.046, pad=0.02)
-
-
-def _draw_circles(axes, centres, radii):
-    from matplotlib.collections import EllipseCollection
-
-    widths = 2 * np.broadcast_to(radii, len(centres))
-    circles = EllipseCollection(
-        widths, widths, np.zeros(len(centres)), units="xy", offsets=centres, offset_transform=axes.transData
-    )
-    circles.set(facecolor="none", edgecolor="#009e73", linewidth=1.3, zorder=3)
-    axes.add_collection(circles)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
+from tqdm import tqdm
 
 from jaxgan.algorithm.gan import GAN
 from jaxgan.config import experiment
@@ -139,7 +140,7 @@ class Evaluator:
     def _measure(self, fake: Extracted, names: Iterable[str]) -> dict[str, float]:
         """The numbers of some statistics; those that are not possible are refused, or skipped from now on."""
         numbers = {}
-        for name in names:
+        for name in tqdm([*names], "statistics", disable=None, leave=False):
             if name in self.skipped:
                 continue
             try:

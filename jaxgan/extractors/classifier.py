@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from absl import logging
+from tqdm import tqdm
 
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.compilation import compiler_options
@@ -157,7 +158,7 @@ def _train(network: Classifier, train: Dataset, test: Dataset, num_steps: int):
     params, statistics = variables.pop("params"), variables
     state = params, statistics, optimizer.init(params)
     most = max(1, min(_STEPS_PER_CALL, _BLOCK_BYTES // (_BATCH * int(np.prod(train.shape)))))
-    for first in range(0, num_steps, most):
+    for first in tqdm(range(0, num_steps, most), "classifier", disable=None, leave=False):
         steps = np.arange(first, min(first + most, num_steps))
         rows = order.rows(np.zeros(2, np.uint32), first, _BATCH, len(training), count=len(steps) * _BATCH)
         rows = training[rows]

@@ -16,10 +16,12 @@ SOURCE = "source_sha256"  # of the PyTorch file, kept beside the weights
 PUBLISHED = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # the published one's
 
 _FIELD = "evaluation.extractor.inception.weights"
+_FILE = "pt_inception-2015-12-05-6726825d.pth"
 _REMEDY = (
-    "python -m jaxgan.extractors.convert_inception SOURCE.pth OUT.npz makes it from "
-    "pt_inception-2015-12-05-6726825d.pth, which the project pytorch-fid publishes"
+    f"python -m jaxgan.extractors.convert_inception SOURCE.pth OUT.npz makes it from {_FILE}, which the "
+    "project pytorch-fid publishes"
 )
+WHERE = f"{_REMEDY} (release fid_weights; 95,628,359 bytes, SHA-256 {PUBLISHED})"  # the published weights are
 
 
 @EXTRACTORS.register("inception")

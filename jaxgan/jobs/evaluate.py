@@ -17,6 +17,7 @@ from jaxgan.config.fields import names_of
 from jaxgan.errors import UserError
 from jaxgan.evaluation.evaluator import make_evaluator
 from jaxgan.evaluation.naming import number_of
+from jaxgan.extractors.inception import WHERE
 from jaxgan.files import replace
 from jaxgan.jobs import pictures
 from jaxgan.run import record
@@ -47,6 +48,10 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
     check(config)
     dataset = experiment.load_dataset(config)
     record.require_same_dataset(dataset, recorded, workdir)
+    print(
+        f"evaluating step {drawn.step}, {weights} weights, protocol {config.evaluation.protocol} ...",
+        flush=True,
+    )
     evaluator = make_evaluator(config, drawn.gan, dataset, everything)
     numbers = evaluator(drawn.weights)
     entry = {
@@ -60,7 +65,7 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
         "skipped": evaluator.skipped,
     }
     path = workdir / "evaluation.json"
-    _print(entry)
+    _print(entry, drawn.gan.is_images)
     try:
         _add(path, entry)
         written = [path, *pictures.draw_run(workdir, drawn, dataset)]
@@ -119,7 +124,7 @@ def _add(path: Path, entry: dict[str, Any]) -> None:
         replace(path, json.dumps([*entries, entry], indent=1) + "\n")
 
 
-def _print(entry: dict[str, Any]) -> None:
+def _print(entry: dict[str, Any], is_images: bool) -> None:
     protocol = entry["protocol"]
     extractor = protocol["extractor"]
     known = f", accuracy {100 * extractor['accuracy']:.2f} %" if "accuracy" in extractor else ""
@@ -138,3 +143,5 @@ def _print(entry: dict[str, Any]) -> None:
         print(f"{name:{width}}  {value:10.4g}  {reached:>10}  {said}".rstrip())
     for name, reason in entry["skipped"].items():
         print(f"no {name}: {reason}")
+    if is_images and extractor["name"] != "inception":
+        print(f"FID and KID are of Inception's features: give --inception_weights=FILE.npz; {WHERE}")

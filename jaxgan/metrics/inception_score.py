@@ -1,6 +1,7 @@
 """The inception score: how sure a classifier is of each image, and how evenly its classes are met."""
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
@@ -27,7 +28,9 @@ def _score(logits):
         "inception_score_*": Number("higher", "sure and varied predictions of the classifier", 1),
     }
 )
-def inception_score(logits: np.ndarray, *, num_splits: int = 10, seed: int = 2020) -> dict[str, float]:
+def inception_score(
+    logits: Float[np.ndarray, "M K"], *, num_splits: int = 10, seed: int = 2020
+) -> dict[str, float]:
     """exp E KL(p(y|x) ‖ p(y)), the mean over splits and the deviation; from 1 to the number of classes K.
 
     Args:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
@@ -43,7 +44,9 @@ def _nearest(train, queries):
     return Neighbours(index, np.array(distance))
 
 
-def nearest_training(train_features: np.ndarray, features: np.ndarray) -> Neighbours:
+def nearest_training(
+    train_features: Float[np.ndarray, "L D"], features: Float[np.ndarray, "N D"]
+) -> Neighbours:
     """The nearest of the training examples `[L, D]` to each of `[N, D]`, by blocks; memory as `prdc`'s.
 
     Features may be pixels, `images.reshape(len(images), -1)`; their type is kept, blocks are float64.
@@ -107,9 +110,9 @@ def memorization(test: Neighbours, fake: Neighbours) -> dict[str, float]:
     }
 )
 def data_copying(
-    train_features: np.ndarray,
-    test_features: np.ndarray,
-    fake_features: np.ndarray,
+    train_features: Float[np.ndarray, "L D"],
+    test_features: Float[np.ndarray, "N D"],
+    fake_features: Float[np.ndarray, "M D"],
     *,
     num_cells: int = 50,
     min_fakes: int = 20,

@@ -1,6 +1,7 @@
 """Mode coverage: which modes of a mixture or of classified images a generator finds, and how evenly."""
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
@@ -19,14 +20,16 @@ def _reverse_kl(share, true):
 @FAMILIES["mixture"].register("mode_coverage")
 @describe(
     {
-        "modes": Number("higher", "modes of the data with at least one sample", 0),
+        "modes": Number("higher", "modes of the data with at least one sample", 0, counts_modes=True),
         "good": Number("higher", "share of samples within 3 std of a mode", 0, 1),
         "reverse_kl": Number("lower", "how unevenly the modes are met, in nats", 0),
         "reverse_kl_nearest": Number("lower", "the same, each sample given to its nearest mode", 0),
         "reverse_kl_uniform": Number("lower", "the same, against equal shares of all modes", 0),
     }
 )
-def mode_coverage(samples: np.ndarray, modes: np.ndarray, std: float) -> dict[str, float]:
+def mode_coverage(
+    samples: Float[np.ndarray, "N D"], modes: Float[np.ndarray, "K D"], std: float
+) -> dict[str, float]:
     """Modes found, the share of good samples and the reverse KL divergence to the uniform mixture.
 
     Args:
@@ -60,7 +63,7 @@ def mode_coverage(samples: np.ndarray, modes: np.ndarray, std: float) -> dict[st
 
 
 @FAMILIES["classes"].register("class_coverage")
-def class_coverage(predicted: np.ndarray, shares: np.ndarray) -> dict[str, float]:
+def class_coverage(predicted: Int[np.ndarray, " M"], shares: Float[np.ndarray, " K"]) -> dict[str, float]:
     """Modes found and the reverse KL divergence, where a classifier names each sample's mode.
 
     Stacked-MNIST's measure: the mode is the three digits' number, 0 to 999.

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float, UInt8
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
@@ -55,7 +56,9 @@ def _halve(images):
 
 
 @functools.partial(jax.jit, static_argnames="scales")
-def ms_ssim(first: jax.Array, second: jax.Array, scales: int) -> jax.Array:
+def ms_ssim(
+    first: Float[Array, "B H W C"], second: Float[Array, "B H W C"], scales: int
+) -> Float[Array, " B"]:
     """l_M^{w_M} Π_j cs_j^{w_j} of each pair of images, `[B]`, 1 for equal ones, [0, 1].
 
     With means μ, variances and the covariance under an 11 x 11 Gaussian window of deviation 1.5, inside the
@@ -102,7 +105,9 @@ def ms_ssim(first: jax.Array, second: jax.Array, scales: int) -> jax.Array:
         "ms_ssim_*": Number("", "likeness of pairs of fakes; above the floor they lack variety", -1, 1),
     }
 )
-def ms_ssim_diversity(images: np.ndarray, *, num_pairs: int = 1000, seed: int = 0) -> dict[str, float]:
+def ms_ssim_diversity(
+    images: UInt8[np.ndarray, "M H W C"], *, num_pairs: int = 1000, seed: int = 0
+) -> dict[str, float]:
     """The mean MS-SSIM of random pairs of different images: higher is less diverse, 1 is collapsed.
 
     Compare it with that of as many real images. It tells little between classes, which differ anyway: give

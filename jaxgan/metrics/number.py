@@ -13,12 +13,14 @@ class Number(NamedTuple):
       better: 'higher' or 'lower'; '' where neither is better by itself.
       meaning: one line.
       low, high: its range.
+      counts_modes: whether it is at most the number of the data's modes, beside.
     """
 
     better: str
     meaning: str
     low: float = -math.inf
     high: float = math.inf
+    counts_modes: bool = False
 
     @property
     def arrow(self) -> str:

@@ -1,6 +1,7 @@
 """Fidelity and diversity apart: precision and recall, density and coverage, by nearest neighbours."""
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
@@ -19,7 +20,11 @@ from jaxgan.metrics.number import Number, describe
     }
 )
 def prdc(
-    real_features: np.ndarray, fake_features: np.ndarray, *, precision_k: int = 3, density_k: int = 5
+    real_features: Float[np.ndarray, "N D"],
+    fake_features: Float[np.ndarray, "M D"],
+    *,
+    precision_k: int = 3,
+    density_k: int = 5,
 ) -> dict[str, float]:
     """Improved precision and recall, density and coverage; one pass over the distances serves all four.
 

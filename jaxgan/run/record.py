@@ -63,6 +63,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "num_examples": len(dataset),
         "shape": list(dataset.shape),
+        "num_modes": dataset.num_modes,
     }
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from absl import logging
 from ml_collections import ConfigDict
 
+from jaxgan.config import checks, fields
 from jaxgan.config.fields import essential, flatten, plain
 from jaxgan.errors import UserError
 from jaxgan.sweeps import devices, plan, population
@@ -24,6 +26,7 @@ class Options(NamedTuple):
       population: 'auto', 'vmap', 'map' or 'measure' (see `members.train_members`), or 'off': each run alone.
       size: most members of a population; 0: as many as fit into memory; never more than 256.
       baseline: the setting that others are tested against; empty: the first.
+      spread: what stands beside a mean, 'interval' or 'stderr' (see `report.write`).
       dry_run: print the plan, and stop there.
       command: for the report.
     """
@@ -31,6 +34,7 @@ class Options(NamedTuple):
     population: str = "auto"
     size: int = 0
     baseline: str = ""
+    spread: str = "interval"
     dry_run: bool = False
     command: str = ""
 
@@ -75,6 +79,20 @@ def print_plan(made: Plan, parts: list[list[int]]) -> None:
         labels = list(dict.fromkeys(made.runs[i].setting for i in part))
         shown = "; ".join(labels[:4]) + (f"; and {len(labels) - 4} more" if len(labels) > 4 else "")
         print(f"  part {number}: {len(part)} runs of {made.runs[part[0]].config.num_steps} steps: {shown}")
+    print(f"  evaluation: {_when_evaluated(made)}")
+    for caution in dict.fromkeys(text for run in made.runs for text in checks.cautions(run.config)):
+        logging.warning(caution)
+
+
+def _when_evaluated(made: Plan) -> str:
+    """When the runs are evaluated, and how."""
+    configs = [run.config for run in made.runs]
+    protocols = ", ".join(dict.fromkeys(config.evaluation.protocol for config in configs))
+    how = f"protocol {protocols}; statistics: {', '.join(fields.names_of(configs[0].evaluation.statistics))}"
+    if all(config.eval_every >= config.num_steps for config in configs):
+        return f"every run at its end ({how}); --evaluate=off leaves it out"
+    every = ", ".join(dict.fromkeys(f"{config.eval_every:,}" for config in configs))
+    return f"every {every} steps and at the end ({how})" if all(c.eval_every for c in configs) else "none"
 
 
 def record(made: Plan, parts: list[list[int]], options: Options) -> dict[str, Any]:
@@ -149,9 +167,9 @@ def require_same(made: Plan, known: dict[str, Any], options: Options, workdir: P
         for one, other in pairs:
             old, new = flatten(other["config"]), flatten(one["config"])
             old["data"], new["data"] = other.get("data"), one["data"]
-            fields = [f for f in sorted(old.keys() | new.keys()) if old.get(f) != new.get(f)]
-            if fields:
-                what = f"{fields[0]}={old.get(fields[0])!r}, now {new.get(fields[0])!r}"
+            changed = [f for f in sorted(old.keys() | new.keys()) if old.get(f) != new.get(f)]
+            if changed:
+                what = f"{changed[0]}={old.get(changed[0])!r}, now {new.get(changed[0])!r}"
                 break
     raise UserError(f"{workdir} holds another sweep ({what}): choose another --workdir, or set this back")
 

@@ -17,13 +17,16 @@ _WIDTH = 5.2  # inches; about as many pixels at 72 a inch as a phone has
 _POINTS = 200  # of a curve; more are thinned out
 
 
-def draw_intervals(table: Frame, values: dict[str, np.ndarray], labels: dict[str, str]) -> Figure:
-    """The mean and interval of each setting, over dots for its seeds.
+def draw_intervals(
+    table: Frame, values: dict[str, np.ndarray], labels: dict[str, str], spread: str = "interval"
+) -> Figure:
+    """The mean and its spread of each setting, over dots for its seeds.
 
     Args:
       table: rows of `results.summarize`, of one metric.
       values: setting → those of its seeds `[n]`.
       labels: setting → its name.
+      spread: 'interval', or 'stderr': one standard error to each side.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -32,7 +35,8 @@ def draw_intervals(table: Frame, values: dict[str, np.ndarray], labels: dict[str
         colour = COLOURS[place % len(COLOURS)]
         dots = values[row.setting]
         axes.scatter(dots, np.full(len(dots), place), s=14, color=colour, alpha=0.35, linewidths=0)
-        axes.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
+        ends = [row.low, row.high] if spread == "interval" else [row.mean - row.stderr, row.mean + row.stderr]
+        axes.plot(ends, [place, place], color=colour, linewidth=2)
         axes.scatter([row.mean], [place], s=34, color=colour, zorder=3, edgecolors="white")
     axes.set_yticks(range(len(table)), [_wrap(labels[setting]) for setting in table.setting])
     axes.set_ylim(len(table) - 0.4, -0.6)
@@ -45,14 +49,17 @@ def draw_bands(
     curves: Frame,
     settings: Sequence[str],
     labels: dict[str, str],
+    spread: str = "interval",
     within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Figure:
-    """The mean curve of each setting with a 95 % band over its seeds, see `results.interval`.
+    """The mean curve of each setting with a band over its seeds.
 
     Args:
       curves: setting, seed, step, value, of one metric and of runs that did not diverge or fail.
       settings: which of them to draw, in this order.
       labels: setting → its name.
+      spread: what the band is: the 95 % interval of the mean (`results.interval`), or one standard error to
+        each side ('stderr').
       within: the range that a value can have.
     """
     from matplotlib.ticker import EngFormatter, MaxNLocator
@@ -73,7 +80,11 @@ def draw_bands(
         line = {"color": colour, "linewidth": 1.6, "marker": marker, "markersize": 3.5}
         axes.plot(steps, seeds.mean(axis=0), style, label=_wrap(labels[setting]), **line)
         if len(seeds) >= MIN_SEEDS:
-            low, high = np.transpose([interval(values, *within) for values in seeds.T])
+            if spread == "interval":
+                low, high = np.transpose([interval(values, *within) for values in seeds.T])
+            else:
+                error = seeds.std(axis=0, ddof=1) / math.sqrt(len(seeds))
+                low, high = seeds.mean(axis=0) - error, seeds.mean(axis=0) + error
             axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.set_xlabel("step", fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -236,7 +236,7 @@ class _Members:
                     saved.save(step, state, {"window": window, "best": Best()._asdict()})
             samples = np.asarray(sampler.generate(self._gan, state.ema, latents))
             name = title(self._dataset.name, self._dataset.fallback_for)
-            picture = draw_samples(samples, f"{name}, step {step}")
+            picture = draw_samples(samples, f"{name}, step {step}", mixture=self._dataset.mixture)
             save(picture, path / "samples" / f"step_{step:08d}.png")
             outcome |= {"step": step, "seconds": self._seconds / len(self._workdirs)}
         return self._outcomes

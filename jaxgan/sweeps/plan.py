@@ -64,6 +64,7 @@ def make_plan(
     draws_seed: int = 0,
     settings: dict[str, dict[str, Any]] | None = None,
     overrides: Collection[str] = (),
+    evaluate: bool = False,
 ) -> Plan:
     """The runs that the command line asks for.
 
@@ -77,6 +78,7 @@ def make_plan(
       settings: settings that have names: field → value of each.
       overrides: fields of `config` that are not as in its file. What they, or the sweep, leave without effect
         is set back (see `dependencies.reset_idle`).
+      evaluate: evaluate every run at its end, also where eval_every is 0.
 
     Raises:
       UserError: something of it cannot be; the setting is named.
@@ -96,7 +98,10 @@ def make_plan(
         for values in _combine(axes, combine, draws, draws_seed):
             label = ", ".join([*([name] if name else []), *_words(values)]) or _PLAIN
             for seed in seeds:
-                runs.append(_make_run(config, label, {**fixed, **values}, seed, overrides))
+                run = _make_run(config, label, {**fixed, **values}, seed, overrides)
+                if evaluate and not run.config.eval_every:
+                    run.config.eval_every = run.config.num_steps
+                runs.append(run)
     if len({run.name for run in runs}) < len(runs):
         raise UserError("two settings of this sweep are the same: leave one out")
     return Plan(runs, _group(runs))

@@ -22,12 +22,13 @@ _PICTURES = 24  # settings of which samples are shown
 _HEAT_MAPS = 3  # pairs of swept numbers
 
 
-def write(workdir: Path, baseline: str = "") -> list[Path]:
+def write(workdir: Path, baseline: str = "", spread: str = "interval") -> list[Path]:
     """Writes the results of a sweep, finished or not, into its folder.
 
     Args:
       workdir: of the sweep.
       baseline: the setting that others are tested against, or a part of its name; empty: the first.
+      spread: what stands beside a mean: its 95 % 'interval', or its standard error, 'stderr'.
 
     Returns:
       the files.
@@ -39,9 +40,9 @@ def write(workdir: Path, baseline: str = "") -> list[Path]:
     files: dict[str, str | bytes] = {
         "sweep.csv": found.runs.to_csv(index=False),
         "curves.csv": found.curves.to_csv(index=False),
-        "report.html": _page(workdir, found, table, baseline, drawn),
-        "table.md": tables.markdown(found, table, baseline),
-        "table.tex": tables.latex(found, table, baseline),
+        "report.html": _page(workdir, found, table, baseline, spread, drawn),
+        "table.md": tables.markdown(found, table, baseline, spread),
+        "table.tex": tables.latex(found, table, baseline, spread),
     }
     for name, figure in drawn.items():
         files |= {f"figures/{name}.svg": figures.svg(figure), f"figures/{name}.pdf": figures.pdf(figure)}
@@ -54,7 +55,7 @@ def write(workdir: Path, baseline: str = "") -> list[Path]:
 # --- The page -----------------------------------------------------------------------------------------
 
 
-def _page(workdir: Path, found: Results, table: Frame, baseline: str, drawn: dict) -> str:
+def _page(workdir: Path, found: Results, table: Frame, baseline: str, spread: str, drawn: dict) -> str:
     """The page; its figures are added to `drawn`, by name."""
     import jinja2
 
@@ -68,7 +69,8 @@ def _page(workdir: Path, found: Results, table: Frame, baseline: str, drawn: dic
         return _svg(figures.svg(figure))
 
     metrics = [
-        _metric(found, table[table.metric == metric], metric, baseline, draw) for metric in found.metrics
+        _metric(found, table[table.metric == metric], metric, baseline, spread, draw)
+        for metric in found.metrics
     ]
     counts = runs.status.value_counts()
     return template.render(
@@ -80,9 +82,11 @@ def _page(workdir: Path, found: Results, table: Frame, baseline: str, drawn: dic
         hours=runs.seconds.sum() / 3600,
         baseline=found.labels[baseline],
         least_p=_powerless(table, baseline),
-        head=tables.HEAD,
+        evaluated=found.evaluated,
+        spread=spread,
+        head=tables.head(spread),
         metrics=metrics,
-        progress=_training(found, draw),
+        progress=_training(found, spread, draw),
         curves_of=min(_CURVES, len(found.settings)),
         heat_maps=_heat_maps(found, draw),
         pictures=_pictures(workdir, found),
@@ -105,16 +109,16 @@ def _powerless(table: Frame, baseline: str) -> str:
         return ""
     pairs, comparisons = int(tested.n.max()), len(tested)
     least = comparisons * results.least_p(pairs)
-    if least < 1 - results.CONFIDENCE:
+    if least < results.ALPHA:
         return ""
     return (
         f"With {pairs} seeds the test's p is at least {results.least_p(pairs):.2g}, and "
-        f"{min(least, 1):.2g} once it is corrected for {comparisons} comparisons: no difference on this page "
-        "can be significant, however large. More seeds can show one."
+        f"{min(least, 1):.2g} once it is corrected for {comparisons} comparisons: no difference from the "
+        "baseline can be significant, however large. More seeds can show one."
     )
 
 
-def _metric(found: Results, table: Frame, metric: str, baseline: str, draw) -> dict[str, Any]:
+def _metric(found: Results, table: Frame, metric: str, baseline: str, spread: str, draw) -> dict[str, Any]:
     done = found.runs[found.runs.status == "done"]
     values = {setting: rows[metric].dropna().to_numpy(float) for setting, rows in done.groupby("setting")}
     values = {setting: values.get(setting, np.zeros(0)) for setting in found.settings}
@@ -125,23 +129,24 @@ def _metric(found: Results, table: Frame, metric: str, baseline: str, draw) -> d
         "name": metric,
         "arrow": described.arrow if described else "",
         "meaning": described.meaning if described else "",
-        "rows": [tables.cells(row, found.labels, baseline, scientific) for row in table.itertuples()],
-        "significant": [bool(row.p_corrected < 0.05) for row in table.itertuples()],
-        "intervals": draw(f"{metric}_intervals", figures.draw_intervals(table, values, found.labels)),
-        "bands": draw(f"{metric}_curves", _bands(found, curves, metric)) if several else "",
+        "rows": [tables.cells(row, found.labels, baseline, scientific, spread) for row in table.itertuples()],
+        "significant": [bool(row.p_corrected < results.ALPHA) for row in table.itertuples()],
+        "best": [*table.best],
+        "intervals": draw(f"{metric}_intervals", figures.draw_intervals(table, values, found.labels, spread)),
+        "bands": draw(f"{metric}_curves", _bands(found, curves, metric, spread)) if several else "",
     }
 
 
-def _bands(found: Results, curves, metric: str) -> figures.Figure:
+def _bands(found: Results, curves, metric: str, spread: str) -> figures.Figure:
     """Without the runs that diverged or failed, which the tables leave out, too."""
     lost = found.runs[found.runs.status.isin(["diverged", "failed"])]
     lost = set(zip(lost.setting, lost.seed, strict=True))
     kept = [pair not in lost for pair in zip(curves.setting, curves.seed, strict=True)]
-    within = results.range_of(metric)
-    return figures.draw_bands(curves[kept], found.settings[:_CURVES], found.labels, within)
+    within = results.range_of(metric, found.num_modes)
+    return figures.draw_bands(curves[kept], found.settings[:_CURVES], found.labels, spread, within)
 
 
-def _training(found: Results, draw) -> list[dict[str, str]]:
+def _training(found: Results, spread: str, draw) -> list[dict[str, str]]:
     """Curves of the training itself."""
     names = [name for name in ("generator_loss", "discriminator_loss", "D(x)", "D(G(z))", "diversity")
              if name not in found.metrics]  # fmt: skip
@@ -149,7 +154,8 @@ def _training(found: Results, draw) -> list[dict[str, str]]:
     for name in names:
         curves = found.curves[found.curves.metric == name]
         if curves.step.nunique() > 1:
-            panels.append({"name": name, "figure": draw(f"{name}_curves", _bands(found, curves, name))})
+            figure = _bands(found, curves, name, spread)
+            panels.append({"name": name, "figure": draw(f"{name}_curves", figure)})
     return panels
 
 

@@ -1,6 +1,5 @@
 """The results of a sweep as tables: one row a run, and statistics over the seeds of each setting."""
 
-import itertools
 import json
 import math
 from pathlib import Path
@@ -10,14 +9,17 @@ import numpy as np
 
 from jaxgan.errors import UserError
 from jaxgan.evaluation.naming import number_of
+from jaxgan.metrics.number import Number
+from jaxgan.run.record import read_record
 
 Frame = Any  # a pandas.DataFrame; pandas is imported late
 
 CONFIDENCE = 0.95
+ALPHA = 0.05  # p-values below it are called significant
 MIN_SEEDS = 3  # of an interval: two values say next to nothing of their spread
 _RESAMPLES = 9_999
 _MARK = "discriminator_loss"  # a line of metrics.jsonl without it is an evaluation's
-_COLUMNS = ("metric", "setting", "n", "mean", "low", "high", "median", "failed", "difference", "p")
+_COLUMNS = "metric setting n mean low high stderr median failed difference p best".split()
 _IN_TRAINING = ("generator_loss", "discriminator_loss", "diversity")  # shown where nothing is evaluated
 
 
@@ -30,8 +32,11 @@ class Results(NamedTuple):
         'open'), step, seconds, reason, and the last value of every metric.
       curves: long: setting, seed, step, metric, value.
       fields: those that are swept, without the seed.
-      metrics: the numbers to compare: those of the evaluations, or some of the training.
+      metrics: the numbers to show: those of the evaluations, or some of the training.
+      evaluated: whether they are those of evaluations. Numbers of the training are not compared: losses of
+        different games have nothing to do with each other.
       labels: setting → a short name.
+      num_modes: the most modes of a data set of the sweep, where they are known.
     """
 
     record: dict[str, Any]
@@ -39,7 +44,9 @@ class Results(NamedTuple):
     curves: Frame
     fields: list[str]
     metrics: list[str]
+    evaluated: bool
     labels: dict[str, str]
+    num_modes: int | None = None
 
     @property
     def settings(self) -> list[str]:
@@ -59,7 +66,7 @@ def read(workdir: Path) -> Results:
     if not path.exists():
         raise UserError(f"{workdir} holds no sweep (no sweep.json): give the --workdir of one")
     record = json.loads(path.read_text(encoding="utf-8"))
-    described, rows, curves, evaluated = record["runs"], [], [], {}
+    described, rows, curves, evaluated, num_modes = record["runs"], [], [], {}, set()
     fields = list(dict.fromkeys(field for run in described for field in run["values"]))
     for number, part in enumerate(record["parts"]):
         outcomes = _outcomes(workdir / "parts" / f"{number:04d}", len(part))
@@ -77,11 +84,13 @@ def read(workdir: Path) -> Results:
                 row |= numbers
                 curves += [(run["setting"], run["seed"], step, name, x) for name, x in numbers.items()]
             rows.append(row)
+            num_modes |= _num_modes(workdir / "runs" / run["name"])
     runs = pd.DataFrame(rows).sort_values("index").drop(columns="index").reset_index(drop=True)
     shown = list(evaluated) or [name for name in _IN_TRAINING if name in runs]
     settings = list(dict.fromkeys(run["setting"] for run in described))
     curves = pd.DataFrame(curves, columns=["setting", "seed", "step", "metric", "value"])
-    return Results(record, runs, curves, fields, shown, _labels(described, settings))
+    names = _labels(described, settings)
+    return Results(record, runs, curves, fields, shown, bool(evaluated), names, max(num_modes, default=None))
 
 
 def find_baseline(settings: list[str], name: str) -> str:
@@ -105,9 +114,10 @@ def find_baseline(settings: list[str], name: str) -> str:
 def summarize(results: Results, baseline: str) -> Frame:
     """Statistics of every number and setting, over the seeds that finished.
 
-    Columns: metric, setting, n, mean, low, high (a 95 % interval, Student's t), median, failed (share of the
-    runs that ended and did not finish), difference (mean of the paired differences from the baseline), p,
-    p_corrected.
+    Columns: metric, setting, n, mean, low, high (a 95 % interval, Student's t), stderr (the standard error
+    of the mean), median, failed (share of the runs that ended and did not finish), difference (mean of the
+    paired differences from the baseline), p, best (see `find_best`), p_corrected. Only numbers of evaluations
+    are tested.
 
     The test is a permutation test of paired differences (all sign flips, or 9,999 drawn ones): the same seed
     of both settings is a pair. p_corrected is for all comparisons of the table, by Holm 1979: A simple
@@ -116,31 +126,64 @@ def summarize(results: Results, baseline: str) -> Frame:
     import pandas as pd
 
     rows = []
-    for metric, setting in itertools.product(results.metrics, results.settings):
-        runs = results.runs[results.runs.setting == setting]
-        ended = runs[runs.status != "open"]
-        values = _finished(results, setting, metric)
-        low, high = interval(values.to_numpy(), *range_of(metric))
-        row = {"metric": metric, "setting": setting, "n": len(values), "mean": values.mean()}
-        row |= {"low": low, "high": high, "median": values.median()}
-        row["failed"] = float((ended.status != "done").mean()) if len(ended) else math.nan
-        row |= {"difference": math.nan, "p": math.nan}
-        if setting != baseline:
-            other = _finished(results, baseline, metric)
-            pairs = values.index.intersection(other.index)
-            if len(pairs) > 1:
-                differences = (values[pairs] - other[pairs]).to_numpy()
-                row |= {"difference": differences.mean(), "p": paired_test(differences)}
-        rows.append(row)
+    for metric in results.metrics:
+        finished = {setting: _finished(results, setting, metric) for setting in results.settings}
+        best = find_best(finished, number_of(metric)) if results.evaluated else ""
+        for setting, values in finished.items():
+            runs = results.runs[results.runs.setting == setting]
+            ended = runs[runs.status != "open"]
+            low, high = interval(values.to_numpy(), *range_of(metric, results.num_modes))
+            row = {"metric": metric, "setting": setting, "n": len(values), "mean": values.mean()}
+            row |= {"low": low, "high": high, "stderr": values.sem(), "median": values.median()}
+            row["failed"] = float((ended.status != "done").mean()) if len(ended) else math.nan
+            row |= {"difference": math.nan, "p": math.nan, "best": setting == best}
+            if setting != baseline and results.evaluated:
+                differences = _differences(values, finished[baseline])
+                if len(differences) > 1:
+                    row |= {"difference": differences.mean(), "p": paired_test(differences)}
+            rows.append(row)
     table = pd.DataFrame(rows, columns=_COLUMNS)
     table["p_corrected"] = holm(table.p.to_numpy(float))
     return table
 
 
-def range_of(metric: str) -> tuple[float, float]:
-    """The range that a number of this name can have."""
+def range_of(metric: str, num_modes: int | None) -> tuple[float, float]:
+    """The range that a number of this name can have, of data with so many modes."""
     number = number_of(metric)
-    return (number.low, number.high) if number else (-math.inf, math.inf)
+    if number is None:
+        return -math.inf, math.inf
+    return number.low, num_modes if number.counts_modes and num_modes else number.high
+
+
+def find_best(finished: dict[str, Frame], number: Number | None) -> str:
+    """The setting whose number is better than that of every other, as far as the seeds can tell; else ''.
+
+    It is better than each of the others by the one-sided paired test, and p is the largest of these
+    (an intersection-union test: Berger 1982, Multiparameter Hypothesis Testing and Acceptance Sampling). Any
+    of the n settings could have been the best one, so p is multiplied by n (Bonferroni).
+
+    Args:
+      finished: setting → the values of its seeds that finished, by seed.
+      number: what the number means; None, or one of no direction, has no best.
+    """
+    known = {setting: values for setting, values in finished.items() if len(values)}
+    if len(known) < 2 or number is None or not number.better:
+        return ""
+    sign = 1 if number.better == "higher" else -1
+    best = max(known, key=lambda setting: sign * known[setting].mean())
+    for other in known.keys() - {best}:
+        differences = sign * _differences(known[best], known[other])
+        if len(differences) < 2 or differences.mean() <= 0:
+            return ""
+        if len(known) * paired_test(differences) / 2 >= ALPHA:
+            return ""
+    return best
+
+
+def _differences(values: Frame, others: Frame) -> np.ndarray:
+    """Of the seeds that both have."""
+    pairs = values.index.intersection(others.index)
+    return (values[pairs] - others[pairs]).to_numpy()
 
 
 def _finished(results: Results, setting: str, metric: str) -> Frame:
@@ -214,6 +257,12 @@ def _outcomes(folder: Path, num: int) -> list[dict[str, Any]]:
         reason = json.loads((folder / "failed.json").read_text(encoding="utf-8"))["reason"]
         return [{"status": "failed", "reason": reason}] * num
     return [{"status": "open"}] * num
+
+
+def _num_modes(workdir: Path) -> set[int]:
+    """Of the data that a run was trained on; empty where they are not known."""
+    found = read_record(workdir)
+    return {found["dataset"]["num_modes"]} - {None} if found and "num_modes" in found["dataset"] else set()
 
 
 def _lines(path: Path, last: int) -> list[dict[str, Any]]:

@@ -54,7 +54,7 @@ def sweep(made: Plan, workdir: Path, options: Options) -> int:
         if signal:
             print(f"stopped; the same command goes on: {workdir}")
             return 128 + signal
-    written = report.write(workdir, options.baseline)
+    written = report.write(workdir, options.baseline, options.spread)
     print("wrote " + ", ".join(map(str, written)))
     return 2 if job.unfinished() else 0
 

@@ -3,7 +3,7 @@
 import math
 
 from jaxgan.evaluation.naming import number_of
-from jaxgan.sweeps.results import MIN_SEEDS, Frame, Results
+from jaxgan.sweeps.results import ALPHA, MIN_SEEDS, Frame, Results
 
 
 def is_scientific(x: float) -> bool:
@@ -27,25 +27,28 @@ def number(x: float, digits: int = 3, scientific: bool | None = None) -> str:
     return f"{x:.{min(places, 6)}f}"
 
 
-def estimate(row, scientific: bool | None = None) -> str:
-    """A mean with its interval, all to the same decimal place: that of the second digit of the width.
+def estimate(row, scientific: bool | None = None, spread: str = "interval") -> str:
+    """A mean with its spread, all to the same decimal place: that of the spread's second digit.
 
     Args:
       row: of `results.summarize`.
       scientific: whether with exponents, as the column has it; None: where the mean is long without.
+      spread: of SPREADS.
     """
     if not math.isfinite(row.mean):
         return "–"
-    if not math.isfinite(row.low):
+    shown, width, form = {
+        "interval": ((row.low, row.high), row.high - row.low, "{} [{}, {}]"),
+        "stderr": ((row.stderr,), row.stderr, "{} ± {}"),
+    }[spread]
+    if not all(map(math.isfinite, shown)):
         return number(row.mean, scientific=scientific)
-    width = row.high - row.low
     size = width if width > 0 else abs(row.mean) / 10
     last = math.floor(math.log10(size)) - 1 if size else 0  # the power of ten of the last digit
     if is_scientific(row.mean) if scientific is None else scientific:
-        three = row.mean, row.low, row.high
-        return "{} [{}, {}]".format(*(f"{x:.{_digits(x, last)}e}" for x in three))
+        return form.format(*(f"{x:.{_digits(x, last)}e}" for x in (row.mean, *shown)))
     places = max(0, -last)
-    return f"{row.mean:.{places}f} [{row.low:.{places}f}, {row.high:.{places}f}]"
+    return form.format(*(f"{x:.{places}f}" for x in (row.mean, *shown)))
 
 
 def _digits(x: float, last: int) -> int:
@@ -69,16 +72,23 @@ def percent(share: float) -> str:
     return "–" if not math.isfinite(share) else f"{100 * share:.0f} %"
 
 
-HEAD = ("setting", "seeds", "mean [95 % interval]", "median", "failed", "difference", "p", "p corrected")
+SPREADS = {"interval": "mean [95 % interval]", "stderr": "mean ± standard error"}
 
 
-def cells(row, labels: dict[str, str], baseline: str, scientific: bool | None = None) -> list[str]:
-    """A row of `results.summarize` in words, under HEAD; `scientific` as in `estimate`."""
+def head(spread: str) -> list[str]:
+    """The names of the columns of `cells`."""
+    return ["setting", "seeds", SPREADS[spread], "median", "failed", "difference", "p", "p corrected"]
+
+
+def cells(
+    row, labels: dict[str, str], baseline: str, scientific: bool | None = None, spread: str = "interval"
+) -> list[str]:
+    """A row of `results.summarize` in words, under `head`; `scientific` and `spread` as in `estimate`."""
     tested = row.setting != baseline
     return [
         labels[row.setting],
         str(row.n),
-        estimate(row, scientific),
+        estimate(row, scientific, spread),
         number(row.median, scientific=scientific),
         percent(row.failed),
         number(row.difference) if tested else "baseline",
@@ -87,8 +97,8 @@ def cells(row, labels: dict[str, str], baseline: str, scientific: bool | None = 
     ]
 
 
-def _frame(found: Results, table: Frame) -> Frame:
-    """The table for papers: a row a setting, a column a number."""
+def _frame(found: Results, table: Frame, spread: str, bold: str) -> Frame:
+    """The table for papers: a row a setting, a column a number; `bold` is the form of what is best."""
     import pandas as pd
 
     rows = []
@@ -96,9 +106,10 @@ def _frame(found: Results, table: Frame) -> Frame:
     for setting, of_setting in table.groupby("setting", sort=False):
         row = {"setting": found.labels[setting], "seeds": max(of_setting.n)}
         for cell in of_setting.itertuples():
-            star = "*" if cell.p_corrected < 0.05 else ""
+            star = "*" if cell.p_corrected < ALPHA else ""
             form = scientific[cell.metric]
-            row[_titled(cell.metric)] = estimate(cell, form) + star
+            words = estimate(cell, form, spread)
+            row[_titled(cell.metric)] = (bold.format(words) if cell.best else words) + star
             row[f"{cell.metric}, median"] = number(cell.median, scientific=form)
         row["failed"] = percent(of_setting.failed.iloc[0])
         rows.append(row)
@@ -110,31 +121,44 @@ def _titled(metric: str) -> str:
     return f"{metric} {number.arrow}".rstrip() if number else metric
 
 
-def _caption(found: Results, baseline: str) -> str:
+def _caption(found: Results, baseline: str, spread: str) -> str:
+    spreads = {
+        "interval": f"a 95 % interval (Student's t, from {MIN_SEEDS} seeds on)",
+        "stderr": "its standard error",
+    }
+    text = (
+        f"Mean over training seeds with {spreads[spread]}, and median; runs that diverged are left out and "
+        "counted as failed."
+    )
+    if not found.evaluated:
+        return f"{text} Numbers of the training, which are not compared."
     return (
-        f"Mean over training seeds with a 95 % interval (Student's t, from {MIN_SEEDS} seeds on), and "
-        "median; runs that diverged are left out and counted as failed. *: differs from the baseline "
-        f"'{found.labels[baseline]}' (permutation test of paired seeds, Holm-corrected p < 0.05)."
+        f"{text} *: differs from the baseline '{found.labels[baseline]}' (permutation test of paired seeds, "
+        f"Holm-corrected p < {ALPHA}). Bold: better than every other setting (the largest p of the one-sided "
+        f"tests, times the number of settings, < {ALPHA})."
     )
 
 
-def markdown(found: Results, table: Frame, baseline: str) -> str:
+def markdown(found: Results, table: Frame, baseline: str, spread: str = "interval") -> str:
     """A row a setting, with its caption."""
-    frame = _frame(found, table).map(lambda cell: str(cell).replace("|", "\\|"))
+    frame = _frame(found, table, spread, "**{}**").map(lambda cell: str(cell).replace("|", "\\|"))
     rows = [frame.columns, ["---"] * frame.shape[1], *frame.to_numpy()]
     text = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
-    return f"{text}\n\n{_caption(found, baseline)}\n"
+    return f"{text}\n\n{_caption(found, baseline, spread)}\n"
 
 
-def latex(found: Results, table: Frame, baseline: str) -> str:
+_LATEX = str.maketrans({"–": "--", "<": "$<$", "±": "$\\pm$", "↑": "$\\uparrow$", "↓": "$\\downarrow$"})
+
+
+def latex(found: Results, table: Frame, baseline: str, spread: str = "interval") -> str:
     """The same, for the package booktabs."""
 
     def escape(text):
         for letter in "&%$#_":
             text = str(text).replace(letter, f"\\{letter}")
-        return text.replace("–", "--").replace("<", "$<$")
+        return text.translate(_LATEX)
 
-    frame = _frame(found, table)
+    frame = _frame(found, table, spread, "\\textbf{{{}}}")
     lines = [
         f"% {found.record['command']}",
         "% needs \\usepackage{booktabs}",
@@ -147,7 +171,7 @@ def latex(found: Results, table: Frame, baseline: str) -> str:
         *(" & ".join(map(escape, row)) + " \\\\" for row in frame.to_numpy()),
         "\\bottomrule",
         "\\end{tabular}",
-        f"\\caption{{{escape(_caption(found, baseline))}}}",
+        f"\\caption{{{escape(_caption(found, baseline, spread))}}}",
         "\\end{table}",
     ]
     return "\n".join(lines) + "\n"

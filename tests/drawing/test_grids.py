@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxgan.datasets import Mixture
+from jaxgan.drawing import grids
 from jaxgan.drawing.grids import draw_closest_pairs, draw_real_and_fake, draw_samples, write_animation
 
 # 3 images of 56×56 in a grid of 2×2 are enlarged 448 / (2·56) = 4 times; gaps of 2 pixels; a band of 24
@@ -173,3 +175,17 @@ def test_an_animation_has_every_frame_and_rests_on_the_last(tmp_path):
     assert durations == [1000, 1000, 2500]
     assert corners == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     assert margins == [(255, 255, 255), (255, 255, 255), (0, 0, 255)]
+
+
+def test_plots_of_one_mixture_have_the_same_axes(monkeypatch):
+    """Whatever the samples are; the modes are drawn, and samples beyond are counted."""
+    drawn = []
+    monkeypatch.setattr(grids, "render", lambda figure: drawn.append(figure.axes[0]))
+    mixture = Mixture(np.array([[-1.0, 0.0], [1.0, 0.0]]), 0.1)  # 1.4 · (1 + 3 · .1) = 1.82
+    for points in (np.zeros((5, 2)), np.array([[0.0, 0.0], [1.0, 1.0], [5.0, 0.0]])):
+        draw_samples(points, "ring", mixture=mixture)
+    for axes in drawn:
+        np.testing.assert_allclose([*axes.get_xlim(), *axes.get_ylim()], [-1.82, 1.82, -1.82, 1.82])
+        (circles,) = (c for c in axes.collections if len(c.get_offsets()) == 2)
+        np.testing.assert_allclose(circles.get_offsets(), mixture.centres)
+    assert [axes.get_title() for axes in drawn] == ["ring", "ring; 1 of 3 outside"]

@@ -33,4 +33,4 @@ def test_metrics_of_training_are_no_statistics(name):
 
 
 def test_ranges():
-    assert find_number("good")[2:] == (0, 1) and find_number("modes")[2:] == (0, math.inf)
+    assert find_number("good")[2:] == (0, 1, False) and find_number("modes")[2:] == (0, math.inf, True)

@@ -91,7 +91,7 @@ def slow_pictures(monkeypatch):
     """An event: no picture is drawn before it is set."""
     gate = threading.Event()
     monkeypatch.setattr(
-        "jaxgan.run.monitor.draw_samples", lambda *_: gate.wait(60) and Image.new("L", (8, 8))
+        "jaxgan.run.monitor.draw_samples", lambda *_, **__: gate.wait(60) and Image.new("L", (8, 8))
     )
     monkeypatch.setattr(Writers, "scalars", lambda *_: None)
     monkeypatch.setattr(Writers, "hparams", lambda *_: None)

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from jaxgan.errors import UserError
+from jaxgan.metrics.number import Number
 from jaxgan.sweeps import report, results, tables
 
 LOSSES, WEIGHTS, SEEDS = ("hinge", "wasserstein"), (0.1, 1.0), range(6)
@@ -104,6 +105,63 @@ def test_intervals_cover_the_mean_as_often_as_they_say(n):
 def test_the_least_p_is_that_of_differences_of_one_sign():
     for pairs in (2, 3, 5, 8):
         assert results.paired_test(np.arange(1.0, pairs + 1)) == results.least_p(pairs)
+
+
+def by_seed(*values):
+    return pd.Series(np.array(values, float))
+
+
+def test_the_best_is_better_than_every_other():
+    """With 6 seeds the one-sided p is at least 1/64: of 3 settings 3/64 < .05, of 4 4/64 > .05."""
+    higher, lower = Number("higher", ""), Number("lower", "")
+    good, fair, poor = by_seed(5, 6, 7, 8, 9, 10), by_seed(4, 5, 6, 7, 8, 9), by_seed(1, 2, 3, 4, 5, 6)
+    three = {"a": good, "b": fair, "c": poor}
+    assert results.find_best(three, higher) == "a" and results.find_best(three, lower) == "c"
+    assert results.find_best({**three, "d": poor - 1}, higher) == ""
+    assert results.find_best({"a": good, "b": by_seed(4, 5, 8, 7, 8, 9)}, higher) == ""  # p = 2/32 of two
+    assert results.find_best(three, Number("", "")) == "" and results.find_best(three, None) == ""
+    assert results.find_best({"a": good}, higher) == ""
+    assert results.find_best({"a": good[:1], "b": poor[:1]}, higher) == ""  # one seed says nothing
+    assert results.find_best({**three, "d": by_seed()}, higher) == "a"  # of which no run finished
+
+
+def test_what_is_called_best_seldom_is_not():
+    """Of settings that are all alike; 400 draws find a share of at most .05 within .05 + 2 · .011."""
+    source, number = np.random.default_rng(0), Number("higher", "")
+    found = [
+        results.find_best({name: pd.Series(source.normal(size=8)) for name in "abc"}, number)
+        for _ in range(400)
+    ]
+    assert np.mean([name != "" for name in found]) <= 0.072
+
+
+def test_bold_and_standard_errors(folder):
+    found = results.read(folder)
+    table = results.summarize(found, found.settings[0])
+    assert not table.best.any()  # both settings of hinge are as good
+    finished = found.runs[(found.runs.setting == found.settings[1])]["modes_2.5k"]
+    assert table.stderr[1] == pytest.approx(finished.std(ddof=1) / 6**0.5)
+    table.loc[1, "best"] = True
+    assert "**" in tables.markdown(found, table, found.settings[0])
+    text = tables.latex(found, table, found.settings[0], "stderr")
+    assert "\\textbf{" in text and "$\\pm$" in text and "its standard error" in text and "$\\uparrow$" in text
+    report.write(folder, spread="stderr")
+    assert "mean ± standard error" in (folder / "report.html").read_text()
+
+
+def test_losses_are_not_ranked(folder, tmp_path):
+    """Of a sweep without evaluations: nothing is tested, and the page says why."""
+    shutil.copytree(folder, tmp_path / "sweep")
+    for path in (tmp_path / "sweep" / "runs").glob("*/metrics.jsonl"):
+        kept = [line for line in path.read_text().splitlines() if "modes" not in line]
+        path.write_text("\n".join(kept) + "\n")
+    found = results.read(tmp_path / "sweep")
+    assert found.metrics == ["generator_loss", "discriminator_loss"] and not found.evaluated
+    table = results.summarize(found, found.settings[0])
+    assert table.p.isna().all() and not table.best.any()
+    report.write(tmp_path / "sweep")
+    assert "Nothing was evaluated" in (tmp_path / "sweep" / "report.html").read_text()
+    assert "not compared" in (tmp_path / "sweep" / "table.md").read_text()
 
 
 def test_the_baseline_has_a_name(folder):
@@ -208,7 +266,7 @@ def test_numbers_as_words():
 
 # The one thing that only a browser can tell, and a browser is no Python package that the tests could install.
 @pytest.mark.skipif(BROWSER is None, reason="renders the report: install chromium to run it")
-@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("width", [390, 1400, 2000])
 def test_a_browser_shows_it(folder, tmp_path, width):
     """Nothing sticks out, on a narrow and on a wide window, and there is something to see."""
     report.write(folder)
@@ -225,7 +283,7 @@ def test_a_browser_shows_it(folder, tmp_path, width):
     frame = f'<iframe width="{width}" height="900" style="border: 0" srcdoc="{text}"></iframe>'
     page.write_text(f"<!doctype html><title></title>{frame}<script>{script}</script>")
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
-    command += ["--window-size=1500,1000", "--dump-dom", f"file://{page}"]
+    command += ["--window-size=2100,1000", "--dump-dom", f"file://{page}"]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
     inner, scroll, wide, broken, height = map(int, re.search(r"<title>([\d ]+)</title>", shown)[1].split())
     assert inner == width and scroll <= width and not wide and not broken and height > 1000
@@ -246,6 +304,33 @@ def test_the_digits_of_an_estimate_follow_its_interval(mean, low, high, text):
     assert tables.estimate(Row(mean, low, high)) == text
 
 
+@pytest.mark.parametrize(
+    ("mean", "stderr", "text"),
+    [
+        (45.81234, 0.00021, "45.81234 ± 0.00021"),
+        (45.8, 12.3, "46 ± 12"),
+        (3.0, 0.0, "3.00 ± 0.00"),
+        (7.0, math.nan, "7.00"),
+    ],
+)
+def test_the_digits_of_an_estimate_follow_its_error(mean, stderr, text):
+    assert tables.estimate(Row(mean, math.nan, math.nan, stderr), spread="stderr") == text
+
+
+def test_an_interval_of_a_count_ends_at_all_modes(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "sweep")
+    record = {"config": {}, "dataset": {"num_modes": 8}}
+    for run in (tmp_path / "sweep" / "runs").iterdir():
+        (run / "config.json").write_text(json.dumps(record))
+    for num_modes, workdir in ((None, folder), (8, tmp_path / "sweep")):
+        found = results.read(workdir)
+        assert found.num_modes == num_modes
+        most = results.summarize(found, found.settings[0]).high.max()
+        assert most <= 8.3 if num_modes else most > 8
+    assert results.range_of("classifier_modes_10k", 10) == (0, 10)
+    assert results.range_of("good_2.5k", 8) == (0, 1)
+
+
 def test_a_column_has_one_notation():
     """Not 9.99e-01 below 0.99829."""
     rows = pd.DataFrame({"mean": [0.99829, 0.999, 0.0002]})
@@ -262,3 +347,4 @@ class Row(NamedTuple):
     mean: float
     low: float
     high: float
+    stderr: float = math.nan

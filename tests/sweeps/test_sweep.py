@@ -248,11 +248,31 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
     assert not (tmp_path / "sweep").exists()
 
 
+def test_runs_are_evaluated_at_their_end(tmp_path, capsys):
+    """Unless it is switched off; the plan says so, and the table has the numbers."""
+    plan = make_plan(config(eval_every=0), evaluate=True)
+    assert sweep.sweep(plan, tmp_path / "sweep", Options(population="map")) == 0
+    said = capsys.readouterr().out
+    assert (
+        "evaluation: every run at its end (protocol 100; statistics: mode_coverage); --evaluate=off" in said
+    )
+    table = pd.read_csv(tmp_path / "sweep" / "sweep.csv")
+    assert table["modes_100"].notna().all()
+    run = tmp_path / "sweep" / "runs" / plan.runs[0].name
+    assert [line["step"] for line in lines(run) if "modes_100" in line] == [20]
+    for how, said in ((make_plan(config(eval_every=0)), "none"), (made(), "every 12 steps and at the end")):
+        sweep.sweep(how, tmp_path / "other", Options(dry_run=True))
+        assert f"evaluation: {said}" in capsys.readouterr().out
+
+
 def test_the_command_line(tmp_path):
     flags = "--mode=sweep", "--sweep=ema_decay=0,0.9", "--sweep=loss.name=hinge,minimax", "--sweep=seed=0:3"
     done = launch(tmp_path / "sweep", flags=(*flags, "--dry_run"))
     assert done.returncode == 0, done.stderr
     assert "12 runs (4 settings), 2 programs" in done.stdout and not (tmp_path / "sweep").exists()
+    assert "every run at its end" in done.stdout
+    done = launch(tmp_path / "sweep", flags=(*flags, "--dry_run", "--evaluate=off"))
+    assert done.returncode == 0 and "evaluation: none" in done.stdout
 
 
 def test_a_run_alone_has_one_device_where_cores_are_devices(monkeypatch):
