@@ -40,10 +40,12 @@ SIGTERM, with a checkpoint written first.\
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, configs/*.py.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; default runs/<config name>[-<overrides>].")
-MODES = "train", "evaluate", "sample", "sweep", "report"
+MODES = "train", "evaluate", "sample", "sweep", "report", "fields"
 MODE = flags.DEFINE_enum("mode", "train", MODES, "What to do.")
 NUM = flags.DEFINE_integer("num", 0, "sample: how many examples to write to --out.")
-OUT = flags.DEFINE_string("out", None, "sample: FILE.npz or a folder for PNGs; default WORKDIR/samples.npz.")
+OUT = flags.DEFINE_string(
+    "out", None, "sample, fields: FILE.npz or a folder for PNGs, default WORKDIR/samples.npz; or FILE.md."
+)
 SEED = flags.DEFINE_integer("sample_seed", 0, "sample: the seed of the latents.")
 STEP = flags.DEFINE_string(
     "step", None, "sample, evaluate: a checkpoint's step, or 'best'; default the newest."
@@ -162,8 +164,24 @@ def sweep(config) -> int:
     return run(made, workdir, Options(POPULATION.value, SIZE.value, *shown))
 
 
-def main() -> int:
+def list_fields(words: tuple[str, ...]) -> int:
+    """Prints the fields of which the words say something, all without words; or writes a page of all."""
+    from jaxgan.config import listing
+
+    if OUT.value:
+        Path(OUT.value).write_text(listing.markdown(), encoding="utf-8")
+        print(f"wrote {OUT.value}")
+    else:
+        given = flags.FLAGS["config"].present
+        print(listing.text(CONFIG.value if given else None, words))
+    return 0
+
+
+def main(*words: str) -> int:
     require_flags_of_mode()
+    if MODE.value == "fields":
+        return list_fields(words)
+
     if MODE.value == "train":
         from jaxgan.config.dependencies import reset_idle
         from jaxgan.devices import processes
@@ -215,4 +233,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    console.run(main, HELP)
+    console.run(main, HELP, takes_words=lambda: MODE.value == "fields")

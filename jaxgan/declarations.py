@@ -150,9 +150,10 @@ class Field:
 
 
 def own_field(name: str, default: Any, sentence: str, *ranges: Range) -> Field:
-    """A field of no component; its type is that of the default."""
+    """A field of no component; its type is that of the default; of a tuple, text, or numbers in a range."""
     kind, is_tuple = type(default), isinstance(default, tuple)
-    return Field(name, default, kind, float if is_tuple else kind, is_tuple, ranges, sentence)
+    of_entries = float if ranges else str
+    return Field(name, default, kind, of_entries if is_tuple else kind, is_tuple, ranges, sentence)
 
 
 def _make_field(of: str, name: str, default: Any, annotation: Any, sentence: str = "") -> Field:

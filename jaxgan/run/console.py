@@ -25,18 +25,20 @@ from jaxgan.errors import LostProcess, UserError
 from jaxgan.run import streams
 
 
-def run(main: Callable[[], int], page: str = "") -> None:
+def run(main: Callable[..., int], page: str = "", takes_words: Callable[[], bool] = lambda: False) -> None:
     """Parses the flags, runs `main` and exits with the status that it returns, or that its error has.
 
     Args:
-      main: of the job.
+      main: of the job; it gets the words that are no flags.
+      takes_words: whether there may be any, as asked once the flags are parsed.
       page: what `--help` shows; '' for all flags with their meanings.
     """
     streams.protect()
     gc.disable()  # until all is imported, and stays: looking for garbage in it takes a tenth of the start
     atexit.register(gc.freeze)  # or the end looks for garbage in all that was imported, a second long
     try:
-        app.run(lambda _: _guarded(main), flags_parser=functools.partial(_parse, page=page))
+        parse = functools.partial(_parse, page=page, takes_words=takes_words)
+        app.run(lambda argv: _guarded(functools.partial(main, *argv[1:])), flags_parser=parse)
     except UserError as error:
         _fail(error)
 
@@ -120,7 +122,9 @@ def _fail(error: UserError) -> None:
     sys.exit(error.exit_status)
 
 
-def _parse(argv: Sequence[str], page: str = "") -> Sequence[str]:
+def _parse(
+    argv: Sequence[str], page: str = "", takes_words: Callable[[], bool] = lambda: False
+) -> Sequence[str]:
     """Parses flags as absl does, but explains what is wrong in one line and exits with 2."""
     asked = {argument.lstrip("-") for argument in argv[1:] if argument.startswith("-")}
     if asked & {"help", "h", "?", "helpshort"} and page:
@@ -148,7 +152,7 @@ def _parse(argv: Sequence[str], page: str = "") -> Sequence[str]:
         if isinstance(getattr(error, "obj", None), ModuleType):  # of code that a config file imports
             raise
         raise UserError(_unknown_field(argv, str(error))) from error
-    if len(rest) > 1:
+    if len(rest) > 1 and not takes_words():
         raise UserError(f"unexpected argument '{rest[1]}': flags look like --config.FIELD=VALUE")
     return rest
 
@@ -193,13 +197,14 @@ def _illegal_value(argv: Sequence[str], message: str) -> str:
 
 def _unknown_field(argv: Sequence[str], message: str) -> str:
     """ml_collections names only the last part of a field: find the flag that it stands in."""
+    from jaxgan.config import listing
+
     words = re.findall(r"\w+", message.replace("\\n", " ").replace("\\", " "))
-    paths = [argument.partition("=")[0].removeprefix("--config.") for argument in argv]
+    paths = [argument.lstrip("-").partition("=")[0].removeprefix("config.") for argument in argv]
     path = next((path for path in paths if words[0] in path.split(".")), words[0])
-    if path.startswith(f"regularizers.{words[0]}"):
+    if path.startswith(f"regularizers.{words[0]}") and path.count(".") > 1:
         return _unknown_regularizer(words[0])
-    hint = f" Did you mean '{words[4]}'?" if words[1:4] == ["Did", "you", "mean"] else ""
-    return f"the config has no field '{path}' (jaxgan/config/default.py explains all fields).{hint}"
+    return f"the config has no field '{path[:80]}'.{listing.hint(path, flags.FLAGS['config'].value)}"
 
 
 def _unknown_regularizer(name: str) -> str:
