@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
-from jaxgan.errors import UserError
+from jaxgan.declarations import arguments
+from jaxgan.errors import UserError, WrongArgument
 from jaxgan.registry import Registry
 
 LATENTS = Registry("latent")
@@ -55,6 +56,14 @@ def sample_latents(
       index: int32 `[B]`.
       size: the latent dimension.
     """
+    size = arguments.whole("size", size, 1)
+    index = (
+        jnp.asarray(index)
+        if isinstance(index, jax.Array)
+        else arguments.array("index", index, "[B]", kinds="iu")
+    )
+    if index.ndim != 1 or not jnp.issubdtype(index.dtype, jnp.integer):
+        raise WrongArgument(f"index is {arguments.shown(index)}: give int32 [B]")
     draw = functools.partial(LATENTS[latent], size=size, **fields)
     return jax.vmap(lambda i: draw(jax.random.fold_in(key, i)))(jnp.asarray(index))
 

@@ -16,7 +16,8 @@ from jaxgan.algorithm.tricks import pack, scale
 from jaxgan.compilation import float32, jit
 from jaxgan.config import experiment
 from jaxgan.config.recorded import foreign_fields
-from jaxgan.errors import UserError
+from jaxgan.declarations import arguments
+from jaxgan.errors import UserError, WrongArgument
 from jaxgan.latents import make_key
 from jaxgan.losses import real_or_fake
 from jaxgan.run.checkpoint import Checkpoints
@@ -121,7 +122,7 @@ class Sampler:
 
     def latents(self, seed: int = 0, num: int = 64) -> np.ndarray:
         """The latents of the same samples: float32 `[num, latent_dim]`, which `decode` takes."""
-        _require(num >= 0 and 0 <= seed < 2**32, f"num={num} must be at least 0 and seed={seed} in [0, 2^32)")
+        seed, num = arguments.whole("seed", seed, 0, 2**32), arguments.whole("num", num)
         parts = [np.zeros((0, self.gan.latent_dim), np.float32)]
         for first in range(0, num, batch_of(self.gan)):
             parts.append(np.asarray(latents(self.gan, np.uint32(seed), np.int32(first))))
@@ -129,7 +130,9 @@ class Sampler:
 
     def batches(self, seed: int = 0, num: int = 64) -> Iterator[np.ndarray]:
         """The same samples in batches, for numbers that do not fit into memory."""
-        _require(num >= 0 and 0 <= seed < 2**32, f"num={num} must be at least 0 and seed={seed} in [0, 2^32)")
+        return self._batches(arguments.whole("seed", seed, 0, 2**32), arguments.whole("num", num))
+
+    def _batches(self, seed: int, num: int) -> Iterator[np.ndarray]:
         before = None
         for first in range(0, num, batch_of(self.gan)):
             z = latents(self.gan, np.uint32(seed), np.int32(first))
@@ -142,7 +145,15 @@ class Sampler:
 
     def judge(self, examples: np.ndarray) -> np.ndarray:
         """The discriminator's outputs `[N]` for examples in the same format: see `discriminate`."""
-        examples = scale(jnp.asarray(examples))
+        layout = "[N, H, W, C]" if self.gan.is_images else "[N, D]"
+        examples = arguments.array("examples", examples, layout)
+        if examples.shape[1:] != self.gan.shape or (self.gan.is_images and examples.dtype != np.uint8):
+            kind = "uint8" if self.gan.is_images else "float32"
+            shape = ", ".join(map(str, self.gan.shape))
+            raise WrongArgument(f"examples are {arguments.shown(examples)}: give {kind} [N, {shape}]")
+        if not len(examples):
+            return np.zeros(0, np.float32)
+        examples = scale(jnp.asarray(examples if self.gan.is_images else examples.astype(np.float32)))
         return np.asarray(discriminate(self.gan, self.discriminator, self.loss_numbers, examples))
 
     @property
@@ -155,11 +166,15 @@ class Sampler:
         """The samples of given latents `[N, latent_dim]`, in the same format.
 
         Raises:
-          UserError: the latents have another shape.
+          WrongArgument: the latents have another shape, or are not finite.
         """
-        z = np.asarray(z, np.float32)
-        if z.ndim != 2 or z.shape[1] != self.gan.latent_dim:
-            raise UserError(f"latents have shape {z.shape}: give [N, {self.gan.latent_dim}]")
+        with np.errstate(over="ignore"):  # infinite, which is refused
+            z = arguments.array("latents", z, f"[N, {self.gan.latent_dim}]").astype(np.float32)
+        arguments.finite("latents", z)
+        if z.shape[1] != self.gan.latent_dim:
+            raise WrongArgument(f"latents have shape {z.shape}: give [N, {self.gan.latent_dim}]")
+        if not len(z):
+            return np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
         batch = batch_of(self.gan)
         padded = np.pad(z, ((0, -len(z) % batch), (0, 0)))
         parts = [generate(self.gan, self.weights, part) for part in np.split(padded, len(padded) // batch)]
@@ -174,7 +189,8 @@ class Sampler:
         Raises:
           UserError: a number is out of its range.
         """
-        _require(steps >= 1 and pairs >= 1, f"steps={steps} and pairs={pairs} must be at least 1")
+        seed, steps = arguments.whole("seed", seed, 0, 2**32), arguments.whole("steps", steps, 1)
+        pairs = arguments.whole("pairs", pairs, 1)
         z = self.latents(seed, 2 * pairs)
         start, end = z[0::2, None], z[1::2, None]
         t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
@@ -191,11 +207,6 @@ class Sampler:
         return np.stack(samples, axis=1).reshape(pairs * steps, *self.gan.shape)
 
 
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise UserError(message)
-
-
 @float32
 def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema") -> Sampler:
     """The generator of a run, also while it is still going, and without its training data.
@@ -208,11 +219,11 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
     Raises:
       UserError: there is no such run, checkpoint or kind of weights.
     """
-    workdir = Path(workdir)
+    workdir = arguments.folder("workdir", workdir)
     if isinstance(step, str) and step != "best":
-        raise UserError(f"step='{step}' is not known; give a number, or 'best'")
-    if weights not in WEIGHTS:
-        raise UserError(f"weights='{weights}' is not known; choose one of {', '.join(WEIGHTS)}")
+        raise WrongArgument(f"step={arguments.shown(step)} is not known; give a number, or 'best'")
+    step = step if step is None or isinstance(step, str) else arguments.whole("step", step)
+    arguments.choice("weights", weights, WEIGHTS)
     record = read_record(workdir)
     if record is None:
         raise UserError(f"{workdir} holds no run (no config.json): give the --workdir of a training run")
@@ -234,7 +245,9 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
         if step == "best":
             best = checkpoint.extra["best"]["step"]
             if best is None:
-                raise UserError(f"{workdir} has no best checkpoint: it trained without evaluation.best")
+                raise UserError(
+                    f"step='best', but {workdir} trained without evaluation.best: give a number, or none"
+                )
             checkpoint = checkpoints.restore(best)
     judged = packed_shape(gan.shape, gan.packing)
     generator = _restore(

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from jaxgan.errors import UserError
+from jaxgan.declarations import arguments
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.features import check_pair
 from jaxgan.metrics.number import Number, describe
@@ -102,8 +102,9 @@ def kernel_distance(
 
     Source: Bińkowski et al. 2018, Demystifying MMD GANs, section 4; sizes as in torch-fidelity.
     """
-    if subset_size < 2 or num_subsets < 2:
-        raise UserError(f"subset_size={subset_size} and num_subsets={num_subsets} must be at least 2")
+    subset_size = arguments.whole("subset_size", subset_size, 2)
+    num_subsets = arguments.whole("num_subsets", num_subsets, 2)
+    seed = arguments.whole("seed", seed, 0, 2**32)
     real, fake = _prepare_pair(*check_pair(real_features, fake_features, at_least=subset_size))
     random = np.random.RandomState(seed)
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from jaxgan.declarations import arguments
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.distances import squared_distances
@@ -140,6 +141,9 @@ def data_copying(
     """
     from sklearn.cluster import KMeans  # late: scikit-learn takes a second to import
 
+    num_cells = arguments.whole("num_cells", num_cells, 1)
+    min_fakes = arguments.whole("min_fakes", min_fakes)
+    seed = arguments.whole("seed", seed, 0, 2**32)
     train = check_features(train_features, "training", at_least=num_cells)
     test = check_features(test_features, "test")
     fake = check_features(fake_features, "fake")

@@ -8,7 +8,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, UInt8
 
-from jaxgan.errors import UserError
+from jaxgan.declarations import arguments
+from jaxgan.errors import UserError, WrongArgument
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.number import Number, describe
 
@@ -124,9 +125,12 @@ def ms_ssim_diversity(
 
     Source: Odena et al. 2017, Conditional Image Synthesis with Auxiliary Classifier GANs, section 4.2.
     """
-    images = np.asarray(images)
-    if images.ndim != 4 or images.dtype != np.uint8:
-        raise ValueError(f"MS-SSIM takes uint8 [N, H, W, C], not {images.dtype} {images.shape}")
+    if getattr(images, "dtype", None) != np.uint8 or images.ndim != 4:
+        raise WrongArgument(
+            f"MS-SSIM takes uint8 [N, H, W, C], not {arguments.shown(images)}: give such images"
+        )
+    images, seed = np.asarray(images), arguments.whole("seed", seed, 0, 2**32)
+    num_pairs = arguments.whole("num_pairs", num_pairs, None)
     count, height, width, _ = images.shape
     scales = num_scales(height, width)
     if not scales:
