@@ -53,10 +53,11 @@ class Writers:
         self._file.write(json.dumps({"step": step, **values, **context}) + "\n")
         self._tensorboard.write("scalars", step, values)
 
-    def samples(self, step: int, picture: Image.Image) -> None:
-        """`samples/step_00001000.png` and the same picture in TensorBoard."""
+    def samples(self, step: int, picture: Image.Image, about: dict[str, Any] | None = None) -> None:
+        """`samples/step_00001000.png`, which says what it shows, and the same picture in TensorBoard."""
         path = self._workdir / "samples" / f"step_{step:08d}.png"
-        save(picture, path)
+        run = self._workdir.absolute().name
+        save(picture, path, {"Run": run, "Step": step, **(about or {})})
         self._tensorboard.write("image", step, "samples", picture)
 
     def hparams(self, values: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from runs import curves, launch, lines, quick_environment, tiny_config
 
 from jaxgan import datasets
-from jaxgan.run.monitor import Monitor
+from jaxgan.run.monitor import Monitor, _parts
 from jaxgan.run.writers import Writers
 
 HEALTHY = {
@@ -134,3 +134,32 @@ def test_a_picture_that_cannot_be_written_costs_the_checkpoint_after_it(tmp_path
         monitor.save(lambda: lambda: saved.append(5))
         monitor.flush()
     assert saved == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "said"),
+    [
+        ("digits", {}, "classes: 10 (0, 1, 2, 3, 4, 5, 6, 7, 8, 9); held out: 299 of 1797"),
+        ("ring", {"num_points": 100}, "modes: 8; held out: none, the test set is apart"),
+    ],
+)
+def test_the_start_says_which_classes_there_are_and_how_many_examples_are_held_out(name, fields, said):
+    assert _parts(datasets.load(name, **fields)) == said
+
+
+def test_arrays_and_folders_say_what_they_hold_out(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (13, 4, 4), np.uint8)
+    np.savez(tmp_path / "labelled.npz", images=images, labels=np.arange(13) % 3)
+    assert _parts(datasets.load("array", path=str(tmp_path / "labelled.npz"))) == (
+        "classes: 3; held out: 2 of 13"
+    )
+    np.savez(tmp_path / "apart.npz", x_train=images, x_test=images[:3])
+    assert _parts(datasets.load("array", path=str(tmp_path / "apart.npz"))) == (
+        "classes: none; held out: none, the test set is apart"
+    )
+    for name in "ab":
+        (tmp_path / "folder" / name).mkdir(parents=True)
+        for i, image in enumerate(images[:6]):
+            Image.fromarray(image).save(tmp_path / "folder" / name / f"{i}.png")
+    path = str(tmp_path / "folder")
+    assert _parts(datasets.load("images", path=path)) == "classes: 2 (a, b); held out: 2 of 12"
