@@ -1,10 +1,13 @@
 """The command line as a whole: what it shows, and what it does without."""
 
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 
 import pytest
-from runs import ROOT
+from runs import ROOT, quick_environment
 
 
 def shown(*flags):
@@ -34,3 +37,17 @@ def test_help_imports_next_to_nothing():
     code += "try: launch.console.run(launch.main, launch.HELP)\nexcept SystemExit: print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"jax", "numpy", "flax", "PIL", "orbax"} & {*done.stdout.splitlines()[-1].split()}
+
+
+def test_the_hint_of_a_finished_run_makes_it_longer(trained, tmp_path):
+    """And the folder alone is enough to go on with it."""
+    workdir = tmp_path / "a run"
+    shutil.copytree(trained, workdir)
+    command = [sys.executable, "launch.py", f"--workdir={workdir}"]
+    environment = quick_environment()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert "this run is finished (20 steps)" in done.stdout
+    (hint,) = re.findall(r"python (launch.py .*)", done.stdout)
+    longer = [sys.executable, *shlex.split(hint.replace("num_steps=N", "num_steps=22"))]
+    done = subprocess.run(longer, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert "going on from step 20" in done.stdout and "done: 22 steps" in done.stdout

@@ -62,7 +62,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
         config = record.agree(config, recorded, workdir)
         if before.step >= config.num_steps:
             print(f"this run is finished ({before.step} steps): {workdir}")
-            print(f"to go on, raise the number: --workdir={_quoted(workdir)} --config.num_steps=N")
+            print(f"to make it longer: python launch.py --workdir={_quoted(workdir)} --config.num_steps=N")
             return 0
     else:
         if processes.is_first():
@@ -136,7 +136,10 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 if step == config.num_steps and processes.is_first():
                     pictures.draw_run(workdir, _sampler(gan, state, step, dataset), dataset)
     if stopping and step < config.num_steps:
-        print(f"stopped at step {step} of {config.num_steps}; the same command goes on: {workdir}")
+        print(
+            f"stopped at step {step} of {config.num_steps}; the same command goes on, or "
+            f"python launch.py --workdir={_quoted(workdir)}"
+        )
         return 128 + stopping
     print(
         f"done: {step} steps. {workdir} holds samples/, plots/, metrics.jsonl, TensorBoard events and "
