@@ -1,7 +1,8 @@
 """`tfds/<name>`: any image set of TensorFlow Datasets, under TFDS's own rules for where it lies.
 
-Sets prepared as tfrecord cannot be indexed and are decoded once into the cache (this needs TensorFlow);
-so are small sets prepared as array_record, and large ones stay encoded and are read by index.
+Sets prepared as tfrecord cannot be indexed and are decoded once into the cache; so are small sets prepared as
+array_record, and large ones stay encoded and are read by index. TensorFlow prepares sets, and decodes the
+JPEGs of tfrecord files.
 """
 
 from pathlib import Path
