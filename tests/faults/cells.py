@@ -93,4 +93,5 @@ def refusal(call, *names, root=""):
 def require_none(faults, count):
     """Fails with the cells that have a fault."""
     lines = [f"{name(cell)}: {fault}" for cell, fault in faults]
+    lines = [line.encode("ascii", "backslashreplace").decode() for line in lines]  # names that are no UTF-8
     assert not lines, f"{len(lines)} of {count} cells fail\n" + "\n".join(lines[:40])

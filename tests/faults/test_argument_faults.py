@@ -334,7 +334,7 @@ def test_samplers(generate, trained):
     z = RANDOM.normal(size=(5, 8)).astype(np.float32)
     decoded = np.concatenate([sampler.decode(row[None]) for row in z])
     real = datasets.load("digits").examples[:5]
-    judged = np.concatenate([sampler.discriminate(image[None]) for image in real])
+    judged = np.concatenate([sampler.judge(image[None]) for image in real])
     numbers = {"seed": whole(0, 2**32, 0, 2**32 - 1, 3), "num": whole(0, 0, 0, 70, 3)}
     between = {"seed": whole(0, 2**32, 0, 3), "steps": whole(1, 0, 1, 4), "pairs": whole(1, 0, 2, 1)}
 
@@ -357,11 +357,12 @@ def test_samplers(generate, trained):
             {"latents": [*arrays(z, rows=False), Good("none", z[:0])]},
             lambda found, latents: same(found, decoded[: len(latents)]),
         ),
-        "discriminate": (
-            lambda examples: sampler.discriminate(examples),
+        "judge": (
+            lambda examples: sampler.judge(examples),
             {
                 "examples": [
-                    *arrays(real, integers=True),
+                    *arrays(real, integers=True, rows=False),
+                    Good("none", real[:0]),
                     Bad("floats", real / 255),
                     Bad("other size", real[:, 1:, 1:]),
                     Bad("int64", real.astype(int)),

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 from cells import parametrize, require_none
-from places import CONDITIONS, JOBS, PLACES, makes_sense
+from places import CONDITIONS, GROUPS, JOBS, PLACES, makes_sense
 from runs import quick_environment
 
 AXES = {"place": tuple(PLACES), "condition": CONDITIONS, "job": JOBS}
 ALLOWED = {tuple(AXES): makes_sense}
 
 
+@pytest.mark.parametrize("jobs", GROUPS, ids=["runs", "sweeps"])  # a process each
 @parametrize((AXES, ALLOWED))
-def test_places(tmp_path, made):
-    if (
-        not shutil.which("unshare")
-        or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode
-    ):
+def test_places(tmp_path, made, jobs):
+    able = shutil.which("unshare") and not subprocess.run(["unshare", "-rm", "true"]).returncode
+    if not able:
         pytest.skip("a user may not mount here")
+    made = [cell for cell in made if cell["job"] in jobs]
     (tmp_path / "cells.json").write_text(json.dumps(made))
     script = Path(__file__).with_name("places.py")
     command = ["unshare", "-rm", sys.executable, script, tmp_path / "cells.json", tmp_path / "results.json"]
