@@ -36,7 +36,8 @@ SEE_A_CONFIG = set(
     "launch configs __init__ benchmark benchmarks sweeps jobs evaluation sampler run config".split()
 )
 HEAVY = set(
-    "tensorflow tensorflow_datasets clu.metric_writers matplotlib sklearn grain pandas scipy jinja2".split()
+    "tensorflow tensorflow_datasets tensorboard clu.metric_writers matplotlib sklearn grain pandas scipy "
+    "jinja2".split()
 )
 
 FILES = sorted([ROOT / "launch.py", *(ROOT / "configs").glob("*.py"), *(ROOT / "jaxgan").rglob("*.py")])

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict, config_dict
 
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.datasets import DATASETS
-from jaxgan.declarations import Field
+from jaxgan.declarations import AtLeast, Field, own_field
 from jaxgan.errors import UserError
 from jaxgan.extractors import EXTRACTORS
 from jaxgan.losses import LOSSES
@@ -38,6 +38,12 @@ SECTIONS = {
 TRANSFORMATIONS = ("augment", "data_augment", "consistency_augment")
 LISTS = {**dict.fromkeys(TRANSFORMATIONS, AUGMENTATIONS), "evaluation.statistics": STATISTICS}
 
+# What every penalty has beside its schedule and its own fields.
+OF_PENALTIES = (
+    own_field("weight", 0.0, "factor on the penalty; 0: absent from the program", AtLeast(0)),
+    own_field("interval", 1, "in every interval-th update, interval times as strong (lazily)", AtLeast(1)),
+)
+
 
 # --- What default.py is made of ---------------------------------------------------------------
 
@@ -58,7 +64,8 @@ def regularizers() -> ConfigDict:
     for registry in FAMILIES.values():
         for name, fields in _fields(registry).items():
             schedule = component(SCHEDULES, "constant")
-            section[name] = {"weight": 0.0, "interval": 1, "schedule": schedule, **fields}
+            common = {field.name: field.default for field in OF_PENALTIES}
+            section[name] = {**common, "schedule": schedule, **fields}
     return section
 
 

@@ -43,6 +43,7 @@ def build(
         raise UserError(f"dataset.path = '{path}' is not a file; dataset 'array' needs a .npy or .npz file")
     array, labels, rows = _select(file, split)
     labels = None if labels is None else labels[rows]
+    kept = len(array) - len(rows) if split == "train" else 0
     if array.ndim == 2 and np.issubdtype(array.dtype, np.floating):
         if low is not None or high is not None:
             raise UserError(
@@ -54,7 +55,7 @@ def build(
             points = np.asarray(array[rows], np.float32)
         if not np.isfinite(points).all():
             raise UserError(f"{file} holds points beyond 3e38, the largest of float32: scale them")
-        return from_arrays("array", points, labels, str(file))
+        return from_arrays("array", points, labels, str(file), held_out=kept)
 
     images = _as_nhwc(array, file)
     _check_type(images, low, high, file)
@@ -69,9 +70,10 @@ def build(
             yield converted, None if labels is None else labels[part]
 
     if images.nbytes <= in_memory_gb * 1e9:
-        return from_arrays("array", np.concatenate([chunk for chunk, _ in chunks()]), labels, str(file))
+        whole = np.concatenate([chunk for chunk, _ in chunks()])
+        return from_arrays("array", whole, labels, str(file), held_out=kept)
     key = {"files": cache.identity([file]), "split": split, "image_size": image_size, "range": [low, high]}
-    return Dataset("array", *cache.decoded(f"array-{file.stem}", key, chunks), str(file))
+    return Dataset("array", *cache.decoded(f"array-{file.stem}", key, chunks), str(file), held_out=kept)
 
 
 def _select(file, split):

@@ -61,6 +61,8 @@ class Dataset:
       class_names: the labels' names, where known.
       parts: the set whose examples are the channels of these, of Stacked-MNIST and its like; else None.
       mixture: the Gaussians that the points are drawn from, where they are; else None.
+      held_out: of the training split, how many examples of the same files are kept for the test split; 0
+        where that has files of its own.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     parts: "Dataset | None" = None
     mixture: "Mixture | None" = None
+    held_out: int = 0
 
     def __post_init__(self):
         """Lets go of a hash of other content, which `dataclasses.replace` keeps: `load` computes it."""

@@ -42,8 +42,10 @@ def build(
     root, train, held_out = _root(path, split)
     files = _list(root)
     labels, class_names = _classes(root, files, train, files if train == root else _list(train))
+    kept = 0
     if held_out:
         rows = hold_out(len(files), split, str(root))
+        kept = len(files) - len(rows) if split == "train" else 0
         files = [files[row] for row in rows]
         labels = None if labels is None else labels[rows]
     try:
@@ -66,7 +68,7 @@ def build(
         )
     if held_out:
         origin += f", {'those' if split == 'test' else 'without those'} held out for the test: every sixth"
-    return Dataset("images", *decoded, origin, class_names=class_names)
+    return Dataset("images", *decoded, origin, class_names=class_names, held_out=kept)
 
 
 def _root(path, split):

@@ -1,6 +1,7 @@
 """What components declare: their config fields, the defaults of these, and what their values may be.
 
-A range stands in an annotation: `Annotated[int, AtLeast(1)]`, `Annotated[tuple[int, ...], AtLeast(1)]`.
+A range stands in an annotation: `Annotated[int, AtLeast(1)]`, `Annotated[tuple[int, ...], AtLeast(1)]`. What
+a field means stands there, too, as a text, or in the docstring, below `Args:` or `Attributes:`.
 """
 
 import ast
@@ -35,6 +36,19 @@ class AtLeast:
 
     def __str__(self):
         return f"be at least {self.low}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Above:
+    """Finite numbers above `low`."""
+
+    low: float
+
+    def allows(self, value: Any) -> bool:
+        return isinstance(value, numbers.Real) and self.low < value < math.inf
+
+    def __str__(self):
+        return f"be above {self.low}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +96,7 @@ class Pattern:
         return "be a regular expression; '.' matches all"
 
 
-Range = AtLeast | Between | OneOf | Pattern
+Range = AtLeast | Above | Between | OneOf | Pattern
 
 
 # --- Fields -------------------------------------------------------------------------------------------
@@ -99,6 +113,7 @@ class Field:
       kind: the type of its value, or of each entry of a tuple.
       is_tuple: whether its value is a tuple.
       ranges: what its value, or each entry, may be.
+      sentence: what it means.
     """
 
     name: str
@@ -107,6 +122,7 @@ class Field:
     kind: Any
     is_tuple: bool
     ranges: tuple[Range, ...] = ()
+    sentence: str = ""
 
     def convert(self, value: Any, path: str) -> Any:
         """The value, lists as tuples; UserError naming `path` where it cannot be meant.
@@ -133,7 +149,14 @@ class Field:
         return value
 
 
-def _make_field(of: str, name: str, default: Any, annotation: Any) -> Field:
+def own_field(name: str, default: Any, sentence: str, *ranges: Range) -> Field:
+    """A field of no component; its type is that of the default; of a tuple, text, or numbers in a range."""
+    kind, is_tuple = type(default), isinstance(default, tuple)
+    of_entries = float if ranges else str
+    return Field(name, default, kind, of_entries if is_tuple else kind, is_tuple, ranges, sentence)
+
+
+def _make_field(of: str, name: str, default: Any, annotation: Any, sentence: str = "") -> Field:
     """A field of the component called `of`; ValueError where no config could hold or check it."""
     if not _is_plain(default):
         raise ValueError(
@@ -146,6 +169,7 @@ def _make_field(of: str, name: str, default: Any, annotation: Any) -> Field:
         if origin is typing.Annotated:
             kind = args[0]
             ranges += [extra for extra in args[1:] if isinstance(extra, Range)]
+            sentence = next((extra for extra in args[1:] if isinstance(extra, str)), sentence)
         elif origin in (typing.Union, types.UnionType) and len(known) == 1:
             kind = known[0]
         elif origin in (tuple, list) and not is_tuple and known and all(k == known[0] for k in known):
@@ -154,7 +178,7 @@ def _make_field(of: str, name: str, default: Any, annotation: Any) -> Field:
             break
     if any(isinstance(extra, Range) for extra in _extras(kind)):
         raise ValueError(f"{of}: the range of '{name}' stands where it cannot be checked: {annotation}")
-    field = Field(name, default, annotation, kind, is_tuple or kind is tuple, tuple(ranges))
+    field = Field(name, default, annotation, kind, is_tuple or kind is tuple, tuple(ranges), sentence)
     try:
         field.convert(default, name)
     except UserError as error:
@@ -174,6 +198,22 @@ def _extras(annotation: Any):
         yield from _extras(argument)
 
 
+def sentences(docstring: str) -> dict[str, str]:
+    """What the names below `Args:` and `Attributes:` of a docstring mean; two may share an entry."""
+    found: dict[str, str] = {}
+    names: list[str] = []
+    inside = False
+    for line in inspect.cleandoc(docstring).splitlines():
+        if line and not line.startswith(" "):
+            inside, names = line in ("Args:", "Attributes:"), []
+        elif inside and (entry := re.match(r"  (\w+(?:, \w+)*): (.*)", line)):
+            names = entry[1].split(", ")
+            found |= dict.fromkeys(names, entry[2])
+        elif line.startswith("    "):
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found
+
+
 def fields_of_class(of: str, cls: type, given: tuple[str, ...]) -> dict[str, Field]:
     """The config fields of a linen class, less what it is given and what linen adds.
 
@@ -181,6 +221,7 @@ def fields_of_class(of: str, cls: type, given: tuple[str, ...]) -> dict[str, Fie
       ValueError: one has no default, or one that no config holds, or linen would drop it.
     """
     annotations: dict[str, Any] = {}
+    meanings: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if not dataclasses.is_dataclass(base) or base.__module__ == "flax.linen.module":
             continue
@@ -190,6 +231,7 @@ def fields_of_class(of: str, cls: type, given: tuple[str, ...]) -> dict[str, Fie
             raise ValueError(
                 f"{of}: an annotation cannot be read ({error}): import it at run time"
             ) from error
+        meanings |= sentences(base.__doc__ or "")
         if clash := sorted(_OF_LINEN & _written_fields(base)):
             raise ValueError(f"{of} has a field '{clash[0]}', which linen drops: give it another name")
     fields = {}
@@ -201,7 +243,9 @@ def fields_of_class(of: str, cls: type, given: tuple[str, ...]) -> dict[str, Fie
             default = field.default_factory()
         if default is dataclasses.MISSING:
             raise ValueError(f"{of}: field '{field.name}' has no default, which a config shows")
-        fields[field.name] = _make_field(of, field.name, default, annotations[field.name])
+        fields[field.name] = _make_field(
+            of, field.name, default, annotations[field.name], meanings.get(field.name, "")
+        )
     return fields
 
 
@@ -224,6 +268,7 @@ def fields_of_function(of: str, function: Callable[..., Any], given: tuple[str, 
         like one.
     """
     fields = {}
+    meanings = sentences(function.__doc__ or "")
     for parameter in inspect.signature(function, eval_str=True).parameters.values():
         has_default = parameter.default is not parameter.empty
         if parameter.kind is parameter.KEYWORD_ONLY:
@@ -231,7 +276,8 @@ def fields_of_function(of: str, function: Callable[..., Any], given: tuple[str, 
                 continue
             if not has_default:
                 raise ValueError(f"{of}: field '{parameter.name}' has no default, which a config shows")
-            fields[parameter.name] = _make_field(of, parameter.name, parameter.default, parameter.annotation)
+            name, meaning = parameter.name, meanings.get(parameter.name, "")
+            fields[name] = _make_field(of, name, parameter.default, parameter.annotation, meaning)
         elif given and has_default and parameter.name not in given:
             raise ValueError(f"{of}: put '*' in front of '{parameter.name}': fields are keyword-only")
     return fields

@@ -1,12 +1,13 @@
 """Pictures of samples: grids of images, real beside fake, nearest neighbours, scatter plots, animations."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from jaxgan.datasets.dataset import Mixture
 from jaxgan.files import whole
@@ -45,11 +46,20 @@ def to_image(image: UInt8[np.ndarray, "H W C"]) -> Image.Image:
     return Image.frombytes(mode, (width, height), np.ascontiguousarray(image).tobytes())
 
 
-def save(picture: Image.Image, path: Path) -> None:
-    """Writes a PNG file in one move, and its folder where there is none."""
+def save(picture: Image.Image, path: Path, about: Mapping[str, object] | None = None) -> None:
+    """Writes a PNG file in one move, and its folder where there is none.
+
+    Args:
+      picture: what to write.
+      path: of the file.
+      about: what it shows, by keyword (`Run`, `Step`, `Weights`, ...), for the file's text metadata.
+    """
     path.parent.mkdir(exist_ok=True)
+    text = PngInfo()
+    for keyword, value in (about or {}).items():
+        text.add_itxt(keyword, str(value))
     with whole(path) as temporary:
-        picture.save(temporary, format="png")
+        picture.save(temporary, format="png", pnginfo=text)
 
 
 def render(figure) -> Image.Image:
@@ -89,6 +99,7 @@ def _draw_points(points, title, mixture):
     axes = figure.subplots()
     if points.shape[1] == 1:
         axes.hist(points[:, 0], bins=100)
+        axes.yaxis.get_major_locator().set_params(integer=True)  # a count
     else:
         axes.scatter(points[:, 0], points[:, 1], s=4, alpha=0.5, linewidths=0)
         if mixture is None or points.shape[1] > 2:

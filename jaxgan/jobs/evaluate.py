@@ -72,11 +72,12 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
     _print(entry, drawn.gan.is_images)
     try:
         _add(path, entry)
-        written = [path, *pictures.draw_run(workdir, drawn, dataset)]
+        written = [path, *pictures.draw_run(workdir, drawn, dataset, weights)]
         if drawn.gan.is_images and everything:
             of = f"of {evaluator.protocol['num_fake']} fakes the nearest to the training set"
             title = f"step {drawn.step}: {of}"
-            written.append(pictures.draw_neighbours(workdir, *evaluator.closest(_PAIRS), title))
+            about = pictures.describe(workdir, drawn, weights)
+            written.append(pictures.draw_neighbours(workdir, *evaluator.closest(_PAIRS), title, about))
         print("wrote " + ", ".join(map(str, written)))
     except OSError as error:  # somebody else's run, or a full disk: the numbers are on the screen
         logging.warning("nothing more is written to %s (%s)", workdir, error.strerror)

@@ -6,11 +6,10 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from jaxgan.datasets import title
 from jaxgan.drawing.grids import draw_samples, save, to_image, write_animation
 from jaxgan.errors import UserError
 from jaxgan.files import whole
-from jaxgan.run import record
+from jaxgan.jobs import pictures
 from jaxgan.sampler import Sampler, load
 
 
@@ -40,9 +39,8 @@ def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | Non
         raise UserError(f"--out={out}: give a FILE.npz{folder}")
     if out is not None and out.suffix != ".npz":
         _require_no_samples(out)
-    data = title(sampler.dataset["name"], sampler.dataset["fallback_for"])
-    averaged = record.read_record(workdir)["config"]["ema_decay"]  # at 0 the average is the generator itself
-    caption = f"{data}, step {sampler.step}, {weights if averaged else 'raw'} weights, seed {seed}"
+    about = {**pictures.describe(workdir, sampler, weights), "Seed": seed}
+    caption = f"{pictures.caption_of(about)}, seed {seed}"
     written = []
     if num:
         out = out or workdir / "samples.npz"
@@ -52,7 +50,7 @@ def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | Non
         grid = draw_samples(sampler(seed, 64 if is_images else 2_500), caption)
         strip = draw_samples(sampler.interpolate(seed, steps=10, pairs=8), f"interpolation: {caption}", 10)
         for picture, name in ((grid, "grid.png"), (strip, "interpolation.png")):
-            save(picture, workdir / name)
+            save(picture, workdir / name, about)
             written.append(workdir / name)
         frames = sorted((workdir / "samples").glob("step_*.png"))
         if frames:

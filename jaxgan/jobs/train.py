@@ -62,7 +62,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
         config = record.agree(config, recorded, workdir)
         if before.step >= config.num_steps:
             print(f"this run is finished ({before.step} steps): {workdir}")
-            print(f"to go on, raise the number: --workdir={_quoted(workdir)} --config.num_steps=N")
+            print(f"to make it longer: python launch.py --workdir={_quoted(workdir)} --config.num_steps=N")
             return 0
     else:
         if processes.is_first():
@@ -100,8 +100,10 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 fixed_latents = sampler.fixed_latents(gan)
                 periods = [config.steps_per_call, *_periods(config)]
                 cores = processes.from_first(parallel.num_cores)
+                first = _end_of_call(step, config.steps_per_call, config) - step
+                trace = None if streamed else lambda: (program.trace(state, next_data(first), first), first)
                 most = steps_of_a_call(
-                    gan, state, config.batch_size, cores, config.steps_per_call, periods, axis_name
+                    gan, state, config.batch_size, cores, periods[0], periods, axis_name, trace
                 )
                 agree = processes.Agreement()
                 stopping = agree(stop.signal)
@@ -134,7 +136,10 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 if step == config.num_steps and processes.is_first():
                     pictures.draw_run(workdir, _sampler(gan, state, step, dataset), dataset)
     if stopping and step < config.num_steps:
-        print(f"stopped at step {step} of {config.num_steps}; the same command goes on: {workdir}")
+        print(
+            f"stopped at step {step} of {config.num_steps}; the same command goes on, or "
+            f"python launch.py --workdir={_quoted(workdir)}"
+        )
         return 128 + stopping
     print(
         f"done: {step} steps. {workdir} holds samples/, plots/, metrics.jsonl, TensorBoard events and "

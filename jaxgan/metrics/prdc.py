@@ -40,6 +40,8 @@ def prdc(
     Args:
       real_features: `[N, D]`, N > both k. fake_features: `[M, D]`, M > both k. Coverage grows with M/N, and
         precision and recall depend on both, so numbers of the same N and M compare.
+      precision_k: the neighbour that a ball reaches to, of precision and recall.
+      density_k: the same, of density and coverage.
 
     Balls are closed for precision and recall, open for density and coverage: so are the authors' own codes.
     It counts for repeated examples: a real set of one image only has precision 1 and density 0.

@@ -39,7 +39,7 @@ class DCGANGenerator(nn.Module):
     kernels: layers.Sizes = (5, 5, 7)
     strides: layers.Sizes = (2, 2, 1)
     activation: layers.Activation = "relu"
-    slope: float = 0.2
+    slope: layers.Slope = 0.2
     batch_norm: bool = True
     spectral_norm: layers.Layers = ""
     noise: bool = False
@@ -114,7 +114,7 @@ class DCGANDiscriminator(nn.Module):
     kernels: layers.Sizes = (5, 5)
     strides: layers.Sizes = (2, 2)
     activation: layers.Activation = "leaky_relu"
-    slope: float = 0.2
+    slope: layers.Slope = 0.2
     batch_norm: bool = True
     dropout: layers.Rate = 0.0
     spectral_norm: layers.Layers = ""

@@ -54,9 +54,12 @@ def make_activation(name: str, slope: float) -> Callable[[jax.Array], jax.Array]
 Sizes = Annotated[tuple[int, ...], AtLeast(1)]  # of layers, kernels, strides
 Count = Annotated[int, AtLeast(0)]  # 0: none
 Rate = Annotated[float, Between(0, 1)]  # of dropout
-Activation = Annotated[str, OneOf(tuple(_ACTIVATIONS))]
+Activation = Annotated[str, OneOf(tuple(_ACTIVATIONS)), "of hidden layers"]
+Slope = Annotated[float, "of leaky_relu below 0"]
 Weights = Annotated[str, OneOf(tuple(_INITIALIZERS))]
-Layers = Annotated[str, Pattern()]  # a regular expression of layer names, see `apply_layer`
+Layers = Annotated[  # see `apply_layer`
+    str, Pattern(), "regular expression of the layers with spectral norm; '.': all, '': none"
+]
 
 
 class Conv(nn.Module):

@@ -30,7 +30,7 @@ class MLPGenerator(nn.Module):
     synchronized: bool = True
     hidden: layers.Sizes = (256, 512, 1024)
     activation: layers.Activation = "leaky_relu"
-    slope: float = 0.2
+    slope: layers.Slope = 0.2
     batch_norm: bool = False
     spectral_norm: layers.Layers = ""
     weights: layers.Weights = "normal"
@@ -81,7 +81,7 @@ class MLPDiscriminator(nn.Module):
     outputs: int = 1
     hidden: layers.Sizes = (512, 256)
     activation: layers.Activation = "leaky_relu"
-    slope: float = 0.2
+    slope: layers.Slope = 0.2
     maxout: layers.Count = 0
     dropout: layers.Rate = 0.0
     spectral_norm: layers.Layers = ""

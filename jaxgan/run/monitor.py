@@ -69,6 +69,7 @@ class Monitor:
         dataset, where = self._dataset, "read as it is needed" if streamed else "on the device"
         print(f"workdir: {self._workdir}")
         print(f"data: {len(dataset)} × {dataset.shape} of {dataset.name} ({dataset.origin}), {where}")
+        print(_parts(dataset))
         num, kind = self._config.num_devices or len(jax.devices()), jax.devices()[0].device_kind
         print(f"devices: {num} × {kind}" + (f", {jax.process_count()} processes" * processes.connected()))
         for name in ("generator", "discriminator"):
@@ -121,7 +122,8 @@ class Monitor:
     def _draw(self, step: int, samples: jax.Array) -> None:
         name = title(self._dataset.name, self._dataset.fallback_for)
         picture = draw_samples(np.asarray(samples), f"{name}, step {step}", mixture=self._dataset.mixture)
-        self._writers.samples(step, picture)
+        weights = "ema" if self._config.ema_decay else "raw"
+        self._writers.samples(step, picture, {"Data": name, "Weights": weights})
 
     def _write_line(self, step: int) -> None:
         rows = self.window
@@ -199,3 +201,18 @@ class Monitor:
             untold = (UserError, OSError) if kind else ()  # the error under way is the one to tell
             with contextlib.suppress(*untold):
                 self._writers.close()
+
+
+def _parts(dataset: Dataset) -> str:
+    """Which classes a data set has, and how many examples are kept from the training."""
+    names, num = dataset.class_names, 0 if dataset.labels is None else int(dataset.labels.max()) + 1
+    if dataset.mixture is not None:
+        classes = f"modes: {len(dataset.mixture.centres)}"
+    elif num:
+        shown = ", ".join(names[:10]) + ", ..." * (len(names) > 10)
+        classes = f"classes: {max(num, len(names))}" + (f" ({shown})" if names else "")
+    else:
+        classes = "classes: none"
+    whole = len(dataset) + dataset.held_out
+    held_out = f"{dataset.held_out} of {whole}" if dataset.held_out else "none, the test set is apart"
+    return f"{classes}; held out: {held_out}"

@@ -237,7 +237,9 @@ class _Members:
             samples = np.asarray(sampler.generate(self._gan, state.ema, latents))
             name = title(self._dataset.name, self._dataset.fallback_for)
             picture = draw_samples(samples, f"{name}, step {step}", mixture=self._dataset.mixture)
-            save(picture, path / "samples" / f"step_{step:08d}.png")
+            weights = "ema" if self._config.ema_decay else "raw"
+            about = {"Run": path.absolute().name, "Step": step, "Data": name, "Weights": weights}
+            save(picture, path / "samples" / f"step_{step:08d}.png", about)
             outcome |= {"step": step, "seconds": self._seconds / len(self._workdirs)}
         return self._outcomes
 

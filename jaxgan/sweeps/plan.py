@@ -20,7 +20,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgan.algorithm.gan import GAN
-from jaxgan.config import checks, experiment, fields
+from jaxgan.config import checks, experiment, fields, listing
 from jaxgan.config.dependencies import reset_idle
 from jaxgan.config.fields import essential, flatten, plain, section_of
 from jaxgan.datasets import Dataset
@@ -113,10 +113,8 @@ def _kind(config: ConfigDict, field: str, who: str = "--sweep") -> type:
         section = section_of(config, ".".join(parents)) if parents else config
         kind = section.get_type(last)
     except (KeyError, AttributeError) as error:
-        hint = re.search(r"Did you mean .*?\?", str(error))
         raise UserError(
-            f"{who}: the config has no field '{field}' (jaxgan/config/default.py explains all fields). "
-            f"{hint[0] if hint else ''}".strip()
+            f"{who}: the config has no field '{field[:80]}'.{listing.hint(field, config)}"
         ) from error
     if kind is ConfigDict:
         raise UserError(f"{who}: {field} is a section; is it {field}.name that you mean?")
