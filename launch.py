@@ -3,7 +3,7 @@
 python launch.py --config=configs/dcgan_mnist.py [--workdir=DIR] [--config.FIELD=VALUE ...]
 python launch.py --config=... --distributed, or --coordinator=HOST:PORT --num_processes=N --process_id=I
 python launch.py --mode=evaluate --workdir=DIR [--protocol=50k --inception_weights=FILE.npz]
-python launch.py --mode=sample --workdir=DIR [--num=50000 --out=FILE.npz]
+python launch.py --mode=sample --workdir=DIR [--num=50000 --out=FILE.npz] [--labels=7,3]
 python launch.py --mode=sweep --config=configs/gan_ring.py --sweep='FIELD=VALUES' [--sweep=... --dry_run]
 python launch.py --mode=report --workdir=SWEEP [--baseline=SETTING]
 
@@ -33,6 +33,9 @@ MODES = "train", "evaluate", "sample", "sweep", "report"
 MODE = flags.DEFINE_enum("mode", "train", MODES, "What to do.")
 NUM = flags.DEFINE_integer("num", 0, "sample: how many examples to write to --out.")
 OUT = flags.DEFINE_string("out", None, "sample: FILE.npz or a folder for PNGs; default WORKDIR/samples.npz.")
+LABELS = flags.DEFINE_list(
+    "labels", None, "sample: of a conditional run, classes that take turns: 7,3 or cat."
+)
 SEED = flags.DEFINE_integer("sample_seed", 0, "sample: the seed of the latents.")
 STEP = flags.DEFINE_string(
     "step", None, "sample, evaluate: a checkpoint's step, or 'best'; default the newest."
@@ -185,7 +188,7 @@ def main() -> int:
         from jaxgan.jobs.sample import sample
 
         out = Path(OUT.value).expanduser() if OUT.value else None
-        return sample(workdir, NUM.value, out, SEED.value, step, WEIGHTS.value)
+        return sample(workdir, NUM.value, out, SEED.value, step, WEIGHTS.value, LABELS.value)
 
     from jaxgan.jobs.evaluate import evaluate
 

@@ -1,4 +1,7 @@
-"""A trained generator as a function: `sampler = jaxgan.load(workdir); images = sampler(seed=0, num=64)`."""
+"""A trained generator as a function: `sampler = jaxgan.load(workdir); images = sampler(seed=0, num=64)`.
+
+Of a conditional one: `sampler(labels=7)`, a list of labels or names of classes, which take turns, or none.
+"""
 
 import functools
 from collections.abc import Iterator
@@ -10,12 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
+from jaxgan.algorithm.conditions import Given, Labels, find_labels
 from jaxgan.algorithm.gan import GAN, packed_shape
+from jaxgan.algorithm.randomness import example_keys
 from jaxgan.algorithm.train_state import variable_shapes
 from jaxgan.algorithm.tricks import pack, scale
 from jaxgan.compilation import float32, jit
 from jaxgan.config import experiment
 from jaxgan.config.recorded import foreign_fields
+from jaxgan.drawing.grids import CLASS_COLUMNS
 from jaxgan.errors import UserError
 from jaxgan.latents import make_key
 from jaxgan.losses import real_or_fake
@@ -33,21 +39,26 @@ def batch_of(gan: GAN) -> int:
 
 @float32
 @functools.partial(jit, static_argnums=0)
-def generate(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
+def generate(gan: GAN, weights: dict[str, Any], z: jax.Array, given: Given | None = None) -> jax.Array:
     """Generated examples as a user wants them: uint8 images `[B, H, W, C]`, or float32 points `[B, D]`.
 
     Args:
       gan: what is static.
       weights: `params` and `model_state` of a generator; batch norm uses its running averages.
       z: latents `[B, latent_dim]`.
+      given: what it is told of each, `[B, ...]` by keyword; nothing, without a condition.
     """
-    return finish(gan, apply(gan, weights, z))
+    return finish(gan, apply(gan, weights, z, given))
 
 
 @float32
 @functools.partial(jit, static_argnums=0)
 def discriminate(
-    gan: GAN, weights: dict[str, Any], loss_numbers: dict[str, jax.Array], examples: jax.Array
+    gan: GAN,
+    weights: dict[str, Any],
+    loss_numbers: dict[str, jax.Array],
+    examples: jax.Array,
+    given: Given,
 ) -> jax.Array:
     """The discriminator's outputs `[B]` (probabilities, for logistic losses) of examples as it sees them.
 
@@ -56,18 +67,19 @@ def discriminate(
       weights: `params` and `model_state` of a discriminator; batch norm uses its running averages.
       loss_numbers: the loss's, as in `GanState.hyper`.
       examples: float32 `[B, ...]`, images in [-1, 1]. Under packing each is judged with copies of itself.
+      given: what it is told of each.
     """
     variables = {"params": weights["params"], **weights["model_state"]}
     packed = pack(jnp.repeat(examples, gan.packing, axis=0), gan.packing)
-    outputs = gan.discriminator.apply(variables, packed, train=False)
+    outputs = gan.discriminator.apply(variables, packed, train=False, **given)
     logits = real_or_fake(outputs) if gan.num_generators > 1 else outputs
     return gan.loss(**loss_numbers).output_fn(logits)
 
 
-def apply(gan: GAN, weights: dict[str, Any], z: jax.Array) -> jax.Array:
+def apply(gan: GAN, weights: dict[str, Any], z: jax.Array, given: Given | None = None) -> jax.Array:
     """What the generator makes of latents, as it is: float32 `[B, ...]`, images in [-1, 1]."""
     variables = {"params": weights["params"], **weights["model_state"]}
-    return gan.generator.apply(variables, z, train=False)
+    return gan.generator.apply(variables, z, train=False, **(given or {}))
 
 
 def finish(gan: GAN, examples: jax.Array) -> jax.Array:
@@ -83,11 +95,29 @@ def latents(gan: GAN, seed: jax.Array, first: jax.Array) -> jax.Array:
     return gan.sample_latents(key, first + jnp.arange(batch_of(gan)))
 
 
-def fixed_latents(gan: GAN) -> jax.Array:
-    """Of the pictures of a training run: samples 0 to 63 of seed 0, or 2,500 where points are drawn."""
+@float32
+@functools.partial(jax.jit, static_argnums=0)
+def conditions(gan: GAN, seed: jax.Array, first: jax.Array) -> Given:
+    """What the generator is told of these samples, where nothing is asked for: `[batch_of(gan), ...]`."""
+    if gan.condition is None:
+        return {}
+    key = make_key(jnp.array([0, 1], jnp.uint32) * seed)
+    return gan.condition.draw(example_keys(key, first + jnp.arange(batch_of(gan))))
+
+
+def fixed_inputs(gan: GAN, seed: int = 0, classes: np.ndarray | None = None) -> tuple[jax.Array, Given]:
+    """Latents and conditions of a picture: the first 64 samples of a seed, or 2,500 where points are drawn.
+
+    With classes a row of images for each of those given, or of the first 16, all of the same latents.
+    """
     num = 64 if gan.is_images else 2_500
-    firsts = range(0, num, batch_of(gan))
-    return jnp.concatenate([latents(gan, np.uint32(0), np.int32(first)) for first in firsts])[:num]
+    places = [(np.uint32(seed), np.int32(first)) for first in range(0, num, batch_of(gan))]
+    z = jnp.concatenate([latents(gan, *place) for place in places])[:num]
+    if gan.classes and gan.is_images:
+        rows = np.array(gan.classes[:16] if classes is None else classes, np.int32)
+        return jnp.tile(z[:CLASS_COLUMNS], (len(rows), 1)), {"labels": np.repeat(rows, CLASS_COLUMNS)}
+    given = [conditions(gan, *place) for place in places]
+    return z, jax.tree.map(lambda *parts: jnp.concatenate(parts)[:num], *given)
 
 
 class Sampler:
@@ -114,29 +144,63 @@ class Sampler:
         self.gan, self.weights, self.step, self.dataset = gan, weights, step, dataset
         self.discriminator, self.loss_numbers = discriminator, loss_numbers
 
-    def __call__(self, seed: int = 0, num: int = 64) -> np.ndarray:
-        """`num` samples: uint8 `[num, H, W, C]`, or float32 points `[num, D]`."""
-        empty = np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
-        return np.concatenate([empty, *self.batches(seed, num)])
+    def __call__(self, seed: int = 0, num: int = 64, labels: Labels = None) -> np.ndarray:
+        """`num` samples: uint8 `[num, H, W, C]`, or float32 points `[num, D]`.
 
-    def batches(self, seed: int = 0, num: int = 64) -> Iterator[np.ndarray]:
+        Args:
+          seed: of the latents, and of the labels where none are asked for.
+          num: how many.
+          labels: of a conditional generator, a label or a class's name, or several, which take turns; None:
+            drawn, all classes alike.
+
+        Raises:
+          UserError: a number is out of its range, or the data has no such class.
+        """
+        empty = np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
+        return np.concatenate([empty, *self.batches(seed, num, labels)])
+
+    def batches(self, seed: int = 0, num: int = 64, labels: Labels = None) -> Iterator[np.ndarray]:
         """The same samples in batches, for numbers that do not fit into memory."""
         if num < 0 or not 0 <= seed < 2**32:
             raise UserError(f"num={num} must be at least 0 and seed={seed} in [0, 2^32)")
+        asked = self.read_labels(labels)
         before = None
         for first in range(0, num, batch_of(self.gan)):
-            z = latents(self.gan, np.uint32(seed), np.int32(first))
-            batch = generate(self.gan, self.weights, z)
+            place = np.uint32(seed), np.int32(first)
+            given = conditions(self.gan, *place) if asked is None else self._in_turn(asked, first)
+            batch = generate(self.gan, self.weights, latents(self.gan, *place), given)
             if before is not None:  # while the device makes this one
                 yield np.asarray(before)
             before = batch
         if before is not None:
             yield np.asarray(before)[: num - first]
 
-    def discriminate(self, examples: np.ndarray) -> np.ndarray:
-        """The discriminator's outputs `[N]` for examples in the same format: see `discriminate`."""
+    def read_labels(self, labels: Labels) -> np.ndarray | None:
+        """Labels as a user gives them, as int32 `[n]`; None stays.
+
+        Raises:
+          UserError: the generator takes none, or the data does not have one of them.
+        """
+        if labels is None:
+            return None
+        return find_labels(labels, self.gan.classes, self.dataset.get("class_names", ()))
+
+    def _in_turn(self, labels: np.ndarray, first: int) -> Given:
+        return {"labels": labels[(first + np.arange(batch_of(self.gan))) % len(labels)]}
+
+    def discriminate(self, examples: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+        """The discriminator's outputs `[N]` for examples in the same format: see `discriminate`.
+
+        Args:
+          examples: as the samples are.
+          labels: int32 `[N]`, for a conditional discriminator; None: the mean over all classes.
+        """
         examples = scale(jnp.asarray(examples))
-        return np.asarray(discriminate(self.gan, self.discriminator, self.loss_numbers, examples))
+        told = [{}] if labels is None else [{"labels": np.asarray(labels)}]
+        if self.gan.classes and labels is None:
+            told = [{"labels": np.full(len(examples), label, np.int32)} for label in self.gan.classes]
+        judge = functools.partial(discriminate, self.gan, self.discriminator, self.loss_numbers, examples)
+        return np.mean([np.asarray(judge(given)) for given in told], axis=0)
 
     @property
     def threshold(self) -> float | None:
@@ -144,36 +208,72 @@ class Sampler:
         threshold = self.gan.loss(**self.loss_numbers).threshold
         return None if threshold is None else float(threshold)
 
-    def decode(self, z: np.ndarray) -> np.ndarray:
+    def decode(self, z: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
         """The samples of given latents `[N, latent_dim]`, in the same format.
 
+        Args:
+          z: the latents.
+          labels: of a conditional generator, int32 `[N]`, or float mixtures of its K classes `[N, K]`.
+
         Raises:
-          UserError: the latents have another shape.
+          UserError: the latents or labels have another shape.
         """
         z = np.asarray(z, np.float32)
         if z.ndim != 2 or z.shape[1] != self.gan.latent_dim:
             raise UserError(f"latents have shape {z.shape}: give [N, {self.gan.latent_dim}]")
-        batch = batch_of(self.gan)
-        padded = np.pad(z, ((0, -len(z) % batch), (0, 0)))
-        parts = [generate(self.gan, self.weights, part) for part in np.split(padded, len(padded) // batch)]
-        return np.concatenate([np.asarray(part) for part in parts])[: len(z)]
+        if bool(self.gan.classes) != (labels is not None) or labels is not None and len(labels) != len(z):
+            raise UserError(f"give {len(z)} labels with as many latents" if self.gan.classes else "no labels")
+        given, parts = {} if labels is None else {"labels": np.asarray(labels)}, []
+        for first in range(0, len(z), batch_of(self.gan)):
+            rows = np.minimum(first + np.arange(batch_of(self.gan)), len(z) - 1)  # the last one fills up
+            part = {name: values[rows] for name, values in given.items()}
+            parts.append(generate(self.gan, self.weights, z[rows], part))
+        empty = np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
+        return np.concatenate([empty, *(np.asarray(part) for part in parts)])[: len(z)]
 
-    def interpolate(self, seed: int = 0, steps: int = 8, pairs: int = 8) -> np.ndarray:
+    def interpolate_classes(
+        self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None
+    ) -> np.ndarray:
+        """Samples on the straight way from class to class, z held: `[pairs · steps, ...]`.
+
+        Way i is from the i-th of `labels` to the next, which take turns; None: of all classes.
+
+        Raises:
+          UserError: a number is out of its range, or the generator takes no labels.
+        """
+        classes = self.read_labels(self.gan.classes if labels is None else labels)
+        one_hot = np.eye(self.gan.condition.num_classes, dtype=np.float32)[classes]
+        start, end = (one_hot[(np.arange(pairs) + i) % len(classes)][:, None] for i in (0, 1))
+        t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
+        way = ((1 - t) * start + t * end).reshape(pairs * steps, -1)
+        return self.decode(np.repeat(self._latents(seed, steps, pairs), steps, axis=0), way)
+
+    def rows_of_classes(
+        self, seed: int = 0, labels: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Latents and labels of a grid with a row for each class: see `fixed_inputs`."""
+        z, given = fixed_inputs(self.gan, seed, labels)
+        return np.asarray(z), given["labels"]
+
+    def _latents(self, seed: int, steps: int, num: int) -> np.ndarray:
+        """The first `num` latents of a seed, for ways of some steps."""
+        if not 0 <= seed < 2**32 or steps < 1 or num < 1:
+            raise UserError(f"seed={seed} must lie in [0, 2^32), steps={steps} and pairs be at least 1")
+        firsts = range(0, num, batch_of(self.gan))
+        z = [latents(self.gan, np.uint32(seed), np.int32(first)) for first in firsts]
+        return np.concatenate(z)[:num]
+
+    def interpolate(self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None) -> np.ndarray:
         """Samples on the way from latent 2i to latent 2i + 1, `[pairs · steps, ...]`.
 
         Along the great circle for the normal distribution, whose mass lies near a sphere
-        (White 2016, Sampling Generative Networks), along the line for others.
+        (White 2016, Sampling Generative Networks), along the line for others. With a conditional generator
+        the class is held: way i is of the i-th of `labels`, which take turns; None: of all classes in turn.
 
         Raises:
           UserError: a number is out of its range.
         """
-        if not 0 <= seed < 2**32 or steps < 1 or pairs < 1:
-            raise UserError(
-                f"seed={seed} must lie in [0, 2^32), steps={steps} and pairs={pairs} be at least 1"
-            )
-        firsts = range(0, 2 * pairs, batch_of(self.gan))
-        z = [latents(self.gan, np.uint32(seed), np.int32(first)) for first in firsts]
-        z = np.concatenate(z)[: 2 * pairs]
+        z = self._latents(seed, steps, 2 * pairs)
         start, end = z[0::2, None], z[1::2, None]
         t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
         way = (1 - t) * start + t * end
@@ -185,7 +285,11 @@ class Sampler:
             if (np.sin(angle) > 1e-6).all():
                 way = (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)
         # one point of all ways at a time, so that with several generators a way stays with one of them
-        samples = [self.decode(way[:, i]) for i in range(steps)]
+        held = None
+        if self.gan.classes:
+            asked = self.read_labels(self.gan.classes if labels is None else labels)
+            held = asked[np.arange(pairs) % len(asked)]
+        samples = [self.decode(way[:, i], held) for i in range(steps)]
         return np.stack(samples, axis=1).reshape(pairs * steps, *self.gan.shape)
 
 
@@ -211,7 +315,8 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
         raise UserError(f"{workdir} holds no run (no config.json): give the --workdir of a training run")
     config = recorded_config(record)
     try:
-        gan = experiment.make_gan(config, tuple(record["dataset"]["shape"]))
+        about = record["dataset"]
+        gan = experiment.make_gan(config, tuple(about["shape"]), classes=tuple(about.get("classes", ())))
     except (AttributeError, KeyError, TypeError, UserError) as error:
         foreign = foreign_fields(record["config"])
         if not foreign:
@@ -229,18 +334,16 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
             if best is None:
                 raise UserError(f"{workdir} has no best checkpoint: it trained without evaluation.best")
             checkpoint = checkpoints.restore(best)
-    judged = packed_shape(gan.shape, gan.packing)
-    generator = _restore(
-        gan.generator, (gan.latent_dim,), checkpoint.tree["ema" if weights == "ema" else "generator"]
-    )
-    discriminator = _restore(gan.discriminator, judged, checkpoint.tree["discriminator"])
-    numbers = checkpoint.tree["hyper"]["loss"]
-    return Sampler(gan, generator, checkpoint.step, record["dataset"], discriminator, numbers)
+    tree, judged, given = checkpoint.tree, packed_shape(gan.shape, gan.packing), gan.given_example
+    averaged = tree["ema" if weights == "ema" else "generator"]
+    generator = _restore(gan.generator, (gan.latent_dim,), given, averaged)
+    discriminator = _restore(gan.discriminator, judged, given, tree["discriminator"])
+    return Sampler(gan, generator, checkpoint.step, about, discriminator, tree["hyper"]["loss"])
 
 
-def _restore(network, shape: tuple[int, ...], tree: dict[str, Any]) -> dict[str, Any]:
+def _restore(network, shape: tuple[int, ...], given: Given, tree: dict[str, Any]) -> dict[str, Any]:
     """`params` and `model_state` of a network for inputs of `shape`, on the device."""
-    template = variable_shapes(network, shape)
+    template = variable_shapes(network, shape, given)
     state = {name: values for name, values in template.items() if name != "params"}
     template = {"params": template["params"], "model_state": state}
     restored = serialization.from_state_dict(template, {name: tree[name] for name in template})

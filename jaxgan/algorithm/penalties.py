@@ -54,7 +54,7 @@ def consistency_term(side: str, name: str, penalty, critic, generator_params, ba
 
     def generator(z):
         network = game.generator
-        return network.forward(generator_params, network.model_state, z)[0]
+        return network.forward(generator_params, network.model_state, z, batch["given"]["fake"])[0]
 
     def transform(keys, images):
         return augment(game.operations("consistency_augment"), keys, images, None)

@@ -19,6 +19,7 @@ from jaxgan.algorithm.tricks import clip_by_norm, flip_labels, pack, top_k_weigh
 from jaxgan.augment import augment, update_adaptive
 from jaxgan.losses import identification, real_or_fake
 from jaxgan.models.multi import generator_index
+from jaxgan.regularizers.critic import Critic
 
 
 class DiscriminatorOutputs(NamedTuple):
@@ -30,7 +31,14 @@ class DiscriminatorOutputs(NamedTuple):
 
 
 def discriminate(
-    network: NetworkState, params, model_state, examples: jax.Array, keys: jax.Array, memory, game: Game
+    network: NetworkState,
+    params,
+    model_state,
+    examples: jax.Array,
+    given: dict,
+    keys: jax.Array,
+    memory,
+    game: Game,
 ) -> tuple[DiscriminatorOutputs, dict]:
     """What the discriminator says of examples as it sees them: augmented, noisy, packed.
 
@@ -38,6 +46,7 @@ def discriminate(
       network: the discriminator; `params` and `model_state` take the place of its own.
       params, model_state: what it is applied with.
       examples: `[B, ...]`.
+      given: what it is told of each, `[B, ...]` by keyword.
       keys: typed keys `[B]`.
       memory: the discriminator's.
       game: the step's.
@@ -61,6 +70,7 @@ def discriminate(
         params,
         model_state,
         pack(examples, gan.packing),
+        given,
         dropout_key=named_keys(keys, "dropout")[0],
         **wants_features,
     )
@@ -80,7 +90,8 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
       network: the discriminator.
       model_state: its mutable collections.
       memory: what its penalties and tricks remember.
-      batch: `real`, `fake` `[B, ...]`, `z`, `keys` `[B]`, and `weights` `[B]` where classes have weights.
+      batch: `real`, `fake` `[B, ...]`, what is `given` with each, `z`, `keys` `[B]`, and `weights` `[B]`
+        where classes have weights.
       game: the step's.
       count: int32 `[]`, discriminator updates done before.
 
@@ -91,12 +102,18 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
     real_keys, fake_keys = named_keys(batch["keys"], "real"), named_keys(batch["keys"], "fake")
     frozen, before = model_state, memory
 
-    def critic(examples):
+    def judge(examples, like):
         """Logits with the statistics that the update began with, and the same noise as the real examples."""
-        return discriminate(network, params, frozen, examples, real_keys, before, game)[0].logits
+        given = batch["given"][like]
+        return discriminate(network, params, frozen, examples, given, real_keys, before, game)[0].logits
 
-    real, model_state = discriminate(network, params, model_state, batch["real"], real_keys, memory, game)
-    fake, model_state = discriminate(network, params, model_state, batch["fake"], fake_keys, memory, game)
+    def judge_batch(which, keys, model_state):
+        given = batch["given"][which]
+        return discriminate(network, params, model_state, batch[which], given, keys, memory, game)
+
+    critic = Critic(judge)
+    real, model_state = judge_batch("real", real_keys, model_state)
+    fake, model_state = judge_batch("fake", fake_keys, model_state)
     real_logits, fake_logits = gather(real.logits, axis_name), gather(fake.logits, axis_name)
 
     roles = real_logits, fake_logits
@@ -113,11 +130,9 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
         loss += metrics["identification_loss"]
 
     def gradient(name, penalty, _):
-        def packed_critic(inputs):
-            return critic(unpack(inputs, gan.packing))
-
+        packed = Critic(lambda inputs, like: judge(unpack(inputs, gan.packing), like))
         inputs = pack(batch["real"], gan.packing), pack(batch["fake"], gan.packing)
-        return jnp.mean(penalty(packed_critic, *inputs, named_keys(input_keys, name), axis_name)), ()
+        return jnp.mean(penalty(packed, *inputs, named_keys(input_keys, name), axis_name)), ()
 
     def logit(name, penalty, remembered):
         values, remembered = penalty.penalty(real_logits, fake_logits, remembered)
@@ -197,7 +212,8 @@ def update_generator(
       memory: what its penalties remember.
       critic: the discriminator; it stays as it is.
       critic_memory: what that one remembers.
-      batch: `real`, `fake` `[B, ...]`, `z`, `keys` `[B]`, and `weights` `[B]` where classes have weights.
+      batch: `real`, `fake` `[B, ...]`, what is `given` with each, `z`, `keys` `[B]`, and `weights` `[B]`
+        where classes have weights.
       pull_back: gradient with respect to the fakes → gradient with respect to the generator's parameters.
       game: the step's.
 
@@ -214,7 +230,7 @@ def update_generator(
         def outputs_of(which):
             outputs, _ = discriminate(
                 opponent, opponent.params, opponent.model_state,
-                batch[which], named_keys(batch["keys"], which), critic_memory, game,
+                batch[which], batch["given"][which], named_keys(batch["keys"], which), critic_memory, game,
             )  # fmt: skip
             return outputs
 
@@ -246,13 +262,14 @@ def update_generator(
     def direct_fn(params):
         """All that depends on the parameters in other ways."""
 
-        def critic_fn(examples):
+        def judge(examples, like):
             return discriminate(
-                critic, critic.params, critic.model_state, examples, batch["keys"], critic_memory, game
-            )[0].logits
+                critic, critic.params, critic.model_state,
+                examples, batch["given"][like], batch["keys"], critic_memory, game,
+            )[0].logits  # fmt: skip
 
         def consistency(name, penalty, _):
-            return consistency_term("generator", name, penalty, critic_fn, params, batch, game), ()
+            return consistency_term("generator", name, penalty, Critic(judge), params, batch, game), ()
 
         def weight(name, penalty, remembered):
             return penalty.penalty(params, remembered), remembered

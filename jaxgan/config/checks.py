@@ -5,6 +5,7 @@ import math
 from ml_collections import ConfigDict
 
 from jaxgan.algorithm.gan import UPDATE_ORDERS
+from jaxgan.config.conditions import check_condition
 from jaxgan.config.dependencies import CONSISTENCY, refuse_idle
 from jaxgan.config.fields import (
     LISTS,
@@ -84,6 +85,7 @@ def check(config: ConfigDict) -> None:
     _check_regularizers(config)
     _check_augmentation(config)
     _check_combinations(config)
+    check_condition(config)
 
 
 def cautions(config: ConfigDict) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
+from jaxgan.algorithm.conditions import CONDITIONS
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.datasets import DATASETS
 from jaxgan.declarations import Field
@@ -25,6 +26,7 @@ from jaxgan.regularizers import FAMILIES
 # Sections of the config that select one component by `name`.
 SECTIONS = {
     "dataset": DATASETS,
+    "condition": CONDITIONS,
     "generator": GENERATORS,
     "discriminator": DISCRIMINATORS,
     "loss": LOSSES,
@@ -181,6 +183,8 @@ def essential(config: ConfigDict) -> dict[str, Any]:
             else:
                 chosen = [section["name"].partition("/")[0]]
             parent[last] = {k: v for k, v in section.items() if k in chosen or k not in registry}
+    if tree.get("condition", {}).get("name") == "none":  # as in the records of runs before there were any
+        del tree["condition"]
     return tree
 
 

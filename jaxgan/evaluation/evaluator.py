@@ -82,6 +82,7 @@ class Evaluator:
             )
             self._others = real  # what shows which statistics are possible
         self._real = features.of_real(extractor, real)
+        self._labels = features.labels_of(real) if gan.classes else None
         if not families.isdisjoint(_OF_TRAINING):
             test, _ = features.choose(load, "test", self._num, seed)
             self._train_rows, _ = features.choose(load, "train", _MOST_TRAINING, seed)
@@ -108,7 +109,7 @@ class Evaluator:
         Raises:
           UserError: it makes NaN or infinite numbers.
         """
-        self._last = self._fakes(weights, self._num)
+        self._last = self._fakes(weights, self._num, self._labels)
         return self._measure(self._last, self._statistics)
 
     def names(self) -> list[str]:

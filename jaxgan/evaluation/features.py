@@ -93,6 +93,21 @@ def choose(
     return [(first, chosen)], [(dataset, some) for dataset, some in others if len(some)]
 
 
+def labels_of(rows: Rows) -> np.ndarray:
+    """The labels of these examples, int32 `[N]`.
+
+    Raises:
+      UserError: some are hidden.
+    """
+    for dataset, some in rows:
+        if dataset.labels is None or (dataset.labels[some] < 0).any():
+            raise UserError(
+                "fakes get the labels of the real examples that they are compared with, and "
+                f"'{dataset.name}' has none there: choose evaluation.protocol=50k, of the training set"
+            )
+    return np.concatenate([dataset.labels[some] for dataset, some in rows])
+
+
 def of_real(extractor: Extractor, rows: Rows, with_examples: bool = False) -> Extracted:
     """What is extracted of real examples; all but the examples themselves is kept in the cache folder."""
     parts = [_cached(extractor, dataset, some) for dataset, some in rows]
@@ -159,24 +174,26 @@ class Fakes:
         self._with_examples = with_examples
         self._run = jit(self._batches)
 
-    def _batches(self, weights, extractor_weights, first):
-        def batch(first):
+    def _batches(self, weights, extractor_weights, first, given):
+        def batch(part):
+            first, given = part
             z = sampler.latents(self._gan, jnp.uint32(self._seed), first)
-            raw = sampler.apply(self._gan, weights, z)
+            raw = sampler.apply(self._gan, weights, z, given)
             examples = sampler.finish(self._gan, raw)
             found = _extract(self._extractor, extractor_weights, examples)
             found["finite"] = jnp.isfinite(raw).reshape(len(raw), -1).all(axis=1)
             return {**found, "examples": examples} if self._with_examples else found
 
-        found = lax.map(batch, first + sampler.batch_of(self._gan) * jnp.arange(_BATCHES))
+        found = lax.map(batch, (first + sampler.batch_of(self._gan) * jnp.arange(_BATCHES), given))
         return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:]), found)
 
-    def __call__(self, weights: dict[str, Any], num: int) -> Extracted:
+    def __call__(self, weights: dict[str, Any], num: int, labels: np.ndarray | None = None) -> Extracted:
         """What is extracted of samples 0 to num - 1 of the seed.
 
         Args:
           weights: `params` and `model_state` of a generator.
           num: how many.
+          labels: int32 `[N]`, which they have in turn; None: without a condition.
 
         Raises:
           UserError: some are NaN or infinite.
@@ -184,7 +201,11 @@ class Fakes:
         size = _BATCHES * sampler.batch_of(self._gan)
         parts = []
         for first in tqdm(range(0, num, size), "fakes", disable=None, leave=False):
-            found = self._run(weights, self._extractor.weights, jnp.int32(first))
+            given = {}
+            if labels is not None:
+                rows = (first + np.arange(size)) % len(labels)
+                given["labels"] = labels[rows].reshape(_BATCHES, -1)
+            found = self._run(weights, self._extractor.weights, jnp.int32(first), given)
             parts.append({name: np.asarray(part)[: num - first] for name, part in found.items()})
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         if broken := np.count_nonzero(~found.pop("finite")):

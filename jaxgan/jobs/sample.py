@@ -7,14 +7,22 @@ from absl import logging
 from tqdm import tqdm
 
 from jaxgan.datasets import title
-from jaxgan.drawing.grids import draw_samples, save, to_image, write_animation
+from jaxgan.drawing.grids import CLASS_COLUMNS, draw_samples, save, to_image, write_animation
 from jaxgan.errors import UserError
 from jaxgan.files import whole
 from jaxgan.run import record
 from jaxgan.sampler import Sampler, load
 
 
-def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | None, weights: str) -> int:
+def sample(
+    workdir: Path,
+    num: int,
+    out: Path | None,
+    seed: int,
+    step: int | str | None,
+    weights: str,
+    labels: list[str] | None = None,
+) -> int:
     """Writes a grid, an interpolation strip and the animation of the training grids; and `num` examples.
 
     Args:
@@ -25,6 +33,7 @@ def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | Non
       seed: of the latents, in [0, 2^32).
       step: of the checkpoint; None is the newest.
       weights: 'ema' or 'raw'.
+      labels: of a conditional generator, which take turns, numbers or names of classes; None: of all classes.
 
     Returns:
       the exit status, 0.
@@ -43,15 +52,23 @@ def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | Non
     data = title(sampler.dataset["name"], sampler.dataset["fallback_for"])
     averaged = record.read_record(workdir)["config"]["ema_decay"]  # at 0 the average is the generator itself
     caption = f"{data}, step {sampler.step}, {weights if averaged else 'raw'} weights, seed {seed}"
-    written = []
+    written, asked = [], sampler.read_labels(labels)
     if num:
         out = out or workdir / "samples.npz"
-        _write_examples(sampler, num, out, seed)
+        _write_examples(sampler, num, out, seed, asked)
         written.append(out)
     try:
-        grid = draw_samples(sampler(seed, 64 if is_images else 2_500), caption)
-        strip = draw_samples(sampler.interpolate(seed, steps=10, pairs=8), f"interpolation: {caption}", 10)
-        for picture, name in ((grid, "grid.png"), (strip, "interpolation.png")):
+        pictures, way = {}, {"steps": 10, "pairs": 8} | ({} if asked is None else {"labels": asked})
+        if sampler.gan.classes and is_images:
+            shown = sampler.decode(*sampler.rows_of_classes(seed, asked))
+            pictures["grid.png"] = draw_samples(shown, caption, CLASS_COLUMNS)
+            strip = sampler.interpolate_classes(seed, **way)
+            pictures["interpolation_of_classes.png"] = draw_samples(strip, f"between classes: {caption}", 10)
+        else:
+            pictures["grid.png"] = draw_samples(sampler(seed, 64 if is_images else 2_500, asked), caption)
+        strip = sampler.interpolate(seed, **way)
+        pictures["interpolation.png"] = draw_samples(strip, f"interpolation: {caption}", 10)
+        for name, picture in pictures.items():
             save(picture, workdir / name)
             written.append(workdir / name)
         frames = sorted((workdir / "samples").glob("step_*.png"))
@@ -75,8 +92,8 @@ def _require_no_samples(folder: Path) -> None:
         )
 
 
-def _write_examples(sampler: Sampler, num: int, out: Path, seed: int) -> None:
-    progress = tqdm(sampler.batches(seed, num), total=-(-num // 64), unit="batch", disable=None)
+def _write_examples(sampler: Sampler, num: int, out: Path, seed: int, labels: np.ndarray | None) -> None:
+    progress = tqdm(sampler.batches(seed, num, labels), total=-(-num // 64), unit="batch", disable=None)
     if out.suffix == ".npz":
         out.parent.mkdir(parents=True, exist_ok=True)
         name = "images" if sampler.gan.is_images else "points"

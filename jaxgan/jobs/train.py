@@ -19,6 +19,7 @@ from jaxgan.algorithm.gan import GAN, data_key, init_extras, init_state
 from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import ONCE, float32
 from jaxgan.config import checks, experiment, fields
+from jaxgan.config.conditions import classes_of, require_labels, wants_labels
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.devices import parallel, processes
 from jaxgan.devices.flops import steps_of_a_call
@@ -72,12 +73,12 @@ def _train(config: ConfigDict, workdir: Path) -> int:
     if before:
         record.require_same_dataset(dataset, recorded, workdir)
     axis_name = parallel.AXIS if config.parallel == "pmap" else None  # jit sees the whole batch as it is
-    gan = experiment.make_gan(config, dataset.shape, axis_name)
+    require_labels(config, dataset)
+    gan = experiment.make_gan(config, dataset.shape, axis_name, classes_of(dataset))
     streamed = dataset.nbytes > config.dataset.max_device_bytes
     program = parallel.make_program(
         gan, config.parallel, config.batch_size, streamed=streamed, num_devices=config.num_devices
     )
-    experiment.require_labels(config, dataset)
     hyper = experiment.make_hyper(config, dataset.labels)
     fresh = _make_fresh_state(gan, config, hyper, ignore_weights=before is not None)
     evaluator = make_evaluator(config, gan, dataset) if config.eval_every and processes.is_first() else None
@@ -95,7 +96,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 monitor.introduce(state, streamed)
                 state = program.place_state(state)
                 next_data = _feed(program, gan, config, dataset, state, step, streamed, stack)
-                fixed_latents = sampler.fixed_latents(gan)
+                shown = sampler.fixed_inputs(gan)
                 periods = [config.steps_per_call, *_periods(config)]
                 cores = processes.from_first(parallel.num_cores)
                 most = steps_of_a_call(
@@ -118,7 +119,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                             jax.block_until_ready(metrics)
                     step, samples, ema = end, None, parallel.local(state.ema)
                     if processes.is_first() and _wants_samples(step, config):
-                        samples = sampler.generate(gan, ema, fixed_latents)
+                        samples = sampler.generate(gan, ema, *shown)
                     monitor.take(step, metrics, samples, begun)
                     if config.eval_every and _due(config.eval_every, step, config):
                         measure = lambda: monitor.evaluate(step, lambda: evaluator(ema))  # noqa: B023, E731
@@ -224,7 +225,7 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
     if not streamed:
         data = program.place_data(resident_data(config, dataset))
         return lambda num: data
-    with_labels = config.class_balance == "weights"
+    with_labels = wants_labels(config)
     groups = order.group_by_class(dataset.labels) if config.class_balance == "resample" else None
     key = np.asarray(data_key(parallel.local(state.key)))
     shape, share = (gan.discriminator_steps, program.count), {"first": program.first, "count": program.count}
@@ -248,7 +249,7 @@ def resident_data(config: ConfigDict, dataset: Dataset) -> dict[str, Any]:
         examples = datasets.take(examples, np.arange(len(dataset)))
     # flat, as accelerators may pad the last axes of images: those of MNIST to 150 times their size on a TPU
     data: dict[str, Any] = {"examples": examples.reshape(len(examples), -1)}
-    if config.class_balance == "weights":
+    if wants_labels(config):
         data["labels"] = dataset.labels
     if config.class_balance == "resample":
         data["groups"] = order.group_by_class(dataset.labels)

@@ -55,14 +55,17 @@ class DCGANGenerator(nn.Module):
         check_injection(len(self.dense) + len(self.channels), self.noise, self.latent_injection)
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(self, z: jax.Array, train: bool = False, condition: jax.Array | None = None) -> jax.Array:
         activation = layers.make_activation(self.activation, self.slope)
         axis_name = self.axis_name if self.synchronized else None
         keys = latent_keys(z) if self.noise else None
 
         def activated(x, i):
             if self.batch_norm:
-                x = layers.batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")
+                x = layers.batch_norm(
+                    x, train=train, axis_name=axis_name, name=f"batch_norm_{i}", condition=condition,
+                    spectral_norm=self.spectral_norm,
+                )  # fmt: skip
             x = inject(
                 x, z, i, keys=keys, latent=self.latent_injection, kernel_init=layers.normal_init,
                 spectral_norm=self.spectral_norm, train=train,

@@ -10,6 +10,9 @@ one place, `jaxgan/algorithm/penalties.py`.
 - projection, `params -> params`: of the discriminator, after its update;
 - feature, `(real_features, fake_features) -> scalar`: of the generator, on the discriminator's features.
 
+Under a condition `critic(x)` judges with what is given with the real examples, `critic.of_fakes(critic)(x)`
+with that of the fakes. Where a penalty does not tell the two apart, both must be the same (`ONE_SIDED`).
+
 To add one: write a builder in its family's file and register it, under a name that no family has. Its
 keyword-only parameters become the config fields `regularizers.<name>.<parameter>`, and the contract tests
 cover it. A parameter whose default is a float is a leaf of the state: the step calls the builder with a
@@ -25,6 +28,10 @@ CONSISTENCY = Registry("consistency penalty", section="regularizers")
 WEIGHT_PENALTIES = Registry("weight penalty", section="regularizers")
 PROJECTIONS = Registry("projection", section="regularizers")
 FEATURE_PENALTIES = Registry("feature penalty", section="regularizers")
+
+# Gradient and consistency penalties that look at real examples with what is given with these, and at fakes
+# likewise. Others ask for fakes that are given the same as the real examples, one by one.
+ONE_SIDED = frozenset({"r1", "r2", "dragan", "cr", "bcr", "zcr"})
 
 FAMILIES = {
     "gradient": GRADIENT_PENALTIES,
