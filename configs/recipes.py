@@ -315,6 +315,11 @@ def orthogonal(config):
     config.regularizers.orthogonal.networks = "generator"
 
 
+def cgan(config):
+    """Mirza and Osindero 2014, Conditional Generative Adversarial Nets: labels joined to the inputs."""
+    config.condition.name = "labels"
+
+
 RECIPES = {
     recipe.__name__: recipe
     for recipe in (
@@ -323,6 +328,7 @@ RECIPES = {
         rpgan_r1r2_lazy,
         pacgan, unrolled, madgan, improved, feature_matching, top_k, lookahead, optimistic, instance_noise,
         diffaugment, ada, lecam, cr, icr, orthogonal,
+        cgan,
     )
 }  # fmt: skip
 
