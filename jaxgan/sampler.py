@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import serialization
+from jax import lax
 
 from jaxgan.algorithm.conditions import Given, Labels, find_labels
 from jaxgan.algorithm.gan import GAN, packed_shape
@@ -74,6 +75,32 @@ def discriminate(
     outputs = gan.discriminator.apply(variables, packed, train=False, **given)
     logits = real_or_fake(outputs) if gan.num_generators > 1 else outputs
     return gan.loss(**loss_numbers).output_fn(logits)
+
+
+@float32
+@functools.partial(jit, static_argnums=0)
+def class_logits(gan: GAN, weights: dict[str, Any], examples: jax.Array) -> jax.Array:
+    """How much each class's own example the discriminator takes each for: `[B, len(gan.classes)]`.
+
+    D(x, y) for every class y, or where it is not told y the logits of its first head.
+
+    Args:
+      gan: what is static; its discriminator is a conditional one.
+      weights: of it.
+      examples: float32 `[B, ...]`, images in [-1, 1].
+    """
+    variables, classes = {"params": weights["params"], **weights["model_state"]}, jnp.array(gan.classes)
+    if gan.discriminator.labels == "none":
+        _, said, _ = gan.discriminator.apply(variables, examples, train=False, heads=True)
+        logits = next(iter(said.values()))["logits"]
+        step = logits.shape[1] // gan.condition.num_classes  # 2 where fakes have classes of their own
+        return logits[:, step * classes]
+
+    def judge(label):
+        labels = jnp.full(len(examples), label)
+        return gan.discriminator.apply(variables, examples, train=False, labels=labels)
+
+    return lax.map(judge, classes).T
 
 
 def apply(gan: GAN, weights: dict[str, Any], z: jax.Array, given: Given | None = None) -> jax.Array:
@@ -201,6 +228,11 @@ class Sampler:
             told = [{"labels": np.full(len(examples), label, np.int32)} for label in self.gan.classes]
         judge = functools.partial(discriminate, self.gan, self.discriminator, self.loss_numbers, examples)
         return np.mean([np.asarray(judge(given)) for given in told], axis=0)
+
+    def classify(self, examples: np.ndarray) -> np.ndarray:
+        """The labels `[N]` that the discriminator of a conditional GAN gives examples: see `class_logits`."""
+        logits = class_logits(self.gan, self.discriminator, scale(jnp.asarray(examples)))
+        return np.array(self.gan.classes)[np.asarray(logits).argmax(axis=1)]
 
     @property
     def threshold(self) -> float | None:

@@ -20,6 +20,7 @@ from jaxgan.regularizers import (
     family_of,
     weight,
 )
+from jaxgan.regularizers.classes import Said
 
 B = 4
 SHAPES = {"images": (B, 3, 2, 5), "points": (B, 3)}
@@ -114,7 +115,23 @@ def run(family, penalty, seed=0, kind="images"):
         return {"value": penalty.penalty(params, memory), "memory": memory}
     if family == "projection":
         return {"params": penalty(single(network(seed)))}
+    if family == "class":
+        sides = said(penalty, seed)
+        return {"discriminator": penalty.discriminator(*sides), "generator": penalty.generator(*sides)}
     return {"value": penalty(jnp.stack(logits, axis=1), jnp.stack(logits[::-1], axis=1) + 1)}
+
+
+def said(penalty, seed=0, classes=3):
+    """What its head says of real examples and of fakes, whose labels differ."""
+    head, rng = penalty.head(classes), np.random.default_rng(seed)
+    sides = []
+    for labels in ([0, 1, 2, 1], [2, 2, 0, 1]):
+        logits = jnp.float32(rng.normal(size=(B, head.outputs)) / 3)
+        embedding = rng.normal(size=(B, 5)) if head.embedding else None
+        if head.embedding:
+            embedding = jnp.float32(embedding / np.linalg.norm(embedding, axis=1, keepdims=True))
+        sides.append(Said(logits, embedding, {"labels": jnp.array(labels)}))
+    return sides
 
 
 def numbers(registry, name):
@@ -160,6 +177,8 @@ def test_shapes(family, name):
         if family == "consistency":
             assert outputs and outputs.keys() <= {"discriminator", "generator"}
             assert all(values.shape == (B,) for values in outputs.values())
+        if family == "class":
+            assert outputs["discriminator"].shape == outputs["generator"].shape == (B,)
         if family in ("weight", "feature"):
             assert outputs["value"].shape == ()
 

@@ -211,7 +211,7 @@ def discriminator_metrics(gan: GAN, hyper: dict) -> tuple[str, ...]:
     if "adaptive" in hyper:
         names.append("augment_probability")
     for name, entry in gan.regularizers.items():
-        if entry.family in ("gradient", "logit", "consistency"):
+        if entry.family in ("gradient", "logit", "consistency", "class"):
             names.append(f"discriminator/{name}")
         if entry.family == "weight" and "discriminator" in entry.build().networks:
             names.append(f"discriminator/{name}")

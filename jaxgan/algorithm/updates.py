@@ -12,7 +12,7 @@ from jaxgan.algorithm.accumulation import accumulate
 from jaxgan.algorithm.collectives import average, gather
 from jaxgan.algorithm.gan import Game
 from jaxgan.algorithm.metrics import logit_metrics
-from jaxgan.algorithm.penalties import consistency_term, penalize, project, remember
+from jaxgan.algorithm.penalties import consistency_term, penalize, project, remember, said
 from jaxgan.algorithm.randomness import named_keys
 from jaxgan.algorithm.train_state import NetworkState
 from jaxgan.algorithm.tricks import clip_by_norm, flip_labels, pack, top_k_weights, unpack
@@ -28,6 +28,7 @@ class DiscriminatorOutputs(NamedTuple):
     logits: jax.Array
     outputs: jax.Array  # the same as the logits, or [B, k + 1] with k generators
     features: jax.Array | None
+    heads: dict[str, dict[str, jax.Array]]  # what each says, by the name of its class loss
 
 
 def discriminate(
@@ -65,18 +66,23 @@ def discriminate(
         stddev = numbers["stddev"] * gan.instance_noise(game.step, **numbers["schedule"])
         noise = jax.vmap(lambda key: jax.random.normal(key, gan.shape))(named_keys(keys, "instance noise"))
         examples = examples + stddev * noise
-    wants_features = {"features": True} if gan.family("feature") else {}
+    wanted = {"features": True} if gan.family("feature") else {}
+    wanted = {"heads": True} if gan.family("class") else wanted
     outputs, model_state = network.forward(
         params,
         model_state,
         pack(examples, gan.packing),
         given,
         dropout_key=named_keys(keys, "dropout")[0],
-        **wants_features,
+        **wanted,
     )
-    outputs, features = outputs if wants_features else (outputs, None)
+    heads, features = {}, None
+    if "heads" in wanted:
+        outputs, heads, features = outputs
+    elif "features" in wanted:
+        outputs, features = outputs
     logits = real_or_fake(outputs) if gan.num_generators > 1 else outputs
-    return DiscriminatorOutputs(logits, outputs, features), model_state
+    return DiscriminatorOutputs(logits, outputs, features, heads), model_state
 
 
 def discriminator_loss(params, network: NetworkState, model_state, memory, batch: dict, game: Game, count):
@@ -145,7 +151,11 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
     def weight(name, penalty, remembered):
         return penalty.penalty(params, remembered), remembered
 
+    def class_loss(name, loss, _):
+        return jnp.mean(loss.discriminator(*said(name, real, fake, batch, axis_name))), ()
+
     families = {"gradient": gradient, "logit": logit, "consistency": consistency, "weight": weight}
+    families |= {"class": class_loss} if real.heads else {}
     for family, evaluate in families.items():
         total, memory, values = penalize(family, evaluate, memory, game, count)
         loss += total
@@ -249,8 +259,15 @@ def update_generator(
         def feature(name, penalty, _):
             return penalty(gather(real.features, axis_name), gather(fake.features, axis_name)), ()
 
-        total, _, values = penalize("feature", feature, memory, game, game.step)
-        return loss + total, {**metrics, **{f"generator/{name}": value for name, value in values.items()}}
+        def class_loss(name, penalty, _):
+            return jnp.mean(penalty.generator(*said(name, real, fake, batch, axis_name))), ()
+
+        families = {"feature": feature} | ({"class": class_loss} if real.heads else {})
+        for family, evaluate in families.items():
+            total, _, values = penalize(family, evaluate, memory, game, game.step)
+            loss += total
+            metrics |= {f"generator/{name}": value for name, value in values.items()}
+        return loss, metrics
 
     def update(carry, batch):
         (_, metrics), gradient = jax.value_and_grad(loss_fn, has_aux=True)(batch["fake"], batch)

@@ -8,11 +8,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgan.algorithm.conditions import CONDITIONS, Condition
-from jaxgan.config.fields import active_regularizers, selected
+from jaxgan.config.fields import active_regularizers, own_fields, selected
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.models.conditional import ConditionalDiscriminator, ConditionalGenerator, joined_shape
-from jaxgan.regularizers import ONE_SIDED, family_of
+from jaxgan.regularizers import CLASS_LOSSES, ONE_SIDED, family_of
+from jaxgan.regularizers.classes import ClassLoss
 
 
 def wants_labels(config: ConfigDict) -> bool:
@@ -53,9 +54,13 @@ def num_outputs(config: ConfigDict, condition: Condition | None) -> int:
 
 
 def with_condition(
-    config: ConfigDict, condition: Condition | None, generator: nn.Module, discriminator: nn.Module
+    config: ConfigDict,
+    condition: Condition | None,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    losses: dict[str, ClassLoss],
 ) -> tuple[nn.Module, nn.Module]:
-    """Both networks, told what the condition says.
+    """Both networks, told what the condition says, and the heads of class losses on the discriminator.
 
     Raises:
       UserError: one of them cannot be.
@@ -67,10 +72,13 @@ def with_condition(
         _require_batch_norm(config.generator.name, generator)
     if fields["discriminator"] == "projection":
         require_features(config, discriminator, "condition.labels.discriminator=projection")
+    for loss in losses:
+        require_features(config, discriminator, f"regularizers.{loss}")
     told = {"classes": condition.num_classes, "embedding": fields["embedding"]}
+    heads = tuple((loss, losses[loss].head(condition.num_classes)) for loss in losses)
     return (
         ConditionalGenerator(generator, labels=fields["generator"], **told),
-        ConditionalDiscriminator(discriminator, labels=fields["discriminator"], **told),
+        ConditionalDiscriminator(discriminator, labels=fields["discriminator"], heads=heads, **told),
     )
 
 
@@ -135,6 +143,9 @@ def check_condition(config: ConfigDict) -> None:
       UserError: it does, with the remedy.
     """
     name, fields = selected(config, "condition")
+    losses = [loss for loss in active_regularizers(config) if family_of(loss) == "class"]
+    if name != "labels" and losses:
+        raise UserError(f"regularizers.{losses[0]} looks at labels: set condition.name=labels")
     if name == "none":
         return
     for field, what in (
@@ -150,7 +161,19 @@ def check_condition(config: ConfigDict) -> None:
             f"{by} compares real with fake examples one by one, and these must have the same labels: set "
             "condition.labels.fakes=paired"
         )
-    if fields["discriminator"] == "none":
+    for loss in {"tac"} & {*losses}:
+        if (base := config.regularizers[loss].base) not in losses:
+            raise UserError(
+                f"regularizers.{loss} is a twin of {base}, and alone it makes the generator mix classes up: "
+                f"set regularizers.{base}.weight, or regularizers.{loss}.base"
+            )
+    if config.accumulate > 1:
+        for loss in losses:
+            if CLASS_LOSSES[loss](**own_fields(config.regularizers[loss])).coupled:
+                raise UserError(
+                    f"regularizers.{loss} looks at the whole batch, and accumulate parts it: set accumulate=1"
+                )
+    if fields["discriminator"] == "none" and not losses:
         raise UserError(
             "condition.labels.discriminator=none, and no loss looks at labels, so that the generator would "
             "pass them over: set it to joined, projection or select"

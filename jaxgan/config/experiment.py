@@ -24,7 +24,7 @@ from jaxgan.config.conditions import (
     told_shape,
     with_condition,
 )
-from jaxgan.config.fields import SECTIONS, TRANSFORMATIONS, active_regularizers, listed, selected
+from jaxgan.config.fields import SECTIONS, TRANSFORMATIONS, active_regularizers, listed, own_fields, selected
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.losses import LOSSES
@@ -79,7 +79,7 @@ def make_gan(
 
     def regularizer(name, section):
         family = family_of(name)
-        build = bind(FAMILIES[family], name, _own_fields(section))
+        build = bind(FAMILIES[family], name, own_fields(section))
         return Regularizer(family, build, section.interval, SCHEDULES[section.schedule.name])
 
     devices = {"axis_name": axis_name, "synchronized": config.batch_statistics == "synchronized"}
@@ -97,7 +97,9 @@ def make_gan(
         _refuse_spectral_norm_of_nothing(field, network, inputs)
     if config.num_generators > 1:
         generator = MultiGenerator(generator, config.num_generators)
-    generator, discriminator = with_condition(config, condition, generator, discriminator)
+    penalties = {name: regularizer(name, part) for name, part in active_regularizers(config).items()}
+    heads = {n: entry.build() for n, entry in penalties.items() if entry.family == "class"}
+    generator, discriminator = with_condition(config, condition, generator, discriminator, heads)
     gan = GAN(
         generator=generator,
         discriminator=discriminator,
@@ -113,7 +115,7 @@ def make_gan(
         discriminator_steps=config.discriminator_steps,
         generator_steps=config.generator_steps,
         update_order=config.update_order,
-        regularizers={name: regularizer(name, part) for name, part in active_regularizers(config).items()},
+        regularizers=penalties,
         augment=augmentations("augment"),
         data_augment=augmentations("data_augment"),
         consistency_augment=augmentations("consistency_augment"),
@@ -151,11 +153,6 @@ def _require_declared(config: ConfigDict, discriminator: nn.Module, outputs: int
         require_features(config, discriminator, f"regularizers.{of_features[0]}")
 
 
-def _own_fields(section: ConfigDict) -> dict[str, Any]:
-    common = ("weight", "interval", "schedule")
-    return {field: value for field, value in section.items() if field not in common}
-
-
 def latent_fields(config: ConfigDict) -> dict[str, float]:
     """The numbers of the latent distribution."""
     return {"threshold": config.latent_threshold} if config.latent == "truncated" else {}
@@ -184,7 +181,7 @@ def make_hyper(config: ConfigDict, labels: np.ndarray | None = None) -> dict[str
             name: {
                 "weight": section.weight,
                 "schedule": numbers(f"regularizers.{name}.schedule"),
-                "fields": FAMILIES[family_of(name)].bind(name, **_own_fields(section))[1],
+                "fields": FAMILIES[family_of(name)].bind(name, **own_fields(section))[1],
             }
             for name, section in active_regularizers(config).items()
         },

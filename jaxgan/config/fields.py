@@ -148,6 +148,12 @@ def active_regularizers(config: ConfigDict) -> dict[str, ConfigDict]:
     return {name: section for name, section in config.regularizers.items() if section.weight}
 
 
+def own_fields(section: ConfigDict) -> dict[str, Any]:
+    """Those of a penalty, without what every penalty has."""
+    common = ("weight", "interval", "schedule")
+    return {field: value for field, value in section.items() if field not in common}
+
+
 def schedules(config: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
     """The fields of every selected schedule that is in use, with its path."""
     paths = ["schedule"]

@@ -38,12 +38,14 @@ class Extracted(NamedTuple):
       logits: float32 `[N, K]`, or None where the extractor does not classify.
       modes: int32 `[N]`, or None where the extractor tells no modes of this data apart.
       examples: uint8 images or float32 points `[N, ...]`, or None where no statistic looks at them.
+      labels: int32 `[N]`, of fakes those that were asked for, or None without a condition.
     """
 
     features: np.ndarray
     logits: np.ndarray | None = None
     modes: np.ndarray | None = None
     examples: np.ndarray | None = None
+    labels: np.ndarray | None = None
 
 
 def choose(
@@ -210,4 +212,6 @@ class Fakes:
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         if broken := np.count_nonzero(~found.pop("finite")):
             raise UserError(f"{broken} of {num} fakes are NaN or infinite: take an earlier checkpoint")
+        if labels is not None:
+            found["labels"] = np.resize(labels, num)
         return Extracted(**found)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
@@ -15,13 +16,14 @@ from jaxgan.config import experiment
 from jaxgan.config.checks import check
 from jaxgan.config.fields import names_of
 from jaxgan.errors import UserError
-from jaxgan.evaluation.evaluator import make_evaluator
-from jaxgan.evaluation.naming import number_of
+from jaxgan.evaluation.evaluator import Evaluator, make_evaluator
+from jaxgan.evaluation.naming import number_name, number_of
 from jaxgan.extractors.inception import WHERE
 from jaxgan.files import replace
 from jaxgan.jobs import pictures
 from jaxgan.run import record
 
+_MOST_JUDGED = 20_000  # examples times classes, of which the discriminator gives logits
 _PAIRS = 16  # of fakes and their nearest training examples in a picture
 
 
@@ -53,7 +55,7 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
         flush=True,
     )
     evaluator = make_evaluator(config, drawn.gan, dataset, everything)
-    numbers = evaluator(drawn.weights)
+    numbers = evaluator(drawn.weights) | _classify(drawn, evaluator)
     entry = {
         "step": drawn.step,
         "weights": weights,
@@ -77,6 +79,16 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
     except OSError as error:  # somebody else's run, or a full disk: the numbers are on the screen
         logging.warning("nothing more is written to %s (%s)", workdir, error.strerror)
     return entry
+
+
+def _classify(drawn: sampler.Sampler, evaluator: Evaluator) -> dict[str, float]:
+    """How often the discriminator knows the class of real examples, if it is a conditional one."""
+    if not drawn.gan.classes:
+        return {}
+    num = max(100, _MOST_JUDGED // len(drawn.gan.classes))
+    examples, labels = evaluator.labelled_examples(num)
+    name = number_name("images", "discriminator_class_accuracy", "", len(labels))
+    return {name: float(np.mean(drawn.classify(examples) == labels))}
 
 
 def _change(config: ConfigDict, changes: dict[str, Any]) -> ConfigDict:

@@ -9,7 +9,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgan.models.heads import apply_head
 from jaxgan.models.layers import apply_layer, normal_init
+from jaxgan.regularizers.classes import Head
 
 
 def class_vectors(labels: jax.Array, classes: int, dtype) -> jax.Array:
@@ -70,31 +72,49 @@ class ConditionalDiscriminator(nn.Module):
         outputs the label's is the logit (Mescheder et al. 2018, Which Training Methods for GANs do actually
         Converge?, section 6); 'none': it is not told.
       embedding: width of the embedding that is joined to points.
+      heads: what class losses ask for, by name.
     """
 
     discriminator: nn.Module
     classes: int
     labels: str = "joined"
     embedding: int = 50
+    heads: tuple[tuple[str, Head], ...] = ()
 
     def setup(self):
         nn.share_scope(self, self.discriminator)
 
     @nn.compact
-    def __call__(self, images, train: bool = False, features: bool = False, labels: jax.Array | None = None):
-        vectors = class_vectors(labels, self.classes, images.dtype)
+    def __call__(
+        self,
+        images: jax.Array,
+        train: bool = False,
+        features: bool = False,
+        heads: bool = False,
+        labels: jax.Array | None = None,
+    ):
+        """Logits `[B]`; with `features` (logits, features); with `heads` (logits, said, features)."""
+        pattern = getattr(self.discriminator, "spectral_norm", "")
+        heads = heads or bool(self.heads) and self.is_initializing()
+        more = {"features": True} if features or heads or self.labels == "projection" else {}
+        if self.labels != "none":
+            vectors = class_vectors(labels, self.classes, images.dtype)
         if self.labels == "joined":
             images = join(images, vectors, self.embedding)
-        more = {"features": True} if features or self.labels == "projection" else {}
         logits = self.discriminator(images, train, **more)
         logits, last = logits if more else (logits, None)
         if self.labels == "projection":
             project = nn.Dense(last.shape[-1], use_bias=False, kernel_init=normal_init, name="projection")
-            pattern = getattr(self.discriminator, "spectral_norm", "")
             of_class = apply_layer(project, vectors, spectral_norm=pattern, train=train)
             logits += jnp.sum(of_class * last, axis=-1)
         if self.labels == "select":
             logits = jnp.sum(logits * vectors, axis=-1)
+        if heads:
+            said = {
+                name: apply_head(head, name, last, spectral_norm=pattern, train=train)
+                for name, head in self.heads
+            }
+            return logits, said, last
         return (logits, last) if features else logits
 
 

@@ -8,6 +8,7 @@ one place, `jaxgan/algorithm/penalties.py`.
 - consistency, `(critic, generator, augment, real, z, keys) -> {"discriminator": [B], "generator": [B]}`;
 - weight, `WeightPenalty`: of either network, on its parameters, with a memory;
 - projection, `params -> params`: of the discriminator, after its update;
+- class, `ClassLoss`: of both networks, on what the discriminator's heads say of labels;
 - feature, `(real_features, fake_features) -> scalar`: of the generator, on the discriminator's features.
 
 Under a condition `critic(x)` judges with what is given with the real examples, `critic.of_fakes(critic)(x)`
@@ -27,6 +28,7 @@ LOGIT_PENALTIES = Registry("logit penalty", section="regularizers")
 CONSISTENCY = Registry("consistency penalty", section="regularizers")
 WEIGHT_PENALTIES = Registry("weight penalty", section="regularizers")
 PROJECTIONS = Registry("projection", section="regularizers")
+CLASS_LOSSES = Registry("class loss", section="regularizers")
 FEATURE_PENALTIES = Registry("feature penalty", section="regularizers")
 
 # Gradient and consistency penalties that look at real examples with what is given with these, and at fakes
@@ -40,6 +42,7 @@ FAMILIES = {
     "weight": WEIGHT_PENALTIES,
     "projection": PROJECTIONS,
     "feature": FEATURE_PENALTIES,
+    "class": CLASS_LOSSES,
 }
 
 
@@ -48,4 +51,11 @@ def family_of(name: str) -> str:
     return registry.family_of(name, "regularizer", FAMILIES)
 
 
-from jaxgan.regularizers import consistency, feature, gradient, logit, weight  # noqa: E402, F401 (register)
+from jaxgan.regularizers import (  # noqa: E402, F401 (register themselves)
+    classes,
+    consistency,
+    feature,
+    gradient,
+    logit,
+    weight,
+)
