@@ -53,7 +53,7 @@ PROTOCOL = flags.DEFINE_string("protocol", None, "evaluate: 2.5k, 10k, 25.6k, 26
 EXTRACTOR = flags.DEFINE_string("extractor", None, "evaluate: auto, inception, classifier or raw.")
 INCEPTION = flags.DEFINE_string("inception_weights", None, "evaluate: Inception's weights, converted.")
 DATA = flags.DEFINE_string("dataset_path", None, "evaluate: where the run's data set is now.")
-# Of a sweep (README, "Sweeps").
+# Of a sweep (jaxgan/sweeps/README.md).
 SWEEP = flags.DEFINE_multi_string("sweep", [], "sweep: FIELD=a,b,c or FIELD=a:b:n or FIELD=log(a:b:n).")
 SETTINGS = flags.DEFINE_list("settings", [], "sweep: of the config file's named settings these; default all.")
 COMBINE = flags.DEFINE_enum("combine", "grid", ["grid", "zip", "random"], "sweep: how fields combine.")

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from jaxgan.errors import UserError
 from jaxgan.registry import Registry
@@ -257,7 +258,7 @@ def relativistic_pairing() -> Loss:
     )
 
 
-def real_or_fake(outputs: jax.Array) -> Logits:
+def real_or_fake(outputs: Float[Array, "B classes"]) -> Float[Array, " B"]:
     """MAD-GAN's logit of "real", l_k - log Σ_{i<k} e^{l_i}, to which any loss applies.
 
     Args:
@@ -269,7 +270,9 @@ def real_or_fake(outputs: jax.Array) -> Logits:
     return outputs[:, -1] - jax.nn.logsumexp(outputs[:, :-1], axis=1)
 
 
-def identification(outputs: jax.Array, generator_index: jax.Array) -> PerExample:
+def identification(
+    outputs: Float[Array, "B classes"], generator_index: Int[Array, " B"]
+) -> Float[Array, " B"]:
     """MAD-GAN: -log P(generator i | fake) = log Σ_{j<k} e^{l_j} - l_i, minimized by the discriminator.
 
     Args:

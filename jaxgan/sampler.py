@@ -22,8 +22,9 @@ from jaxgan.algorithm.tricks import pack, scale
 from jaxgan.compilation import float32, jit
 from jaxgan.config import experiment
 from jaxgan.config.recorded import foreign_fields
+from jaxgan.declarations import arguments
 from jaxgan.drawing.grids import CLASS_COLUMNS
-from jaxgan.errors import UserError
+from jaxgan.errors import UserError, WrongArgument
 from jaxgan.latents import make_key
 from jaxgan.losses import real_or_fake
 from jaxgan.run.checkpoint import Checkpoints
@@ -181,16 +182,25 @@ class Sampler:
             drawn, all classes alike.
 
         Raises:
-          UserError: a number is out of its range, or the data has no such class.
+          WrongArgument: a number is out of its range, or the data has no such class.
         """
         empty = np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
         return np.concatenate([empty, *self.batches(seed, num, labels)])
 
+    def latents(self, seed: int = 0, num: int = 64) -> np.ndarray:
+        """The latents of the same samples: float32 `[num, latent_dim]`, which `decode` takes."""
+        seed, num = arguments.whole("seed", seed, 0, 2**32), arguments.whole("num", num)
+        parts = [np.zeros((0, self.gan.latent_dim), np.float32)]
+        for first in range(0, num, batch_of(self.gan)):
+            parts.append(np.asarray(latents(self.gan, np.uint32(seed), np.int32(first))))
+        return np.concatenate(parts)[:num]
+
     def batches(self, seed: int = 0, num: int = 64, labels: Labels = None) -> Iterator[np.ndarray]:
         """The same samples in batches, for numbers that do not fit into memory."""
-        if num < 0 or not 0 <= seed < 2**32:
-            raise UserError(f"num={num} must be at least 0 and seed={seed} in [0, 2^32)")
-        asked = self.read_labels(labels)
+        seed, num = arguments.whole("seed", seed, 0, 2**32), arguments.whole("num", num)
+        return self._batches(seed, num, self.read_labels(labels))
+
+    def _batches(self, seed: int, num: int, asked: np.ndarray | None) -> Iterator[np.ndarray]:
         before = None
         for first in range(0, num, batch_of(self.gan)):
             place = np.uint32(seed), np.int32(first)
@@ -206,7 +216,7 @@ class Sampler:
         """Labels as a user gives them, as int32 `[n]`; None stays.
 
         Raises:
-          UserError: the generator takes none, or the data does not have one of them.
+          WrongArgument: the generator takes none, or the data does not have one of them.
         """
         if labels is None:
             return None
@@ -215,24 +225,40 @@ class Sampler:
     def _in_turn(self, labels: np.ndarray, first: int) -> Given:
         return {"labels": labels[(first + np.arange(batch_of(self.gan))) % len(labels)]}
 
-    def discriminate(self, examples: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+    def judge(self, examples: np.ndarray, labels: Labels = None) -> np.ndarray:
         """The discriminator's outputs `[N]` for examples in the same format: see `discriminate`.
 
         Args:
           examples: as the samples are.
-          labels: int32 `[N]`, for a conditional discriminator; None: the mean over all classes.
+          labels: for a conditional discriminator, which take turns; None: the mean over all classes.
         """
-        examples = scale(jnp.asarray(examples))
-        told = [{}] if labels is None else [{"labels": np.asarray(labels)}]
-        if self.gan.classes and labels is None:
+        examples = self._examples(examples)
+        if not len(examples):
+            return np.zeros(0, np.float32)
+        asked, told = self.read_labels(labels), [{}]
+        if asked is not None:
+            told = [{"labels": np.resize(asked, len(examples))}]
+        elif self.gan.classes:
             told = [{"labels": np.full(len(examples), label, np.int32)} for label in self.gan.classes]
         judge = functools.partial(discriminate, self.gan, self.discriminator, self.loss_numbers, examples)
         return np.mean([np.asarray(judge(given)) for given in told], axis=0)
 
     def classify(self, examples: np.ndarray) -> np.ndarray:
         """The labels `[N]` that the discriminator of a conditional GAN gives examples: see `class_logits`."""
-        logits = class_logits(self.gan, self.discriminator, scale(jnp.asarray(examples)))
+        if not self.gan.classes:
+            raise WrongArgument("only a conditional discriminator knows classes: this one has none")
+        logits = class_logits(self.gan, self.discriminator, self._examples(examples))
         return np.array(self.gan.classes)[np.asarray(logits).argmax(axis=1)]
+
+    def _examples(self, examples: np.ndarray) -> jax.Array:
+        """As the discriminator sees them."""
+        layout = "[N, H, W, C]" if self.gan.is_images else "[N, D]"
+        examples = arguments.array("examples", examples, layout)
+        if examples.shape[1:] != self.gan.shape or (self.gan.is_images and examples.dtype != np.uint8):
+            kind = "uint8" if self.gan.is_images else "float32"
+            shape = ", ".join(map(str, self.gan.shape))
+            raise WrongArgument(f"examples are {arguments.shown(examples)}: give {kind} [N, {shape}]")
+        return scale(jnp.asarray(examples if self.gan.is_images else examples.astype(np.float32)))
 
     @property
     def threshold(self) -> float | None:
@@ -248,20 +274,37 @@ class Sampler:
           labels: of a conditional generator, int32 `[N]`, or float mixtures of its K classes `[N, K]`.
 
         Raises:
-          UserError: the latents or labels have another shape.
+          WrongArgument: the latents or labels have another shape, or are not finite.
         """
-        z = np.asarray(z, np.float32)
-        if z.ndim != 2 or z.shape[1] != self.gan.latent_dim:
-            raise UserError(f"latents have shape {z.shape}: give [N, {self.gan.latent_dim}]")
-        if bool(self.gan.classes) != (labels is not None) or labels is not None and len(labels) != len(z):
-            raise UserError(f"give {len(z)} labels with as many latents" if self.gan.classes else "no labels")
-        given, parts = {} if labels is None else {"labels": np.asarray(labels)}, []
+        with np.errstate(over="ignore"):  # infinite, which is refused
+            z = arguments.array("latents", z, f"[N, {self.gan.latent_dim}]").astype(np.float32)
+        arguments.finite("latents", z)
+        if z.shape[1] != self.gan.latent_dim:
+            raise WrongArgument(f"latents have shape {z.shape}: give [N, {self.gan.latent_dim}]")
+        given = {}
+        if self.gan.classes or labels is not None:
+            given["labels"] = self._labels_of(labels, len(z))
+        if not len(z):
+            return np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
+        parts = []
         for first in range(0, len(z), batch_of(self.gan)):
             rows = np.minimum(first + np.arange(batch_of(self.gan)), len(z) - 1)  # the last one fills up
             part = {name: values[rows] for name, values in given.items()}
             parts.append(generate(self.gan, self.weights, z[rows], part))
-        empty = np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
-        return np.concatenate([empty, *(np.asarray(part) for part in parts)])[: len(z)]
+        return np.concatenate([np.asarray(part) for part in parts])[: len(z)]
+
+    def _labels_of(self, labels: np.ndarray | None, num: int) -> np.ndarray:
+        """One for each of `num` latents, or mixtures of classes."""
+        if labels is None:
+            raise WrongArgument(f"labels=None, but this generator is told classes: give {num} labels")
+        found = arguments.array("labels", labels, "[N]", "[N, K]")
+        if found.ndim == 1:
+            found = self.read_labels(found) if len(found) or not self.gan.classes else found
+        elif found.shape[1] != (self.gan.condition.num_classes if self.gan.classes else 0):
+            raise WrongArgument(f"labels have shape {found.shape}: give [N], or shares of the classes [N, K]")
+        if len(found) != num:
+            raise WrongArgument(f"labels have shape {found.shape}: give as many as latents, {num}")
+        return found if found.ndim == 1 else arguments.finite("labels", found.astype(np.float32))
 
     def interpolate_classes(
         self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None
@@ -271,14 +314,16 @@ class Sampler:
         Way i is from the i-th of `labels` to the next, which take turns; None: of all classes.
 
         Raises:
-          UserError: a number is out of its range, or the generator takes no labels.
+          WrongArgument: a number is out of its range, or the generator takes no labels.
         """
+        seed, steps = arguments.whole("seed", seed, 0, 2**32), arguments.whole("steps", steps, 1)
+        pairs = arguments.whole("pairs", pairs, 1)
         classes = self.read_labels(self.gan.classes if labels is None else labels)
         one_hot = np.eye(self.gan.condition.num_classes, dtype=np.float32)[classes]
         start, end = (one_hot[(np.arange(pairs) + i) % len(classes)][:, None] for i in (0, 1))
         t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
         way = ((1 - t) * start + t * end).reshape(pairs * steps, -1)
-        return self.decode(np.repeat(self._latents(seed, steps, pairs), steps, axis=0), way)
+        return self.decode(np.repeat(self.latents(seed, pairs), steps, axis=0), way)
 
     def rows_of_classes(
         self, seed: int = 0, labels: np.ndarray | None = None
@@ -286,14 +331,6 @@ class Sampler:
         """Latents and labels of a grid with a row for each class: see `fixed_inputs`."""
         z, given = fixed_inputs(self.gan, seed, labels)
         return np.asarray(z), given["labels"]
-
-    def _latents(self, seed: int, steps: int, num: int) -> np.ndarray:
-        """The first `num` latents of a seed, for ways of some steps."""
-        if not 0 <= seed < 2**32 or steps < 1 or num < 1:
-            raise UserError(f"seed={seed} must lie in [0, 2^32), steps={steps} and pairs be at least 1")
-        firsts = range(0, num, batch_of(self.gan))
-        z = [latents(self.gan, np.uint32(seed), np.int32(first)) for first in firsts]
-        return np.concatenate(z)[:num]
 
     def interpolate(self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None) -> np.ndarray:
         """Samples on the way from latent 2i to latent 2i + 1, `[pairs · steps, ...]`.
@@ -305,7 +342,9 @@ class Sampler:
         Raises:
           UserError: a number is out of its range.
         """
-        z = self._latents(seed, steps, 2 * pairs)
+        seed, steps = arguments.whole("seed", seed, 0, 2**32), arguments.whole("steps", steps, 1)
+        pairs = arguments.whole("pairs", pairs, 1)
+        z = self.latents(seed, 2 * pairs)
         start, end = z[0::2, None], z[1::2, None]
         t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
         way = (1 - t) * start + t * end
@@ -337,11 +376,11 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
     Raises:
       UserError: there is no such run, checkpoint or kind of weights.
     """
-    workdir = Path(workdir)
+    workdir = arguments.folder("workdir", workdir)
     if isinstance(step, str) and step != "best":
-        raise UserError(f"step='{step}' is not known; give a number, or 'best'")
-    if weights not in WEIGHTS:
-        raise UserError(f"weights='{weights}' is not known; choose one of {', '.join(WEIGHTS)}")
+        raise WrongArgument(f"step={arguments.shown(step)} is not known; give a number, or 'best'")
+    step = step if step is None or isinstance(step, str) else arguments.whole("step", step)
+    arguments.choice("weights", weights, WEIGHTS)
     record = read_record(workdir)
     if record is None:
         raise UserError(f"{workdir} holds no run (no config.json): give the --workdir of a training run")
@@ -364,7 +403,9 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
         if step == "best":
             best = checkpoint.extra["best"]["step"]
             if best is None:
-                raise UserError(f"{workdir} has no best checkpoint: it trained without evaluation.best")
+                raise UserError(
+                    f"step='best', but {workdir} trained without evaluation.best: give a number, or none"
+                )
             checkpoint = checkpoints.restore(best)
     tree, judged, given = checkpoint.tree, packed_shape(gan.shape, gan.packing), gan.given_example
     averaged = tree["ema" if weights == "ema" else "generator"]

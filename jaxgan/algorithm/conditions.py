@@ -18,7 +18,8 @@ import numpy as np
 
 from jaxgan.algorithm.randomness import named_keys
 from jaxgan.declarations import AtLeast, OneOf
-from jaxgan.errors import UserError
+from jaxgan.declarations.arguments import shown
+from jaxgan.errors import WrongArgument
 from jaxgan.registry import Registry
 
 # Builders `(classes, *, fields) -> Condition`, or None; `classes` are the labels that the data has.
@@ -66,22 +67,31 @@ def find_labels(labels: Labels, classes: tuple[int, ...], names: Sequence[str]) 
       names: of its classes, where known.
 
     Raises:
-      UserError: there is no such class.
+      WrongArgument: there is no such class.
     """
     if not classes:
-        raise UserError("labels are given, but this generator takes none: it was trained without them")
+        raise WrongArgument("labels are given, but this generator takes none: it was trained without them")
     names, found = list(names), []
-    for label in [labels] if isinstance(labels, str | numbers.Integral) else labels:
-        is_number = isinstance(label, numbers.Integral) or re.fullmatch(r"-?\d+", str(label))
-        known = names.index(label) if label in names else int(label) if is_number else None
+    try:
+        asked = [labels] if isinstance(labels, str | numbers.Integral) else [*labels]
+    except TypeError as error:
+        raise WrongArgument(f"labels={shown(labels)}: give a label, a class's name, or several") from error
+    for label in asked:
+        known = names.index(label) if isinstance(label, str) and label in names else _as_number(label)
         if known not in classes:
             some = names or [str(known) for known in classes]
             more = f", ... ({len(some)} in all)" if len(some) > 10 else ""
-            raise UserError(f"label {label!r} is none of the data's: {', '.join(some[:10])}{more}")
+            raise WrongArgument(f"label {shown(label)} is none of the data's: {', '.join(some[:10])}{more}")
         found.append(known)
     if not found:
-        raise UserError("labels are an empty list: give one or more, or None")
+        raise WrongArgument("labels are an empty list: give one or more, or None")
     return np.array(found, np.int32)
+
+
+def _as_number(label: Any) -> int | None:
+    if isinstance(label, numbers.Integral) and not isinstance(label, bool):
+        return int(label)
+    return int(label) if isinstance(label, str) and re.fullmatch(r"-?[0-9]+", label) else None
 
 
 @CONDITIONS.register("none")

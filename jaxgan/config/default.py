@@ -115,7 +115,7 @@ def get_config() -> ConfigDict:
     config.eval_every = 0  # numbers of `evaluation`, below
     config.profile_at = 0  # step at which one call is traced into <workdir>/profile
 
-    # Evaluation, of the averaged generator (README, "Numbers that compare").
+    # Evaluation, of the averaged generator (jaxgan/evaluation/README.md).
     config.evaluation = ConfigDict()
     config.evaluation.protocol = "10k"  # 2.5k, 10k, 25.6k, 26k, 50k, or a number of samples
     config.evaluation.extractor = component(SECTIONS["evaluation.extractor"], "auto")  # of features

@@ -1,6 +1,7 @@
 """`array`: one's own images or points in a `.npy` or `.npz` file. Never unpickled."""
 
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +49,11 @@ def build(
                 f"{file} holds points [N, D]; dataset.array.low and .high are for images: leave them out, or "
                 "save flattened images as [N, H, W]"
             )
-        points = np.asarray(array[rows], np.float32)
-        _require_finite(points, file)
+        _require_finite(array[rows], file)
+        with np.errstate(over="ignore"):
+            points = np.asarray(array[rows], np.float32)
+        if not np.isfinite(points).all():
+            raise UserError(f"{file} holds points beyond 3e38, the largest of float32: scale them")
         return from_arrays("array", points, labels, str(file))
 
     images = _as_nhwc(array, file)
@@ -75,6 +79,8 @@ def _select(file, split):
     arrays = _load(file)
     keys = ", ".join(f"'{key}'" for key in arrays)
     test_key = next((key for key in _EXAMPLE_KEYS["test"] if key in arrays), None)
+    if test_key and not arrays.keys() & {*_EXAMPLE_KEYS["train"]}:
+        raise UserError(f"{file} holds '{test_key}', a test set, alone: call training examples 'x_train'")
     part = split if test_key else "train"
     key = next((key for key in _EXAMPLE_KEYS[part] if key in arrays), None)
     if key is None:
@@ -98,7 +104,7 @@ def _select(file, split):
             f"{file}: the array '{unread[0]}' would not be read, beside '{key}': call labels 'labels', and "
             "save the file without others"
         )
-    rows = hold_out(len(examples), split) if test_key is None else np.arange(len(examples))
+    rows = hold_out(len(examples), split, str(file)) if test_key is None else np.arange(len(examples))
     return examples, labels, rows
 
 
@@ -170,7 +176,7 @@ def _check_type(images, low, high, file):
         raise UserError(
             f"{file} holds {images.dtype}; save uint8 (0..255), or floats with dataset.array.low and .high"
         )
-    elif low is None or high is None or not low < high:
+    elif low is None or high is None or not -math.inf < low < high < math.inf:
         raise UserError(
             f"{file} holds {images.dtype}: say which values are black and white, dataset.array.low and .high "
             f"(now {low} and {high}); for instance 0 and 1, or -1 and 1"

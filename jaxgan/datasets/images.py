@@ -1,6 +1,7 @@
 """`images`: a folder of one's own image files."""
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def build(
     files = _list(root)
     labels, class_names = _classes(root, files, train, files if train == root else _list(train))
     if held_out:
-        rows = hold_out(len(files), split)
+        rows = hold_out(len(files), split, str(root))
         files = [files[row] for row in rows]
         labels = None if labels is None else labels[rows]
     try:
@@ -55,7 +56,9 @@ def build(
         logging.info("decoding %d images of %s once into %s", len(files), root, cache.folder())
         return _decode_all(root, files, labels, channels, image_size, skip_damaged)
 
-    decoded = cache.decoded(f"images-{root.name}", key, chunks)
+    with warnings.catch_warnings():  # Pillow's, of metadata that it passes over: pixels that lack are errors
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        decoded = cache.decoded(f"images-{root.name}", key, chunks)
     origin = f"{len(decoded.examples):,} images in {root}"
     if class_names:
         origin += (

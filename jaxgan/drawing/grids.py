@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxgan.datasets.dataset import Mixture
@@ -15,7 +16,7 @@ _VIEW = 1.4  # of a scatter plot of a mixture, times the reach of its modes
 
 
 def draw_samples(
-    examples: np.ndarray,
+    examples: UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N D"],
     title: str = "",
     columns: int = 0,
     *,
@@ -38,7 +39,7 @@ def draw_samples(
     return _draw_points(examples, title, mixture)
 
 
-def to_image(image: np.ndarray) -> Image.Image:
+def to_image(image: UInt8[np.ndarray, "H W C"]) -> Image.Image:
     """A uint8 image `[H, W, C]` for Pillow: grey, grey and alpha, RGB or RGBA by its channels."""
     height, width, channels = image.shape
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
@@ -118,7 +119,9 @@ def draw_circles(axes, centres: np.ndarray, radii: np.ndarray | float) -> None:
     axes.add_collection(circles)
 
 
-def draw_real_and_fake(real: np.ndarray, fake: np.ndarray, title: str = "") -> Image.Image:
+def draw_real_and_fake(
+    real: UInt8[np.ndarray, "N H W C"], fake: UInt8[np.ndarray, "M H W C"], title: str = ""
+) -> Image.Image:
     """Real and fake images in two square grids of as many, side by side.
 
     Args:
@@ -137,7 +140,11 @@ def draw_real_and_fake(real: np.ndarray, fake: np.ndarray, title: str = "") -> I
 
 
 def draw_closest_pairs(
-    fakes: np.ndarray, neighbours: np.ndarray, distances: np.ndarray, title: str = "", columns: int = 8
+    fakes: UInt8[np.ndarray, "N H W C"],
+    neighbours: UInt8[np.ndarray, "N H W C"],
+    distances: Float[np.ndarray, " N"],
+    title: str = "",
+    columns: int = 8,
 ) -> Image.Image:
     """Fakes, each above its nearest training example and below the distance between them.
 

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,18 @@ from ml_collections import ConfigDict
 
 from jaxgan import sampler
 from jaxgan.compilation import float32
-from jaxgan.config import experiment
+from jaxgan.config import default, experiment
 from jaxgan.config.checks import check
-from jaxgan.config.fields import names_of
-from jaxgan.errors import UserError
+from jaxgan.config.fields import flatten, names_of
+from jaxgan.declarations import arguments
+from jaxgan.errors import UserError, WrongArgument
 from jaxgan.evaluation.evaluator import Evaluator, make_evaluator
 from jaxgan.evaluation.naming import number_name, number_of
 from jaxgan.extractors.inception import WHERE
 from jaxgan.files import replace
 from jaxgan.jobs import pictures
 from jaxgan.run import record
+from jaxgan.run.record import may_change
 
 _MOST_JUDGED = 20_000  # examples times classes, of which the discriminator gives logits
 _PAIRS = 16  # of fakes and their nearest training examples in a picture
@@ -43,6 +46,7 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
     Returns:
       the entry of `evaluation.json`.
     """
+    _require_fields(changes)
     drawn = sampler.load(workdir, step, weights)
     recorded = record.read_record(workdir)
     everything = "evaluation.statistics.names" not in changes
@@ -89,6 +93,21 @@ def _classify(drawn: sampler.Sampler, evaluator: Evaluator) -> dict[str, float]:
     examples, labels = evaluator.labelled_examples(num)
     name = number_name("images", "discriminator_class_accuracy", "", len(labels))
     return {name: float(np.mean(drawn.classify(examples) == labels))}
+
+
+def _require_fields(changes: Any) -> None:
+    """UserError where they are no fields of an evaluation."""
+    if not isinstance(changes, Mapping):
+        raise WrongArgument(f"fields={arguments.shown(changes)}: give a dict of dotted paths and values")
+    known = flatten(default.get_config().to_dict())
+    for field, value in changes.items():
+        if field not in known or not (field.startswith("evaluation.") or may_change(field)):
+            raise WrongArgument(
+                f"fields: {arguments.shown(field)} is none of an evaluation; give dotted paths, such as "
+                "evaluation.protocol"
+            )
+        if isinstance(known[field], str) and not isinstance(value, str | None):
+            raise WrongArgument(f"fields: {field}={arguments.shown(value)}: give a text")
 
 
 def _change(config: ConfigDict, changes: dict[str, Any]) -> ConfigDict:

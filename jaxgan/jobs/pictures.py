@@ -37,7 +37,7 @@ def draw_run(workdir: Path, sampler: Sampler, dataset: Dataset) -> list[Path]:
     elif dataset.mixture is not None and sampler.gan.shape == (2,):
         samples = sampler(num=_POINTS)
         pictures["mixture"] = draw_mixture(
-            samples, dataset.mixture, sampler.discriminate, caption, threshold=sampler.threshold
+            samples, dataset.mixture, sampler.judge, caption, threshold=sampler.threshold
         )
     return [_write(workdir, name, picture) for name, picture in pictures.items()]
 

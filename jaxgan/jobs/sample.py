@@ -104,5 +104,5 @@ def _write_examples(sampler: Sampler, num: int, out: Path, seed: int, labels: np
     index = 0
     for batch in progress:
         for image in batch:
-            to_image(image).save(out / f"{index:08d}.png")
+            save(to_image(image), out / f"{index:08d}.png")
             index += 1

@@ -18,7 +18,7 @@ from jaxgan import datasets, sampler
 from jaxgan.algorithm.gan import GAN, data_key, init_extras, init_state
 from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import ONCE, float32
-from jaxgan.config import checks, experiment, fields
+from jaxgan.config import checks, experiment, fields, known
 from jaxgan.config.conditions import classes_of, require_labels, wants_labels
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.devices import parallel, processes
@@ -43,8 +43,10 @@ def train(config: ConfigDict, workdir: Path) -> int:
       UserError: the input is wrong, in one line with the remedy.
       Diverged: a metric or the state became NaN or infinite.
     """
+    known.require_config(config)
     require_determinism(config.deterministic)
     fields.import_modules(config)
+    known.require_known(config)
     checks.check(config)
     for caution in checks.cautions(config) if processes.is_first() else ():
         logging.warning(caution)

@@ -25,7 +25,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from jaxgan.devices import processes
 from jaxgan.errors import Diverged, LostProcess, UserError
-from jaxgan.run.plain_path import PlainPath
+from jaxgan.run.plain_path import PlainPath, is_plain
 
 # Orbax notes its own doings as warnings; what matters of them reaches the user as an exception.
 logging.get_absl_logger().addFilter(lambda record: f"{os.sep}orbax{os.sep}" not in record.pathname)
@@ -62,8 +62,8 @@ class Checkpoints:
         self._saver: ocp.CheckpointManager | None = None
         self._manager = None
         self._proven = False  # whether a checkpoint of this folder has been read back
-        self._plain = PlainPath(self.directory)
-        if processes.connected() and self._plain.path != self.directory:
+        self._first: int | None = None  # the step of the one that is to be
+        if processes.connected() and not is_plain(self.directory):
             raise UserError(
                 f"{self.directory}: where several processes train a run, its path has none of * ? [ ] \\: "
                 "choose another --workdir"
@@ -71,6 +71,7 @@ class Checkpoints:
         _silence_closed_loops()
         if not self.read_only:
             self.directory.mkdir(parents=True, exist_ok=True)
+        self._plain = PlainPath(self.directory)
         if self.directory.is_dir():
             self._manager = _look(self._open)
 
@@ -143,18 +144,24 @@ class Checkpoints:
             if self._saver is None:
                 everyone = set(range(jax.process_count()))
                 self._saver = self._open(everyone) if processes.connected() else self._manager
+            if self._first is not None:  # of several processes, which have all begun to save it
+                self.wait()
             self._saver.save(step, args=args)
-            if not self._proven and not processes.connected():
-                self._saver.wait_until_finished()
+        except UserError:
+            raise
         except Exception as error:
             raise self._unwritable(error) from error
-        if not self._proven and not processes.connected():
-            self._prove(step)
+        if not self._proven:
+            self._first = step
+            if not processes.connected():
+                self.wait()
 
-    def _prove(self, step: int) -> None:
+    def _prove(self) -> None:
         """Reads back the first checkpoint: a run whose files cannot be read ends early."""
+        step, self._first = self._first, None
         try:
-            self._read(step)
+            if processes.is_first():
+                self._read(step)
         except Exception as error:  # Orbax and TensorStore raise many kinds
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
             raise UserError(
@@ -170,6 +177,8 @@ class Checkpoints:
                 self._saver.wait_until_finished()
         except Exception as error:
             raise self._unwritable(error) from error
+        if self._first is not None:
+            self._prove()
 
     def __enter__(self) -> "Checkpoints":
         return self

@@ -1,6 +1,7 @@
 """The console of a job: log lines, the compilation cache, and errors as one line with an exit status."""
 
 import atexit
+import contextlib
 import errno
 import gc
 import logging
@@ -9,6 +10,7 @@ import re
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +24,7 @@ from jaxgan.datasets import cache
 from jaxgan.devices import parallel, processes
 from jaxgan.errors import LostProcess, UserError
 from jaxgan.run import streams
+from jaxgan.run.plain_path import is_plain
 
 
 def run(main: Callable[[], int]) -> None:
@@ -141,9 +144,17 @@ def _with_recorded_config(argv: Sequence[str]) -> Sequence[str]:
             given[flag] = value if equals else following
     record = Path(given.get("workdir") or ".").expanduser() / "config.json"
     trains = given.get("mode", "train") == "train" or any(flag.startswith("config.") for flag in given)
-    if "config" in given or not given.get("workdir") or not trains or not record.is_file():
+    if "config" in given or not given.get("workdir") or not trains or not _is_file(record, "workdir"):
         return argv
     return [argv[0], f"--config={recorded.__file__}:{record}", *argv[1:]]
+
+
+def _is_file(path: Path, flag: str) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError) as error:  # too long a name, say
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--{flag}: {path}: {reason}; choose another") from error
 
 
 def _require_config_file(argv: Sequence[str]) -> None:
@@ -151,7 +162,7 @@ def _require_config_file(argv: Sequence[str]) -> None:
     for argument, following in zip(argv, [*argv[1:], ""], strict=True):
         flag, equals, value = argument.partition("=")
         value = value if equals else following
-        if flag.lstrip("-") == "config" and not Path(value.partition(":")[0]).is_file():
+        if flag.lstrip("-") == "config" and not _is_file(Path(value.partition(":")[0]), "config"):
             raise UserError(f"--config={value}: there is no such file; configs/ holds those of the project")
 
 
@@ -201,7 +212,18 @@ def _set_up_compilation_cache() -> None:
 
     JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=false turns it off.
     """
+    # JAX tells each program that it could not keep, in two lines
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache")
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(cache.folder().parent / "programs"))
+        folder = cache.folder().parent / "programs"
+        kept = is_plain(folder)
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not kept or not os.access(folder, os.W_OK):
+            absl_logging.warning(
+                "compiled programs cannot be kept in %s, and are made anew at every start: set "
+                "JAXGAN_CACHE_DIR to a folder with room", folder
+            )  # fmt: skip
+        jax.config.update("jax_compilation_cache_dir", str(folder) if kept else None)
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)

@@ -20,7 +20,7 @@ from jaxgan.devices import processes
 from jaxgan.drawing.grids import CLASS_COLUMNS, draw_samples
 from jaxgan.errors import Diverged, UserError
 from jaxgan.run.background import Background
-from jaxgan.run.clock import Clock
+from jaxgan.run.clock import Clock, Rate
 from jaxgan.run.health import diagnose
 from jaxgan.run.writers import Progress, Writers
 
@@ -56,7 +56,7 @@ class Monitor:
         self._config, self._dataset, self._gan = config, dataset, gan
         self._workdir = workdir
         self._pending: tuple[int, dict, jax.Array | None, Future] | None = None
-        self._clock, self._seconds, self._steps = Clock(), 0.0, 0
+        self._clock, self._rate = Clock(), Rate()
         self._symptoms: dict[str, str] = {}
         self._background = Background()
         self._saving: Future | None = None
@@ -111,8 +111,7 @@ class Monitor:
                 f"training diverged at step {first + i}: {names[j]} is {values[i, j]}; what was saved before "
                 "is kept. Try lower learning rates or another loss, in another --workdir"
             )
-        self._seconds += seconds.result()
-        self._steps += len(values)
+        self._rate.add(len(values), seconds.result())
         self.window += [dict(zip(names, row, strict=True)) for row in values.tolist()]
         if step % self._config.log_every == 0 or step == self._config.num_steps:
             self._write_line(step)
@@ -133,8 +132,7 @@ class Monitor:
         if not processes.is_first():
             return
         metrics = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-        rate = self._steps * self._config.batch_size / max(self._seconds, 1e-9)
-        self._seconds, self._steps = 0.0, 0
+        rate = self._rate.of_line() * self._config.batch_size
         self._progress.update(step, metrics, rate)
         if self._writers.begins:  # its knobs, once
             self._background.do(self._writers.hparams, fields.flatten(fields.essential(self._config)))

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from absl import logging
 from ml_collections import ConfigDict
 
-from jaxgan.config import fields
+from jaxgan.config import checks, fields
 from jaxgan.config.fields import essential, flatten, plain
 from jaxgan.errors import UserError
 from jaxgan.sweeps import devices, plan, population
@@ -79,6 +80,8 @@ def print_plan(made: Plan, parts: list[list[int]]) -> None:
         shown = "; ".join(labels[:4]) + (f"; and {len(labels) - 4} more" if len(labels) > 4 else "")
         print(f"  part {number}: {len(part)} runs of {made.runs[part[0]].config.num_steps} steps: {shown}")
     print(f"  evaluation: {_when_evaluated(made)}")
+    for caution in dict.fromkeys(text for run in made.runs for text in checks.cautions(run.config)):
+        logging.warning(caution)
 
 
 def _when_evaluated(made: Plan) -> str:

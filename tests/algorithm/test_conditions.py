@@ -178,9 +178,11 @@ def test_labels_are_numbers_or_names(labels, found):
 
 
 def test_a_label_that_the_data_does_not_have_is_refused():
-    for label in (3, -1, "fish", "1.5"):
+    for label in (3, -1, "fish", "1.5", True, 1.0):
         with pytest.raises(UserError, match=f"label {label!r} is none of the data's: cat, dog"):
-            find_labels(label, (0, 1), ("cat", "dog"))
+            find_labels([label], (0, 1), ("cat", "dog"))
+    with pytest.raises(UserError, match="labels=1.5: give a label"):
+        find_labels(1.5, (0, 1), ())
     with pytest.raises(UserError, match=r"0, 1, .*, \.\.\. \(20 in all\)"):
         find_labels(20, tuple(range(20)), ())
     with pytest.raises(UserError, match="takes none"):

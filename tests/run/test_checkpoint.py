@@ -394,3 +394,22 @@ def test_a_first_checkpoint_that_cannot_be_read_back_ends_the_run(tmp_path, monk
         with pytest.raises(UserError, match=r"run\[lr=0.1\]/c, but cannot be read back") as error:
             checkpoints.save(1, tree(1), {})
     assert "\n" not in str(error.value) and "--workdir" in str(error.value)
+
+
+def test_several_processes_read_their_first_checkpoint_back_before_the_second(tmp_path, monkeypatch):
+    def unreadable(step):
+        raise ValueError(f"step {step} is gone")
+
+    with Checkpoints(tmp_path / "c") as checkpoints:
+        monkeypatch.setattr("jaxgan.devices.processes.connected", lambda: True)
+        monkeypatch.setattr(checkpoints, "_open", lambda among=None: checkpoints._manager)
+        read = checkpoints._read
+        monkeypatch.setattr(checkpoints, "_read", unreadable)
+        checkpoints.save(1, tree(1), {})
+        with pytest.raises(UserError, match=r"cannot be read back \(step 1 is gone\)"):
+            checkpoints.save(2, tree(2), {})
+        monkeypatch.setattr(checkpoints, "_read", read)
+        checkpoints.save(2, tree(2), {})
+        checkpoints.wait()
+        monkeypatch.setattr(checkpoints, "_read", unreadable)  # not called again
+        checkpoints.save(3, tree(3), {})
