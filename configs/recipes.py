@@ -383,6 +383,14 @@ def adcgan(config):
     config.regularizers.adc.weight = 1.0
 
 
+def infogan(config):
+    """Chen et al. 2016, InfoGAN: a categorical code of ten values, two continuous ones; rates of its code."""
+    config.loss.name = "nonsaturating"
+    config.condition.name = "codes"
+    config.regularizers.information.weight = 1.0
+    _adam(config, 1e-3, 0.5, 0.999, ratio=0.2)
+
+
 RECIPES = {
     recipe.__name__: recipe
     for recipe in (
@@ -391,7 +399,7 @@ RECIPES = {
         rpgan_r1r2_lazy,
         pacgan, unrolled, madgan, improved, feature_matching, top_k, lookahead, optimistic, instance_noise,
         diffaugment, ada, lecam, cr, icr, orthogonal,
-        cgan, acgan, sngan_projection, mhgan, contragan, reacgan, tacgan, adcgan,
+        cgan, acgan, sngan_projection, mhgan, contragan, reacgan, tacgan, adcgan, infogan,
     )
 }  # fmt: skip
 

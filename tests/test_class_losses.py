@@ -1,5 +1,7 @@
 """Class losses and their gradients against float64, from the formulas, also at extreme logits."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from jaxgan.regularizers import CLASS_LOSSES
 from jaxgan.regularizers.classes import Said
 
 B, K, W = 6, 3, 4
+LABELS = SimpleNamespace(num_classes=K)
 REAL_LABELS, FAKE_LABELS = np.array([0, 1, 2, 1, 1, 0]), np.array([2, 0, 0, 1, 2, 2])
 
 
@@ -155,7 +158,7 @@ def test_losses_and_gradients_are_the_formulas(case, network):
     loss = CLASS_LOSSES[case.split()[0]](**fields)
     expected = by_hand[network == "generator"]
     for scale in (1.0, 100.0):
-        sides = inputs(loss.head(K), scale)
+        sides = inputs(loss.head(LABELS), scale)
         with jax.enable_x64(True):
             value = ours(loss, network, sides)
             gradient = jax.grad(lambda s: jnp.sum(ours(loss, network, s)))(sides)
@@ -171,7 +174,7 @@ def test_losses_and_gradients_are_the_formulas(case, network):
 @pytest.mark.parametrize("case", CASES)
 def test_extreme_logits_and_one_class_alone_are_finite(case):
     loss = CLASS_LOSSES[case.split()[0]](**CASES[case][0])
-    head = loss.head(K)
+    head = loss.head(LABELS)
     logits = jnp.where(jnp.arange(head.outputs) == 0, 1.0, -1.0) * (1.0 if head.embedding else 1e4)
     for labels in (jnp.zeros(B, jnp.int32), jnp.arange(B) % K):
         e = jnp.tile(jnp.array([1.0, 0, 0, 0]), (B, 1)) if head.embedding else None
@@ -189,7 +192,7 @@ def test_extreme_logits_and_one_class_alone_are_finite(case):
 @pytest.mark.parametrize("case", CASES)
 def test_a_loss_says_whether_it_compares_examples(case):
     loss = CLASS_LOSSES[case.split()[0]](**CASES[case][0])
-    sides = jax.tree.map(jnp.float32, inputs(loss.head(K), 1.0))
+    sides = jax.tree.map(jnp.float32, inputs(loss.head(LABELS), 1.0))
     moved = jax.tree.map(lambda leaf: leaf.at[0].multiply(-1.0), sides)
     changed = False
     for network in ("discriminator", "generator"):
@@ -213,7 +216,7 @@ ROUTES = {
 @pytest.mark.parametrize("case", ROUTES)
 def test_no_gradient_flows_to_the_other_side(case):
     loss = CLASS_LOSSES[case.split()[0]](**CASES[case][0])
-    sides = jax.tree.map(jnp.float32, inputs(loss.head(K), 1.0))
+    sides = jax.tree.map(jnp.float32, inputs(loss.head(LABELS), 1.0))
     for network, wanted in zip(("discriminator", "generator"), ROUTES[case], strict=True):
         gradient = jax.grad(lambda s: jnp.sum(ours(loss, network, s)))(sides)  # noqa: B023
         flows = [any(bool(leaf.any()) for leaf in jax.tree.leaves(side)) for side in gradient]

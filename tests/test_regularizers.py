@@ -1,4 +1,5 @@
 import inspect
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
+from jaxgan.algorithm.conditions import Codes
 from jaxgan.errors import UserError
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.models.convolution import conv
@@ -123,14 +125,17 @@ def run(family, penalty, seed=0, kind="images"):
 
 def said(penalty, seed=0, classes=3):
     """What its head says of real examples and of fakes, whose labels differ."""
-    head, rng = penalty.head(classes), np.random.default_rng(seed)
+    example = Codes((jnp.zeros((1, 2)),), jnp.zeros((1, 1)))
+    condition = SimpleNamespace(num_classes=classes, example={"codes": example})
+    head, rng = penalty.head(condition), np.random.default_rng(seed)
+    codes = Codes((jnp.eye(2)[jnp.array([0, 1, 1, 0])],), jnp.float32(rng.uniform(-1, 1, (B, 1))))
     sides = []
     for labels in ([0, 1, 2, 1], [2, 2, 0, 1]):
         logits = jnp.float32(rng.normal(size=(B, head.outputs)) / 3)
         embedding = rng.normal(size=(B, 5)) if head.embedding else None
         if head.embedding:
             embedding = jnp.float32(embedding / np.linalg.norm(embedding, axis=1, keepdims=True))
-        sides.append(Said(logits, embedding, {"labels": jnp.array(labels)}))
+        sides.append(Said(logits, embedding, {"labels": jnp.array(labels), "codes": codes}))
     return sides
 
 

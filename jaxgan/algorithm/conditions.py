@@ -1,7 +1,7 @@
 """What both networks are told of an example besides the example: its class, say. `G(z, labels=...)`.
 
-What is given stands in a dict by keyword: `labels` int32 `[B]`. A GAN without a condition has none of it, and
-its program has no trace of it.
+What is given stands in a dict by keyword: `labels` int32 `[B]`, or `codes`, a `Codes`. A GAN without a
+condition has none of it, and its program has no trace of it.
 
 To add one: write a builder here and register it. Its keyword-only parameters become the config fields
 `condition.<name>.<parameter>`.
@@ -9,7 +9,7 @@ To add one: write a builder here and register it. Its keyword-only parameters be
 
 import numbers
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxgan.algorithm.randomness import named_keys
 from jaxgan.declarations import AtLeast, OneOf
-from jaxgan.declarations.arguments import shown
+from jaxgan.declarations.arguments import array, finite, shown, whole
 from jaxgan.errors import WrongArgument
 from jaxgan.registry import Registry
 
@@ -27,6 +27,18 @@ CONDITIONS = Registry("condition")
 
 Given = dict[str, Any]
 Labels = int | str | Sequence[int | str] | None  # as a user gives them
+
+
+class Codes(NamedTuple):
+    """Latent codes of B examples.
+
+    Attributes:
+      categorical: one-hot vectors `[B, k]` for each categorical code.
+      continuous: `[B, c]`, in [-1, 1].
+    """
+
+    categorical: tuple[jax.Array, ...]
+    continuous: jax.Array
 
 
 class Condition(NamedTuple):
@@ -88,6 +100,30 @@ def find_labels(labels: Labels, classes: tuple[int, ...], names: Sequence[str]) 
     return np.array(found, np.int32)
 
 
+def read_codes(asked: Mapping[int, Any], example: Codes | None) -> dict[int, np.ndarray]:
+    """Values for codes as a user gives them, each as an array `[n]`; categorical codes are counted first.
+
+    Raises:
+      WrongArgument: there is no such code, or it has no such value.
+    """
+    if example is None:
+        raise WrongArgument("codes are given, but this generator takes none: it was trained without them")
+    sizes = [code.shape[1] for code in example.categorical]
+    num, found = len(sizes) + example.continuous.shape[1], {}
+    if not isinstance(asked, Mapping):
+        raise WrongArgument(f"codes={shown(asked)}: give a dict, as {{0: 7}}, of codes by number")
+    for i, values in asked.items():
+        code = whole("the number of a code", i, 0, num)
+        values = finite("codes", np.atleast_1d(array(f"codes[{code}]", np.atleast_1d(values), "[N]")))
+        if not len(values):
+            raise WrongArgument(f"codes[{code}] is an empty list: give one value or more")
+        if code < len(sizes):
+            for value in values:
+                whole(f"codes[{code}]", value.item(), 0, sizes[code])
+        found[code] = values
+    return found
+
+
 def _as_number(label: Any) -> int | None:
     if isinstance(label, numbers.Integral) and not isinstance(label, bool):
         return int(label)
@@ -140,3 +176,39 @@ def labels(
 
     example = {"labels": jnp.zeros(1, jnp.int32)}
     return Condition(real, fake, draw, example, ("labels",), paired, tuple(classes))
+
+
+@CONDITIONS.register("codes")
+def codes(
+    classes: tuple[int, ...],
+    *,
+    categorical: Annotated[tuple[int, ...], AtLeast(2)] = (10,),
+    continuous: Annotated[int, AtLeast(0)] = 2,
+) -> Condition:
+    """Latent codes, told to the generator alone; the discriminator's head guesses them (`information`).
+
+    Args:
+      classes: the labels that the data has; they are not looked at.
+      categorical: of each uniform categorical code, how many values it has.
+      continuous: how many codes U(-1, 1) there are.
+
+    Source: Chen et al. 2016, InfoGAN: Interpretable Representation Learning by Information Maximizing
+    Generative Adversarial Nets, section 4.
+    """
+
+    def draw(keys):
+        parts = []
+        for i, size in enumerate(categorical):
+            pick = jax.vmap(lambda key, size=size: jax.random.randint(key, (), 0, size))
+            parts.append(jax.nn.one_hot(pick(named_keys(keys, f"code {i}")), size))
+        values = jax.vmap(lambda key: jax.random.uniform(key, (continuous,), minval=-1.0, maxval=1.0))
+        return {"codes": Codes(tuple(parts), values(named_keys(keys, "continuous codes")))}
+
+    def real(stored, keys):
+        return stored["examples"], {}
+
+    def fake(keys, given, numbers):
+        return draw(keys)
+
+    example = Codes(tuple(jnp.zeros((1, size)) for size in categorical), jnp.zeros((1, continuous)))
+    return Condition(real, fake, draw, {"codes": example})

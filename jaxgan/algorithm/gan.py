@@ -111,6 +111,18 @@ class GAN:
         return self.condition.classes if self.condition else ()
 
     @property
+    def num_codes(self) -> int:
+        """Categorical and continuous codes that the generator is told."""
+        codes = self.given_example.get("codes")
+        return len(codes.categorical) + codes.continuous.shape[1] if codes else 0
+
+    @property
+    def rows(self) -> int:
+        """Of a picture: one for each class, or value of the first categorical code, up to 16; or 0."""
+        codes = self.given_example.get("codes")
+        return min(16, codes.categorical[0].shape[1] if codes and codes.categorical else len(self.classes))
+
+    @property
     def given_example(self) -> dict[str, Any]:
         """What the networks are told of one example, with zeros `[1, ...]`."""
         return self.condition.example if self.condition else {}

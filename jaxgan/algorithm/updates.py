@@ -40,6 +40,7 @@ def discriminate(
     keys: jax.Array,
     memory,
     game: Game,
+    own: bool = False,
 ) -> tuple[DiscriminatorOutputs, dict]:
     """What the discriminator says of examples as it sees them: augmented, noisy, packed.
 
@@ -51,6 +52,7 @@ def discriminate(
       keys: typed keys `[B]`.
       memory: the discriminator's.
       game: the step's.
+      own: whether it is the discriminator that learns, of which some heads hold what is below them.
 
     Returns:
       its outputs, and the mutable collections after it.
@@ -67,7 +69,7 @@ def discriminate(
         noise = jax.vmap(lambda key: jax.random.normal(key, gan.shape))(named_keys(keys, "instance noise"))
         examples = examples + stddev * noise
     wanted = {"features": True} if gan.family("feature") else {}
-    wanted = {"heads": True} if gan.family("class") else wanted
+    wanted = {"heads": True, "hold": own} if gan.family("class") else wanted
     outputs, model_state = network.forward(
         params,
         model_state,
@@ -115,7 +117,7 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
 
     def judge_batch(which, keys, model_state):
         given = batch["given"][which]
-        return discriminate(network, params, model_state, batch[which], given, keys, memory, game)
+        return discriminate(network, params, model_state, batch[which], given, keys, memory, game, own=True)
 
     critic = Critic(judge)
     real, model_state = judge_batch("real", real_keys, model_state)

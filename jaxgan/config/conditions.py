@@ -67,15 +67,19 @@ def with_condition(
     """
     if condition is None:
         return generator, discriminator
-    _, fields = selected(config, "condition")
+    for loss in losses:
+        require_features(config, discriminator, f"regularizers.{loss}")
+    heads = tuple((loss, losses[loss].head(condition)) for loss in losses)
+    name, fields = selected(config, "condition")
+    if name != "labels":
+        return ConditionalGenerator(generator), ConditionalDiscriminator(
+            discriminator, labels="none", heads=heads
+        )
     if fields["generator"] == "batch_norm":
         _require_batch_norm(config.generator.name, generator)
     if fields["discriminator"] == "projection":
         require_features(config, discriminator, "condition.labels.discriminator=projection")
-    for loss in losses:
-        require_features(config, discriminator, f"regularizers.{loss}")
     told = {"classes": condition.num_classes, "embedding": fields["embedding"]}
-    heads = tuple((loss, losses[loss].head(condition.num_classes)) for loss in losses)
     return (
         ConditionalGenerator(generator, labels=fields["generator"], **told),
         ConditionalDiscriminator(discriminator, labels=fields["discriminator"], heads=heads, **told),
@@ -143,9 +147,14 @@ def check_condition(config: ConfigDict) -> None:
       UserError: it does, with the remedy.
     """
     name, fields = selected(config, "condition")
-    losses = [loss for loss in active_regularizers(config) if family_of(loss) == "class"]
-    if name != "labels" and losses:
-        raise UserError(f"regularizers.{losses[0]} looks at labels: set condition.name=labels")
+    losses = {
+        loss: CLASS_LOSSES[loss](**own_fields(section))
+        for loss, section in active_regularizers(config).items()
+        if family_of(loss) == "class"
+    }
+    for loss, built in losses.items():
+        if built.of != name:
+            raise UserError(f"regularizers.{loss} looks at {built.of}: set condition.name={built.of}")
     if name == "none":
         return
     for field, what in (
@@ -154,7 +163,19 @@ def check_condition(config: ConfigDict) -> None:
     ):
         if config[field] > 1:
             raise UserError(f"{field}={config[field]} and condition.name={name}: {what}; set {field}=1")
-    if name != "labels":
+    for loss, built in losses.items():
+        if config.accumulate > 1 and built.coupled:
+            raise UserError(
+                f"regularizers.{loss} looks at the whole batch, and accumulate parts it: set accumulate=1"
+            )
+    if name == "codes":
+        if not (fields["categorical"] or fields["continuous"]):
+            raise UserError("condition.name=codes without a code: set condition.codes.categorical=(10,)")
+        if not losses:
+            raise UserError(
+                "condition.name=codes, and nothing ties fakes to their codes: set "
+                "regularizers.information.weight=1"
+            )
         return
     if fields["fakes"] in ("data", "uniform") and (by := comparing(config)):
         raise UserError(
@@ -167,12 +188,6 @@ def check_condition(config: ConfigDict) -> None:
                 f"regularizers.{loss} is a twin of {base}, and alone it makes the generator mix classes up: "
                 f"set regularizers.{base}.weight, or regularizers.{loss}.base"
             )
-    if config.accumulate > 1:
-        for loss in losses:
-            if CLASS_LOSSES[loss](**own_fields(config.regularizers[loss])).coupled:
-                raise UserError(
-                    f"regularizers.{loss} looks at the whole batch, and accumulate parts it: set accumulate=1"
-                )
     if fields["discriminator"] == "none" and not losses:
         raise UserError(
             "condition.labels.discriminator=none, and no loss looks at labels, so that the generator would "

@@ -87,7 +87,7 @@ def get_config() -> ConfigDict:
     config.class_balance = "none"  # resample: all classes alike; weights: classes weigh in the loss
     config.class_weights = ()  # one for each class; (): the inverse of its frequency
 
-    # What both networks are told of each example: none, or labels (README, "Conditions").
+    # What both networks are told of each example: none, labels, or codes (README, "Conditions").
     config.condition = component(SECTIONS["condition"], "none")
 
     # Networks.

@@ -256,7 +256,8 @@ def _refuse_batch_norm_under_gradient_penalties(gan: GAN, config: ConfigDict) ->
         return
     variables = variable_shapes(gan.discriminator, packed_shape(gan.shape, gan.packing), gan.given_example)
     paths = jax.tree_util.tree_flatten_with_path(variables.get("batch_stats", {}))[0]
-    if any(getattr(path[-1], "key", "") == "mean" for path, _ in paths):
+    names = [[getattr(part, "key", "") for part in path] for path, _ in paths]
+    if any(parts[-1] == "mean" and not parts[0].startswith("head_") for parts in names):
         name = config.discriminator.name
         raise UserError(
             f"regularizers.{min(penalties)} asks for the gradient of each example's own logit, but batch "

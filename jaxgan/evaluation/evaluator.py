@@ -179,10 +179,11 @@ class Evaluator:
         predicted = self._classes[some.logits.argmax(axis=1)] if known else None
         return Labelled(some.features, some.labels, predicted)
 
-    def labelled_examples(self, num: int) -> tuple[np.ndarray, np.ndarray]:
-        """The first `num` of the real examples that fakes are compared with, and their labels."""
+    def labelled_examples(self, num: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """The first `num` of the real examples that fakes are compared with; their labels, where known."""
         ((dataset, rows),) = self._real_rows
-        return take(dataset.examples, rows[:num]), self._real.labels[:num]
+        labels = None if dataset.labels is None else dataset.labels[rows[:num]]
+        return take(dataset.examples, rows[:num]), labels
 
     def _fill(self, real: Extracted) -> Extracted:
         """As many examples as there are fakes: where too few are left, they are repeated."""

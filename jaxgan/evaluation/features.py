@@ -189,6 +189,12 @@ class Fakes:
         found = lax.map(batch, (first + sampler.batch_of(self._gan) * jnp.arange(_BATCHES), given))
         return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:]), found)
 
+    def _given(self, first: int, size: int) -> dict[str, Any]:
+        """What is given with these samples where nothing is asked for: `[batches, batch, ...]`."""
+        places = range(first, first + size, sampler.batch_of(self._gan))
+        given = [sampler.conditions(self._gan, np.uint32(self._seed), np.int32(place)) for place in places]
+        return jax.tree.map(lambda *parts: jnp.stack(parts), *given)
+
     def __call__(self, weights: dict[str, Any], num: int, labels: np.ndarray | None = None) -> Extracted:
         """What is extracted of samples 0 to num - 1 of the seed.
 
@@ -203,7 +209,7 @@ class Fakes:
         size = _BATCHES * sampler.batch_of(self._gan)
         parts = []
         for first in tqdm(range(0, num, size), "fakes", disable=None, leave=False):
-            given = {}
+            given = self._given(first, size)
             if labels is not None:
                 rows = (first + np.arange(size)) % len(labels)
                 given["labels"] = labels[rows].reshape(_BATCHES, -1)

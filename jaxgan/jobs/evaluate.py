@@ -23,6 +23,7 @@ from jaxgan.evaluation.naming import number_name, number_of
 from jaxgan.extractors.inception import WHERE
 from jaxgan.files import replace
 from jaxgan.jobs import pictures
+from jaxgan.metrics.codes import code_agreement, information_bounds
 from jaxgan.run import record
 from jaxgan.run.record import may_change
 
@@ -86,13 +87,27 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
 
 
 def _classify(drawn: sampler.Sampler, evaluator: Evaluator) -> dict[str, float]:
-    """How often the discriminator knows the class of real examples, if it is a conditional one."""
+    """What the discriminator knows of real examples: their classes, or the codes that name them."""
+    if drawn.gan.num_codes:
+        return _read_codes(drawn, evaluator)
     if not drawn.gan.classes:
         return {}
     num = max(100, _MOST_JUDGED // len(drawn.gan.classes))
     examples, labels = evaluator.labelled_examples(num)
     name = number_name("images", "discriminator_class_accuracy", "", len(labels))
     return {name: float(np.mean(drawn.classify(examples) == labels))}
+
+
+def _read_codes(drawn: sampler.Sampler, evaluator: Evaluator) -> dict[str, float]:
+    """How far InfoGAN's codes are in its fakes, and how well the first categorical one names real classes."""
+    num = _MOST_JUDGED // 10
+    fakes, codes = drawn(num=num), drawn.codes(num=num)
+    numbers = information_bounds(codes, drawn.posterior(fakes))
+    examples, labels = evaluator.labelled_examples(num)
+    if codes.categorical and labels is not None and (labels >= 0).all():
+        found = drawn.posterior(examples).categorical[0]
+        numbers |= code_agreement(found.argmax(axis=1), labels, found.shape[1])
+    return {number_name("images", name, "", num): value for name, value in numbers.items()}
 
 
 def _require_fields(changes: Any) -> None:

@@ -59,14 +59,19 @@ def sample(
         written.append(out)
     try:
         pictures, way = {}, {"steps": 10, "pairs": 8} | ({} if asked is None else {"labels": asked})
-        if sampler.gan.classes and is_images:
-            shown = sampler.decode(*sampler.rows_of_classes(seed, asked))
-            pictures["grid.png"] = draw_samples(shown, caption, CLASS_COLUMNS)
-            strip = sampler.interpolate_classes(seed, **way)
-            pictures["interpolation_of_classes.png"] = draw_samples(strip, f"between classes: {caption}", 10)
+        if sampler.gan.rows and is_images:
+            pictures["grid.png"] = draw_samples(sampler.rows(seed, asked), caption, CLASS_COLUMNS)
         else:
             pictures["grid.png"] = draw_samples(sampler(seed, 64 if is_images else 2_500, asked), caption)
         strip = sampler.interpolate(seed, **way)
+        if sampler.gan.classes:
+            between = sampler.interpolate_classes(seed, **way)
+            pictures["interpolation_of_classes.png"] = draw_samples(
+                between, f"between classes: {caption}", 10
+            )
+        for i in range(sampler.gan.num_codes):
+            varied = sampler.vary_code(i, seed)
+            pictures[f"code_{i}.png"] = draw_samples(varied, f"code {i}: {caption}", len(varied) // 10)
         pictures["interpolation.png"] = draw_samples(strip, f"interpolation: {caption}", 10)
         for name, picture in pictures.items():
             save(picture, workdir / name)

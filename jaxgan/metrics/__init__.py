@@ -32,6 +32,7 @@ def family_of(name: str) -> str:
 
 
 from jaxgan.metrics import (  # noqa: E402, F401 (register themselves)
+    codes,
     conditional,
     frechet,
     inception_score,

@@ -1,13 +1,15 @@
-"""Networks that are told the class of an example, or a code: around any generator and discriminator.
+"""Networks that are told the class of an example, or codes: around any generator and discriminator.
 
 Both share the scope of the network within: its parameters keep their names, and their initial values.
 """
 
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxgan.models.heads import apply_head
 from jaxgan.models.layers import apply_layer, normal_init
@@ -31,11 +33,11 @@ class Embedding(nn.Module):
 
 
 class ConditionalGenerator(nn.Module):
-    """`generator` with labels, int32 `[B]` or float mixtures of classes `[B, classes]`.
+    """`generator` with labels, int32 `[B]` or mixtures of classes `[B, classes]`; or with codes beside z.
 
     Attributes:
       generator: the network.
-      classes: K.
+      classes: K, where there are labels.
       labels: 'joined': an embedding of the class beside z (Mirza and Osindero 2014, Conditional Generative
         Adversarial Nets); 'batch_norm': every batch norm has a gain and a bias of the class, see
         `layers.batch_norm`.
@@ -43,7 +45,7 @@ class ConditionalGenerator(nn.Module):
     """
 
     generator: nn.Module
-    classes: int
+    classes: int = 0
     labels: str = "joined"
     embedding: int = 50
 
@@ -51,7 +53,13 @@ class ConditionalGenerator(nn.Module):
         nn.share_scope(self, self.generator)
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = False, labels: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, z: jax.Array, train: bool = False, labels: jax.Array | None = None, codes: Any = None
+    ) -> jax.Array:
+        if codes is not None:
+            z = jnp.concatenate([z, *codes.categorical, codes.continuous], axis=-1)
+        if labels is None:
+            return self.generator(z, train)
         vectors = class_vectors(labels, self.classes, z.dtype)
         if self.labels == "batch_norm":
             return self.generator(z, train, vectors)
@@ -60,7 +68,7 @@ class ConditionalGenerator(nn.Module):
 
 
 class ConditionalDiscriminator(nn.Module):
-    """`discriminator` with labels, as a generator has them.
+    """`discriminator` with labels, as a generator has them; it passes codes over, which its heads guess.
 
     Attributes:
       discriminator: the network. Where labels are joined it takes one channel more, or `embedding` numbers.
@@ -76,7 +84,7 @@ class ConditionalDiscriminator(nn.Module):
     """
 
     discriminator: nn.Module
-    classes: int
+    classes: int = 0
     labels: str = "joined"
     embedding: int = 50
     heads: tuple[tuple[str, Head], ...] = ()
@@ -91,10 +99,17 @@ class ConditionalDiscriminator(nn.Module):
         train: bool = False,
         features: bool = False,
         heads: bool = False,
+        hold: bool = False,
         labels: jax.Array | None = None,
+        codes: Any = None,
     ):
-        """Logits `[B]`; with `features` (logits, features); with `heads` (logits, said, features)."""
+        """Logits `[B]`; with `features` (logits, features); with `heads` (logits, said, features).
+
+        `hold` keeps gradients of heads that ask for it from what is below them.
+        """
         pattern = getattr(self.discriminator, "spectral_norm", "")
+        axis_name = getattr(self.discriminator, "axis_name", None)
+        axis_name = axis_name if getattr(self.discriminator, "synchronized", True) else None
         heads = heads or bool(self.heads) and self.is_initializing()
         more = {"features": True} if features or heads or self.labels == "projection" else {}
         if self.labels != "none":
@@ -110,10 +125,12 @@ class ConditionalDiscriminator(nn.Module):
         if self.labels == "select":
             logits = jnp.sum(logits * vectors, axis=-1)
         if heads:
-            said = {
-                name: apply_head(head, name, last, spectral_norm=pattern, train=train)
-                for name, head in self.heads
-            }
+            said = {}
+            for name, head in self.heads:
+                below = lax.stop_gradient(last) if hold and head.held else last
+                said[name] = apply_head(
+                    head, name, below, spectral_norm=pattern, train=train, axis_name=axis_name
+                )
             return logits, said, last
         return (logits, last) if features else logits
 

@@ -51,7 +51,7 @@ class DCGANGenerator(nn.Module):
                 f"makes square images, but an example of the dataset has shape {self.shape}; use "
                 "generator.name=mlp for points"
             )
-        _require_same_length(self)
+        require_same_length(self)
         check_injection(len(self.dense) + len(self.channels), self.noise, self.latent_injection)
 
     @nn.compact
@@ -125,12 +125,8 @@ class DCGANDiscriminator(nn.Module):
     minibatch_discrimination: layers.Count = 0
 
     def check(self) -> None:
-        if len(self.shape) != 3:
-            raise UserError(
-                f"looks at images, but an example of the dataset has shape {self.shape}; use "
-                "discriminator.name=mlp for points"
-            )
-        _require_same_length(self)
+        require_images(self.shape)
+        require_same_length(self)
 
     @nn.compact
     def __call__(self, images, train: bool = False, features: bool = False):
@@ -168,7 +164,17 @@ def _sizes(size, strides):
     return sizes[::-1]
 
 
-def _require_same_length(network):
+def require_images(shape: tuple[int, ...]) -> None:
+    """UserError where a discriminator would look at points."""
+    if len(shape) != 3:
+        raise UserError(
+            f"looks at images, but an example of the dataset has shape {shape}; use "
+            "discriminator.name=mlp for points"
+        )
+
+
+def require_same_length(network: nn.Module) -> None:
+    """UserError where the fields of a network's convolutions are not as many."""
     channels, kernels, strides = network.channels, network.kernels, network.strides
     if not len(channels) == len(kernels) == len(strides) >= 1:
         raise UserError(

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.models.layers import apply_layer, normal_init
+from jaxgan.models.layers import apply_layer, batch_norm, normal_init
 from jaxgan.regularizers.classes import Head
 
 
@@ -24,7 +24,9 @@ class Proxies(nn.Module):
         return embedding @ unit(proxies).T
 
 
-def apply_head(head: Head, name: str, features: jax.Array, *, spectral_norm: str, train: bool) -> dict:
+def apply_head(
+    head: Head, name: str, features: jax.Array, *, spectral_norm: str, train: bool, axis_name: str | None
+) -> dict:
     """What a head says of last features `[B, F]`: its `logits`, and its `embedding` where it has one.
 
     Call it inside a compact `__call__`.
@@ -35,7 +37,16 @@ def apply_head(head: Head, name: str, features: jax.Array, *, spectral_norm: str
       features: the discriminator's.
       spectral_norm: see `layers.apply_layer`.
       train: whether the power iteration moves on.
+      axis_name: the device axis, for batch norm.
     """
+    if head.hidden:
+        layer = nn.Dense(
+            head.hidden, not head.batch_norm, kernel_init=normal_init, name=f"head_{name}_hidden"
+        )
+        features = apply_layer(layer, features, spectral_norm=spectral_norm, train=train)
+        if head.batch_norm:
+            features = batch_norm(features, train=train, axis_name=axis_name, name=f"head_{name}_batch_norm")
+        features = nn.leaky_relu(features, 0.01)
     width = head.embedding or head.outputs
     layer = nn.Dense(width, bool(head.embedding), kernel_init=normal_init, name=f"head_{name}")
     outputs = apply_layer(layer, features, spectral_norm=spectral_norm, train=train)

@@ -8,7 +8,7 @@ one place, `jaxgan/algorithm/penalties.py`.
 - consistency, `(critic, generator, augment, real, z, keys) -> {"discriminator": [B], "generator": [B]}`;
 - weight, `WeightPenalty`: of either network, on its parameters, with a memory;
 - projection, `params -> params`: of the discriminator, after its update;
-- class, `ClassLoss`: of both networks, on what the discriminator's heads say of labels;
+- class, `ClassLoss`: of both networks, on what the discriminator's heads say of labels or codes;
 - feature, `(real_features, fake_features) -> scalar`: of the generator, on the discriminator's features.
 
 Under a condition `critic(x)` judges with what is given with the real examples, `critic.of_fakes(critic)(x)`
@@ -56,6 +56,7 @@ from jaxgan.regularizers import (  # noqa: E402, F401 (register themselves)
     consistency,
     feature,
     gradient,
+    information,
     logit,
     weight,
 )

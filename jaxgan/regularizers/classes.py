@@ -24,10 +24,16 @@ class Head(NamedTuple):
     Attributes:
       outputs: logits, linear in its last features; with an embedding the cosines to as many learned proxies.
       embedding: width of an embedding of length 1, linear in the features before; 0: none.
+      hidden: width of a leaky ReLU layer before; 0: none.
+      batch_norm: whether that layer is batch normalized.
+      held: whether the discriminator's own update leaves what is below the head out.
     """
 
     outputs: int
     embedding: int = 0
+    hidden: int = 0
+    batch_norm: bool = False
+    held: bool = False
 
 
 class Said(NamedTuple):
@@ -36,7 +42,7 @@ class Said(NamedTuple):
     Attributes:
       logits: `[B, outputs]`.
       embedding: `[B, embedding]`, or None where there is none.
-      given: what is given with the examples: `labels` int32 `[B]`.
+      given: what is given with the examples: `labels` int32 `[B]`, or `codes` with fakes.
     """
 
     logits: jax.Array
@@ -53,15 +59,17 @@ class ClassLoss(NamedTuple):
     """A loss of both networks on a head.
 
     Attributes:
-      head: K → the head.
+      head: the condition, of `num_classes` K → the head.
       discriminator, generator: `(real, fake) -> [B]`, minimized by each.
       coupled: whether an example's loss depends on the others of its batch.
+      of: the condition that it looks at, 'labels' or 'codes'.
     """
 
-    head: Callable[[int], Head]
+    head: Callable[[Any], Head]
     discriminator: Callable[[Said, Said], jax.Array]
     generator: Callable[[Said, Said], jax.Array]
     coupled: bool = False
+    of: str = "labels"
 
 
 # --- How well a head tells targets apart: `(said, targets [B]) -> [B]` --------------------------------
@@ -154,7 +162,8 @@ def ac(*, fakes: bool = False) -> ClassLoss:
         loss = cross_entropy(real, real.labels)
         return loss + cross_entropy(fake, fake.labels) if fakes else loss
 
-    return ClassLoss(Head, discriminator, lambda real, fake: cross_entropy(fake, fake.labels))
+    head = lambda condition: Head(condition.num_classes)  # noqa: E731
+    return ClassLoss(head, discriminator, lambda real, fake: cross_entropy(fake, fake.labels))
 
 
 @CLASS_LOSSES.register("tac")
@@ -177,7 +186,7 @@ def tac(
     criterion, embedding = _BASES[base]
     weights = {"discriminator": discriminator, "generator": generator}
     return ClassLoss(
-        lambda classes: Head(classes, embedding),
+        lambda condition: Head(condition.num_classes, embedding),
         lambda real, fake: weights["discriminator"] * criterion(fake, fake.labels),
         lambda real, fake: -weights["generator"] * criterion(fake, fake.labels),
         coupled=bool(embedding),
@@ -197,7 +206,7 @@ def adc(*, base: Base = "ac") -> ClassLoss:
     """
     criterion, embedding = _BASES[base]
     return ClassLoss(
-        lambda classes: Head(2 * classes, embedding),
+        lambda condition: Head(2 * condition.num_classes, embedding),
         lambda real, fake: criterion(real, 2 * real.labels) + criterion(fake, 2 * fake.labels + 1),
         lambda real, fake: criterion(fake, 2 * fake.labels) - criterion(fake, 2 * fake.labels + 1),
         coupled=bool(embedding),
@@ -221,7 +230,7 @@ def multi_hinge(*, generator: float = 0.05) -> ClassLoss:
         return crammer_singer(real, real.labels) + crammer_singer(fake, fake_class)
 
     return ClassLoss(
-        lambda classes: Head(classes + 1),
+        lambda condition: Head(condition.num_classes + 1),
         discriminator,
         lambda real, fake: generator * crammer_singer(fake, fake.labels),
     )
@@ -245,7 +254,7 @@ def contrastive(*, temperature: float = 1.0, width: Width = 512) -> ClassLoss:
         return conditional_contrast(said, said.labels, temperature)
 
     return ClassLoss(
-        lambda classes: Head(classes, width),
+        lambda condition: Head(condition.num_classes, width),
         lambda real, fake: criterion(real),
         lambda real, fake: criterion(fake),
         coupled=True,
@@ -273,7 +282,7 @@ def d2d_ce(
         return data_to_data(said, said.labels, temperature, margin, published)
 
     return ClassLoss(
-        lambda classes: Head(classes, width),
+        lambda condition: Head(condition.num_classes, width),
         lambda real, fake: criterion(real),
         lambda real, fake: criterion(fake),
         coupled=True,

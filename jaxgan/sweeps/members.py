@@ -223,7 +223,7 @@ class _Members:
 
     def _publish(self) -> list[dict[str, Any]]:
         """A checkpoint and a picture in every member's workdir; their outcomes."""
-        shown, columns = sampler.fixed_inputs(self._gan), CLASS_COLUMNS if self._gan.classes else 0
+        shown, columns = sampler.fixed_inputs(self._gan), CLASS_COLUMNS if self._gan.rows else 0
         for i, (path, outcome) in enumerate(zip(self._workdirs, self._outcomes, strict=True)):
             frozen = outcome["status"] != "done"
             step = outcome["step"] if frozen else self._step

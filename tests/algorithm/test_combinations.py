@@ -43,7 +43,10 @@ def configure(**changes):
 
 def penalized(*names):
     fields = {f"regularizers.{name}.weight": 0.5 for name in names}
-    if any(family_of(name) == "class" for name in names):
+    if names == ("information",):
+        fields |= {"condition.name": "codes"}
+    elif any(family_of(name) == "class" for name in names):
+        fields.pop("regularizers.information.weight", None)  # of codes
         fields |= {"condition.name": "labels", "condition.labels.discriminator": "none"}
         fields |= {"regularizers.ac.weight": 0.5} if "tac" in names else {}
     return fields | ({"consistency_augment.names": ("flip",)} if {*names} & {*TRANSFORMED} else {})
