@@ -21,6 +21,7 @@ def get_config(variant: str = ""):
     config.dataset.image_size = 28
     config.loss.name = "nonsaturating"
     config.latent = "uniform"
+    config.ema_decay = 0.0  # the paper draws from the generator itself
     config.latent_dim = 62
     config.condition.name = "codes"
     config.regularizers.information.weight = 1.0

@@ -26,6 +26,7 @@ from jaxgan.devices.flops import steps_of_a_call
 from jaxgan.errors import UserError
 from jaxgan.evaluation.evaluator import Best, find_best, make_evaluator
 from jaxgan.jobs import pictures
+from jaxgan.jobs.start_from import fill, merge
 from jaxgan.run import record
 from jaxgan.run.checkpoint import Checkpoint, Checkpoints
 from jaxgan.run.monitor import Monitor
@@ -176,29 +177,26 @@ def _make_fresh_state(gan: GAN, config: ConfigDict, hyper: dict, ignore_weights:
         raise UserError(
             f"init_from={config.init_from} has no checkpoint: give the workdir of a run that has one"
         )
-    mine = _weights(jax.eval_shape(fresh))
-    try:
-        theirs = {name: {part: checkpoint.tree[name][part] for part in mine[name]} for name in mine}
-        theirs = serialization.from_state_dict(mine, theirs)
-        if jax.tree.map(np.shape, mine) != jax.tree.map(np.shape, theirs):
-            raise ValueError("other shapes")
-    except (ValueError, KeyError) as error:
-        raise UserError(
-            f"init_from={config.init_from}: its networks have other shapes than this config's"
-        ) from error
-
-    params = {name: theirs[name]["params"] for name in ("generator", "discriminator")}
+    theirs, left, new = merge(_weights(jax.eval_shape(fresh)), checkpoint.tree, config.init_from)
+    if (left or new) and processes.is_first():
+        print(f"init_from={config.init_from}: left there {_some(left)}; new here {_some(new)}", flush=True)
 
     def with_weights():
         state = fresh()
+        networks = fill(_weights(state), theirs)
+        params = {name: networks[name]["params"] for name in ("generator", "discriminator")}
         return state.replace(
-            generator=state.generator.replace(**theirs["generator"]),
-            discriminator=state.discriminator.replace(**theirs["discriminator"]),
-            ema=theirs["ema"],
+            generator=state.generator.replace(**networks["generator"]),
+            discriminator=state.discriminator.replace(**networks["discriminator"]),
+            ema=networks["ema"],
             extras=init_extras(gan, state.hyper, params),
         )
 
     return with_weights
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + f", ... ({len(names)} in all)" * (len(names) > 4) or "nothing"
 
 
 def _weights(state: GanState) -> dict:

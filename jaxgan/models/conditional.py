@@ -4,6 +4,7 @@ Both share the scope of the network within: its parameters keep their names, and
 """
 
 import math
+import re
 from typing import Any
 
 import flax.linen as nn
@@ -133,6 +134,13 @@ class ConditionalDiscriminator(nn.Module):
                 )
             return logits, said, last
         return (logits, last) if features else logits
+
+
+def is_of_condition(path: tuple[str, ...]) -> bool:
+    """Whether a variable is there for a condition or for a head, or another where batch norm has one."""
+    return any(
+        re.match(r"(spectral_)?(head_|proxies_|projection|label_embedding|batch_norm_)", p) for p in path
+    )
 
 
 def joined_shape(shape: tuple[int, ...], embedding: int) -> tuple[int, ...]:

@@ -100,3 +100,28 @@ def test_hidden_or_missing_labels_are_refused():
     hidden = np.where(np.arange(len(data)) < 3, -1, data.labels)
     with pytest.raises(UserError, match=r"but 3 of \d+ labels of 'digits' are below 0"):
         require_labels(config, dataclasses.replace(data, labels=hidden))
+
+
+def test_init_from_takes_what_fits_and_says_what_it_leaves(tmp_path, capsys):
+    """From an auxiliary classifier to multi-hinge: trunk and generator are taken, the head is new."""
+    common = {
+        "condition__name": "labels",
+        "condition__labels__discriminator": "none",
+        "generator_optimizer__adam__learning_rate": 0.0,
+        "discriminator_optimizer__adam__learning_rate": 0.0,
+        "num_steps": 1,
+    }
+    assert train(tiny_config(**common, regularizers__ac__weight=1.0), tmp_path / "ac") == 0
+    assert "init_from=" not in capsys.readouterr().out
+    other = tiny_config(
+        **common, seed=5, init_from=str(tmp_path / "ac"), regularizers__multi_hinge__weight=1.0
+    )
+    assert train(other, tmp_path / "mh") == 0
+    said = capsys.readouterr().out
+    assert "left there discriminator/head_ac/kernel" in said
+    assert "new here discriminator/head_multi_hinge/kernel" in said
+    (_, old), (_, new) = leaves(tmp_path / "ac"), leaves(tmp_path / "mh")
+    weights = [path for path in old if "['params']" in path and "opt_state" not in path]
+    shared = [path for path in weights if "head_" not in path]
+    assert len(shared) > 6 and all(np.array_equal(new[path], old[path]) for path in shared)
+    assert not any("head_ac" in path for path in new)
