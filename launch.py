@@ -46,6 +46,9 @@ NUM = flags.DEFINE_integer("num", 0, "sample: how many examples to write to --ou
 OUT = flags.DEFINE_string(
     "out", None, "sample, fields: FILE.npz or a folder for PNGs, default WORKDIR/samples.npz; or FILE.md."
 )
+LABELS = flags.DEFINE_list(
+    "labels", None, "sample: of a conditional run, classes that take turns: 7,3 or cat."
+)
 SEED = flags.DEFINE_integer("sample_seed", 0, "sample: the seed of the latents.")
 STEP = flags.DEFINE_string(
     "step", None, "sample, evaluate: a checkpoint's step, or 'best'; default the newest."
@@ -217,7 +220,7 @@ def main(*words: str) -> int:
         from jaxgan.jobs.sample import sample
 
         out = Path(OUT.value).expanduser() if OUT.value else None
-        return sample(workdir, NUM.value, out, SEED.value, step, WEIGHTS.value)
+        return sample(workdir, NUM.value, out, SEED.value, step, WEIGHTS.value, LABELS.value)
 
     from jaxgan.jobs.evaluate import evaluate
 

@@ -4,6 +4,7 @@ import math
 
 from ml_collections import ConfigDict
 
+from jaxgan.config.conditions import check_condition
 from jaxgan.config.default import OWN
 from jaxgan.config.dependencies import CONSISTENCY, refuse_idle
 from jaxgan.config.fields import (
@@ -53,6 +54,7 @@ def check(config: ConfigDict) -> None:
     _check_regularizers(config)
     _check_augmentation(config)
     _check_combinations(config)
+    check_condition(config)
 
 
 def cautions(config: ConfigDict) -> list[str]:

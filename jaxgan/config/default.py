@@ -195,6 +195,9 @@ GROUPS["Data"] = {
 }
 
 GROUPS["Networks"] = {
+    "condition": Choice(
+        SECTIONS["condition"], "none", "what both networks are told of each example: none, labels or codes"
+    ),
     "generator": Choice(SECTIONS["generator"], "dcgan", "z → example"),
     "discriminator": Choice(SECTIONS["discriminator"], "dcgan", "example → logit"),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
+from jaxgan.algorithm.conditions import CONDITIONS
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.datasets import DATASETS
 from jaxgan.declarations import AtLeast, Field, own_field
@@ -25,6 +26,7 @@ from jaxgan.regularizers import FAMILIES
 # Sections of the config that select one component by `name`.
 SECTIONS = {
     "dataset": DATASETS,
+    "condition": CONDITIONS,
     "generator": GENERATORS,
     "discriminator": DISCRIMINATORS,
     "loss": LOSSES,
@@ -153,6 +155,12 @@ def active_regularizers(config: ConfigDict) -> dict[str, ConfigDict]:
     return {name: section for name, section in config.regularizers.items() if section.weight}
 
 
+def own_fields(section: ConfigDict) -> dict[str, Any]:
+    """Those of a penalty, without what every penalty has."""
+    common = ("weight", "interval", "schedule")
+    return {field: value for field, value in section.items() if field not in common}
+
+
 def schedules(config: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
     """The fields of every selected schedule that is in use, with its path."""
     paths = ["schedule"]
@@ -188,6 +196,8 @@ def essential(config: ConfigDict) -> dict[str, Any]:
             else:
                 chosen = [section["name"].partition("/")[0]]
             parent[last] = {k: v for k, v in section.items() if k in chosen or k not in registry}
+    if tree.get("condition", {}).get("name") == "none":  # as in the records of runs before there were any
+        del tree["condition"]
     return tree
 
 

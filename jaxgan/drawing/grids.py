@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from jaxgan.datasets.dataset import Mixture
 from jaxgan.files import whole
 
+CLASS_COLUMNS = 8  # samples in the row of a class
 _VIEW = 1.4  # of a scatter plot of a mixture, times the reach of its modes
 
 

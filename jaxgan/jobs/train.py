@@ -19,12 +19,14 @@ from jaxgan.algorithm.gan import GAN, data_key, init_extras, init_state
 from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import ONCE, float32
 from jaxgan.config import checks, experiment, fields, known
+from jaxgan.config.conditions import classes_of, require_labels, wants_labels
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.devices import parallel, processes
 from jaxgan.devices.flops import steps_of_a_call
 from jaxgan.errors import UserError
 from jaxgan.evaluation.evaluator import Best, find_best, make_evaluator
 from jaxgan.jobs import pictures
+from jaxgan.jobs.start_from import fill, merge
 from jaxgan.run import record
 from jaxgan.run.checkpoint import Checkpoint, Checkpoints
 from jaxgan.run.monitor import Monitor
@@ -74,12 +76,12 @@ def _train(config: ConfigDict, workdir: Path) -> int:
     if before:
         record.require_same_dataset(dataset, recorded, workdir)
     axis_name = parallel.AXIS if config.parallel == "pmap" else None  # jit sees the whole batch as it is
-    gan = experiment.make_gan(config, dataset.shape, axis_name)
+    require_labels(config, dataset)
+    gan = experiment.make_gan(config, dataset.shape, axis_name, classes_of(dataset))
     streamed = dataset.nbytes > config.dataset.max_device_bytes
     program = parallel.make_program(
         gan, config.parallel, config.batch_size, streamed=streamed, num_devices=config.num_devices
     )
-    experiment.require_labels(config, dataset)
     hyper = experiment.make_hyper(config, dataset.labels)
     fresh = _make_fresh_state(gan, config, hyper, ignore_weights=before is not None)
     evaluator = make_evaluator(config, gan, dataset) if config.eval_every and processes.is_first() else None
@@ -97,7 +99,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 monitor.introduce(state, streamed)
                 state = program.place_state(state)
                 next_data = _feed(program, gan, config, dataset, state, step, streamed, stack)
-                fixed_latents = sampler.fixed_latents(gan)
+                shown = sampler.fixed_inputs(gan)
                 periods = [config.steps_per_call, *_periods(config)]
                 cores = processes.from_first(parallel.num_cores)
                 first = _end_of_call(step, config.steps_per_call, config) - step
@@ -122,7 +124,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                             jax.block_until_ready(metrics)
                     step, samples, ema = end, None, parallel.local(state.ema)
                     if processes.is_first() and _wants_samples(step, config):
-                        samples = sampler.generate(gan, ema, fixed_latents)
+                        samples = sampler.generate(gan, ema, *shown)
                     monitor.take(step, metrics, samples, begun)
                     if config.eval_every and _due(config.eval_every, step, config):
                         measure = lambda: monitor.evaluate(step, lambda: evaluator(ema))  # noqa: B023, E731
@@ -180,29 +182,26 @@ def _make_fresh_state(gan: GAN, config: ConfigDict, hyper: dict, ignore_weights:
         raise UserError(
             f"init_from={config.init_from} has no checkpoint: give the workdir of a run that has one"
         )
-    mine = _weights(jax.eval_shape(fresh))
-    try:
-        theirs = {name: {part: checkpoint.tree[name][part] for part in mine[name]} for name in mine}
-        theirs = serialization.from_state_dict(mine, theirs)
-        if jax.tree.map(np.shape, mine) != jax.tree.map(np.shape, theirs):
-            raise ValueError("other shapes")
-    except (ValueError, KeyError) as error:
-        raise UserError(
-            f"init_from={config.init_from}: its networks have other shapes than this config's"
-        ) from error
-
-    params = {name: theirs[name]["params"] for name in ("generator", "discriminator")}
+    theirs, left, new = merge(_weights(jax.eval_shape(fresh)), checkpoint.tree, config.init_from)
+    if (left or new) and processes.is_first():
+        print(f"init_from={config.init_from}: left there {_some(left)}; new here {_some(new)}", flush=True)
 
     def with_weights():
         state = fresh()
+        networks = fill(_weights(state), theirs)
+        params = {name: networks[name]["params"] for name in ("generator", "discriminator")}
         return state.replace(
-            generator=state.generator.replace(**theirs["generator"]),
-            discriminator=state.discriminator.replace(**theirs["discriminator"]),
-            ema=theirs["ema"],
+            generator=state.generator.replace(**networks["generator"]),
+            discriminator=state.discriminator.replace(**networks["discriminator"]),
+            ema=networks["ema"],
             extras=init_extras(gan, state.hyper, params),
         )
 
     return with_weights
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + f", ... ({len(names)} in all)" * (len(names) > 4) or "nothing"
 
 
 def _weights(state: GanState) -> dict:
@@ -231,7 +230,7 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
     if not streamed:
         data = program.place_data(resident_data(config, dataset))
         return lambda num: data
-    with_labels = config.class_balance == "weights"
+    with_labels = wants_labels(config)
     groups = order.group_by_class(dataset.labels) if config.class_balance == "resample" else None
     key = np.asarray(data_key(parallel.local(state.key)))
     shape, share = (gan.discriminator_steps, program.count), {"first": program.first, "count": program.count}
@@ -255,7 +254,7 @@ def resident_data(config: ConfigDict, dataset: Dataset) -> dict[str, Any]:
         examples = datasets.take(examples, np.arange(len(dataset)))
     # flat, as accelerators may pad the last axes of images: those of MNIST to 150 times their size on a TPU
     data: dict[str, Any] = {"examples": examples.reshape(len(examples), -1)}
-    if config.class_balance == "weights":
+    if wants_labels(config):
         data["labels"] = dataset.labels
     if config.class_balance == "resample":
         data["groups"] = order.group_by_class(dataset.labels)

@@ -41,7 +41,7 @@ class MLPGenerator(nn.Module):
         check_injection(len(self.hidden), self.noise, self.latent_injection)
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(self, z: jax.Array, train: bool = False, condition: jax.Array | None = None) -> jax.Array:
         activation = layers.make_activation(self.activation, self.slope)
         initializer = layers.make_initializer(self.weights)
         keys = latent_keys(z) if self.noise else None
@@ -52,7 +52,10 @@ class MLPGenerator(nn.Module):
             dense = nn.Dense(width, not self.batch_norm, kernel_init=initializer, name=f"dense_{i}")
             x = layers.apply_layer(dense, x, spectral_norm=self.spectral_norm, train=train)
             if self.batch_norm:
-                x = layers.batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")
+                x = layers.batch_norm(
+                    x, train=train, axis_name=axis_name, name=f"batch_norm_{i}", condition=condition,
+                    spectral_norm=self.spectral_norm,
+                )  # fmt: skip
             x = inject(
                 x, z, i, keys=keys, latent=self.latent_injection, kernel_init=initializer,
                 spectral_norm=self.spectral_norm, train=train,

@@ -17,7 +17,7 @@ from jaxgan.algorithm.train_state import GanState
 from jaxgan.config import fields
 from jaxgan.datasets import Dataset, title
 from jaxgan.devices import processes
-from jaxgan.drawing.grids import draw_samples
+from jaxgan.drawing.grids import CLASS_COLUMNS, draw_samples
 from jaxgan.errors import Diverged, UserError
 from jaxgan.run.background import Background
 from jaxgan.run.clock import Clock, Rate
@@ -85,7 +85,7 @@ class Monitor:
         Args:
           step: steps done.
           metrics: of the call's steps, `[steps]` each, by name.
-          samples: of the fixed latents, where there is to be a picture.
+          samples: of the fixed inputs, where there is to be a picture.
           begun: when the call was given to the devices, by `time.monotonic`.
         """
         seconds = self._clock.watch(begun, metrics)
@@ -121,7 +121,9 @@ class Monitor:
 
     def _draw(self, step: int, samples: jax.Array) -> None:
         name = title(self._dataset.name, self._dataset.fallback_for)
-        picture = draw_samples(np.asarray(samples), f"{name}, step {step}", mixture=self._dataset.mixture)
+        columns = CLASS_COLUMNS if self._gan.rows else 0
+        caption, mixture = f"{name}, step {step}", self._dataset.mixture
+        picture = draw_samples(np.asarray(samples), caption, columns, mixture=mixture)
         weights = "ema" if self._config.ema_decay else "raw"
         self._writers.samples(step, picture, {"Data": name, "Weights": weights})
 

@@ -23,7 +23,7 @@ from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import ONCE
 from jaxgan.datasets import Dataset, title
 from jaxgan.devices.flops import steps_of_a_call
-from jaxgan.drawing.grids import draw_samples, save
+from jaxgan.drawing.grids import CLASS_COLUMNS, draw_samples, save
 from jaxgan.errors import UserError
 from jaxgan.evaluation.evaluator import Best, make_evaluator
 from jaxgan.jobs.train import resident_data
@@ -223,7 +223,7 @@ class _Members:
 
     def _publish(self) -> list[dict[str, Any]]:
         """A checkpoint and a picture in every member's workdir; their outcomes."""
-        latents = sampler.fixed_latents(self._gan)
+        shown, columns = sampler.fixed_inputs(self._gan), CLASS_COLUMNS if self._gan.rows else 0
         for i, (path, outcome) in enumerate(zip(self._workdirs, self._outcomes, strict=True)):
             frozen = outcome["status"] != "done"
             step = outcome["step"] if frozen else self._step
@@ -234,9 +234,10 @@ class _Members:
             with Checkpoints(path / "checkpoints", self._config.checkpoints_kept) as saved:
                 if step not in saved.steps():
                     saved.save(step, state, {"window": window, "best": Best()._asdict()})
-            samples = np.asarray(sampler.generate(self._gan, state.ema, latents))
+            samples = np.asarray(sampler.generate(self._gan, state.ema, *shown))
             name = title(self._dataset.name, self._dataset.fallback_for)
-            picture = draw_samples(samples, f"{name}, step {step}", mixture=self._dataset.mixture)
+            caption, mixture = f"{name}, step {step}", self._dataset.mixture
+            picture = draw_samples(samples, caption, columns, mixture=mixture)
             weights = "ema" if self._config.ema_decay else "raw"
             about = {"Run": path.absolute().name, "Step": step, "Data": name, "Weights": weights}
             save(picture, path / "samples" / f"step_{step:08d}.png", about)
