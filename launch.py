@@ -69,9 +69,14 @@ DATA = flags.DEFINE_string("dataset_path", None, "evaluate: where the run's data
 # Of a sweep (jaxgan/sweeps/README.md).
 SWEEP = flags.DEFINE_multi_string("sweep", [], "sweep: FIELD=a,b,c or FIELD=a:b:n or FIELD=log(a:b:n).")
 SETTINGS = flags.DEFINE_list("settings", [], "sweep: of the config file's named settings these; default all.")
-COMBINE = flags.DEFINE_enum("combine", "grid", ["grid", "zip", "random"], "sweep: how fields combine.")
-DRAWS = flags.DEFINE_integer("draws", 0, "sweep: of --combine=random, how many settings.", lower_bound=0)
-DRAWS_SEED = flags.DEFINE_integer("draws_seed", 0, "sweep: of --combine=random.")
+COMBINE = flags.DEFINE_enum(
+    "combine", "grid", ["grid", "zip", "random", "search"], "sweep: how fields combine."
+)
+DRAWS = flags.DEFINE_integer("draws", 0, "sweep: of random and search, how many settings.", lower_bound=0)
+DRAWS_SEED = flags.DEFINE_integer("draws_seed", 0, "sweep: of --combine=random and search.")
+OBJECTIVE = flags.DEFINE_string("objective", "", "sweep: of search, what is improved: NUMBER or NUMBER,cost.")
+WAVE = flags.DEFINE_integer("wave", 8, "sweep: of search, settings that train together.", lower_bound=1)
+ETA = flags.DEFINE_integer("eta", 3, "sweep: of search, of so many one goes on at a rung.", lower_bound=2)
 BASELINE = flags.DEFINE_string(
     "baseline", "", "sweep, report: the setting to compare with; default the first."
 )
@@ -149,6 +154,22 @@ def sweep_settings() -> dict | None:
     return {name: known[name] for name in SETTINGS.value or known}
 
 
+def search(config, command: str) -> int:
+    """The search that the flags name."""
+    from jaxgan.sweeps.searching import Options, run
+
+    for name in ("baseline", "spread", "evaluate", "population_size"):
+        if flags.FLAGS[name].present:
+            raise UserError(f"--{name} is of other sweeps: --combine=search does not take it")
+    config_file = config_flags.get_config_filename(flags.FLAGS["config"])
+    given = [f"--config={config_file}", *(f"--config.{name}={value}" for name, value in overrides().items())]
+    workdir = chosen_workdir("search", *SETTINGS.value, OBJECTIVE.value, *SWEEP.value)
+    drawn = DRAWS.value, WAVE.value, ETA.value, DRAWS_SEED.value
+    options = Options(OBJECTIVE.value, *drawn, POPULATION.value, DRY_RUN.value, command, given)
+    settings = sweep_settings() if SETTINGS.value else {}
+    return run(config, SWEEP.value, settings, overrides(), workdir, options)
+
+
 def sweep(config) -> int:
     """The sweep that the flags name."""
     from jaxgan.jobs import train
@@ -158,11 +179,16 @@ def sweep(config) -> int:
 
     devices.use_cores()
     train.require_determinism(config.deterministic)
+    command = f"python {shlex.join(['launch.py', *sys.argv[1:]])}"
+    if COMBINE.value == "search":
+        return search(config, command)
+    for name in ("objective", "wave", "eta"):
+        if flags.FLAGS[name].present:
+            raise UserError(f"--{name} is of --combine=search; this is --combine={COMBINE.value}")
     drawn = COMBINE.value, DRAWS.value, DRAWS_SEED.value
     evaluate = EVALUATE.value == "end"
     made = plan.make_plan(config, SWEEP.value, *drawn, sweep_settings(), overrides(), evaluate)
     workdir = chosen_workdir("sweep", *SETTINGS.value, *SWEEP.value)
-    command = f"python {shlex.join(['launch.py', *sys.argv[1:]])}"
     shown = BASELINE.value, SPREAD.value, DRY_RUN.value, command
     return run(made, workdir, Options(POPULATION.value, SIZE.value, *shown))
 
@@ -209,6 +235,11 @@ def main(*words: str) -> int:
         given = record.changes(read_config(), overrides(), workdir)
     step = int(STEP.value) if (STEP.value or "").isdecimal() else STEP.value
     if MODE.value == "report":
+        if (workdir / "search.json").exists():
+            from jaxgan.sweeps import searching
+
+            print("wrote " + ", ".join(map(str, searching.report(workdir))))
+            return 0
         from jaxgan.sweeps import report
 
         print("wrote " + ", ".join(map(str, report.write(workdir, BASELINE.value, SPREAD.value))))

@@ -80,6 +80,9 @@ def _check_numbers(config: ConfigDict) -> None:
             declared.convert(value(field), field)
     if config.batch_size >= MAX_SIZE:
         raise UserError(f"batch_size={config.batch_size} must be below 2^30")
+    minutes = config.get("max_minutes", 0.0)  # not in records of before it
+    if not 0 <= minutes < math.inf:
+        raise UserError(f"max_minutes={minutes} must be at least 0 (0: no limit)")
     if config.profile_at > config.num_steps:
         raise UserError(f"profile_at={config.profile_at} lies beyond num_steps={config.num_steps}")
     if any(not isinstance(w, int | float) or not 0 <= w < math.inf for w in config.class_weights):

@@ -50,6 +50,12 @@ GROUPS: dict[str, dict[str, Field | Choice | Penalties]] = {}
 GROUPS["The run"] = _fields(
     ("seed", 0, "all randomness of the run", _SEED),
     ("num_steps", 10_000, "generator updates; may be raised later to go on", AtLeast(1)),
+    (
+        "max_minutes",
+        0.0,
+        "of the training loop, all starts together, after which a run stops; 0: any",
+        AtLeast(0),
+    ),
     ("batch_size", 64, "examples in each update, over all devices", AtLeast(1)),
     ("steps_per_call", 50, "steps in one compiled call; no influence on the result", AtLeast(1)),
     ("parallel", "auto", "auto, jit (one global view over all devices) or pmap"),
@@ -182,6 +188,11 @@ GROUPS["Data"] = {
     **_fields(
         ("dataset.path", "", "folder or file of your own data, or TFDS's data_dir"),
         ("dataset.fallback", "", "set to train on, and to say so, where the named one cannot be had"),
+        (
+            "dataset.hold_out",
+            False,
+            "leave the validation part, every sixth training example, out, and evaluate on it, not on the test set",
+        ),
         ("dataset.image_size", 0, "pixels; shorter side resized, centre cropped; 0: as stored"),
         ("dataset.max_device_bytes", 2**31, "sets up to this size stay on the device, others are streamed"),
         (

@@ -35,17 +35,34 @@ from jaxgan.regularizers import FAMILIES, family_of
 
 
 def load_dataset(config: ConfigDict, split: str = "train") -> Dataset:
-    """The data set that the config names."""
+    """The data set that the config names.
+
+    Args:
+      config: the config.
+      split: 'train' or 'test'. Under `dataset.hold_out` the second is the validation part, which the first
+        lacks.
+    """
     name, fields = selected(config, "dataset")
     section = config.dataset
-    return datasets.load(
+    hold_out = section.get("hold_out", False)
+    dataset = datasets.load(
         name,
-        split,
+        "train" if hold_out else split,
         path=section.path,
         image_size=section.image_size,
         fallback=section.fallback,
         **fields,
     )
+    return datasets.validation_split(dataset, split) if hold_out else dataset
+
+
+def without_hold_out(config: ConfigDict) -> ConfigDict:
+    """The config with the whole training set, and the test set where it is evaluated."""
+    if not config.dataset.get("hold_out", False):
+        return config
+    config = ConfigDict(config, convert_dict=True)
+    config.dataset.hold_out = False
+    return config
 
 
 def make_gan(

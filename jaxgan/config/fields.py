@@ -180,9 +180,20 @@ def fix_schedule(config: ConfigDict) -> ConfigDict:
     return config
 
 
+# Fields that a record leaves out at their defaults: runs of before them go on, and have the same record.
+UNSAID = {"max_minutes": 0.0, "dataset.hold_out": False}
+
+
 def essential(config: ConfigDict) -> dict[str, Any]:
     """The config as nested dicts, without the fields of components that are not selected."""
     tree = config.to_dict()
+    for path, default in UNSAID.items():
+        *parents, last = path.split(".")
+        section = tree
+        for name in parents:
+            section = section[name]
+        if section.get(last, default) == default:
+            section.pop(last, None)
     active = active_regularizers(config)
     tree["regularizers"] = {name: tree["regularizers"][name] for name in active}
     for path, registry in (sections(config) | LISTS).items():

@@ -25,6 +25,7 @@ from jaxgan.datasets.dataset import (
     validation_rows,
 )
 from jaxgan.datasets.load import load
+from jaxgan.datasets.validation import validation_split
 
 __all__ = [
     "DATASETS",
@@ -37,4 +38,5 @@ __all__ = [
     "take",
     "title",
     "validation_rows",
+    "validation_split",
 ]

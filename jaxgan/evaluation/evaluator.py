@@ -1,5 +1,6 @@
 """Numbers that compare: statistics of fakes against held-out real examples, under a stated protocol."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -278,7 +279,19 @@ def make_evaluator(config: ConfigDict, gan: GAN, dataset: Dataset, everything: b
     def load(split):
         return dataset if split == "train" else experiment.load_dataset(config, split)
 
+    @functools.cache
+    def load_whole(split):
+        return experiment.load_dataset(experiment.without_hold_out(config), split)
+
     name, fields = selected(config, "evaluation.extractor")
-    extractor = EXTRACTORS[name](load, gan.shape, **fields)
+    held_out = config.dataset.get("hold_out", False)
+    extractor = EXTRACTORS[name](load_whole if held_out else load, gan.shape, **fields)
+    if held_out:  # the test split is the validation part now, and the training set has none
+        kept = "test" if dataset.parts is None else "none"
+        unseen = {"all": "all", "validation": kept, "test": "none"}[extractor.unseen]
+        extractor = dataclasses.replace(extractor, unseen=unseen)
     statistics, section = listed(config, "evaluation.statistics"), config.evaluation
-    return Evaluator(gan, load, extractor, statistics, section.protocol, section.seed, everything)
+    evaluator = Evaluator(gan, load, extractor, statistics, section.protocol, section.seed, everything)
+    if held_out and evaluator.protocol["split"] == "test":
+        evaluator.protocol["split"] = "validation"
+    return evaluator

@@ -76,7 +76,7 @@ def choose(
         return candidates[order.rows(np.array([seed, salt], np.uint32), 0, count, size)] if count else ()
 
     def candidates(dataset, part):
-        if part == "test" or unseen == "all":
+        if (part == "test" and unseen != "none") or unseen == "all":
             return np.arange(min(len(dataset), order.MAX_SIZE - 1))
         if unseen == "validation" and dataset.parts is None:
             return validation_rows(len(dataset))

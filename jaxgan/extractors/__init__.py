@@ -33,8 +33,8 @@ class Extractor:
       weights: a pytree of arrays, not compiled into the program.
       protocol: what `evaluation.json` says of it, as JSON values: at least `digest` (of the weights, '' where
         there are none), `resize` and `value_range`.
-      unseen: which real examples it was not trained on: 'all', those of the 'test' split alone, or also the
-        'validation' part of the training set (`datasets.validation_rows`).
+      unseen: which real examples it was not trained on: 'all', 'none', those of the 'test' split alone, or
+        also the 'validation' part of the training set (`datasets.validation_rows`).
       mode_shares: float64 `[M]`, the data's share of each mode that its logits or modes tell; None where its
         classes are not the data set's own.
     """

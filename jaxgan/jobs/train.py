@@ -28,10 +28,13 @@ from jaxgan.evaluation.evaluator import Best, find_best, make_evaluator
 from jaxgan.jobs import pictures
 from jaxgan.jobs.start_from import fill, merge
 from jaxgan.run import record
+from jaxgan.run.budget import Budget
 from jaxgan.run.checkpoint import Checkpoint, Checkpoints
 from jaxgan.run.monitor import Monitor
 from jaxgan.run.workdir import Stop, claim
 from jaxgan.run.writers import last_step
+
+_OUT_OF_TIME = 1  # a reason to stop; those for signals are larger
 
 
 @float32
@@ -91,7 +94,8 @@ def _train(config: ConfigDict, workdir: Path) -> int:
         if processes.is_first():
             record.write_record(workdir, config, dataset)
         with Checkpoints(workdir / "checkpoints", config.checkpoints_kept) as saved:
-            state, step, window = _start(fresh, saved)
+            state, step, window, spent = _start(fresh, saved)
+            budget = Budget(config.get("max_minutes", 0.0), spent)
             with (
                 Monitor(workdir, config, dataset, gan, step, window) as monitor,
                 contextlib.ExitStack() as stack,
@@ -108,7 +112,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                     gan, state, config.batch_size, cores, periods[0], periods, axis_name, trace
                 )
                 agree = processes.Agreement()
-                stopping = agree(stop.signal)
+                stopping = agree(_reason(stop, budget))
                 while step < config.num_steps and not stopping:
                     end = _end_of_call(step, most, config)
                     data = next_data(end - step)
@@ -119,6 +123,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                     with _traced(workdir, traced):
                         begun = time.monotonic()
                         state, metrics = program.train_steps(state, data, end - step)
+                        budget.begin()  # once the first call is compiled
                         monitor.write()  # of the call before, while the devices are busy with this one
                         if traced:
                             jax.block_until_ready(metrics)
@@ -129,26 +134,37 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                     if config.eval_every and _due(config.eval_every, step, config):
                         measure = lambda: monitor.evaluate(step, lambda: evaluator(ema))  # noqa: B023, E731
                         best = best.updated(step, processes.from_first(measure))
-                    stopping = agree(stop.signal)
+                    stopping = agree(_reason(stop, budget))
                     if _due(config.checkpoint_every, step, config) or stopping or best.step == step:
-                        _save(saved, step, state, monitor, best)
+                        _save(saved, step, state, monitor, best, budget)
                 monitor.flush()
                 if step not in saved.steps():  # the signal came before the first step
-                    _save(saved, step, state, monitor, best)
+                    _save(saved, step, state, monitor, best, budget)
                 if step == config.num_steps and processes.is_first():
                     pictures.draw_run(workdir, _sampler(gan, state, step, dataset), dataset)
     if stopping and step < config.num_steps:
+        if stopping == _OUT_OF_TIME:
+            print(
+                f"max_minutes={config.max_minutes:g} have passed at step {step} of {config.num_steps}; to go "
+                f"on, raise it: python launch.py --workdir={_quoted(workdir)} --config.max_minutes=M"
+            )
+            return 0
         print(
             f"stopped at step {step} of {config.num_steps}; the same command goes on, or "
             f"python launch.py --workdir={_quoted(workdir)}"
         )
-        return 128 + stopping
+        return 128 + stopping // 2
     print(
         f"done: {step} steps. {workdir} holds samples/, plots/, metrics.jsonl, TensorBoard events and "
         f"checkpoints/; draw from the generator with jaxgan.load({str(workdir)!r}) or --mode=sample "
         f"--workdir={_quoted(workdir)}, measure it with --mode=evaluate --workdir={_quoted(workdir)}"
     )
     return 0
+
+
+def _reason(stop: Stop, budget: Budget) -> int:
+    """Why to stop: 0 not at all, 1 for the time, or twice a signal, of which processes take the largest."""
+    return 2 * stop.signal or _OUT_OF_TIME * budget.is_spent()
 
 
 def _require_nothing_to_lose(workdir: Path, config: ConfigDict) -> None:
@@ -215,14 +231,14 @@ def _quoted(workdir: Path) -> str:
     return shlex.quote(str(workdir))
 
 
-def _start(fresh, checkpoints: Checkpoints) -> tuple[GanState, int, list]:
-    """The state to start from: the newest whole checkpoint, or a fresh one; its step; its open window."""
+def _start(fresh, checkpoints: Checkpoints) -> tuple[GanState, int, list, float]:
+    """The state to start from: the newest whole checkpoint, or a fresh one; step, open window, seconds."""
     checkpoint = checkpoints.restore()
     if checkpoint is None:
-        return jax.jit(fresh, compiler_options=ONCE)(), 0, []
+        return jax.jit(fresh, compiler_options=ONCE)(), 0, [], 0.0
     print(f"going on from step {checkpoint.step}")
     state = serialization.from_state_dict(jax.eval_shape(fresh), checkpoint.tree)
-    return state, checkpoint.step, checkpoint.extra["window"]
+    return state, checkpoint.step, checkpoint.extra["window"], checkpoint.extra.get("seconds", 0.0)
 
 
 def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: int, streamed: bool, stack):
@@ -282,9 +298,10 @@ def _wants_samples(step: int, config: ConfigDict) -> bool:
     return bool(config.sample_every) and (first or _due(config.sample_every, step, config))
 
 
-def _save(saved: Checkpoints, step: int, state: GanState, monitor: Monitor, best: Best) -> None:
+def _save(saved: Checkpoints, step: int, state: GanState, monitor: Monitor, best: Best, budget) -> None:
     def copy():
-        return saved.copy(step, state, {"window": monitor.window, "best": best._asdict()}, keep=best.step)
+        extra = {"window": monitor.window, "best": best._asdict(), "seconds": budget.seconds()}
+        return saved.copy(step, state, extra, keep=best.step)
 
     monitor.save(copy)
 

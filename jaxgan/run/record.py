@@ -15,8 +15,8 @@ from jaxgan.files import replace
 
 # Fields that a run may change when it goes on: they do not bend what was trained so far.
 CHANGEABLE = frozenset(
-    "num_steps steps_per_call log_every sample_every checkpoint_every eval_every checkpoints_kept profile_at "
-    "modules parallel num_devices dataset.path dataset.max_device_bytes".split()
+    "num_steps max_minutes steps_per_call log_every sample_every checkpoint_every eval_every "
+    "checkpoints_kept profile_at modules parallel num_devices dataset.path dataset.max_device_bytes".split()
 )
 
 

@@ -48,7 +48,7 @@ def divide(made: Plan, options: Options) -> list[list[int]]:
         if options.population == "off" or obstacle(config, dataset):
             most = 1
         else:
-            most = min(_most_members(config), _MOST_MEMBERS)
+            most = min(most_members(config), _MOST_MEMBERS)
             most = min(most, options.size or most)
         num = math.ceil(len(program) / most)
         size = math.ceil(len(program) / num)  # of about the same size
@@ -56,7 +56,7 @@ def divide(made: Plan, options: Options) -> list[list[int]]:
     return parts
 
 
-def _most_members(config: ConfigDict) -> int:
+def most_members(config: ConfigDict) -> int:
     built = plan.build(config)
     key = jax.ShapeDtypeStruct((2,), "uint32")
     state = jax.eval_shape(
@@ -121,13 +121,13 @@ def _describe(made: Plan) -> list[dict[str, Any]]:
             "seed": run.config.seed,
             "values": run.values,
             "config": plain(essential(run.config)),
-            "data": _describe_data(run.config),
+            "data": describe_data(run.config),
         }
         for run in made.runs
     ]
 
 
-def _describe_data(config: ConfigDict) -> str:
+def describe_data(config: ConfigDict) -> str:
     """The data set really used, which another process may not find."""
     dataset = plan.load_dataset(config)
     return f"{dataset.name} (hash {dataset.fingerprint})"
@@ -136,6 +136,8 @@ def _describe_data(config: ConfigDict) -> str:
 def read(workdir: Path) -> dict[str, Any] | None:
     """The sweep that a folder holds, None where there is none; UserError if it holds something else."""
     path = workdir / "sweep.json"
+    if (workdir / "search.json").exists():
+        raise UserError(f"{workdir} holds a search: choose another --workdir for the sweep")
     if not path.exists():
         if (workdir / "config.json").exists():
             raise UserError(f"{workdir} holds a single run: choose another --workdir for the sweep")

@@ -30,7 +30,7 @@ def draw_intervals(
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _start(0.9 + 0.32 * len(table))
+    figure, axes = start(0.9 + 0.32 * len(table))
     for place, row in enumerate(table.itertuples()):
         colour = COLOURS[place % len(COLOURS)]
         dots = values[row.setting]
@@ -42,7 +42,7 @@ def draw_intervals(
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.grid(axis="x", alpha=0.3, linewidth=0.6)
-    return _finish(figure, axes)
+    return finish(figure, axes)
 
 
 def draw_bands(
@@ -64,7 +64,7 @@ def draw_bands(
     """
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
-    figure, axes = _start(3.1)
+    figure, axes = start(3.1)
     for i, setting in enumerate(settings):
         rows = curves[curves.setting == setting].pivot_table(index="seed", columns="step", values="value")
         if not len(rows):
@@ -94,13 +94,13 @@ def draw_bands(
         columns = 1 if max(len(labels[setting]) for setting in settings) > 32 else 2
         figure.set_figheight(3.1 + 0.2 * -(-len(settings) // columns))
         figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=columns)
-    return _finish(figure, axes)
+    return finish(figure, axes)
 
 
 def draw_heat_map(table: Frame) -> Figure:
     """Means over two swept numbers; `table` has the one as its index, the other as its columns."""
     values = table.to_numpy(float)
-    figure, axes = _start(1.3 + 0.42 * len(table))
+    figure, axes = start(1.3 + 0.42 * len(table))
     image = axes.imshow(values, cmap="viridis", aspect="auto")
     middle = (np.nanmin(values) + np.nanmax(values)) / 2
     for (row, column), value in np.ndenumerate(values):
@@ -112,17 +112,19 @@ def draw_heat_map(table: Frame) -> Figure:
     axes.set_xlabel(table.columns.name, fontsize=9)
     axes.set_ylabel(table.index.name, fontsize=9)
     figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02).ax.tick_params(labelsize=8)
-    return _finish(figure, axes)
+    return finish(figure, axes)
 
 
-def _start(height: float):
+def start(height: float):
+    """A figure with one pair of axes, `height` inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     return figure, figure.subplots()
 
 
-def _finish(figure, axes) -> Figure:
+def finish(figure, axes) -> Figure:
+    """In the style of all."""
     axes.tick_params(labelsize=8.5)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -23,6 +23,15 @@ _NUMBER = r"([-+]?[\d.]+(?:e[-+]?\d+)?)"
 _RANGE = re.compile(rf"(log\()?{_NUMBER}:{_NUMBER}(?::(\d+))?(\))?", re.IGNORECASE)
 
 
+class Span(NamedTuple):
+    """A whole range, both ends included: of `int` or `float`, and whether evenly in the logarithm."""
+
+    low: float
+    high: float
+    log: bool
+    kind: type
+
+
 class Axis(NamedTuple):
     """The values of one field.
 
@@ -30,11 +39,13 @@ class Axis(NamedTuple):
       field: its dotted path.
       values: those that it takes in turn; None where there are too many, and only draws make sense.
       draw: `random.Random -> value`, one of them at random.
+      span: the range that draws come from, where no number of values is given.
     """
 
     field: str
     values: list[Any] | None
     draw: Callable[[random.Random], Any]
+    span: Span | None = None
 
 
 def parse(text: str, kind_of: Callable[[str], type]) -> Axis:
@@ -93,7 +104,12 @@ def _range(field, kind, text, match):
         values = list(dict.fromkeys(cast(x) for x in points))
     elif kind is int and not log:
         values = list(range(int(low), int(high)))
-    return Axis(field, values, draw)
+    span = None
+    if not num:
+        ends = (round(low), round(high) - (not log)) if kind is int else (low, high)
+        span = Span(*ends, bool(log), kind) if ends[0] < ends[1] else None
+        values = values if span or values else [ends[0]]
+    return Axis(field, values, draw, span)
 
 
 def _value(text: str, kind: type, whole: str) -> Any:

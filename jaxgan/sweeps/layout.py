@@ -1,9 +1,10 @@
 """How the members of a population lie: side by side, or one after another."""
 
-import functools
+import collections
 import json
 import math
 import time
+from collections.abc import Hashable
 from pathlib import Path
 
 import jax
@@ -14,6 +15,7 @@ from jaxgan.algorithm.train_state import GanState
 from jaxgan.files import replace
 from jaxgan.sweeps.devices import fits, members_of_a_device, memory_of_each
 from jaxgan.sweeps.population import Population, prefers_map
+from jaxgan.sweeps.structure import key_of
 
 
 def choose_population(
@@ -31,7 +33,10 @@ def choose_population(
       num_steps: of a call.
     """
     path, num = folder / "layout.json", len(states.key)
-    make = functools.partial(Population, gan, config.batch_size, num, devices=devices)
+
+    def make(width: int) -> Population:
+        return _find(gan, config.batch_size, num, width, devices, states, data)
+
     local = members_of_a_device(num, devices)
     key = {"how": how, "devices": len(devices), "kind": devices[0].device_kind, "members": num}
     if path.exists() and (before := json.loads(path.read_text(encoding="utf-8"))).items() >= key.items():
@@ -45,6 +50,23 @@ def choose_population(
             chosen = min(chosen, make(width=1), key=lambda some: _time(some, states, data, num_steps))
     replace(path, json.dumps({**key, "width": chosen.width}))
     return chosen
+
+
+_found: collections.OrderedDict[Hashable, Population] = collections.OrderedDict()
+_MOST_FOUND = 32
+
+
+def _find(gan: GAN, batch_size: int, num: int, width: int, devices, states: GanState, data) -> Population:
+    """A population, with what it has compiled where this process has had one like it: waves of a search."""
+    leaves, tree = jax.tree.flatten((states, data))
+    shapes = tuple((np.shape(leaf), str(leaf.dtype)) for leaf in leaves)
+    key = key_of(gan), batch_size, num, width, tuple(devices), tree, shapes
+    if key not in _found:
+        _found[key] = Population(gan, batch_size, num, width, devices)
+    _found.move_to_end(key)
+    while len(_found) > _MOST_FOUND:
+        _found.popitem(last=False)
+    return _found[key]
 
 
 def _widest(make, width: int, states: GanState, data, free: int, num_steps: int) -> Population:

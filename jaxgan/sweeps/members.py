@@ -25,7 +25,7 @@ from jaxgan.datasets import Dataset, title
 from jaxgan.devices.flops import steps_of_a_call
 from jaxgan.drawing.grids import CLASS_COLUMNS, draw_samples, save
 from jaxgan.errors import UserError
-from jaxgan.evaluation.evaluator import Best, make_evaluator
+from jaxgan.evaluation.evaluator import Best, Evaluator, make_evaluator
 from jaxgan.jobs.train import resident_data
 from jaxgan.run import record
 from jaxgan.run.checkpoint import Checkpoints
@@ -67,15 +67,15 @@ def train_members(
         for path in workdirs:
             stack.enter_context(claim(path))
         saved = stack.enter_context(Checkpoints(folder / "checkpoints", keep=2))
-        members = _Members(folder, workdirs, runs, how, saved)
+        members = Members(folder, workdirs, runs, how, saved)
         return members.train(stop, claimed, note)
 
 
-class _Members:
+class Members:
     """What the loop holds."""
 
     def __init__(self, folder: Path, workdirs, runs, how: str, saved: Checkpoints):
-        self._folder, self._workdirs, self._saved = folder, workdirs, saved
+        self._folder, self._how, self._workdirs, self._saved = folder, how, workdirs, saved
         self._config = config = runs[0].config
         self._dataset = plan.load_dataset(config)
         built = {run.setting: run for run in runs}
@@ -85,15 +85,15 @@ class _Members:
             if before := record.read_record(path):
                 record.require_same_dataset(self._dataset, before, path)
             record.write_record(path, run.config, self._dataset)
-        devices = jax.devices()[: config.num_devices or None]
+        self._devices = jax.devices()[: config.num_devices or None]
 
         keys = np.array([[0, run.config.seed] for run in runs], np.uint32)
         hypers = [built[run.setting].hyper for run in runs]
         optimizers = [built[run.setting].optimizers for run in runs]
         fresh = functools.partial(init_members, self._gan, keys, hypers, optimizers)
         like = jax.eval_shape(fresh)
-        devices = devices_that_fit(devices, num_bytes(like) // len(runs), self._dataset.nbytes)
-        one = Population(self._gan, config.batch_size, len(runs), 1, devices)
+        size = num_bytes(like) // len(runs)
+        self._devices = devices_that_fit(self._devices, size, self._dataset.nbytes)
         self._outcomes = [{"status": "done", "step": None, "reason": ""} for _ in runs]
         self._window: dict[str, np.ndarray] = {}
         self._step, self._seconds = 0, 0.0
@@ -104,19 +104,38 @@ class _Members:
         else:
             states = jax.device_get(jax.jit(fresh, compiler_options=ONCE)())
         self._alive = np.array([outcome["status"] == "done" for outcome in self._outcomes])
-        data = resident_data(config, self._dataset)
-        self._data = one.place_data(data)
-        local = members_of_a_device(len(runs), devices)
-        most, periods = config.steps_per_call, _periods(config)
-        first = jax.eval_shape(lambda states: member_of(states, 0), states)
-        self._call_steps = steps_of_a_call(self._gan, first, config.batch_size, 1 / local, most, periods)
-        num = min(self._call_steps, config.num_steps)
-        self._population = choose_population(folder, how, self._gan, config, states, self._data, devices, num)
-        self._evaluator = make_evaluator(config, self._gan, self._dataset) if config.eval_every else None
-        self._states, self._on_device = self._population.place(states, self._alive)
+        self._arrange(states)
+        self._evaluator = self._make_evaluator() if self._evaluates() else None
         for path in workdirs:
             cut_lines(path / "metrics.jsonl", self._step)
             (path / "metrics.jsonl").touch()
+
+    def _arrange(self, states: GanState) -> None:
+        """Brings states and data to the devices, and chooses how the members lie."""
+        config, gan, num = self._config, self._gan, len(states.key)
+        one = Population(gan, config.batch_size, num, 1, self._devices)
+        self._data = one.place_data(resident_data(config, self._dataset))
+        local = members_of_a_device(num, self._devices)
+        most, periods = config.steps_per_call, _periods(config)
+        first = jax.eval_shape(lambda states: member_of(states, 0), states)
+        self._call_steps = steps_of_a_call(gan, first, config.batch_size, 1 / local, most, periods)
+        length = min(self._call_steps, config.num_steps)
+        about = self._how, gan, config, states, self._data, self._devices, length
+        self._population = choose_population(self._folder, *about)
+        self._states, self._on_device = self._population.place(states, self._alive)
+
+    def _evaluates(self) -> bool:
+        return bool(self._config.eval_every)
+
+    def _make_evaluator(self) -> Evaluator:
+        return make_evaluator(self._config, self._gan, self._dataset)
+
+    def _marks(self) -> list[int]:
+        """Steps at which something else is due, where a call ends, too."""
+        return []
+
+    def _reach(self) -> None:
+        """Does what is due at one of the marks."""
 
     def train(self, stop, claimed, note):
         config, start = self._config, time.monotonic()
@@ -131,9 +150,11 @@ class _Members:
             if not claimed.check():
                 return None
             self._write_lines(rate)
-            if self._evaluator and _due(config.eval_every, end, config):
+            if self._evaluator and _due(config.eval_every, end, config) and end not in self._marks():
                 self._evaluate()
             self._seconds = spent + time.monotonic() - start
+            if end in self._marks():
+                self._reach()
             if _due(config.checkpoint_every, end, config) and end < config.num_steps:
                 self._save()
             note(
@@ -154,7 +175,9 @@ class _Members:
     def _end_of_call(self) -> int:
         """Where the next call ends: the next multiple of a period."""
         periods = self._call_steps, *_periods(self._config)
-        return min(self._config.num_steps, *((self._step // period + 1) * period for period in periods))
+        ends = [(self._step // period + 1) * period for period in periods]
+        ends += [mark for mark in self._marks() if mark > self._step]
+        return min(self._config.num_steps, *ends)
 
     def _call(self, end: int) -> None:
         """One call, and who of the members did not survive it."""
@@ -195,7 +218,9 @@ class _Members:
         with (self._workdirs[i] / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": self._step, **values}) + "\n")
 
-    def _evaluate(self) -> None:
+    def _evaluate(self) -> dict[int, dict[str, float]]:
+        """The numbers of every member that is alive, which are written."""
+        found = {}
         for i in np.flatnonzero(self._alive):
             try:
                 numbers = self._evaluator(self._member(i).ema)
@@ -204,8 +229,10 @@ class _Members:
                 self._lose(i, str(error), self._step)
                 continue
             self._line(i, {**numbers, "dataset": self._dataset.name})
+            found[int(i)] = numbers
         if (np.asarray(self._on_device)[: len(self._alive)] != self._alive).any():
             self._states, self._on_device = self._population.place(self._host(), self._alive)
+        return found
 
     def _member(self, i: int) -> GanState:
         """The state of one, on one device: what is computed from it is not computed on all."""
@@ -219,30 +246,41 @@ class _Members:
     def _save(self) -> None:
         if self._step not in self._saved.steps():
             tree = {"states": self._host(), "window": self._window}
-            self._saved.save(self._step, tree, {"outcomes": self._outcomes, "seconds": self._seconds})
+            self._saved.save(self._step, tree, self._extra())
+
+    def _extra(self) -> dict[str, Any]:
+        """What a checkpoint keeps beside the states, as JSON values."""
+        return {"outcomes": self._outcomes, "seconds": self._seconds}
 
     def _publish(self) -> list[dict[str, Any]]:
         """A checkpoint and a picture in every member's workdir; their outcomes."""
-        shown, columns = sampler.fixed_inputs(self._gan), CLASS_COLUMNS if self._gan.rows else 0
-        for i, (path, outcome) in enumerate(zip(self._workdirs, self._outcomes, strict=True)):
-            frozen = outcome["status"] != "done"
-            step = outcome["step"] if frozen else self._step
-            state = self._member(i).replace(step=jnp.int32(step))
-            window = {} if frozen else self._window
-            rows = zip(*(values[i].tolist() for values in window.values()), strict=True)
-            window = [dict(zip(window, row, strict=True)) for row in rows]
-            with Checkpoints(path / "checkpoints", self._config.checkpoints_kept) as saved:
-                if step not in saved.steps():
-                    saved.save(step, state, {"window": window, "best": Best()._asdict()})
+        for i in range(len(self._workdirs)):
+            self._publish_member(i, self._seconds / len(self._workdirs))
+        return self._outcomes
+
+    def _publish_member(self, i: int, seconds: float, picture: bool = True) -> None:
+        """A checkpoint and a picture in a member's workdir."""
+        path, outcome = self._workdirs[i], self._outcomes[i]
+        frozen = outcome["status"] != "done"
+        step = outcome["step"] if frozen else self._step
+        state = self._member(i).replace(step=jnp.int32(step))
+        window = {} if frozen else self._window
+        rows = zip(*(values[i].tolist() for values in window.values()), strict=True)
+        window = [dict(zip(window, row, strict=True)) for row in rows]
+        with Checkpoints(path / "checkpoints", self._config.checkpoints_kept) as saved:
+            if step not in saved.steps():
+                extra = {"window": window, "best": Best()._asdict(), "seconds": seconds}
+                saved.save(step, state, extra)
+        if picture:
+            shown, columns = sampler.fixed_inputs(self._gan), CLASS_COLUMNS if self._gan.rows else 0
             samples = np.asarray(sampler.generate(self._gan, state.ema, *shown))
             name = title(self._dataset.name, self._dataset.fallback_for)
             caption, mixture = f"{name}, step {step}", self._dataset.mixture
-            picture = draw_samples(samples, caption, columns, mixture=mixture)
+            drawn = draw_samples(samples, caption, columns, mixture=mixture)
             weights = "ema" if self._config.ema_decay else "raw"
             about = {"Run": path.absolute().name, "Step": step, "Data": name, "Weights": weights}
-            save(picture, path / "samples" / f"step_{step:08d}.png", about)
-            outcome |= {"step": step, "seconds": self._seconds / len(self._workdirs)}
-        return self._outcomes
+            save(drawn, path / "samples" / f"step_{step:08d}.png", about)
+        outcome |= {"step": step, "seconds": seconds}
 
 
 def _periods(config: ConfigDict) -> list[int]:
@@ -263,5 +301,6 @@ def obstacle(config: ConfigDict, dataset: Dataset) -> str:
         "init_from is set": bool(config.init_from),
         "evaluation.best keeps checkpoints of its own": bool(config.evaluation.best),
         "profile_at is set": bool(config.profile_at),
+        "max_minutes is of a run alone": bool(config.get("max_minutes", 0.0)),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")

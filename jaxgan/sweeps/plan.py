@@ -12,7 +12,7 @@ import itertools
 import json
 import random
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -85,7 +85,7 @@ def make_plan(
       UserError: something of it cannot be; the setting is named.
     """
     fields.import_modules(config)
-    axes = [parse(text, functools.partial(_kind, config)) for text in sweeps]
+    axes = parse_axes(config, sweeps)
     names = [axis.field for axis in axes]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -97,15 +97,20 @@ def make_plan(
         for field in fixed:
             _kind(config, field, f"the setting {name}")
         for values in _combine(axes, combine, draws, draws_seed):
-            label = ", ".join([*([name] if name else []), *_words(values)]) or _PLAIN
+            label = ", ".join([*([name] if name else []), *in_words(values)]) or _PLAIN
             for seed in seeds:
-                run = _make_run(config, label, {**fixed, **values}, seed, overrides)
+                run = make_run(config, label, {**fixed, **values}, seed, overrides)
                 if evaluate and not run.config.eval_every:
                     run.config.eval_every = run.config.num_steps
                 runs.append(run)
     if len({run.name for run in runs}) < len(runs):
         raise UserError("two settings of this sweep are the same: leave one out")
     return Plan(runs, _group(runs))
+
+
+def parse_axes(config: ConfigDict, sweeps: Sequence[str]) -> list[Axis]:
+    """What `--sweep` says of the fields of a config."""
+    return [parse(text, functools.partial(_kind, config)) for text in sweeps]
 
 
 def _kind(config: ConfigDict, field: str, who: str = "--sweep") -> type:
@@ -160,15 +165,25 @@ def _draw_rows(axes: list[Axis], num: int, source: random.Random) -> list[list[A
     raise UserError(f"--draws={num}: there are about {len(rows)} combinations; draw fewer, or sweep the grid")
 
 
-def _words(values):
+def in_words(values: dict[str, Any]) -> Iterator[str]:
+    """`field=value` of each."""
     for field, value in values.items():
         text = f"{value:.6g}" if isinstance(value, float) else str(value)
         yield f"{field}={text}"
 
 
-def _make_run(
+def make_run(
     base: ConfigDict, setting: str, values: dict[str, Any], seed: int, overrides: Collection[str]
 ) -> Run:
+    """The run of a setting and a seed; UserError if it cannot be.
+
+    Args:
+      base: what the sweep does not set.
+      setting: its name.
+      values: field → value.
+      seed: of the run.
+      overrides: see `make_plan`.
+    """
     config = copy.deepcopy(base)  # with its references, which follow what is set
     try:
         config.update_from_flattened_dict({**values, "seed": seed})
@@ -236,7 +251,7 @@ def build(config: ConfigDict) -> Built:
 
 def _group(runs: list[Run]) -> list[list[int]]:
     """The indices of the runs of each program, in their order; seeds of one setting are one of course."""
-    programs: list[tuple[_Leader, list[int]]] = []
+    programs: list[tuple[Leader, list[int]]] = []
     of_setting: dict[str, list[int]] = {}
     for i, run in enumerate(runs):
         if run.setting not in of_setting:
@@ -248,19 +263,23 @@ def _group(runs: list[Run]) -> list[list[int]]:
             members = next(found, None)
             if members is None:
                 members = []
-                programs.append((_Leader(run.config, built), members))
+                programs.append((Leader(run.config, built), members))
             of_setting[run.setting] = members
         of_setting[run.setting].append(i)
     return [members for _, members in programs]
 
 
-class _Leader:
+class Leader:
     """The first run of a program, which others are compared with."""
 
     def __init__(self, config: ConfigDict, built: Built):
         self._config, self._structure, self._numbers = config, built.structure(), built.numbers()
         self._flat = _flat(config)
         self._is_number: Callable[[str, str], bool] = functools.cache(self._is_number)
+
+    def is_number(self, field: str, value: Any) -> bool:
+        """Whether this field alone, set to that value, changes numbers in the state, and no more."""
+        return self._is_number(field, json.dumps(value))
 
     def leads(self, config: ConfigDict, built: Built) -> bool:
         """Whether a config is the same program as this one's."""

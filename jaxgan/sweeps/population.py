@@ -66,6 +66,12 @@ def member_of(states: GanState, i: jax.Array) -> GanState:
     return jax.tree.map(lambda leaf: leaf[i], states.replace(step=None)).replace(step=step)
 
 
+def select(states: GanState, rows: np.ndarray) -> GanState:
+    """Some of the members, in that order; the states are on the host."""
+    step = states.step
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[rows], states.replace(step=None)).replace(step=step)
+
+
 def prefers_map(gan: GAN, states: GanState, data: Data, batch_size: int, platform: str) -> bool:
     """Whether members one after another beat members side by side.
 

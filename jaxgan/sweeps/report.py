@@ -66,7 +66,7 @@ def _page(workdir: Path, found: Results, table: Frame, baseline: str, spread: st
     def draw(name: str, figure: figures.Figure) -> str:
         name = re.sub(r"[^\w.+=-]+", "_", name).strip("_")
         drawn[name] = figure
-        return _svg(figures.svg(figure))
+        return as_source(figures.svg(figure))
 
     metrics = [
         _metric(found, table[table.metric == metric], metric, baseline, spread, draw)
@@ -213,5 +213,6 @@ def _data(workdir: Path, found: Results) -> list[str]:
     return list(dict.fromkeys(said))
 
 
-def _svg(text: str) -> str:
+def as_source(text: str) -> str:
+    """An SVG text as what an image of a page shows."""
     return f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}"

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from jaxgan.errors import Diverged, UserError
 from jaxgan.files import replace
 from jaxgan.jobs import train
+from jaxgan.run.checkpoint import Checkpoints
 from jaxgan.run.workdir import Stop, require_local
 from jaxgan.sweeps import agreement, devices, plan, progress, report
 from jaxgan.sweeps.agreement import Options
@@ -88,6 +89,9 @@ def _train_alone(folder: Path, config: ConfigDict, workdir: Path) -> tuple[dict[
     if code:
         replace(path, json.dumps({**status, "seconds": seconds}))
         return outcome, code - 128
+    if outcome["status"] == "done" and config.get("max_minutes", 0.0):  # it may have ended before
+        with Checkpoints(workdir / "checkpoints", read_only=True) as saved:
+            outcome["step"] = max(saved.steps())
     rate = seconds / config.num_steps
     replace(path, json.dumps({**status, "step": config.num_steps, "seconds_per_step": rate}))
     return {**outcome, "seconds": seconds}, 0

@@ -136,11 +136,11 @@ def test_what_diverged_is_frozen_and_reported(swept):
 def test_a_population_of_which_none_is_left_ends(tmp_path, monkeypatch):
     ends = []
 
-    def call(self, end, call=members._Members._call):
+    def call(self, end, call=members.Members._call):
         ends.append(end)
         call(self, end)
 
-    monkeypatch.setattr(members._Members, "_call", call)
+    monkeypatch.setattr(members.Members, "_call", call)
     plan = make_plan(config(eval_every=0), ["generator_optimizer.adam.learning_rate=1e30", "seed=0:2"])
     assert sweep.sweep(plan, tmp_path / "sweep", Options(population="map")) == 0
     outcomes = json.loads((tmp_path / "sweep" / PART / "result.json").read_text())["runs"]
@@ -149,7 +149,7 @@ def test_a_population_of_which_none_is_left_ends(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_finished_sweep_trains_nothing(swept, monkeypatch):
-    monkeypatch.setattr(members, "_Members", None)
+    monkeypatch.setattr(members, "Members", None)
     assert sweep.sweep(made(), swept, Options()) == 0
 
 
@@ -159,7 +159,7 @@ def test_a_stopped_sweep_goes_on_exactly(swept, tmp_path, monkeypatch):
     stopped = []
 
     def stop_at(step, how):
-        def call(self, end, call=members._Members._call):
+        def call(self, end, call=members.Members._call):
             if end > step and not stopped:
                 stopped.append(step)
                 how()
@@ -174,26 +174,26 @@ def test_a_stopped_sweep_goes_on_exactly(swept, tmp_path, monkeypatch):
         raise Killed
 
     workdir, options = tmp_path / "sweep", Options(population="map", command="python launch.py")
-    monkeypatch.setattr(members._Members, "_call", stop_at(8, kill))
+    monkeypatch.setattr(members.Members, "_call", stop_at(8, kill))
     with pytest.raises(Killed):
         sweep.sweep(made(), workdir, options)
     monkeypatch.undo()
     signals = []
 
-    def call(self, end, call=members._Members._call):
+    def call(self, end, call=members.Members._call):
         call(self, end)
         if end == 12 and not signals:
             signals.append(15)
             self.stop.signal = 15
 
-    original = members._Members.train
+    original = members.Members.train
 
     def remember(self, stop, claimed, note):
         self.stop = stop
         return original(self, stop, claimed, note)
 
-    monkeypatch.setattr(members._Members, "train", remember)
-    monkeypatch.setattr(members._Members, "_call", call)
+    monkeypatch.setattr(members.Members, "train", remember)
+    monkeypatch.setattr(members.Members, "_call", call)
     assert sweep.sweep(made(), workdir, options) == 128 + 15
     assert sweep.sweep(made(), workdir, options) == 0
     monkeypatch.undo()
