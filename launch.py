@@ -1,15 +1,6 @@
-"""The command line: flags, then one call.
+"""The command line: flags, then one call. `HELP` is what `--help` shows.
 
-python launch.py --config=configs/dcgan_mnist.py [--workdir=DIR] [--config.FIELD=VALUE ...]
-python launch.py --config=... --distributed, or --coordinator=HOST:PORT --num_processes=N --process_id=I
-python launch.py --mode=evaluate --workdir=DIR [--protocol=50k --inception_weights=FILE.npz]
-python launch.py --mode=sample --workdir=DIR [--num=50000 --out=FILE.npz]
-python launch.py --mode=sweep --config=configs/gan_ring.py --sweep='FIELD=VALUES' [--sweep=... --dry_run]
-python launch.py --mode=report --workdir=SWEEP [--baseline=SETTING]
-
-Exit status: 0 done; 2 the input was wrong (one line says what); 3 training diverged; 4 another process of the
-run is gone (or 134, where JAX's runtime sees that first); 128 + signal number after SIGINT or SIGTERM, with a
-checkpoint written first.
+Nothing that takes long to import is imported here before it is known to be needed.
 """
 
 import hashlib
@@ -23,16 +14,41 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from jaxgan.devices import processes
 from jaxgan.errors import UserError
-from jaxgan.run import console, record
+from jaxgan.run import console
+
+HELP = """\
+jaxgan: generative adversarial networks in JAX and Flax
+
+  train     python launch.py --config=configs/dcgan_digits.py [--config.FIELD=VALUE ...]
+            The same command goes on with the run that it began, in runs/ or --workdir=DIR.
+            So does --workdir=DIR alone; --workdir=DIR --config.num_steps=N makes it longer.
+  evaluate  python launch.py --mode=evaluate --workdir=DIR [--protocol=50k]
+  sample    python launch.py --mode=sample --workdir=DIR [--num=50000 --out=FILE.npz]
+  sweep     python launch.py --mode=sweep --config=FILE --sweep='FIELD=VALUES' [--dry_run]
+            and --mode=report --workdir=DIR, to write its report anew
+  fields    python launch.py --mode=fields [--config=FILE] [WORD]
+            lists what --config.FIELD=VALUE can set (also in configs/FIELDS.md)
+
+Configs are in configs/, more about all of this in README.md.
+All flags: python launch.py --helpfull
+
+Exit status: 0 done; 2 wrong input, told in one line; 3 training diverged; 4 another process of
+the run is gone (or 134, where JAX's runtime sees that first); 128 + signal after SIGINT or
+SIGTERM, with a checkpoint written first.\
+"""
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, configs/*.py.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; default runs/<config name>[-<overrides>].")
-MODES = "train", "evaluate", "sample", "sweep", "report"
+MODES = "train", "evaluate", "sample", "sweep", "report", "fields"
 MODE = flags.DEFINE_enum("mode", "train", MODES, "What to do.")
 NUM = flags.DEFINE_integer("num", 0, "sample: how many examples to write to --out.")
-OUT = flags.DEFINE_string("out", None, "sample: FILE.npz or a folder for PNGs; default WORKDIR/samples.npz.")
+OUT = flags.DEFINE_string(
+    "out", None, "sample, fields: FILE.npz or a folder for PNGs, default WORKDIR/samples.npz; or FILE.md."
+)
+LABELS = flags.DEFINE_list(
+    "labels", None, "sample: of a conditional run, classes that take turns: 7,3 or cat."
+)
 SEED = flags.DEFINE_integer("sample_seed", 0, "sample: the seed of the latents.")
 STEP = flags.DEFINE_string(
     "step", None, "sample, evaluate: a checkpoint's step, or 'best'; default the newest."
@@ -50,7 +66,7 @@ PROTOCOL = flags.DEFINE_string("protocol", None, "evaluate: 2.5k, 10k, 25.6k, 26
 EXTRACTOR = flags.DEFINE_string("extractor", None, "evaluate: auto, inception, classifier or raw.")
 INCEPTION = flags.DEFINE_string("inception_weights", None, "evaluate: Inception's weights, converted.")
 DATA = flags.DEFINE_string("dataset_path", None, "evaluate: where the run's data set is now.")
-# Of a sweep (README, "Sweeps").
+# Of a sweep (jaxgan/sweeps/README.md).
 SWEEP = flags.DEFINE_multi_string("sweep", [], "sweep: FIELD=a,b,c or FIELD=a:b:n or FIELD=log(a:b:n).")
 SETTINGS = flags.DEFINE_list("settings", [], "sweep: of the config file's named settings these; default all.")
 COMBINE = flags.DEFINE_enum(
@@ -177,10 +193,27 @@ def sweep(config) -> int:
     return run(made, workdir, Options(POPULATION.value, SIZE.value, *shown))
 
 
-def main() -> int:
+def list_fields(words: tuple[str, ...]) -> int:
+    """Prints the fields of which the words say something, all without words; or writes a page of all."""
+    from jaxgan.config import listing
+
+    if OUT.value:
+        Path(OUT.value).write_text(listing.markdown(), encoding="utf-8")
+        print(f"wrote {OUT.value}")
+    else:
+        given = flags.FLAGS["config"].present
+        print(listing.text(CONFIG.value if given else None, words))
+    return 0
+
+
+def main(*words: str) -> int:
     require_flags_of_mode()
+    if MODE.value == "fields":
+        return list_fields(words)
+
     if MODE.value == "train":
         from jaxgan.config.dependencies import reset_idle
+        from jaxgan.devices import processes
         from jaxgan.jobs.train import train
 
         config = read_config().copy_and_resolve_references()
@@ -197,6 +230,8 @@ def main() -> int:
         read_config()  # its name is the workdir's
     workdir, given = chosen_workdir(), {}
     if WORKDIR.value and overrides() and MODE.value != "report":
+        from jaxgan.run import record
+
         given = record.changes(read_config(), overrides(), workdir)
     step = int(STEP.value) if (STEP.value or "").isdecimal() else STEP.value
     if MODE.value == "report":
@@ -216,7 +251,7 @@ def main() -> int:
         from jaxgan.jobs.sample import sample
 
         out = Path(OUT.value).expanduser() if OUT.value else None
-        return sample(workdir, NUM.value, out, SEED.value, step, WEIGHTS.value)
+        return sample(workdir, NUM.value, out, SEED.value, step, WEIGHTS.value, LABELS.value)
 
     from jaxgan.jobs.evaluate import evaluate
 
@@ -232,4 +267,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    console.run(main)
+    console.run(main, HELP, takes_words=lambda: MODE.value == "fields")

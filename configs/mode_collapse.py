@@ -5,7 +5,7 @@ python launch.py --config=configs/mode_collapse.py:grid --mode=sweep --sweep='se
 
 Two layers of 128 each, Adam with a learning rate of 1e-3 and β1 = .5, 15,000 steps. Minutes on two cores. No
 paper's setting, but for the numbers: modes and good samples are PacGAN's (jaxgan/metrics/modes.py). The
-results are in README.md, every run's in jaxgan/benchmarks/results/.
+results are in jaxgan/benchmarks/README.md.
 """
 
 from configs import gan_ring

@@ -315,6 +315,82 @@ def orthogonal(config):
     config.regularizers.orthogonal.networks = "generator"
 
 
+def cgan(config):
+    """Mirza and Osindero 2014, Conditional Generative Adversarial Nets: labels joined to the inputs."""
+    config.condition.name = "labels"
+
+
+def _of_heads(config):
+    """Labels for the generator's batch norms and for heads of the discriminator alone; hinge, spectral norm.
+
+    As in StudioGAN, whose SNGAN is the base of them all; its Adam, and its five discriminator steps.
+    """
+    hinge_sn(config)
+    config.discriminator_steps = 5
+    config.condition.name = "labels"
+    config.condition.labels.discriminator = "none"
+    generator = config.generator[config.generator.name]
+    if "batch_norm" in generator:
+        generator.batch_norm = True
+        config.condition.labels.generator = "batch_norm"
+
+
+def acgan(config):
+    """Odena et al. 2017, Auxiliary Classifier GANs, as published: the discriminator classifies fakes, too."""
+    config.loss.name = "nonsaturating"
+    config.condition.name = "labels"
+    config.condition.labels.discriminator = "none"
+    config.regularizers.ac.weight = 1.0
+    config.regularizers.ac.fakes = True
+
+
+def sngan_projection(config):
+    """Miyato and Koyama 2018, cGANs with Projection Discriminator, section 4."""
+    _of_heads(config)
+    config.condition.labels.discriminator = "projection"
+    _adam(config, 2e-4, 0.0, 0.9)
+
+
+def mhgan(config):
+    """Kavalerov et al. 2021, A Multi-Class Hinge Loss for Conditional GANs; weights as in StudioGAN."""
+    _of_heads(config)
+    config.regularizers.multi_hinge.weight = 1.0
+    config.regularizers.feature_matching_l1.weight = 1.0
+
+
+def contragan(config):
+    """Kang and Park 2020, ContraGAN: the conditional contrastive loss, 2C."""
+    _of_heads(config)
+    config.regularizers.contrastive.weight = 1.0
+
+
+def reacgan(config):
+    """Kang et al. 2021, Rebooting ACGAN (ReACGAN): the data-to-data cross entropy."""
+    _of_heads(config)
+    config.regularizers.d2d_ce.weight = 0.5
+
+
+def tacgan(config):
+    """Gong et al. 2019, Twin Auxiliary Classifiers GAN."""
+    _of_heads(config)
+    config.regularizers.ac.weight = 1.0
+    config.regularizers.tac.weight = 1.0
+
+
+def adcgan(config):
+    """Hou et al. 2022, Conditional GANs with Auxiliary Discriminative Classifier."""
+    _of_heads(config)
+    config.regularizers.adc.weight = 1.0
+
+
+def infogan(config):
+    """Chen et al. 2016, InfoGAN: a categorical code of ten values, two continuous ones; rates of its code."""
+    config.loss.name = "nonsaturating"
+    config.condition.name = "codes"
+    config.regularizers.information.weight = 1.0
+    _adam(config, 1e-3, 0.5, 0.999, ratio=0.2)
+
+
 RECIPES = {
     recipe.__name__: recipe
     for recipe in (
@@ -323,6 +399,7 @@ RECIPES = {
         rpgan_r1r2_lazy,
         pacgan, unrolled, madgan, improved, feature_matching, top_k, lookahead, optimistic, instance_noise,
         diffaugment, ada, lecam, cr, icr, orthogonal,
+        cgan, acgan, sngan_projection, mhgan, contragan, reacgan, tacgan, adcgan, infogan,
     )
 }  # fmt: skip
 

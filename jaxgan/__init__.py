@@ -25,7 +25,7 @@ if typing.TYPE_CHECKING:
     from jaxgan.sampler import Sampler
 
 __all__ = ["default_config", "evaluate", "load", "train"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def default_config() -> ConfigDict:
@@ -49,11 +49,10 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> int:
       errors.UserError: the input is wrong.
       errors.Diverged: a metric or the state became NaN or infinite.
     """
-    from pathlib import Path
-
+    from jaxgan.declarations import arguments
     from jaxgan.jobs.train import train
 
-    return train(config, Path(workdir).expanduser())
+    return train(config, arguments.folder("workdir", workdir))
 
 
 def evaluate(
@@ -77,11 +76,10 @@ def evaluate(
     Raises:
       errors.UserError: the input is wrong.
     """
-    from pathlib import Path
-
+    from jaxgan.declarations import arguments
     from jaxgan.jobs.evaluate import evaluate
 
-    return evaluate(Path(workdir).expanduser(), dict(fields or {}), step, weights)
+    return evaluate(arguments.folder("workdir", workdir), fields or {}, step, weights)
 
 
 def load(workdir: str | os.PathLike[str], step: int | str | None = None, weights: str = "ema") -> Sampler:

@@ -25,7 +25,7 @@ from rich.table import Table
 
 from jaxgan.benchmarks import measures
 from jaxgan.benchmarks.workloads import WORKLOADS
-from jaxgan.config.checks import COMPUTE_DTYPES
+from jaxgan.config.default import OWN
 from jaxgan.errors import UserError
 from jaxgan.run import console
 
@@ -39,8 +39,12 @@ BATCH_SIZES = flags.DEFINE_list("batch_sizes", "64,128,512,2048", "Of the measur
 POPULATIONS = flags.DEFINE_list("population_sizes", "1,2,4,8,16,32", "Of the measure population.")
 REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each contender.", lower_bound=1)
 SECONDS = flags.DEFINE_float("seconds", 2.0, "Of a turn.", lower_bound=0.0)
+COMPUTE_DTYPES = OWN["compute_dtype"].ranges[0].values
 COMPUTE = flags.DEFINE_enum(
-    "compute_dtype", "float32", COMPUTE_DTYPES, "Of the networks, in the measures train and batch_size."
+    "compute_dtype",
+    "float32",
+    OWN["compute_dtype"].ranges[0].values,
+    "Of the networks, in the measures train and batch_size.",
 )
 OUT = flags.DEFINE_string("out", "benchmark.json", "The file to write.")
 
@@ -105,6 +109,8 @@ def _cells(record: measures.Record) -> dict[str, str]:
         cells["host ms"] = f"{record['host_ms']:.3g}"
     if "peak_mb" in record:
         cells["peak MB"] = f"{record['peak_mb']:,.0f}"
+    if "longer_s" in record:
+        cells["s more than the imports"] = "{:.2f} [{:.2f}, {:.2f}]".format(*record["longer_s"])
     for other, (median, low, high) in record.get("ratios", {}).items():
         cells[f"× {other}"] = f"{median:.2f} [{low:.2f}, {high:.2f}]"
     return cells

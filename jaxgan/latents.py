@@ -8,8 +8,10 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Int, Key
 
-from jaxgan.errors import UserError
+from jaxgan.declarations import arguments
+from jaxgan.errors import UserError, WrongArgument
 from jaxgan.registry import Registry
 
 LATENTS = Registry("latent")
@@ -21,19 +23,19 @@ def make_key(data: jax.Array) -> jax.Array:
 
 
 @LATENTS.register("normal")
-def normal(key: jax.Array, size: int) -> jax.Array:
+def normal(key: Key[Array, ""], size: int) -> Float[Array, " size"]:
     """z ~ N(0, 1), `[size]`."""
     return jax.random.normal(key, (size,))
 
 
 @LATENTS.register("uniform")
-def uniform(key: jax.Array, size: int) -> jax.Array:
+def uniform(key: Key[Array, ""], size: int) -> Float[Array, " size"]:
     """z ~ U(-1, 1), `[size]`."""
     return jax.random.uniform(key, (size,), minval=-1.0, maxval=1.0)
 
 
 @LATENTS.register("truncated")
-def truncated(key: jax.Array, size: int, *, threshold: float = 2.0) -> jax.Array:
+def truncated(key: Key[Array, ""], size: int, *, threshold: float = 2.0) -> Float[Array, " size"]:
     """z ~ N(0, 1) given that each |z| ≤ threshold, `[size]`: less variety, better images, the lower it is.
 
     Source: Marchesi 2017; Brock et al. 2019, BigGAN, section 3.1 (the truncation trick, after training).
@@ -43,7 +45,9 @@ def truncated(key: jax.Array, size: int, *, threshold: float = 2.0) -> jax.Array
     return jax.random.truncated_normal(key, -threshold, threshold, (size,))
 
 
-def sample_latents(latent: str, key: jax.Array, index: jax.Array, size: int, **fields) -> jax.Array:
+def sample_latents(
+    latent: str, key: Key[Array, ""], index: Int[Array, " B"], size: int, **fields
+) -> Float[Array, "B size"]:
     """Latents `[B, size]` of the examples with the given global indices, int32 `[B]`.
 
     Args:
@@ -52,6 +56,14 @@ def sample_latents(latent: str, key: jax.Array, index: jax.Array, size: int, **f
       index: int32 `[B]`.
       size: the latent dimension.
     """
+    size = arguments.whole("size", size, 1)
+    index = (
+        jnp.asarray(index)
+        if isinstance(index, jax.Array)
+        else arguments.array("index", index, "[B]", kinds="iu")
+    )
+    if index.ndim != 1 or not jnp.issubdtype(index.dtype, jnp.integer):
+        raise WrongArgument(f"index is {arguments.shown(index)}: give int32 [B]")
     draw = functools.partial(LATENTS[latent], size=size, **fields)
     return jax.vmap(lambda i: draw(jax.random.fold_in(key, i)))(jnp.asarray(index))
 

@@ -15,10 +15,11 @@ end take them apart.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from jaxgan.errors import UserError
 from jaxgan.registry import Registry
@@ -27,6 +28,11 @@ LOSSES = Registry("loss")
 
 Logits = jax.Array
 PerExample = jax.Array
+
+# What the fields of losses mean.
+RealLabel = Annotated[float, "[0, 1]: what the discriminator should say of real examples; 0.9 is smoothing"]
+FakeLabel = Annotated[float, "[0, 1]: what it should say of fake ones"]
+OfGenerator = Annotated[str, "loss of the generator: nonsaturating or saturating"]
 
 
 class Loss(NamedTuple):
@@ -75,7 +81,7 @@ def _logistic(generator, real_label, fake_label) -> Loss:
 
 
 @LOSSES.register("minimax")
-def minimax(*, real_label: float = 1.0, fake_label: float = 0.0) -> Loss:
+def minimax(*, real_label: RealLabel = 1.0, fake_label: FakeLabel = 0.0) -> Loss:
     """The saturating game as first published: min_G max_D E log D(x) + E log(1 - D(G(z))).
 
     Args:
@@ -91,7 +97,7 @@ def minimax(*, real_label: float = 1.0, fake_label: float = 0.0) -> Loss:
 
 
 @LOSSES.register("nonsaturating")
-def nonsaturating(*, real_label: float = 1.0, fake_label: float = 0.0) -> Loss:
+def nonsaturating(*, real_label: RealLabel = 1.0, fake_label: FakeLabel = 0.0) -> Loss:
     """The discriminator and labels of `minimax`; the generator minimizes -log D(G(z)).
 
     Source: Goodfellow et al. 2014, Generative Adversarial Nets, section 3.
@@ -174,31 +180,31 @@ def _f_gan(activation, conjugate, threshold: float, generator: str) -> Loss:
 
 
 @LOSSES.register("kl")
-def kl(*, generator: str = "nonsaturating") -> Loss:
+def kl(*, generator: OfGenerator = "nonsaturating") -> Loss:
     """KL(P‖Q), `_f_gan` with f(u) = u log u: g(v) = v, f*(t) = e^(t - 1), f'(1) = 1."""
     return _f_gan(_identity, lambda v: jnp.exp(v - 1), 1.0, generator)
 
 
 @LOSSES.register("reverse_kl")
-def reverse_kl(*, generator: str = "saturating") -> Loss:
+def reverse_kl(*, generator: OfGenerator = "saturating") -> Loss:
     """KL(Q‖P), `_f_gan` with f(u) = -log u: g(v) = -e^-v, f*(t) = -1 - log(-t), f'(1) = -1."""
     return _f_gan(lambda v: -jnp.exp(-v), lambda v: v - 1, -1.0, generator)
 
 
 @LOSSES.register("pearson")
-def pearson(*, generator: str = "nonsaturating") -> Loss:
+def pearson(*, generator: OfGenerator = "nonsaturating") -> Loss:
     """χ² = ∫(p - q)²/q, `_f_gan` with f(u) = (u - 1)²: g(v) = v, f*(t) = t²/4 + t, f'(1) = 0."""
     return _f_gan(_identity, lambda v: jnp.square(v) / 4 + v, 0.0, generator)
 
 
 @LOSSES.register("squared_hellinger")
-def squared_hellinger(*, generator: str = "saturating") -> Loss:
+def squared_hellinger(*, generator: OfGenerator = "saturating") -> Loss:
     """∫(√p - √q)², `_f_gan` with f(u) = (√u - 1)²: g(v) = 1 - e^-v, f*(t) = t/(1 - t), f'(1) = 0."""
     return _f_gan(lambda v: 1 - jnp.exp(-v), lambda v: jnp.exp(v) - 1, 0.0, generator)
 
 
 @LOSSES.register("jensen_shannon")
-def jensen_shannon(*, generator: str = "nonsaturating") -> Loss:
+def jensen_shannon(*, generator: OfGenerator = "nonsaturating") -> Loss:
     """KL(P‖M) + KL(Q‖M), M = (P + Q)/2: twice the usual Jensen-Shannon divergence, as in the paper's table 1.
 
     `_f_gan` with f(u) = u log u - (u + 1) log((u + 1)/2): g(v) = log 2 - log(1 + e^-v),
@@ -257,7 +263,7 @@ def relativistic_pairing() -> Loss:
     )
 
 
-def real_or_fake(outputs: jax.Array) -> Logits:
+def real_or_fake(outputs: Float[Array, "B classes"]) -> Float[Array, " B"]:
     """MAD-GAN's logit of "real", l_k - log Σ_{i<k} e^{l_i}, to which any loss applies.
 
     Args:
@@ -269,7 +275,9 @@ def real_or_fake(outputs: jax.Array) -> Logits:
     return outputs[:, -1] - jax.nn.logsumexp(outputs[:, :-1], axis=1)
 
 
-def identification(outputs: jax.Array, generator_index: jax.Array) -> PerExample:
+def identification(
+    outputs: Float[Array, "B classes"], generator_index: Int[Array, " B"]
+) -> Float[Array, " B"]:
     """MAD-GAN: -log P(generator i | fake) = log Σ_{j<k} e^{l_j} - l_i, minimized by the discriminator.
 
     Args:

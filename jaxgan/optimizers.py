@@ -7,23 +7,40 @@ Every schedule rests after `num_steps` (0: is at rest), and is multiplied by a l
 `warmup_steps`: (step + 1)/warmup_steps until that is 1 (0: none).
 """
 
+from typing import Annotated
+
 import jax.numpy as jnp
 import optax
 
+from jaxgan.declarations import AtLeast
 from jaxgan.registry import Registry
 
 OPTIMIZERS = Registry("optimizer")
 SCHEDULES = Registry("schedule")
 
+LearningRate = Annotated[float, AtLeast(0), "η, the size of a step"]
+Beta1 = Annotated[float, "β1, the decay of the mean of gradients"]
+Beta2 = Annotated[float, "β2, the decay of the mean of their squares"]
+DecayOfSquares = Annotated[float, "decay of the mean of squared gradients"]
+Momentum = Annotated[float, "μ, the share of the last step that is repeated"]
+Decay = Annotated[float, "λ, the decoupled decay of all parameters"]
+Epsilon = Annotated[float, "added to the root of the mean square"]
+EpsilonOfRoot = Annotated[float, "added inside the root; above 0 where one differentiates through the update"]
+Length = Annotated[int, AtLeast(0), "the schedule's own length in steps; 0: num_steps of a new run"]
+Warmup = Annotated[int, AtLeast(0), "steps in which the factor also rises from 0 in a straight line; 0: none"]
+Every = Annotated[int, AtLeast(0), "steps between two drops; 0: a third of num_steps"]
+Factor = Annotated[float, "of each drop"]
+Final = Annotated[float, "the factor at the end"]
+
 
 @OPTIMIZERS.register("adam")
 def adam(
     *,
-    learning_rate: float = 2e-4,
-    b1: float = 0.5,
-    b2: float = 0.999,
-    eps: float = 1e-8,
-    eps_root: float = 0.0,
+    learning_rate: LearningRate = 2e-4,
+    b1: Beta1 = 0.5,
+    b2: Beta2 = 0.999,
+    eps: Epsilon = 1e-8,
+    eps_root: EpsilonOfRoot = 0.0,
 ):
     """Adam (Kingma and Ba 2015) with the β1 of DCGAN (Radford et al. 2016, section 4).
 
@@ -38,12 +55,12 @@ def adam(
 @OPTIMIZERS.register("adamw")
 def adamw(
     *,
-    learning_rate: float = 2e-4,
-    b1: float = 0.5,
-    b2: float = 0.999,
-    eps: float = 1e-8,
-    eps_root: float = 0.0,
-    weight_decay: float = 1e-2,
+    learning_rate: LearningRate = 2e-4,
+    b1: Beta1 = 0.5,
+    b2: Beta2 = 0.999,
+    eps: Epsilon = 1e-8,
+    eps_root: EpsilonOfRoot = 0.0,
+    weight_decay: Decay = 1e-2,
 ):
     """Adam with decoupled weight decay of all parameters: θ ← θ - η·(Adam's step + λ·θ).
 
@@ -57,12 +74,12 @@ def adamw(
 @OPTIMIZERS.register("optimistic_adam")
 def optimistic_adam(
     *,
-    learning_rate: float = 2e-4,
-    b1: float = 0.5,
-    b2: float = 0.999,
-    eps: float = 1e-8,
-    eps_root: float = 0.0,
-    optimism: float = 1.0,
+    learning_rate: LearningRate = 2e-4,
+    b1: Beta1 = 0.5,
+    b2: Beta2 = 0.999,
+    eps: Epsilon = 1e-8,
+    eps_root: EpsilonOfRoot = 0.0,
+    optimism: Annotated[float, "o, how strongly a step anticipates the next one"] = 1.0,
 ):
     """θ ← θ - η·(r + o·(r - r')): r is Adam's step, r' the one before it (the first time: the same).
 
@@ -83,7 +100,7 @@ def _optimistic_adam(learning_rate, b1, b2, eps, eps_root, optimism):
 
 
 @OPTIMIZERS.register("lion")
-def lion(*, learning_rate: float = 2e-5, b1: float = 0.9, b2: float = 0.99, weight_decay: float = 0.0):
+def lion(*, learning_rate: LearningRate = 2e-5, b1: Beta1 = 0.9, b2: Beta2 = 0.99, weight_decay: Decay = 0.0):
     """θ ← θ - η·(sign(β1·m + (1 - β1)·g) + λ·θ), m ← β2·m + (1 - β2)·g.
 
     Source: Chen et al. 2023, Symbolic Discovery of Optimization Algorithms, algorithm 2; its section 5 asks
@@ -95,7 +112,12 @@ def lion(*, learning_rate: float = 2e-5, b1: float = 0.9, b2: float = 0.99, weig
 
 
 @OPTIMIZERS.register("rmsprop")
-def rmsprop(*, learning_rate: float = 5e-5, decay: float = 0.9, eps: float = 1e-16):
+def rmsprop(
+    *,
+    learning_rate: LearningRate = 5e-5,
+    decay: Annotated[float, "of the mean of squared gradients"] = 0.9,
+    eps: Annotated[float, "added inside the root"] = 1e-16,
+):
     """RMSProp (Hinton 2012) with the learning rate of Arjovsky et al. 2017, Wasserstein GAN.
 
     θ ← θ - η·g / √(v + eps), v ← decay·v + (1 - decay)·g². Inside the root 1e-16 is what 1e-8 is beside it:
@@ -105,13 +127,17 @@ def rmsprop(*, learning_rate: float = 5e-5, decay: float = 0.9, eps: float = 1e-
 
 
 @OPTIMIZERS.register("sgd")
-def sgd(*, learning_rate: float = 1e-2):
+def sgd(*, learning_rate: LearningRate = 1e-2):
     """Plain gradient descent: θ ← θ - η·∇L."""
     return optax.inject_hyperparams(optax.sgd)(learning_rate=learning_rate)
 
 
 @OPTIMIZERS.register("momentum")
-def momentum(*, learning_rate: float = 1e-2, momentum: float = 0.9):
+def momentum(
+    *,
+    learning_rate: LearningRate = 1e-2,
+    momentum: Momentum = 0.9,
+):
     """Gradient descent with momentum: v ← μ·v + ∇L, θ ← θ - η·v (Polyak 1964).
 
     μ below 0 helps in games: Gidel et al. 2019, Negative Momentum for Improved Game Dynamics.
@@ -120,38 +146,45 @@ def momentum(*, learning_rate: float = 1e-2, momentum: float = 0.9):
 
 
 @SCHEDULES.register("constant")
-def constant(step, *, num_steps: int = 0, warmup_steps: int = 0):
+def constant(step, *, num_steps: Length = 0, warmup_steps: Warmup = 0):
     """1 at every step."""
     return _ramp(step, warmup_steps)
 
 
 @SCHEDULES.register("warmup")
-def warmup(step, *, num_steps: int = 0, warmup_steps: int = 0):
+def warmup(step, *, num_steps: Length = 0, warmup_steps: Warmup = 0):
     """From 1/num_steps at step 0 to 1 at step num_steps - 1 in a straight line, 1 after that."""
     return _ramp(step, warmup_steps) * _ramp(step, num_steps)
 
 
 @SCHEDULES.register("linear")
-def linear(step, *, num_steps: int = 0, warmup_steps: int = 0, final: float = 0.0):
+def linear(step, *, num_steps: Length = 0, warmup_steps: Warmup = 0, final: Final = 0.0):
     """From 1 at step 0 to `final` at step `num_steps` in a straight line, constant after that."""
     return _ramp(step, warmup_steps) * (1 + (final - 1) * _progress(step, num_steps))
 
 
 @SCHEDULES.register("cosine")
-def cosine(step, *, num_steps: int = 0, warmup_steps: int = 0, final: float = 0.0):
+def cosine(step, *, num_steps: Length = 0, warmup_steps: Warmup = 0, final: Final = 0.0):
     """From 1 to `final` over `num_steps` along half a cosine. Source: Loshchilov and Hutter 2017, SGDR."""
     wave = 0.5 * (1 + jnp.cos(jnp.pi * _progress(step, num_steps)))
     return _ramp(step, warmup_steps) * (final + (1 - final) * wave)
 
 
 @SCHEDULES.register("exponential")
-def exponential(step, *, num_steps: int = 0, warmup_steps: int = 0, final: float = 0.01):
+def exponential(step, *, num_steps: Length = 0, warmup_steps: Warmup = 0, final: Final = 0.01):
     """From 1 to `final` over `num_steps`, by the same factor at each step; constant after that."""
     return _ramp(step, warmup_steps) * jnp.power(final, _progress(step, num_steps))
 
 
 @SCHEDULES.register("step")
-def staircase(step, *, num_steps: int = 0, warmup_steps: int = 0, every: int = 0, factor: float = 0.1):
+def staircase(
+    step,
+    *,
+    num_steps: Length = 0,
+    warmup_steps: Warmup = 0,
+    every: Annotated[int, AtLeast(0), "steps between two drops; 0: a third of num_steps"] = 0,
+    factor: Annotated[float, "of each drop"] = 0.1,
+):
     """× `factor` after each `every` steps (0: each third of `num_steps`), constant from `num_steps` on."""
     every = jnp.maximum(jnp.where(every > 0, every, num_steps / 3), 1.0)
     last = jnp.minimum(step, num_steps - 1)  # a drop at the very end would be for no step of the run

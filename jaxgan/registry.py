@@ -2,7 +2,7 @@
 
 A component's fields, with their defaults, ARE its config fields: the keyword-only parameters of a builder,
 or the fields of a linen class. `config/default.py` reads them from here, so that a new variant is one file.
-What a field may be stands in its annotation (`jaxgan/declarations.py`) and is checked here.
+What a field may be stands in its annotation (`jaxgan/declarations/`) and is checked here.
 """
 
 import difflib

@@ -51,7 +51,7 @@ def no_pictures(request, monkeypatch):
     if not request.node.get_closest_marker("pictures"):
         from jaxgan.jobs import pictures
 
-        monkeypatch.setattr(pictures, "draw_run", lambda workdir, sampler, dataset: [])
+        monkeypatch.setattr(pictures, "draw_run", lambda *_: [])
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ CONFIGS = {
     "init_from": ({"init_from": "no/such/run"}, ["no/such/run"]),
     "negative rate": (
         {"generator_optimizer__adam__learning_rate": -0.1},
-        ["learning rate", "generator_optim"],
+        ["generator_optimizer.adam.learning_rate=-0.1"],
     ),
     "huge batch": ({"batch_size": 2**31}, ["batch_size", "2^30"]),
     "seed of points": (

@@ -1,4 +1,5 @@
 import inspect
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
+from jaxgan.algorithm.conditions import Codes
 from jaxgan.errors import UserError
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.models.convolution import conv
@@ -20,6 +22,7 @@ from jaxgan.regularizers import (
     family_of,
     weight,
 )
+from jaxgan.regularizers.classes import Said
 
 B = 4
 SHAPES = {"images": (B, 3, 2, 5), "points": (B, 3)}
@@ -114,7 +117,26 @@ def run(family, penalty, seed=0, kind="images"):
         return {"value": penalty.penalty(params, memory), "memory": memory}
     if family == "projection":
         return {"params": penalty(single(network(seed)))}
+    if family == "class":
+        sides = said(penalty, seed)
+        return {"discriminator": penalty.discriminator(*sides), "generator": penalty.generator(*sides)}
     return {"value": penalty(jnp.stack(logits, axis=1), jnp.stack(logits[::-1], axis=1) + 1)}
+
+
+def said(penalty, seed=0, classes=3):
+    """What its head says of real examples and of fakes, whose labels differ."""
+    example = Codes((jnp.zeros((1, 2)),), jnp.zeros((1, 1)))
+    condition = SimpleNamespace(num_classes=classes, example={"codes": example})
+    head, rng = penalty.head(condition), np.random.default_rng(seed)
+    codes = Codes((jnp.eye(2)[jnp.array([0, 1, 1, 0])],), jnp.float32(rng.uniform(-1, 1, (B, 1))))
+    sides = []
+    for labels in ([0, 1, 2, 1], [2, 2, 0, 1]):
+        logits = jnp.float32(rng.normal(size=(B, head.outputs)) / 3)
+        embedding = rng.normal(size=(B, 5)) if head.embedding else None
+        if head.embedding:
+            embedding = jnp.float32(embedding / np.linalg.norm(embedding, axis=1, keepdims=True))
+        sides.append(Said(logits, embedding, {"labels": jnp.array(labels), "codes": codes}))
+    return sides
 
 
 def numbers(registry, name):
@@ -160,6 +182,8 @@ def test_shapes(family, name):
         if family == "consistency":
             assert outputs and outputs.keys() <= {"discriminator", "generator"}
             assert all(values.shape == (B,) for values in outputs.values())
+        if family == "class":
+            assert outputs["discriminator"].shape == outputs["generator"].shape == (B,)
         if family in ("weight", "feature"):
             assert outputs["value"].shape == ()
 

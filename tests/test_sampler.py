@@ -40,7 +40,7 @@ def test_the_discriminator_judges_images_and_points():
     gan = make_gan("dcgan", packing=2, discriminator=make_gan("dcgan", shape=(8, 8, 2)).discriminator)
     state = make_state(gan)
     weights = {"params": state.discriminator.params, "model_state": state.discriminator.model_state}
-    found = Sampler(gan, state.ema, 0, {}, weights, {}).discriminate(images)
+    found = Sampler(gan, state.ema, 0, {}, weights, {}).judge(images)
     scaled = images / 127.5 - 1
     logits = gan.discriminator.apply({"params": weights["params"]}, np.concatenate([scaled, scaled], axis=-1))
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits)), rtol=1e-5)

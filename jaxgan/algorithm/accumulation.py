@@ -43,12 +43,13 @@ def accumulate(update, carry, batch, num: int):
     return carry, jax.tree.map(lambda leaf: leaf / num, sums), join(per_example)
 
 
-def generate(network: NetworkState, z: jax.Array, num: int):
+def generate(network: NetworkState, z: jax.Array, given: dict, num: int):
     """Fakes from latents, and the way back.
 
     Args:
       network: the generator.
       z: `[B, latent_dim]`.
+      given: what it is told of each fake, `[B, ...]` by keyword.
       num: parts in which the batch goes through; above 1, the way back computes each forward pass again.
 
     Returns:
@@ -58,23 +59,27 @@ def generate(network: NetworkState, z: jax.Array, num: int):
     forward = network.forward
     if num == 1:
         fake, pull_back, model_state = jax.vjp(
-            lambda params: forward(params, network.model_state, z), network.params, has_aux=True
+            lambda params: forward(params, network.model_state, z, given), network.params, has_aux=True
         )
         return fake, lambda gradient: pull_back(gradient)[0], model_state
 
-    def make(model_state, z):
-        fake, model_state = forward(network.params, model_state, z)
+    inputs = {"z": z, "given": given}
+
+    def make(model_state, part):
+        fake, model_state = forward(network.params, model_state, part["z"], part["given"])
         return model_state, ((), fake)
 
     def return_through(gradient):
         def add(model_state, part):
             _, pull_back, model_state = jax.vjp(
-                lambda params: forward(params, model_state, part["z"]), network.params, has_aux=True
+                lambda params: forward(params, model_state, part["z"], part["given"]),
+                network.params,
+                has_aux=True,
             )
             return model_state, (pull_back(part["gradient"])[0], ())
 
-        _, grads, _ = accumulate(add, network.model_state, {"z": z, "gradient": gradient}, num)
+        _, grads, _ = accumulate(add, network.model_state, {**inputs, "gradient": gradient}, num)
         return optax.tree.scale(num, grads)
 
-    model_state, _, fake = accumulate(make, network.model_state, z, num)
+    model_state, _, fake = accumulate(make, network.model_state, inputs, num)
     return fake, return_through, model_state

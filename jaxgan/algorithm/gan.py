@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxgan.algorithm.conditions import Condition
 from jaxgan.algorithm.train_state import GanState, NetworkState, init_network
 from jaxgan.augment import init_adaptive
 from jaxgan.latents import make_key, sample_latents
@@ -48,6 +49,7 @@ class GAN:
       schedule: `(step, **hyper.schedule) -> factor` on both learning rates (see `jaxgan.optimizers`).
       latent: name of the latent distribution; `latent_fields` its numbers, `latent_dim` its dimension.
       shape: of one example, `(H, W, C)` or `(D,)`.
+      condition: what both networks are told of an example; None: nothing.
       discriminator_steps: n_D, discriminator updates before each generator update.
       generator_steps: n_G, generator updates to one of the discriminator.
       update_order: 'alternating': the generator's update sees the discriminator just updated;
@@ -76,6 +78,7 @@ class GAN:
     latent_dim: int
     shape: tuple[int, ...]
     latent_fields: dict[str, float] = dataclasses.field(default_factory=dict)
+    condition: Condition | None = None
     discriminator_steps: int = 1
     generator_steps: int = 1
     update_order: str = "alternating"
@@ -101,6 +104,28 @@ class GAN:
     def granule(self) -> int:
         """What the share of a batch that one device has must be a multiple of."""
         return self.accumulate * math.lcm(self.packing, self.num_generators)
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The labels that examples are made of; none where there is no such condition."""
+        return self.condition.classes if self.condition else ()
+
+    @property
+    def num_codes(self) -> int:
+        """Categorical and continuous codes that the generator is told."""
+        codes = self.given_example.get("codes")
+        return len(codes.categorical) + codes.continuous.shape[1] if codes else 0
+
+    @property
+    def rows(self) -> int:
+        """Of a picture: one for each class, or value of the first categorical code, up to 16; or 0."""
+        codes = self.given_example.get("codes")
+        return min(16, codes.categorical[0].shape[1] if codes and codes.categorical else len(self.classes))
+
+    @property
+    def given_example(self) -> dict[str, Any]:
+        """What the networks are told of one example, with zeros `[1, ...]`."""
+        return self.condition.example if self.condition else {}
 
     def sample_latents(self, key: jax.Array, index: jax.Array) -> jax.Array:
         """Latents `[B, latent_dim]` of the examples with the given global indices, int32 `[B]`."""
@@ -148,9 +173,10 @@ def init_state(gan: GAN, key: jax.Array, hyper: dict) -> GanState:
     generator_key, discriminator_key, _ = jax.random.split(jax.random.fold_in(make_key(key), 0), 3)
     z = jnp.zeros((1, gan.latent_dim))
     inputs = jnp.zeros((1, *packed_shape(gan.shape, gan.packing)))
-    generator = init_network(gan.generator, gan.generator_optimizer, generator_key, z, gan.compute_dtype)
+    told = gan.given_example, gan.compute_dtype
+    generator = init_network(gan.generator, gan.generator_optimizer, generator_key, z, *told)
     discriminator = init_network(
-        gan.discriminator, gan.discriminator_optimizer, discriminator_key, inputs, gan.compute_dtype
+        gan.discriminator, gan.discriminator_optimizer, discriminator_key, inputs, *told
     )
     learning_rate = {
         "generator": generator.opt_state.hyperparams["learning_rate"],
@@ -197,7 +223,7 @@ def discriminator_metrics(gan: GAN, hyper: dict) -> tuple[str, ...]:
     if "adaptive" in hyper:
         names.append("augment_probability")
     for name, entry in gan.regularizers.items():
-        if entry.family in ("gradient", "logit", "consistency"):
+        if entry.family in ("gradient", "logit", "consistency", "class"):
             names.append(f"discriminator/{name}")
         if entry.family == "weight" and "discriminator" in entry.build().networks:
             names.append(f"discriminator/{name}")

@@ -1,13 +1,15 @@
 """What a training step tells of its own batch."""
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.algorithm.collectives import average
 from jaxgan.losses import Loss
 
 
-def logit_metrics(loss: Loss, real_logits: jax.Array, fake_logits: jax.Array) -> dict[str, jax.Array]:
+def logit_metrics(
+    loss: Loss, real_logits: Float[Array, " B"], fake_logits: Float[Array, " B"]
+) -> dict[str, Float[Array, ""]]:
     """How the discriminator judges a batch: mean outputs D(x), D(G(z)) and the accuracy on both."""
     real, fake = loss.output_fn(real_logits), loss.output_fn(fake_logits)
     threshold = (real.mean() + fake.mean()) / 2 if loss.threshold is None else loss.threshold
@@ -19,7 +21,9 @@ def logit_metrics(loss: Loss, real_logits: jax.Array, fake_logits: jax.Array) ->
     }
 
 
-def diversity(real: jax.Array, fake: jax.Array, axis_name: str | None) -> jax.Array:
+def diversity(
+    real: Float[Array, "B ..."], fake: Float[Array, "B ..."], axis_name: str | None
+) -> Float[Array, ""]:
     """How much fakes differ within a batch, relative to real examples: 1 as much, 0 collapsed.
 
     The root of the mean (over pixels or coordinates) of the variance over the batch, fake over real.

@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxgan.algorithm.collectives import gather
 from jaxgan.algorithm.gan import Game, Regularizer
 from jaxgan.algorithm.randomness import named_keys
 from jaxgan.augment import augment
+from jaxgan.regularizers.classes import Said
 
 
 def penalize(family: str, evaluate: Callable, memory: dict, game: Game, count: jax.Array):
@@ -54,13 +56,30 @@ def consistency_term(side: str, name: str, penalty, critic, generator_params, ba
 
     def generator(z):
         network = game.generator
-        return network.forward(generator_params, network.model_state, z)[0]
+        return network.forward(generator_params, network.model_state, z, batch["given"]["fake"])[0]
 
     def transform(keys, images):
         return augment(game.operations("consistency_augment"), keys, images, None)
 
     terms = penalty(critic, generator, transform, batch["real"], batch["z"], named_keys(batch["keys"], name))
     return jnp.mean(terms[side]) if side in terms else None
+
+
+def said(name: str, real, fake, batch: dict, axis_name: str | None) -> tuple[Said, Said]:
+    """What the head called `name` says of the whole batch of real examples, and of fakes.
+
+    Args:
+      name: of a class loss.
+      real, fake: `updates.DiscriminatorOutputs`, of this device's share.
+      batch: what is `given` with each.
+      axis_name: the device axis, under pmap.
+    """
+    sides = []
+    for outputs, given in ((real, batch["given"]["real"]), (fake, batch["given"]["fake"])):
+        head = outputs.heads[name]
+        own = Said(head["logits"], head.get("embedding"), given)
+        sides.append(jax.tree.map(lambda leaf: gather(leaf, axis_name), own))
+    return tuple(sides)
 
 
 def project(params, game: Game, count: jax.Array):

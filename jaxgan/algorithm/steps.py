@@ -31,7 +31,7 @@ def train_step(
       batch: `examples`, uint8 images `[n_D, B, H, W, C]` or float32 points `[n_D, B, D]`, a fresh batch for
         each discriminator update; `index`, int32 `[B]`, the examples' places in the global batch, from which
         their noise is drawn (so that it does not depend on how many devices share the batch); `labels`, int32
-        `[n_D, B]`, where classes have weights.
+        `[n_D, B]`, where classes have weights or are a condition.
       gan: what is static.
       axis_name: the device axis, under pmap.
 
@@ -50,7 +50,7 @@ def train_step(
         keys, real = example_keys(update_keys[i], batch["index"]), scale(batch["examples"][i])
         if gan.data_augment:
             real = augment(game.operations("data_augment"), named_keys(keys, "data"), real, None)
-        minibatch = {"z": z, "keys": keys, "real": real}
+        minibatch = {"z": z, "keys": keys, **_with_condition(gan, real, keys, batch, i, state.hyper)}
         if "class_weights" in state.hyper:
             minibatch["weights"] = state.hyper["class_weights"][batch["labels"][i]]
         return minibatch
@@ -61,7 +61,8 @@ def train_step(
 
     def update_once(player, i):
         minibatch = make_minibatch(i)
-        minibatch["fake"], _, _ = generate(generator, minibatch["z"], gan.accumulate)
+        given = minibatch["given"]["fake"]
+        minibatch["fake"], _, _ = generate(generator, minibatch["z"], given, gan.accumulate)
         return update(player, minibatch, i)
 
     # All but the last of the n_D discriminator updates draw their own fakes ...
@@ -71,7 +72,9 @@ def train_step(
         player, others = lax.scan(update_once, player, jnp.arange(last))
     # ... the last shares its fakes, and so the generator's forward pass, with the generator's update.
     minibatch = make_minibatch(last)
-    minibatch["fake"], pull_back, generator_state = generate(generator, minibatch["z"], gan.accumulate)
+    minibatch["fake"], pull_back, generator_state = generate(
+        generator, minibatch["z"], minibatch["given"]["fake"], gan.accumulate
+    )
     if gan.generator_steps == 1:
         player, metrics = update(player, minibatch, last)
     else:  # only every n_G-th step; the others repeat its metrics
@@ -122,6 +125,16 @@ def update_ema(ema: dict, generator: NetworkState, decay: jax.Array, step: jax.A
     decay = jnp.minimum(decay, (1 + step) / (10 + step))
     new = {"params": generator.params, "model_state": generator.model_state}
     return jax.tree.map(lambda average, value: average + (1 - decay) * (value - average), ema, new)
+
+
+def _with_condition(gan: GAN, real, keys, batch: dict, i, hyper: dict) -> dict:
+    """The real examples, and what is `given` with the `real` and the `fake` ones: nothing, or a condition."""
+    if gan.condition is None:
+        return {"real": real, "given": {"real": {}, "fake": {}}}
+    stored = {"examples": real} | {name: batch[name][i] for name in gan.condition.reads}
+    real, with_real = gan.condition.real(stored, keys)
+    with_fake = gan.condition.fake(keys, with_real, hyper.get("condition", {}))
+    return {"real": real, "given": {"real": with_real, "fake": with_fake}}
 
 
 def _with_learning_rate(state: GanState, gan: GAN, name: str) -> NetworkState:

@@ -22,13 +22,17 @@ class NetworkState(train_state.TrainState):
     model_state: dict[str, Any]
     compute_dtype: str = flax.struct.field(pytree_node=False, default="float32")
 
-    def forward(self, params, model_state, inputs, *, dropout_key=None, **kwargs):
-        """Applies the network in training mode; returns `(outputs, new model_state)`."""
+    def forward(self, params, model_state, inputs, given=None, *, dropout_key=None, **kwargs):
+        """Applies the network in training mode to inputs and what is `given` with them by keyword.
+
+        Returns `(outputs, new model_state)`.
+        """
         params, inputs = _cast((params, inputs), self.compute_dtype)
+        given = _cast_floats(given or {}, self.compute_dtype)
         rngs = None if dropout_key is None else {"dropout": dropout_key}
         outputs, updated = self.apply_fn(
             {"params": params, **model_state},
-            inputs, train=True, mutable=list(model_state), rngs=rngs, **kwargs,
+            inputs, train=True, mutable=list(model_state), rngs=rngs, **given, **kwargs,
         )  # fmt: skip
         return _cast(outputs, jnp.promote_types(self.compute_dtype, jnp.float32)), dict(updated)
 
@@ -40,6 +44,11 @@ class NetworkState(train_state.TrainState):
 
 def _cast(tree, dtype):
     return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)
+
+
+def _cast_floats(tree, dtype):
+    """Labels stay whole numbers."""
+    return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
 
 class GanState(flax.struct.PyTreeNode):
@@ -56,7 +65,7 @@ class GanState(flax.struct.PyTreeNode):
         `regularizers.<name>.{weight,schedule.*,fields.*}`, `clip_norm.{generator,discriminator}`,
         `augment`, `data_augment`, `consistency_augment` (`<name>.*` each), `augment_probability`,
         `adaptive.{target,length}`, `instance_noise.{stddev,schedule.*}`, `label_flip`,
-        `class_weights` `[K]`, `top_k.{k,num_steps}`, `lookahead_alpha`.
+        `class_weights` `[K]`, `condition.label_shares` `[K]`, `top_k.{k,num_steps}`, `lookahead_alpha`.
       extras: what penalties and tricks remember: `generator` and `discriminator` (each
         `regularizers.<name>`; the discriminator's also `adaptive`), `lookahead`, `discriminator_metrics`.
     """
@@ -70,17 +79,22 @@ class GanState(flax.struct.PyTreeNode):
     extras: dict[str, Any]
 
 
-def variable_shapes(module, shape: tuple[int, ...]) -> dict:
-    """Shapes and types of a network's variables, for inputs of `shape`."""
-    init = functools.partial(module.init, train=False)
+def variable_shapes(module, shape: tuple[int, ...], given: dict | None = None) -> dict:
+    """Shapes and types of a network's variables, for inputs of `shape` and what is given with one of them."""
+    init = functools.partial(module.init, train=False, **(given or {}))
     return jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, *shape)))
 
 
 def init_network(
-    module, optimizer: optax.GradientTransformation, key, example, compute_dtype: str = "float32"
+    module,
+    optimizer: optax.GradientTransformation,
+    key,
+    example,
+    given: dict,
+    compute_dtype: str = "float32",
 ) -> NetworkState:
-    """A fresh network: parameters drawn with `key`, shapes taken from one batch `example`."""
-    variables = dict(module.init(key, example, train=False))
+    """A fresh network: parameters drawn with `key`, shapes taken from a batch `example` and what is given."""
+    variables = dict(module.init(key, example, train=False, **given))
     params = variables.pop("params")
     return NetworkState(
         # an array, not TrainState.create's Python int: restoring compares with jax.eval_shape

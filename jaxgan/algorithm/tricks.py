@@ -4,14 +4,15 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
 
 
-def scale(examples: jax.Array) -> jax.Array:
+def scale(examples: UInt8[Array, "..."] | Float[Array, "..."]) -> Float[Array, "..."]:
     """uint8 images to float32 in [-1, 1]; float points as they are."""
     return examples.astype(jnp.float32) / 127.5 - 1 if examples.dtype == jnp.uint8 else examples
 
 
-def pack(examples: jax.Array, m: int) -> jax.Array:
+def pack(examples: Float[Array, "B *middle C"], m: int) -> Float[Array, "packs *middle packed"]:
     """m consecutive examples joined in the last axis: `[B, ..., C] -> [B/m, ..., m·C]`.
 
     Source: Lin et al. 2018, PacGAN, section 2.
@@ -22,7 +23,7 @@ def pack(examples: jax.Array, m: int) -> jax.Array:
     return jnp.concatenate([groups[:, i] for i in range(m)], axis=-1)
 
 
-def unpack(inputs: jax.Array, m: int) -> jax.Array:
+def unpack(inputs: Float[Array, "packs *middle packed"], m: int) -> Float[Array, "B *middle C"]:
     """The inverse of `pack`: `[B/m, ..., m·C] -> [B, ..., C]`."""
     if m == 1:
         return inputs
@@ -30,7 +31,9 @@ def unpack(inputs: jax.Array, m: int) -> jax.Array:
     return groups.reshape(-1, *groups.shape[2:])
 
 
-def flip_labels(real_logits: jax.Array, fake_logits: jax.Array, flipped: jax.Array):
+def flip_labels(
+    real_logits: Float[Array, " B"], fake_logits: Float[Array, " B"], flipped: Bool[Array, " B"]
+) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
     """The pair with the two sides swapped where `flipped` `[B]`: real taken for fake and fake for real.
 
     Source: Chintala et al. 2016, How to train a GAN, tip 6.
@@ -41,7 +44,12 @@ def flip_labels(real_logits: jax.Array, fake_logits: jax.Array, flipped: jax.Arr
     )
 
 
-def top_k_weights(fake_logits: jax.Array, step: jax.Array, k: jax.Array, num_steps: jax.Array) -> jax.Array:
+def top_k_weights(
+    fake_logits: Float[Array, " B"],
+    step: int | Int[Array, ""],
+    k: float | Float[Array, ""],
+    num_steps: int | float | Shaped[Array, ""],
+) -> Float[Array, " B"]:
     """Weights `[B]` whose mean product with a loss is its mean over the k fakes of the highest logits.
 
     k falls from B to its value geometrically over `num_steps` steps (0: it has its value from the start).

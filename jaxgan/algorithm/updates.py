@@ -12,13 +12,14 @@ from jaxgan.algorithm.accumulation import accumulate
 from jaxgan.algorithm.collectives import average, gather
 from jaxgan.algorithm.gan import Game
 from jaxgan.algorithm.metrics import logit_metrics
-from jaxgan.algorithm.penalties import consistency_term, penalize, project, remember
+from jaxgan.algorithm.penalties import consistency_term, penalize, project, remember, said
 from jaxgan.algorithm.randomness import named_keys
 from jaxgan.algorithm.train_state import NetworkState
 from jaxgan.algorithm.tricks import clip_by_norm, flip_labels, pack, top_k_weights, unpack
 from jaxgan.augment import augment, update_adaptive
 from jaxgan.losses import identification, real_or_fake
 from jaxgan.models.multi import generator_index
+from jaxgan.regularizers.critic import Critic
 
 
 class DiscriminatorOutputs(NamedTuple):
@@ -27,10 +28,19 @@ class DiscriminatorOutputs(NamedTuple):
     logits: jax.Array
     outputs: jax.Array  # the same as the logits, or [B, k + 1] with k generators
     features: jax.Array | None
+    heads: dict[str, dict[str, jax.Array]]  # what each says, by the name of its class loss
 
 
 def discriminate(
-    network: NetworkState, params, model_state, examples: jax.Array, keys: jax.Array, memory, game: Game
+    network: NetworkState,
+    params,
+    model_state,
+    examples: jax.Array,
+    given: dict,
+    keys: jax.Array,
+    memory,
+    game: Game,
+    own: bool = False,
 ) -> tuple[DiscriminatorOutputs, dict]:
     """What the discriminator says of examples as it sees them: augmented, noisy, packed.
 
@@ -38,9 +48,11 @@ def discriminate(
       network: the discriminator; `params` and `model_state` take the place of its own.
       params, model_state: what it is applied with.
       examples: `[B, ...]`.
+      given: what it is told of each, `[B, ...]` by keyword.
       keys: typed keys `[B]`.
       memory: the discriminator's.
       game: the step's.
+      own: whether it is the discriminator that learns, of which some heads hold what is below them.
 
     Returns:
       its outputs, and the mutable collections after it.
@@ -56,17 +68,23 @@ def discriminate(
         stddev = numbers["stddev"] * gan.instance_noise(game.step, **numbers["schedule"])
         noise = jax.vmap(lambda key: jax.random.normal(key, gan.shape))(named_keys(keys, "instance noise"))
         examples = examples + stddev * noise
-    wants_features = {"features": True} if gan.family("feature") else {}
+    wanted = {"features": True} if gan.family("feature") else {}
+    wanted = {"heads": True, "hold": own} if gan.family("class") else wanted
     outputs, model_state = network.forward(
         params,
         model_state,
         pack(examples, gan.packing),
+        given,
         dropout_key=named_keys(keys, "dropout")[0],
-        **wants_features,
+        **wanted,
     )
-    outputs, features = outputs if wants_features else (outputs, None)
+    heads, features = {}, None
+    if "heads" in wanted:
+        outputs, heads, features = outputs
+    elif "features" in wanted:
+        outputs, features = outputs
     logits = real_or_fake(outputs) if gan.num_generators > 1 else outputs
-    return DiscriminatorOutputs(logits, outputs, features), model_state
+    return DiscriminatorOutputs(logits, outputs, features, heads), model_state
 
 
 def discriminator_loss(params, network: NetworkState, model_state, memory, batch: dict, game: Game, count):
@@ -80,7 +98,8 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
       network: the discriminator.
       model_state: its mutable collections.
       memory: what its penalties and tricks remember.
-      batch: `real`, `fake` `[B, ...]`, `z`, `keys` `[B]`, and `weights` `[B]` where classes have weights.
+      batch: `real`, `fake` `[B, ...]`, what is `given` with each, `z`, `keys` `[B]`, and `weights` `[B]`
+        where classes have weights.
       game: the step's.
       count: int32 `[]`, discriminator updates done before.
 
@@ -91,12 +110,18 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
     real_keys, fake_keys = named_keys(batch["keys"], "real"), named_keys(batch["keys"], "fake")
     frozen, before = model_state, memory
 
-    def critic(examples):
+    def judge(examples, like):
         """Logits with the statistics that the update began with, and the same noise as the real examples."""
-        return discriminate(network, params, frozen, examples, real_keys, before, game)[0].logits
+        given = batch["given"][like]
+        return discriminate(network, params, frozen, examples, given, real_keys, before, game)[0].logits
 
-    real, model_state = discriminate(network, params, model_state, batch["real"], real_keys, memory, game)
-    fake, model_state = discriminate(network, params, model_state, batch["fake"], fake_keys, memory, game)
+    def judge_batch(which, keys, model_state):
+        given = batch["given"][which]
+        return discriminate(network, params, model_state, batch[which], given, keys, memory, game, own=True)
+
+    critic = Critic(judge)
+    real, model_state = judge_batch("real", real_keys, model_state)
+    fake, model_state = judge_batch("fake", fake_keys, model_state)
     real_logits, fake_logits = gather(real.logits, axis_name), gather(fake.logits, axis_name)
 
     roles = real_logits, fake_logits
@@ -113,11 +138,9 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
         loss += metrics["identification_loss"]
 
     def gradient(name, penalty, _):
-        def packed_critic(inputs):
-            return critic(unpack(inputs, gan.packing))
-
+        packed = Critic(lambda inputs, like: judge(unpack(inputs, gan.packing), like))
         inputs = pack(batch["real"], gan.packing), pack(batch["fake"], gan.packing)
-        return jnp.mean(penalty(packed_critic, *inputs, named_keys(input_keys, name), axis_name)), ()
+        return jnp.mean(penalty(packed, *inputs, named_keys(input_keys, name), axis_name)), ()
 
     def logit(name, penalty, remembered):
         values, remembered = penalty.penalty(real_logits, fake_logits, remembered)
@@ -130,7 +153,11 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
     def weight(name, penalty, remembered):
         return penalty.penalty(params, remembered), remembered
 
+    def class_loss(name, loss, _):
+        return jnp.mean(loss.discriminator(*said(name, real, fake, batch, axis_name))), ()
+
     families = {"gradient": gradient, "logit": logit, "consistency": consistency, "weight": weight}
+    families |= {"class": class_loss} if real.heads else {}
     for family, evaluate in families.items():
         total, memory, values = penalize(family, evaluate, memory, game, count)
         loss += total
@@ -197,7 +224,8 @@ def update_generator(
       memory: what its penalties remember.
       critic: the discriminator; it stays as it is.
       critic_memory: what that one remembers.
-      batch: `real`, `fake` `[B, ...]`, `z`, `keys` `[B]`, and `weights` `[B]` where classes have weights.
+      batch: `real`, `fake` `[B, ...]`, what is `given` with each, `z`, `keys` `[B]`, and `weights` `[B]`
+        where classes have weights.
       pull_back: gradient with respect to the fakes → gradient with respect to the generator's parameters.
       game: the step's.
 
@@ -214,7 +242,7 @@ def update_generator(
         def outputs_of(which):
             outputs, _ = discriminate(
                 opponent, opponent.params, opponent.model_state,
-                batch[which], named_keys(batch["keys"], which), critic_memory, game,
+                batch[which], batch["given"][which], named_keys(batch["keys"], which), critic_memory, game,
             )  # fmt: skip
             return outputs
 
@@ -233,8 +261,15 @@ def update_generator(
         def feature(name, penalty, _):
             return penalty(gather(real.features, axis_name), gather(fake.features, axis_name)), ()
 
-        total, _, values = penalize("feature", feature, memory, game, game.step)
-        return loss + total, {**metrics, **{f"generator/{name}": value for name, value in values.items()}}
+        def class_loss(name, penalty, _):
+            return jnp.mean(penalty.generator(*said(name, real, fake, batch, axis_name))), ()
+
+        families = {"feature": feature} | ({"class": class_loss} if real.heads else {})
+        for family, evaluate in families.items():
+            total, _, values = penalize(family, evaluate, memory, game, game.step)
+            loss += total
+            metrics |= {f"generator/{name}": value for name, value in values.items()}
+        return loss, metrics
 
     def update(carry, batch):
         (_, metrics), gradient = jax.value_and_grad(loss_fn, has_aux=True)(batch["fake"], batch)
@@ -246,13 +281,14 @@ def update_generator(
     def direct_fn(params):
         """All that depends on the parameters in other ways."""
 
-        def critic_fn(examples):
+        def judge(examples, like):
             return discriminate(
-                critic, critic.params, critic.model_state, examples, batch["keys"], critic_memory, game
-            )[0].logits
+                critic, critic.params, critic.model_state,
+                examples, batch["given"][like], batch["keys"], critic_memory, game,
+            )[0].logits  # fmt: skip
 
         def consistency(name, penalty, _):
-            return consistency_term("generator", name, penalty, critic_fn, params, batch, game), ()
+            return consistency_term("generator", name, penalty, Critic(judge), params, batch, game), ()
 
         def weight(name, penalty, remembered):
             return penalty.penalty(params, remembered), remembered

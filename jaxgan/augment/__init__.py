@@ -16,6 +16,7 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
 
 from jaxgan.augment import colours, diffaugment, ordinary  # noqa: F401 (register)
 from jaxgan.augment.adaptive import init_adaptive, update_adaptive
@@ -27,10 +28,10 @@ __all__ = ["AUGMENTATIONS", "Augmentation", "augment", "init_adaptive", "update_
 
 def augment(
     ops: tuple[Augmentation, ...],
-    keys: jax.Array,
-    images: jax.Array,
-    probability: float | jax.Array | None = None,
-) -> jax.Array:
+    keys: Key[Array, " B"],
+    images: Float[Array, "B H W C"],
+    probability: float | Float[Array, ""] | None = None,
+) -> Float[Array, "B H W C"]:
     """Applies each of `ops` in turn to each image, independently with the same probability.
 
     Args:

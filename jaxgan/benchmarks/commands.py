@@ -31,9 +31,9 @@ def with_empty_caches(folder: str) -> dict[str, str]:
 
 
 def seconds_to_first_step(folder: Path, name: str) -> float:
-    """Runs the main job for a step or two and reads from its progress when the first was done."""
-    command = [sys.executable, "launch.py", "--config=configs/dcgan_mnist.py", f"--workdir={folder / name}"]
-    command += ["--config.num_steps=1", "--config.log_every=1", "--config.dataset.name=digits"]
+    """Runs the main job for a step and reads from its progress when that was done."""
+    command = [sys.executable, "launch.py", "--config=configs/dcgan_digits.py", f"--workdir={folder / name}"]
+    command += ["--config.num_steps=1", "--config.log_every=1"]
     environment = with_empty_caches(str(folder))
     begin = time.perf_counter()
     process = subprocess.Popen(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jaxgan.benchmarks.commands import seconds_of, seconds_to_first_step, with_empty_caches
 from jaxgan.benchmarks.loop import take_turns as take_turns_of_a_run
 from jaxgan.benchmarks.ours import INPUTS
@@ -285,18 +287,35 @@ def launches(options: Options) -> list[Record]:
     ]
 
 
+_LIBRARIES = "import jax, flax, optax, orbax"
+_FLAGS = "from absl import app; from ml_collections import config_flags"
+
+
 @MEASURES.register("start")
 def start(options: Options) -> list[Record]:
-    """From the command to the first step done, with empty and with full caches, on digits; and `import`."""
-    records = []
-    turns: dict[str, list[float]] = {"import jaxgan": [], "cold": [], "warm": []}
+    """From the command to the first step done, on the embedded digits, and to the end of `--help`.
+
+    Beside them the bare imports of what they need: 'cold' with empty and 'warm' with full caches, and how
+    much longer than these imports each takes.
+    """
+    bare = {f"python -c '{code}'": [sys.executable, "-c", code] for code in (_LIBRARIES, _FLAGS)}
+    commands = {**bare, "launch.py --help": [sys.executable, "launch.py", "--help"]}
+    turns: dict[str, list[float]] = {name: [] for name in (*commands, "cold", "warm")}
     for _ in range(options.repeats):
-        turns["import jaxgan"].append(seconds_of([sys.executable, "-c", "import jaxgan"]))
         with tempfile.TemporaryDirectory() as folder:
-            for name in ("cold", "warm"):
-                turns[name].append(seconds_to_first_step(Path(folder), name))
+            turns["cold"].append(seconds_to_first_step(Path(folder), "cold"))
+            for name, command in commands.items():
+                turns[name].append(seconds_of(command))
+            turns["warm"].append(seconds_to_first_step(Path(folder), "warm"))
+    libraries, few = bare
+    references = {"cold": libraries, "warm": libraries, "launch.py --help": few}
+    records = []
     for name, seconds in turns.items():
-        records.append(_record("start", "dcgan_mnist", name, Times(tuple(seconds)), 1))
+        more: Record = {}
+        if name in references:
+            longer = np.subtract(seconds, turns[references[name]])
+            more["longer_s"] = [float(value) for value in (np.median(longer), longer.min(), longer.max())]
+        records.append(_record("start", "dcgan_digits", name, Times(tuple(seconds)), 1, **more))
     return records
 
 

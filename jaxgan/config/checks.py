@@ -4,7 +4,8 @@ import math
 
 from ml_collections import ConfigDict
 
-from jaxgan.algorithm.gan import UPDATE_ORDERS
+from jaxgan.config.conditions import check_condition
+from jaxgan.config.default import OWN
 from jaxgan.config.dependencies import CONSISTENCY, refuse_idle
 from jaxgan.config.fields import (
     LISTS,
@@ -19,44 +20,12 @@ from jaxgan.config.fields import (
 )
 from jaxgan.datasets import DATASETS
 from jaxgan.datasets.order import MAX_SIZE
+from jaxgan.declarations import OneOf
 from jaxgan.errors import UserError
 from jaxgan.latents import LATENTS
 from jaxgan.losses import LOSSES
 from jaxgan.metrics.protocol import find_protocol
 from jaxgan.regularizers import family_of
-
-COMPUTE_DTYPES = ("float32", "bfloat16")
-CLASS_BALANCE = ("none", "resample", "weights")
-BEST_IS = ("lowest", "highest")
-BATCH_STATISTICS = ("synchronized", "device")
-
-_AT_LEAST_ONE = (
-    "num_steps batch_size steps_per_call latent_dim discriminator_steps generator_steps packing "
-    "accumulate log_every checkpoints_kept augment.adaptive_interval"
-)
-_AT_LEAST_ZERO = (
-    "sample_every checkpoint_every eval_every profile_at lookahead_every top_k top_k_steps "
-    "discriminator_loss_weight generator_loss_weight generator_clip_norm discriminator_clip_norm "
-    "instance_noise.stddev"
-)
-_RANGES = {  # low, high, whether high itself is allowed
-    "ema_decay": (0, 1, False),
-    "seed": (0, 2**32, False),
-    "evaluation.seed": (0, 2**32, False),
-    "label_flip": (0, 1, True),
-    "lookahead_alpha": (0, 1, True),
-    "num_generators": (1, 64, True),
-    "unrolled_steps": (0, 10, True),
-    "augment.probability": (0, 1, True),
-    "augment.target": (-1, 1, True),
-}
-_CHOICES = {
-    "update_order": UPDATE_ORDERS,
-    "compute_dtype": COMPUTE_DTYPES,
-    "class_balance": CLASS_BALANCE,
-    "batch_statistics": BATCH_STATISTICS,
-    "evaluation.best_is": BEST_IS,
-}
 
 
 def check(config: ConfigDict) -> None:
@@ -76,14 +45,16 @@ def check(config: ConfigDict) -> None:
     find_protocol(config.evaluation.protocol)
     if config.dataset.fallback:
         DATASETS[config.dataset.fallback.partition("/")[0]]
-    for field, choices in _CHOICES.items():
-        if (value := section_of(config, field)) not in choices:
-            raise UserError(f"{field}='{value}' is not known; choose one of {', '.join(choices)}")
+    for field, declared in OWN.items():
+        for choice in (range_ for range_ in declared.ranges if isinstance(range_, OneOf)):
+            if not choice.allows(value := section_of(config, field)):
+                raise UserError(f"{field}='{value}' is not known; choose one of {', '.join(choice.values)}")
     _check_numbers(config)
     refuse_idle(config)
     _check_regularizers(config)
     _check_augmentation(config)
     _check_combinations(config)
+    check_condition(config)
 
 
 def cautions(config: ConfigDict) -> list[str]:
@@ -104,19 +75,9 @@ def _check_numbers(config: ConfigDict) -> None:
     def value(path):
         return section_of(config, path)
 
-    for field in _AT_LEAST_ONE.split():
-        if value(field) < 1:
-            raise UserError(f"{field}={value(field)} must be at least 1")
-    for field in _AT_LEAST_ZERO.split():
-        if not (value(field) >= 0 and math.isfinite(value(field))):
-            raise UserError(f"{field}={value(field)} must be at least 0 (0: never, or none)")
-    for field, (low, high, closed) in _RANGES.items():
-        if not (low <= value(field) < high or closed and value(field) == high):
-            raise UserError(f"{field}={value(field)} must lie in [{low}, {high}{']' if closed else ')'}")
-    for section in ("generator_optimizer", "discriminator_optimizer"):
-        rate = selected(config, section)[1]["learning_rate"]
-        if not (rate >= 0 and math.isfinite(rate)):
-            raise UserError(f"the learning rate of {section}, {rate}, must be at least 0")
+    for field, declared in OWN.items():
+        if field != "class_weights":
+            declared.convert(value(field), field)
     if config.batch_size >= MAX_SIZE:
         raise UserError(f"batch_size={config.batch_size} must be below 2^30")
     minutes = config.get("max_minutes", 0.0)  # not in records of before it
@@ -124,9 +85,6 @@ def _check_numbers(config: ConfigDict) -> None:
         raise UserError(f"max_minutes={minutes} must be at least 0 (0: no limit)")
     if config.profile_at > config.num_steps:
         raise UserError(f"profile_at={config.profile_at} lies beyond num_steps={config.num_steps}")
-    for field in ("augment.length", "latent_threshold"):
-        if not value(field) > 0:
-            raise UserError(f"{field}={value(field)} must be above 0")
     if any(not isinstance(w, int | float) or not 0 <= w < math.inf for w in config.class_weights):
         raise UserError(f"class_weights={tuple(config.class_weights)} must all be numbers of at least 0")
     if config.class_weights and not any(config.class_weights):

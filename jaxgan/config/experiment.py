@@ -4,7 +4,6 @@ Only this room and those above it (`tests/test_layering.py`) see a config; all b
 arguments.
 """
 
-import inspect
 import re
 from typing import Any
 
@@ -17,7 +16,15 @@ from jaxgan import datasets
 from jaxgan.algorithm.gan import GAN, Regularizer, packed_shape
 from jaxgan.algorithm.train_state import variable_shapes
 from jaxgan.augment import AUGMENTATIONS
-from jaxgan.config.fields import SECTIONS, TRANSFORMATIONS, active_regularizers, listed, selected
+from jaxgan.config.conditions import (
+    condition_numbers,
+    make_condition,
+    num_outputs,
+    require_features,
+    told_shape,
+    with_condition,
+)
+from jaxgan.config.fields import SECTIONS, TRANSFORMATIONS, active_regularizers, listed, own_fields, selected
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.losses import LOSSES
@@ -58,8 +65,19 @@ def without_hold_out(config: ConfigDict) -> ConfigDict:
     return config
 
 
-def make_gan(config: ConfigDict, shape: tuple[int, ...], axis_name: str | None = None) -> GAN:
-    """The networks, losses, penalties and optimizers that the config names, for examples of `shape`.
+def make_gan(
+    config: ConfigDict,
+    shape: tuple[int, ...],
+    axis_name: str | None = None,
+    classes: tuple[int, ...] = (),
+) -> GAN:
+    """The networks, losses, penalties and optimizers that the config names.
+
+    Args:
+      config: the config.
+      shape: of one example.
+      axis_name: the device axis, under pmap.
+      classes: the labels that the data has; a condition may need them.
 
     Raises:
       UserError: components that the config combines do not fit together, or not this shape.
@@ -78,23 +96,29 @@ def make_gan(config: ConfigDict, shape: tuple[int, ...], axis_name: str | None =
 
     def regularizer(name, section):
         family = family_of(name)
-        build = bind(FAMILIES[family], name, _own_fields(section))
+        build = bind(FAMILIES[family], name, own_fields(section))
         return Regularizer(family, build, section.interval, SCHEDULES[section.schedule.name])
 
     devices = {"axis_name": axis_name, "synchronized": config.batch_statistics == "synchronized"}
     generator = build("generator", shape=tuple(shape), **devices)
-    outputs = config.num_generators + 1 if config.num_generators > 1 else 1
-    packed = packed_shape(shape, config.packing)
+    condition = make_condition(config, classes)
+    outputs = num_outputs(config, condition)
+    packed = told_shape(config, packed_shape(shape, config.packing))
     discriminator = build("discriminator", shape=packed, outputs=outputs, **devices)
-    _require_declared(config, discriminator)
+    _require_declared(config, discriminator, outputs)
     for section, network, inputs in (
         ("generator", generator, (config.latent_dim,)),
         ("discriminator", discriminator, packed),
     ):
         field = f"{section}.{config[section].name}.spectral_norm"
         _refuse_spectral_norm_of_nothing(field, network, inputs)
+    if config.num_generators > 1:
+        generator = MultiGenerator(generator, config.num_generators)
+    penalties = {name: regularizer(name, part) for name, part in active_regularizers(config).items()}
+    heads = {n: entry.build() for n, entry in penalties.items() if entry.family == "class"}
+    generator, discriminator = with_condition(config, condition, generator, discriminator, heads)
     gan = GAN(
-        generator=MultiGenerator(generator, config.num_generators) if outputs > 1 else generator,
+        generator=generator,
         discriminator=discriminator,
         generator_optimizer=build("generator_optimizer"),
         discriminator_optimizer=build("discriminator_optimizer"),
@@ -104,10 +128,11 @@ def make_gan(config: ConfigDict, shape: tuple[int, ...], axis_name: str | None =
         latent_dim=config.latent_dim,
         shape=tuple(shape),
         latent_fields=latent_fields(config),
+        condition=condition,
         discriminator_steps=config.discriminator_steps,
         generator_steps=config.generator_steps,
         update_order=config.update_order,
-        regularizers={name: regularizer(name, part) for name, part in active_regularizers(config).items()},
+        regularizers=penalties,
         augment=augmentations("augment"),
         data_augment=augmentations("data_augment"),
         consistency_augment=augmentations("consistency_augment"),
@@ -125,16 +150,15 @@ def make_gan(config: ConfigDict, shape: tuple[int, ...], axis_name: str | None =
     return gan
 
 
-def _require_declared(config: ConfigDict, discriminator: nn.Module) -> None:
+def _require_declared(config: ConfigDict, discriminator: nn.Module, outputs: int) -> None:
     """Refuses what a network of one's own would pass over in silence."""
     name = config.discriminator.name
     takes = {network: registry.takes(config[network].name) for network, registry in (
         ("generator", GENERATORS), ("discriminator", DISCRIMINATORS)
     )}  # fmt: skip
-    if config.num_generators > 1 and "outputs" not in takes["discriminator"]:
-        raise UserError(
-            f"num_generators={config.num_generators}, but discriminator '{name}' takes no `outputs`"
-        )
+    if outputs > 1 and "outputs" not in takes["discriminator"]:
+        several = f"num_generators={config.num_generators}" if config.num_generators > 1 else "select"
+        raise UserError(f"{several}, but discriminator '{name}' takes no `outputs`")
     if config.batch_statistics == "device":
         for network, given in takes.items():
             if "axis_name" in given and "synchronized" not in given:
@@ -142,16 +166,8 @@ def _require_declared(config: ConfigDict, discriminator: nn.Module) -> None:
                     f"batch_statistics=device, but {network} '{config[network].name}' takes no `synchronized`"
                 )
     of_features = [key for key in active_regularizers(config) if family_of(key) == "feature"]
-    if of_features and "features" not in inspect.signature(type(discriminator).__call__).parameters:
-        raise UserError(
-            f"regularizers.{of_features[0]} compares features, but discriminator '{name}' has no `features` "
-            "argument"
-        )
-
-
-def _own_fields(section: ConfigDict) -> dict[str, Any]:
-    common = ("weight", "interval", "schedule")
-    return {field: value for field, value in section.items() if field not in common}
+    if of_features:
+        require_features(config, discriminator, f"regularizers.{of_features[0]}")
 
 
 def latent_fields(config: ConfigDict) -> dict[str, float]:
@@ -182,7 +198,7 @@ def make_hyper(config: ConfigDict, labels: np.ndarray | None = None) -> dict[str
             name: {
                 "weight": section.weight,
                 "schedule": numbers(f"regularizers.{name}.schedule"),
-                "fields": FAMILIES[family_of(name)].bind(name, **_own_fields(section))[1],
+                "fields": FAMILIES[family_of(name)].bind(name, **own_fields(section))[1],
             }
             for name, section in active_regularizers(config).items()
         },
@@ -209,6 +225,8 @@ def make_hyper(config: ConfigDict, labels: np.ndarray | None = None) -> dict[str
         hyper["lookahead_alpha"] = config.lookahead_alpha
     if config.class_balance == "weights":
         hyper["class_weights"] = class_weights(labels, config.class_weights)
+    if numbers_of_condition := condition_numbers(config, labels):
+        hyper["condition"] = numbers_of_condition
     return hyper
 
 
@@ -227,15 +245,6 @@ def class_weights(labels: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
         )
     chosen = np.asarray(weights, np.float64) if weights else 1 / np.maximum(counts, 1)
     return (chosen * len(labels) / (chosen * counts).sum()).astype(np.float32)
-
-
-def require_labels(config: ConfigDict, dataset: Dataset) -> None:
-    """UserError if classes are to be balanced and the data set has none."""
-    if config.class_balance != "none" and dataset.labels is None:
-        raise UserError(
-            f"class_balance={config.class_balance} needs labels, and '{dataset.name}' has none: set "
-            "class_balance=none, or give labels (class folders, or labels in the .npz)"
-        )
 
 
 def _require_points_or_images(gan: GAN) -> None:
@@ -262,9 +271,10 @@ def _refuse_batch_norm_under_gradient_penalties(gan: GAN, config: ConfigDict) ->
     penalties = gan.family("gradient")
     if not penalties:
         return
-    variables = variable_shapes(gan.discriminator, packed_shape(gan.shape, gan.packing))
+    variables = variable_shapes(gan.discriminator, packed_shape(gan.shape, gan.packing), gan.given_example)
     paths = jax.tree_util.tree_flatten_with_path(variables.get("batch_stats", {}))[0]
-    if any(getattr(path[-1], "key", "") == "mean" for path, _ in paths):
+    names = [[getattr(part, "key", "") for part in path] for path, _ in paths]
+    if any(parts[-1] == "mean" and not parts[0].startswith("head_") for parts in names):
         name = config.discriminator.name
         raise UserError(
             f"regularizers.{min(penalties)} asks for the gradient of each example's own logit, but batch "

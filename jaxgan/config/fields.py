@@ -10,9 +10,10 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
+from jaxgan.algorithm.conditions import CONDITIONS
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.datasets import DATASETS
-from jaxgan.declarations import Field
+from jaxgan.declarations import AtLeast, Field, own_field
 from jaxgan.errors import UserError
 from jaxgan.extractors import EXTRACTORS
 from jaxgan.losses import LOSSES
@@ -25,6 +26,7 @@ from jaxgan.regularizers import FAMILIES
 # Sections of the config that select one component by `name`.
 SECTIONS = {
     "dataset": DATASETS,
+    "condition": CONDITIONS,
     "generator": GENERATORS,
     "discriminator": DISCRIMINATORS,
     "loss": LOSSES,
@@ -37,6 +39,12 @@ SECTIONS = {
 # Sections that select any number of them by `names`, applied in this order.
 TRANSFORMATIONS = ("augment", "data_augment", "consistency_augment")
 LISTS = {**dict.fromkeys(TRANSFORMATIONS, AUGMENTATIONS), "evaluation.statistics": STATISTICS}
+
+# What every penalty has beside its schedule and its own fields.
+OF_PENALTIES = (
+    own_field("weight", 0.0, "factor on the penalty; 0: absent from the program", AtLeast(0)),
+    own_field("interval", 1, "in every interval-th update, interval times as strong (lazily)", AtLeast(1)),
+)
 
 
 # --- What default.py is made of ---------------------------------------------------------------
@@ -58,7 +66,8 @@ def regularizers() -> ConfigDict:
     for registry in FAMILIES.values():
         for name, fields in _fields(registry).items():
             schedule = component(SCHEDULES, "constant")
-            section[name] = {"weight": 0.0, "interval": 1, "schedule": schedule, **fields}
+            common = {field.name: field.default for field in OF_PENALTIES}
+            section[name] = {**common, "schedule": schedule, **fields}
     return section
 
 
@@ -146,6 +155,12 @@ def active_regularizers(config: ConfigDict) -> dict[str, ConfigDict]:
     return {name: section for name, section in config.regularizers.items() if section.weight}
 
 
+def own_fields(section: ConfigDict) -> dict[str, Any]:
+    """Those of a penalty, without what every penalty has."""
+    common = ("weight", "interval", "schedule")
+    return {field: value for field, value in section.items() if field not in common}
+
+
 def schedules(config: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
     """The fields of every selected schedule that is in use, with its path."""
     paths = ["schedule"]
@@ -192,6 +207,8 @@ def essential(config: ConfigDict) -> dict[str, Any]:
             else:
                 chosen = [section["name"].partition("/")[0]]
             parent[last] = {k: v for k, v in section.items() if k in chosen or k not in registry}
+    if tree.get("condition", {}).get("name") == "none":  # as in the records of runs before there were any
+        del tree["condition"]
     return tree
 
 

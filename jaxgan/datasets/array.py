@@ -1,6 +1,7 @@
 """`array`: one's own images or points in a `.npy` or `.npz` file. Never unpickled."""
 
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -42,15 +43,19 @@ def build(
         raise UserError(f"dataset.path = '{path}' is not a file; dataset 'array' needs a .npy or .npz file")
     array, labels, rows = _select(file, split)
     labels = None if labels is None else labels[rows]
+    kept = len(array) - len(rows) if split == "train" else 0
     if array.ndim == 2 and np.issubdtype(array.dtype, np.floating):
         if low is not None or high is not None:
             raise UserError(
                 f"{file} holds points [N, D]; dataset.array.low and .high are for images: leave them out, or "
                 "save flattened images as [N, H, W]"
             )
-        points = np.asarray(array[rows], np.float32)
-        _require_finite(points, file)
-        return from_arrays("array", points, labels, str(file))
+        _require_finite(array[rows], file)
+        with np.errstate(over="ignore"):
+            points = np.asarray(array[rows], np.float32)
+        if not np.isfinite(points).all():
+            raise UserError(f"{file} holds points beyond 3e38, the largest of float32: scale them")
+        return from_arrays("array", points, labels, str(file), held_out=kept)
 
     images = _as_nhwc(array, file)
     _check_type(images, low, high, file)
@@ -65,9 +70,10 @@ def build(
             yield converted, None if labels is None else labels[part]
 
     if images.nbytes <= in_memory_gb * 1e9:
-        return from_arrays("array", np.concatenate([chunk for chunk, _ in chunks()]), labels, str(file))
+        whole = np.concatenate([chunk for chunk, _ in chunks()])
+        return from_arrays("array", whole, labels, str(file), held_out=kept)
     key = {"files": cache.identity([file]), "split": split, "image_size": image_size, "range": [low, high]}
-    return Dataset("array", *cache.decoded(f"array-{file.stem}", key, chunks), str(file))
+    return Dataset("array", *cache.decoded(f"array-{file.stem}", key, chunks), str(file), held_out=kept)
 
 
 def _select(file, split):
@@ -75,6 +81,8 @@ def _select(file, split):
     arrays = _load(file)
     keys = ", ".join(f"'{key}'" for key in arrays)
     test_key = next((key for key in _EXAMPLE_KEYS["test"] if key in arrays), None)
+    if test_key and not arrays.keys() & {*_EXAMPLE_KEYS["train"]}:
+        raise UserError(f"{file} holds '{test_key}', a test set, alone: call training examples 'x_train'")
     part = split if test_key else "train"
     key = next((key for key in _EXAMPLE_KEYS[part] if key in arrays), None)
     if key is None:
@@ -98,7 +106,7 @@ def _select(file, split):
             f"{file}: the array '{unread[0]}' would not be read, beside '{key}': call labels 'labels', and "
             "save the file without others"
         )
-    rows = hold_out(len(examples), split) if test_key is None else np.arange(len(examples))
+    rows = hold_out(len(examples), split, str(file)) if test_key is None else np.arange(len(examples))
     return examples, labels, rows
 
 
@@ -170,7 +178,7 @@ def _check_type(images, low, high, file):
         raise UserError(
             f"{file} holds {images.dtype}; save uint8 (0..255), or floats with dataset.array.low and .high"
         )
-    elif low is None or high is None or not low < high:
+    elif low is None or high is None or not -math.inf < low < high < math.inf:
         raise UserError(
             f"{file} holds {images.dtype}: say which values are black and white, dataset.array.low and .high "
             f"(now {low} and {high}); for instance 0 and 1, or -1 and 1"

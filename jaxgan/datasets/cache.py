@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -174,7 +175,10 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> in
 
 def _read(entry: Path) -> Decoded | None:
     """The entry, or None where it is absent or damaged; the latter with a line in the log."""
-    if not entry.is_dir():
+    try:
+        if not stat.S_ISDIR(entry.stat().st_mode):
+            return None
+    except OSError:  # it is not there, or nothing of such a name can be
         return None
     try:
         meta = json.loads((entry / "meta.json").read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxgan.declarations import arguments
 from jaxgan.errors import UserError
 from jaxgan.registry import Registry
 
@@ -60,6 +61,8 @@ class Dataset:
       class_names: the labels' names, where known.
       parts: the set whose examples are the channels of these, of Stacked-MNIST and its like; else None.
       mixture: the Gaussians that the points are drawn from, where they are; else None.
+      held_out: of the training split, how many examples of the same files are kept for the test split; 0
+        where that has files of its own.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     parts: "Dataset | None" = None
     mixture: "Mixture | None" = None
+    held_out: int = 0
 
     def __post_init__(self):
         """Lets go of a hash of other content, which `dataclasses.replace` keeps: `load` computes it."""
@@ -175,7 +179,11 @@ def from_arrays(
     Raises:
       UserError: they are of another type or shape.
     """
-    examples = np.asarray(examples)
+    arguments.text("name", name)
+    arguments.text("origin", origin)
+    examples = arguments.array("examples", examples, "[N, H, W, C]", "[N, D]")
+    if not len(examples):
+        raise UserError(f"data set '{name}' has no examples: give at least one")
     images, points = (examples.ndim, examples.dtype) == (4, np.uint8), examples.ndim == 2
     if not images and not (points and examples.dtype == np.float32):
         raise UserError(
@@ -183,7 +191,11 @@ def from_arrays(
             "[N, H, W, C] images, or float32 [N, D] points"
         )
     if labels is not None:
-        labels = np.asarray(labels)
+        labels = arguments.array("labels", labels, "[N]", kinds="iu")
+        if len(labels) and (labels.min() < 0 or labels.max() >= 2**31):
+            raise UserError(
+                f"data set '{name}' has labels from {labels.min()} to {labels.max()}: count from 0"
+            )
         if labels.shape != examples.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
             raise UserError(
                 f"data set '{name}' has labels {labels.dtype} {list(labels.shape)}: give integers "
@@ -201,12 +213,13 @@ def validation_rows(count: int) -> np.ndarray:
     return hold_out(count, "test")
 
 
-def hold_out(count: int, split: str) -> np.ndarray:
+def hold_out(count: int, split: str, what: str = "the data set") -> np.ndarray:
     """Rows of a split, for sets that come without one: every sixth example (5, 11, 17, ...) is the test set.
 
     Args:
       count: number of examples, N.
       split: 'train' or 'test'.
+      what: to call the set in a message.
 
     Returns:
       int64 rows; the two splits are disjoint and cover range(N). MNIST has the same proportion.
@@ -215,6 +228,7 @@ def hold_out(count: int, split: str) -> np.ndarray:
     rows = np.flatnonzero(is_test if split == "test" else ~is_test)
     if not len(rows):
         raise UserError(
-            f"{count} examples leave none for the '{split}' split: every sixth is held out for 'test'"
+            f"{what}: {count} examples leave none for the '{split}' split, as every sixth is held out for "
+            "'test': give at least 6"
         )
     return rows

@@ -60,7 +60,7 @@ def decode(data: bytes, channels: int, size: int = 0) -> np.ndarray:
                 image.verify()  # the checksums, which loading alone ignores for the pixels
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             image.load()
-            image = _convert(ImageOps.exif_transpose(image), channels)
+            image = _convert(ImageOps.exif_transpose(image), channels, image.format)
     except UnidentifiedImageError as error:
         raise DamagedImage(f"{len(data)} bytes that are no {', '.join(_FORMATS)}") from error
     except Image.DecompressionBombError as error:
@@ -75,9 +75,11 @@ def decode(data: bytes, channels: int, size: int = 0) -> np.ndarray:
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def _convert(image: Image.Image, channels: int) -> Image.Image:
+def _convert(image: Image.Image, channels: int, form: str | None) -> Image.Image:
     if image.mode == "F":
         raise RefusedImage("has floating-point pixels, whose range is not known: save it as PNG")
+    if image.mode == "I" and form != "PNG":  # there it is of 16 bits, as older Pillows give it
+        raise RefusedImage("has grey values of 32 bits, whose range is not known: save it as PNG of 16 bits")
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion would clip at 255
         values = np.asarray(image).astype(np.int64)
         image = Image.fromarray(np.clip((values + 128) // 257, 0, 255).astype(np.uint8))

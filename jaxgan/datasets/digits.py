@@ -8,6 +8,8 @@ from jaxgan.datasets import cache
 from jaxgan.datasets.dataset import DATASETS, Dataset, hold_out
 from jaxgan.datasets.resize import resize_array
 
+_NUM = 1_797
+
 
 @DATASETS.register("digits")
 def build(split: str, path: str, image_size: int) -> Dataset:
@@ -26,5 +28,6 @@ def build(split: str, path: str, image_size: int) -> Dataset:
 
     key = {"split": split, "size": image_size, "scikit-learn": importlib.metadata.version("scikit-learn")}
     decoded = cache.decoded("digits", key, chunks)
+    held_out = _NUM - len(decoded.examples) if split == "train" else 0
     names = tuple(str(digit) for digit in range(10))
-    return Dataset("digits", *decoded, "scikit-learn's embedded digits", class_names=names)
+    return Dataset("digits", *decoded, "scikit-learn's embedded digits", class_names=names, held_out=held_out)

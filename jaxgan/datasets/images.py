@@ -1,6 +1,7 @@
 """`images`: a folder of one's own image files."""
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,8 +42,10 @@ def build(
     root, train, held_out = _root(path, split)
     files = _list(root)
     labels, class_names = _classes(root, files, train, files if train == root else _list(train))
+    kept = 0
     if held_out:
-        rows = hold_out(len(files), split)
+        rows = hold_out(len(files), split, str(root))
+        kept = len(files) - len(rows) if split == "train" else 0
         files = [files[row] for row in rows]
         labels = None if labels is None else labels[rows]
     try:
@@ -55,7 +58,9 @@ def build(
         logging.info("decoding %d images of %s once into %s", len(files), root, cache.folder())
         return _decode_all(root, files, labels, channels, image_size, skip_damaged)
 
-    decoded = cache.decoded(f"images-{root.name}", key, chunks)
+    with warnings.catch_warnings():  # Pillow's, of metadata that it passes over: pixels that lack are errors
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        decoded = cache.decoded(f"images-{root.name}", key, chunks)
     origin = f"{len(decoded.examples):,} images in {root}"
     if class_names:
         origin += (
@@ -63,7 +68,7 @@ def build(
         )
     if held_out:
         origin += f", {'those' if split == 'test' else 'without those'} held out for the test: every sixth"
-    return Dataset("images", *decoded, origin, class_names=class_names)
+    return Dataset("images", *decoded, origin, class_names=class_names, held_out=kept)
 
 
 def _root(path, split):

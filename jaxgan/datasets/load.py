@@ -9,9 +9,11 @@ from absl import logging
 
 from jaxgan.datasets.dataset import DATASETS, Dataset, Digest, MissingDataset, fingerprint
 from jaxgan.datasets.resize import require_square
+from jaxgan.declarations import arguments
 from jaxgan.errors import UserError
 
 SPLITS = ("train", "test")
+MAX_SIDE = 2**16 - 1  # pixels: of what Pillow scales to
 
 
 def load(
@@ -31,10 +33,10 @@ def load(
     Raises:
       UserError: bad input, in one line with the remedy; MissingDataset where nothing was found.
     """
-    if split not in SPLITS:
-        raise UserError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
-    if image_size < 0:
-        raise UserError(f"dataset.image_size = {image_size}: give a side in pixels, or 0 for the stored size")
+    arguments.choice("split", split, SPLITS)
+    image_size = arguments.whole("dataset.image_size", image_size, 0, MAX_SIDE + 1)
+    for field, value in (("name", name), ("path", path), ("fallback", fallback)):
+        arguments.text(f"dataset.{field}", value)
     path = os.path.expanduser(path)
     try:
         dataset = _build(name, split, path, image_size, fields)

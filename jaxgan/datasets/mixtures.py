@@ -38,7 +38,15 @@ def ring(
     num_points: int = 100_000,
     seed: int = 0,
 ) -> Dataset:
-    """Gaussians of deviation `std` on a circle: float32 [num_points, 2]; a point's label is its mode."""
+    """Gaussians of deviation `std` on a circle: float32 [num_points, 2]; a point's label is its mode.
+
+    Args:
+      num_modes: Gaussians.
+      radius: of the circle of their centres.
+      std: of each Gaussian.
+      num_points: examples.
+      seed: [0, 2^32): of the draws.
+    """
     _check("ring", num_modes=num_modes, radius=radius, std=std, num_points=num_points)
     return _sample("ring", ring_modes(num_modes, radius), std, num_points, seed, split)
 
@@ -55,7 +63,15 @@ def grid(
     num_points: int = 100_000,
     seed: int = 0,
 ) -> Dataset:
-    """Gaussians of deviation `std` on a lattice: float32 [num_points, 2]; a point's label is its mode."""
+    """Gaussians of deviation `std` on a lattice: float32 [num_points, 2]; a point's label is its mode.
+
+    Args:
+      side: Gaussians in a row, and rows.
+      spacing: between neighbouring centres.
+      std: of each Gaussian.
+      num_points: examples.
+      seed: [0, 2^32): of the draws.
+    """
     _check("grid", side=side, spacing=spacing, std=std, num_points=num_points)
     return _sample("grid", grid_modes(side, spacing), std, num_points, seed, split)
 

@@ -1,7 +1,8 @@
 """`tfds/<name>`: any image set of TensorFlow Datasets, under TFDS's own rules for where it lies.
 
-Sets prepared as tfrecord cannot be indexed and are decoded once into the cache (this needs TensorFlow);
-so are small sets prepared as array_record, and large ones stay encoded and are read by index.
+Sets prepared as tfrecord cannot be indexed and are decoded once into the cache; so are small sets prepared as
+array_record, and large ones stay encoded and are read by index. TensorFlow prepares sets, and decodes the
+JPEGs of tfrecord files.
 """
 
 from pathlib import Path
@@ -93,6 +94,7 @@ def read(
     key = {"files": files, "split": stored, "image_size": image_size, "features": [image_key, label_key]}
     key |= {"hold_out": split} if held_out else {}
     records = Records(builder, name, stored, rows, image_key, label_key, shape, image_size)
+    kept = info.num_examples - len(rows) if held_out and split == "train" else 0
     part = f", {'every sixth' if split == 'test' else 'without every sixth'}" if held_out else ""
     origin = f"TFDS {builder.info.full_name}, split '{stored}'{part}, in {folder}"
 
@@ -103,9 +105,10 @@ def read(
         content = Fingerprint()
         content.update(encoded.examples)
         digest = content.digest(source.shape, np.uint8, encoded.labels)
-        return Dataset(name, source, encoded.labels, digest, origin, class_names=class_names)
+        return Dataset(name, source, encoded.labels, digest, origin, class_names=class_names, held_out=kept)
     chunks = records.from_array_record if indexed else records.from_tfrecord
-    return Dataset(name, *cache.decoded(f"{name}-{stored}", key, chunks), origin, class_names=class_names)
+    decoded = cache.decoded(f"{name}-{stored}", key, chunks)
+    return Dataset(name, *decoded, origin, class_names=class_names, held_out=kept)
 
 
 def _resolve_split(builder, name, split):

@@ -5,6 +5,8 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from jaxgan.datasets import cache, tfds_prepare
 from jaxgan.datasets.decode import DamagedImage, decode, stack
 from jaxgan.datasets.resize import resize_array
 from jaxgan.errors import UserError
+from jaxgan.files import read_records
 
 _BATCH = 512  # examples read at a time: bounds the memory
 
@@ -39,34 +42,20 @@ class Records:
         self._count = builder.info.splits[split].num_examples
 
     def from_tfrecord(self) -> cache.Chunks:
-        """The images and labels, decoded by TensorFlow, which verifies the records' checksums."""
-        tf = tfds_prepare.require_tensorflow(f"decoding '{self.name}' for the first time")
-        import tensorflow_datasets as tfds
-
+        """The images and labels, in the files' order; needs TensorFlow only for what is no plain PNG."""
         logging.info("decoding %s once into %s", self.name, cache.folder())
-        partial = tfds.decode.PartialDecoding(self._features)
-        records = self._builder.as_dataset(
-            split=self._split,
-            decoders=partial if set(self._builder.info.features) != set(self._features) else None,
-            read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),  # the files' order
-        )
-        same_shape = None not in self._builder.info.features[self._image_key].shape
-        count = 0
-        try:
-            for images, labels in self._batches(records, same_shape):
-                first, end = np.searchsorted(self.rows, [count, count + len(images)])
+        count, stored = 0, self._stored()
+        threads = os.cpu_count() or 1
+        with ThreadPoolExecutor(threads) as pool:
+            while examples := list(islice(stored, _BATCH)):
+                first, end = np.searchsorted(self.rows, [count, count + len(examples)])
                 wanted = self.rows[first:end] - count
-                count += len(images)
-                if len(wanted):
-                    images = images[wanted] if same_shape else [images[i] for i in wanted]
-                    yield self._resized(images), None if labels is None else labels[wanted]
-        except (
-            tf.errors.OpError
-        ) as error:  # a wrong checksum, a file cut short or missing, an undecodable image
-            kind = type(error).__name__
-            raise UserError(
-                f"dataset '{self.name}' is corrupt or there only in part ({kind}): {self._remedy()}"
-            ) from error
+                count += len(examples)
+                if examples := [examples[i] for i in wanted]:
+                    size = -(-len(examples) // threads)  # a task for each image costs more than a small image
+                    parts = [examples[i : i + size] for i in range(0, len(examples), size)]
+                    images = [image for part in pool.map(self._images_of_tfrecord, parts) for image in part]
+                    yield self.stack(images, self.rows[first:end]), self._labels(examples)
         self._check_count(count)
 
     def from_array_record(self) -> cache.Chunks:
@@ -130,31 +119,41 @@ class Records:
         for start in range(0, len(self.rows), _BATCH):
             yield self.read(source, self.rows[start : start + _BATCH].tolist())
 
-    def _batches(self, records, same_shape):
-        """(images [n, H, W, C] or a list of arrays, labels) of a tf.data.Dataset."""
-        if same_shape:
-            for batch in records.batch(_BATCH).as_numpy_iterator():
-                labels = batch[self._label_key].astype(np.int32) if self._label_key else None
-                yield batch[self._image_key], labels
-            return
-        examples = []
-        for example in records.as_numpy_iterator():
-            examples.append(example)
-            if len(examples) == _BATCH:
-                yield [x[self._image_key] for x in examples], self._labels(examples)
-                examples = []
-        if examples:
-            yield [x[self._image_key] for x in examples], self._labels(examples)
+    def _stored(self) -> Iterator[dict[str, Any]]:
+        """The examples in the tfrecord files."""
+        for file in self._builder.info.splits[self._split].filepaths:
+            try:
+                for record in read_records(Path(file)):
+                    yield self._parse(record)
+            except Exception as error:  # a wrong checksum, a file cut short, a record of another kind
+                reason = tfds_prepare.one_line(error)
+                raise UserError(
+                    f"dataset '{self.name}' is corrupt or there only in part ({reason}): {self._remedy()}"
+                ) from error
 
-    def _resized(self, images) -> np.ndarray:
-        if not self._size:
-            return images
-        if isinstance(images, np.ndarray):  # a few large tasks: threads cost more than resizing small images
-            parts = np.array_split(images, os.cpu_count() or 1)
+    def _images_of_tfrecord(self, examples: list[dict[str, Any]]) -> list[np.ndarray]:
+        return [self._image_of_tfrecord(example) for example in examples]
+
+    def _image_of_tfrecord(self, example: dict[str, Any]) -> np.ndarray:
+        """uint8 [H, W, C], with the numbers that TensorFlow gives: its JPEG decoder is not Pillow's."""
+        data, channels = example[self._image_key], self.shape[2]
+        if _is_plain_png(data, channels):
+            try:
+                image = decode(data, channels)
+            except DamagedImage as error:
+                raise UserError(
+                    f"dataset '{self.name}' holds a damaged image ({error}): {self._remedy()}"
+                ) from error
         else:
-            parts = [image[None] for image in images]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return np.concatenate(list(pool.map(lambda part: resize_array(part, self._size), parts)))
+            tf = tfds_prepare.require_tensorflow(f"decoding '{self.name}' for the first time")
+            try:
+                image = tf.image.decode_image(data, channels=channels, expand_animations=False).numpy()
+            except tf.errors.OpError as error:
+                kind = type(error).__name__
+                raise UserError(
+                    f"dataset '{self.name}' holds a damaged image ({kind}): {self._remedy()}"
+                ) from error
+        return resize_array(image[None], self._size)[0]
 
     def _labels(self, examples):
         key = self._label_key
@@ -169,6 +168,13 @@ class Records:
 
     def _remedy(self):
         return f"remove {self._builder.data_path} and let it be prepared anew, or copy it again"
+
+
+def _is_plain_png(data: bytes, channels: int) -> bool:
+    """Whether it is a PNG of 8 bits and just these channels, which all decoders read alike."""
+    colour_type = {1: 0, 3: 2, 4: 6}[channels]
+    plain = data[:8] == b"\x89PNG\r\n\x1a\n" and data[24:26] == bytes([8, colour_type])
+    return plain and b"tRNS" not in data and b"eXIf" not in data
 
 
 class RandomAccess:

@@ -1,7 +1,7 @@
 """How much arithmetic a training step is, counted in its own program, and so how many of them make a call."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -87,6 +87,7 @@ def steps_of_a_call(
     most: int,
     periods: Sequence[int],
     axis_name: str | None = None,
+    trace: Callable[[], tuple[Jaxpr | None, int]] | None = None,
 ) -> int:
     """How many steps one compiled call should have, so that signals and progress stay prompt.
 
@@ -98,10 +99,18 @@ def steps_of_a_call(
       cores: that work on it; below 1, the share of a core that a member of a population has.
       most: what the config says.
       periods: in steps. A shorter call divides them all if it can, for each other length is another program.
+      axis_name: see `step_flops`.
+      trace: gives the program of a call, which is traced anyhow, and the number of its steps; without it the
+        step is traced once more, which takes as long as to load a compiled one.
     """
     if jax.default_backend() != "cpu":
         return most
-    limit = max(1, int(_LONG_CALL * cores / (step_flops(gan, state, batch_size, axis_name) + 1)))
+    program, steps = trace() if trace else (None, 1)
+    if program is None:
+        flops = step_flops(gan, state, batch_size, axis_name)
+    else:
+        flops = program_flops(program) / steps
+    limit = max(1, int(_LONG_CALL * cores / (flops + 1)))
     if limit >= most:
         return most
     common = math.gcd(*periods)

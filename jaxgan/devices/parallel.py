@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.core import Jaxpr
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxgan.algorithm.gan import GAN, data_key
@@ -48,6 +49,11 @@ class Program(NamedTuple):
     place_data: Callable[[dict[str, Any]], Data]
     first: int
     count: int
+
+    def trace(self, state: GanState, data: Data, num: int) -> Jaxpr | None:
+        """The program of a call, which need not be traced for the call once more; None under pmap."""
+        trace = getattr(self.train_steps, "trace", None)
+        return trace(state, data, num).jaxpr.jaxpr if trace else None
 
 
 def make_program(
@@ -159,6 +165,7 @@ def scan_steps(
     # XLA dissolves a loop of one iteration and compiles its body in another way, with other roundings: run
     # the scan's loop with a length that XLA cannot see.
     block = jax.tree.map(lambda blocks: blocks[0], blocks)
+    body = jax.jit(body, inline=True)  # traced once for both
     like = jax.eval_shape(body, state, block)[1]
     metrics = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
     length = lax.optimization_barrier(jnp.int32(1))

@@ -1,20 +1,23 @@
 """Pictures of samples: grids of images, real beside fake, nearest neighbours, scatter plots, animations."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from jaxgan.datasets.dataset import Mixture
 from jaxgan.files import whole
 
+CLASS_COLUMNS = 8  # samples in the row of a class
 _VIEW = 1.4  # of a scatter plot of a mixture, times the reach of its modes
 
 
 def draw_samples(
-    examples: np.ndarray,
+    examples: UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N D"],
     title: str = "",
     columns: int = 0,
     *,
@@ -37,18 +40,27 @@ def draw_samples(
     return _draw_points(examples, title, mixture)
 
 
-def to_image(image: np.ndarray) -> Image.Image:
+def to_image(image: UInt8[np.ndarray, "H W C"]) -> Image.Image:
     """A uint8 image `[H, W, C]` for Pillow: grey, grey and alpha, RGB or RGBA by its channels."""
     height, width, channels = image.shape
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
     return Image.frombytes(mode, (width, height), np.ascontiguousarray(image).tobytes())
 
 
-def save(picture: Image.Image, path: Path) -> None:
-    """Writes a PNG file in one move, and its folder where there is none."""
+def save(picture: Image.Image, path: Path, about: Mapping[str, object] | None = None) -> None:
+    """Writes a PNG file in one move, and its folder where there is none.
+
+    Args:
+      picture: what to write.
+      path: of the file.
+      about: what it shows, by keyword (`Run`, `Step`, `Weights`, ...), for the file's text metadata.
+    """
     path.parent.mkdir(exist_ok=True)
+    text = PngInfo()
+    for keyword, value in (about or {}).items():
+        text.add_itxt(keyword, str(value))
     with whole(path) as temporary:
-        picture.save(temporary, format="png")
+        picture.save(temporary, format="png", pnginfo=text)
 
 
 def render(figure) -> Image.Image:
@@ -88,6 +100,7 @@ def _draw_points(points, title, mixture):
     axes = figure.subplots()
     if points.shape[1] == 1:
         axes.hist(points[:, 0], bins=100)
+        axes.yaxis.get_major_locator().set_params(integer=True)  # a count
     else:
         axes.scatter(points[:, 0], points[:, 1], s=4, alpha=0.5, linewidths=0)
         if mixture is None or points.shape[1] > 2:
@@ -117,7 +130,9 @@ def draw_circles(axes, centres: np.ndarray, radii: np.ndarray | float) -> None:
     axes.add_collection(circles)
 
 
-def draw_real_and_fake(real: np.ndarray, fake: np.ndarray, title: str = "") -> Image.Image:
+def draw_real_and_fake(
+    real: UInt8[np.ndarray, "N H W C"], fake: UInt8[np.ndarray, "M H W C"], title: str = ""
+) -> Image.Image:
     """Real and fake images in two square grids of as many, side by side.
 
     Args:
@@ -136,7 +151,11 @@ def draw_real_and_fake(real: np.ndarray, fake: np.ndarray, title: str = "") -> I
 
 
 def draw_closest_pairs(
-    fakes: np.ndarray, neighbours: np.ndarray, distances: np.ndarray, title: str = "", columns: int = 8
+    fakes: UInt8[np.ndarray, "N H W C"],
+    neighbours: UInt8[np.ndarray, "N H W C"],
+    distances: Float[np.ndarray, " N"],
+    title: str = "",
+    columns: int = 8,
 ) -> Image.Image:
     """Fakes, each above its nearest training example and below the distance between them.
 

@@ -38,7 +38,7 @@ _SMALL = {"fontsize": 8}
 _FIELD = 200  # points on a side at which the discriminator is asked
 
 
-def draw_curves(lines: Sequence[dict[str, Any]]) -> Image.Image:
+def draw_curves(lines: Sequence[dict[str, Any]], title: str = "") -> Image.Image:
     """All metrics of a run over its steps, in panels of those that belong together.
 
     A curve of many points is faint, with its running mean over it (of the logarithms on a logarithmic scale);
@@ -48,6 +48,7 @@ def draw_curves(lines: Sequence[dict[str, Any]]) -> Image.Image:
     Args:
       lines: of metrics.jsonl, parsed. A curve takes the lines that have its name; what is no finite number is
         passed over, and so are timings.
+      title: written above.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, MaxNLocator
@@ -64,9 +65,9 @@ def draw_curves(lines: Sequence[dict[str, Any]]) -> Image.Image:
     figure = Figure(figsize=(4.2 * columns, 2.8 * rows), dpi=100, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, (title, pattern, scale, names) in zip(grid, panels, strict=False):
+    for axes, (heading, pattern, scale, names) in zip(grid, panels, strict=False):
         _draw_panel(axes, pattern, scale, {name: curves[name] for name in names}, errors)
-        axes.set_title(title, fontsize=10)
+        axes.set_title(heading, fontsize=10)
         axes.set_xlabel("step", **_SMALL)
         axes.set_xlim(0, 1.01 * max(1, *(steps[-1] for steps, _ in curves.values())))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -76,6 +77,8 @@ def draw_curves(lines: Sequence[dict[str, Any]]) -> Image.Image:
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid[len(panels) :]:
         axes.remove()
+    if title:
+        figure.suptitle(title, fontsize=10)
     return render(figure)
 
 
@@ -101,6 +104,8 @@ def _panels(names):
 
 
 def _draw_panel(axes, pattern, scale, curves, errors):
+    from matplotlib.ticker import MaxNLocator
+
     logarithmic = scale == "log" and all((values > 0).all() for _, values in curves.values())
     colours = iter(_OTHERS * len(curves))
     shown = []
@@ -129,6 +134,8 @@ def _draw_panel(axes, pattern, scale, curves, errors):
     else:
         margin = 0.06 * (high - low) or 0.05 * abs(high) or 1
         axes.set_ylim(low - margin, high + margin)
+    if high > 1 and all((values == np.round(values)).all() for _, values in curves.values()):  # counts
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     if len(curves) > 1 or label:
         axes.legend(fontsize=8, framealpha=0.8, edgecolor="none")
 

@@ -18,7 +18,8 @@ from jaxgan.evaluation import features
 from jaxgan.evaluation.features import Extracted
 from jaxgan.evaluation.naming import number_name
 from jaxgan.extractors import EXTRACTORS, Extractor
-from jaxgan.metrics import STATISTICS, family_of
+from jaxgan.metrics import FAMILIES, STATISTICS, family_of
+from jaxgan.metrics.conditional import Labelled
 from jaxgan.metrics.memorization import Neighbours, nearest_training
 from jaxgan.metrics.protocol import find_protocol
 
@@ -66,7 +67,9 @@ class Evaluator:
         self._num, split, whole = find_protocol(protocol)
         self._extractor, self._mixture = extractor, load(split).mixture
         self._everything = everything
-        self._statistics = {name: {} for name in STATISTICS} | statistics if everything else statistics
+        of_labels = () if gan.classes else tuple(FAMILIES["labels"])
+        all_ = {name: {} for name in STATISTICS if name not in of_labels}
+        self._statistics = all_ | statistics if everything else statistics
         families = {family_of(name) for name in self._statistics}
         self._with_examples = not families.isdisjoint({"images", "mixture"})
         self._fakes = features.Fakes(gan, extractor, seed, self._with_examples)
@@ -82,7 +85,8 @@ class Evaluator:
                 f"trained on, and {self._num:,} are needed"
             )
             self._others = real  # what shows which statistics are possible
-        self._real = features.of_real(extractor, real)
+        self._classes = np.array(gan.classes)
+        self._real_rows, self._real = real, self._of_real(real)
         if not families.isdisjoint(_OF_TRAINING):
             test, _ = features.choose(load, "test", self._num, seed)
             self._train_rows, _ = features.choose(load, "train", _MOST_TRAINING, seed)
@@ -109,12 +113,12 @@ class Evaluator:
         Raises:
           UserError: it makes NaN or infinite numbers.
         """
-        self._last = self._fakes(weights, self._num)
+        self._last = self._fakes(weights, self._num, self._real.labels)
         return self._measure(self._last, self._statistics)
 
     def names(self) -> list[str]:
         """What all numbers are called, also those without a floor; found out by computing them."""
-        real = features.of_real(self._extractor, self._others, self._with_examples)
+        real = self._of_real(self._others, self._with_examples)
         return list(self._measure(self._fill(real), self._statistics))
 
     def closest(self, num: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -153,7 +157,7 @@ class Evaluator:
         return numbers
 
     def _measure_floor(self) -> dict[str, float]:
-        real, numbers = features.of_real(self._extractor, self._others, self._with_examples), {}
+        real, numbers = self._of_real(self._others, self._with_examples), {}
         if self.no_floor:
             self._measure(self._fill(real), [n for n in self._statistics if family_of(n) not in _OF_TRAINING])
             return numbers
@@ -165,6 +169,22 @@ class Evaluator:
             except UserError:  # what no fakes would allow either is refused now, not after hours of training
                 self._measure(self._fill(real), [name])
         return numbers
+
+    def _of_real(self, rows: features.Rows, with_examples: bool = False) -> Extracted:
+        """With their labels, under a condition."""
+        found = features.of_real(self._extractor, rows, with_examples)
+        return found._replace(labels=features.labels_of(rows)) if len(self._classes) else found
+
+    def _labelled(self, some: Extracted) -> Labelled:
+        known = some.logits is not None and self._extractor.mode_shares is not None
+        predicted = self._classes[some.logits.argmax(axis=1)] if known else None
+        return Labelled(some.features, some.labels, predicted)
+
+    def labelled_examples(self, num: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """The first `num` of the real examples that fakes are compared with; their labels, where known."""
+        ((dataset, rows),) = self._real_rows
+        labels = None if dataset.labels is None else dataset.labels[rows[:num]]
+        return take(dataset.examples, rows[:num]), labels
 
     def _fill(self, real: Extracted) -> Extracted:
         """As many examples as there are fakes: where too few are left, they are repeated."""
@@ -180,6 +200,10 @@ class Evaluator:
         """What the statistics of a family look at."""
         if family == "features":
             return self._real.features, fake.features
+        if family == "labels":
+            if fake.labels is None:
+                raise UserError("fakes have no labels: condition.name is 'none'")
+            return self._labelled(self._real), self._labelled(fake)
         if family == "training":
             return self._train.features, self._test.features, fake.features
         if family == "neighbours":

@@ -38,12 +38,14 @@ class Extracted(NamedTuple):
       logits: float32 `[N, K]`, or None where the extractor does not classify.
       modes: int32 `[N]`, or None where the extractor tells no modes of this data apart.
       examples: uint8 images or float32 points `[N, ...]`, or None where no statistic looks at them.
+      labels: int32 `[N]`, of fakes those that were asked for, or None without a condition.
     """
 
     features: np.ndarray
     logits: np.ndarray | None = None
     modes: np.ndarray | None = None
     examples: np.ndarray | None = None
+    labels: np.ndarray | None = None
 
 
 def choose(
@@ -91,6 +93,21 @@ def choose(
         second = load(part)
         others.append((second, shuffled(1, candidates(second, part), missing)))
     return [(first, chosen)], [(dataset, some) for dataset, some in others if len(some)]
+
+
+def labels_of(rows: Rows) -> np.ndarray:
+    """The labels of these examples, int32 `[N]`.
+
+    Raises:
+      UserError: some are hidden.
+    """
+    for dataset, some in rows:
+        if dataset.labels is None or (dataset.labels[some] < 0).any():
+            raise UserError(
+                "fakes get the labels of the real examples that they are compared with, and "
+                f"'{dataset.name}' has none there: choose evaluation.protocol=50k, of the training set"
+            )
+    return np.concatenate([dataset.labels[some] for dataset, some in rows])
 
 
 def of_real(extractor: Extractor, rows: Rows, with_examples: bool = False) -> Extracted:
@@ -159,24 +176,32 @@ class Fakes:
         self._with_examples = with_examples
         self._run = jit(self._batches)
 
-    def _batches(self, weights, extractor_weights, first):
-        def batch(first):
+    def _batches(self, weights, extractor_weights, first, given):
+        def batch(part):
+            first, given = part
             z = sampler.latents(self._gan, jnp.uint32(self._seed), first)
-            raw = sampler.apply(self._gan, weights, z)
+            raw = sampler.apply(self._gan, weights, z, given)
             examples = sampler.finish(self._gan, raw)
             found = _extract(self._extractor, extractor_weights, examples)
             found["finite"] = jnp.isfinite(raw).reshape(len(raw), -1).all(axis=1)
             return {**found, "examples": examples} if self._with_examples else found
 
-        found = lax.map(batch, first + sampler.batch_of(self._gan) * jnp.arange(_BATCHES))
+        found = lax.map(batch, (first + sampler.batch_of(self._gan) * jnp.arange(_BATCHES), given))
         return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:]), found)
 
-    def __call__(self, weights: dict[str, Any], num: int) -> Extracted:
+    def _given(self, first: int, size: int) -> dict[str, Any]:
+        """What is given with these samples where nothing is asked for: `[batches, batch, ...]`."""
+        places = range(first, first + size, sampler.batch_of(self._gan))
+        given = [sampler.conditions(self._gan, np.uint32(self._seed), np.int32(place)) for place in places]
+        return jax.tree.map(lambda *parts: jnp.stack(parts), *given)
+
+    def __call__(self, weights: dict[str, Any], num: int, labels: np.ndarray | None = None) -> Extracted:
         """What is extracted of samples 0 to num - 1 of the seed.
 
         Args:
           weights: `params` and `model_state` of a generator.
           num: how many.
+          labels: int32 `[N]`, which they have in turn; None: without a condition.
 
         Raises:
           UserError: some are NaN or infinite.
@@ -184,9 +209,15 @@ class Fakes:
         size = _BATCHES * sampler.batch_of(self._gan)
         parts = []
         for first in tqdm(range(0, num, size), "fakes", disable=None, leave=False):
-            found = self._run(weights, self._extractor.weights, jnp.int32(first))
+            given = self._given(first, size)
+            if labels is not None:
+                rows = (first + np.arange(size)) % len(labels)
+                given["labels"] = labels[rows].reshape(_BATCHES, -1)
+            found = self._run(weights, self._extractor.weights, jnp.int32(first), given)
             parts.append({name: np.asarray(part)[: num - first] for name, part in found.items()})
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         if broken := np.count_nonzero(~found.pop("finite")):
             raise UserError(f"{broken} of {num} fakes are NaN or infinite: take an earlier checkpoint")
+        if labels is not None:
+            found["labels"] = np.resize(labels, num)
         return Extracted(**found)

@@ -3,25 +3,31 @@
 import contextlib
 import fcntl
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
 from jaxgan import sampler
 from jaxgan.compilation import float32
-from jaxgan.config import experiment
+from jaxgan.config import default, experiment
 from jaxgan.config.checks import check
-from jaxgan.config.fields import names_of
-from jaxgan.errors import UserError
-from jaxgan.evaluation.evaluator import make_evaluator
-from jaxgan.evaluation.naming import number_of
+from jaxgan.config.fields import flatten, names_of
+from jaxgan.declarations import arguments
+from jaxgan.errors import UserError, WrongArgument
+from jaxgan.evaluation.evaluator import Evaluator, make_evaluator
+from jaxgan.evaluation.naming import number_name, number_of
 from jaxgan.extractors.inception import WHERE
 from jaxgan.files import replace
 from jaxgan.jobs import pictures
+from jaxgan.metrics.codes import code_agreement, information_bounds
 from jaxgan.run import record
+from jaxgan.run.record import may_change
 
+_MOST_JUDGED = 20_000  # examples times classes, of which the discriminator gives logits
 _PAIRS = 16  # of fakes and their nearest training examples in a picture
 
 
@@ -41,6 +47,7 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
     Returns:
       the entry of `evaluation.json`.
     """
+    _require_fields(changes)
     drawn = sampler.load(workdir, step, weights)
     recorded = record.read_record(workdir)
     everything = "evaluation.statistics.names" not in changes
@@ -53,7 +60,7 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
         flush=True,
     )
     evaluator = make_evaluator(config, drawn.gan, dataset, everything)
-    numbers = evaluator(drawn.weights)
+    numbers = evaluator(drawn.weights) | _classify(drawn, evaluator)
     entry = {
         "step": drawn.step,
         "weights": weights,
@@ -68,15 +75,55 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
     _print(entry, drawn.gan.is_images)
     try:
         _add(path, entry)
-        written = [path, *pictures.draw_run(workdir, drawn, dataset)]
+        written = [path, *pictures.draw_run(workdir, drawn, dataset, weights)]
         if drawn.gan.is_images and everything:
             of = f"of {evaluator.protocol['num_fake']} fakes the nearest to the training set"
             title = f"step {drawn.step}: {of}"
-            written.append(pictures.draw_neighbours(workdir, *evaluator.closest(_PAIRS), title))
+            about = pictures.describe(workdir, drawn, weights)
+            written.append(pictures.draw_neighbours(workdir, *evaluator.closest(_PAIRS), title, about))
         print("wrote " + ", ".join(map(str, written)))
     except OSError as error:  # somebody else's run, or a full disk: the numbers are on the screen
         logging.warning("nothing more is written to %s (%s)", workdir, error.strerror)
     return entry
+
+
+def _classify(drawn: sampler.Sampler, evaluator: Evaluator) -> dict[str, float]:
+    """What the discriminator knows of real examples: their classes, or the codes that name them."""
+    if drawn.gan.num_codes:
+        return _read_codes(drawn, evaluator)
+    if not drawn.gan.classes:
+        return {}
+    num = max(100, _MOST_JUDGED // len(drawn.gan.classes))
+    examples, labels = evaluator.labelled_examples(num)
+    name = number_name("images", "discriminator_class_accuracy", "", len(labels))
+    return {name: float(np.mean(drawn.classify(examples) == labels))}
+
+
+def _read_codes(drawn: sampler.Sampler, evaluator: Evaluator) -> dict[str, float]:
+    """How far InfoGAN's codes are in its fakes, and how well the first categorical one names real classes."""
+    num = _MOST_JUDGED // 10
+    fakes, codes = drawn(num=num), drawn.codes(num=num)
+    numbers = information_bounds(codes, drawn.posterior(fakes))
+    examples, labels = evaluator.labelled_examples(num)
+    if codes.categorical and labels is not None and (labels >= 0).all():
+        found = drawn.posterior(examples).categorical[0]
+        numbers |= code_agreement(found.argmax(axis=1), labels, found.shape[1])
+    return {number_name("images", name, "", num): value for name, value in numbers.items()}
+
+
+def _require_fields(changes: Any) -> None:
+    """UserError where they are no fields of an evaluation."""
+    if not isinstance(changes, Mapping):
+        raise WrongArgument(f"fields={arguments.shown(changes)}: give a dict of dotted paths and values")
+    known = flatten(default.get_config().to_dict())
+    for field, value in changes.items():
+        if field not in known or not (field.startswith("evaluation.") or may_change(field)):
+            raise WrongArgument(
+                f"fields: {arguments.shown(field)} is none of an evaluation; give dotted paths, such as "
+                "evaluation.protocol"
+            )
+        if isinstance(known[field], str) and not isinstance(value, str | None):
+            raise WrongArgument(f"fields: {field}={arguments.shown(value)}: give a text")
 
 
 def _change(config: ConfigDict, changes: dict[str, Any]) -> ConfigDict:

@@ -6,15 +6,22 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from jaxgan.datasets import title
-from jaxgan.drawing.grids import draw_samples, save, to_image, write_animation
+from jaxgan.drawing.grids import CLASS_COLUMNS, draw_samples, save, to_image, write_animation
 from jaxgan.errors import UserError
 from jaxgan.files import whole
-from jaxgan.run import record
+from jaxgan.jobs import pictures
 from jaxgan.sampler import Sampler, load
 
 
-def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | None, weights: str) -> int:
+def sample(
+    workdir: Path,
+    num: int,
+    out: Path | None,
+    seed: int,
+    step: int | str | None,
+    weights: str,
+    labels: list[str] | None = None,
+) -> int:
     """Writes a grid, an interpolation strip and the animation of the training grids; and `num` examples.
 
     Args:
@@ -25,6 +32,7 @@ def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | Non
       seed: of the latents, in [0, 2^32).
       step: of the checkpoint; None is the newest.
       weights: 'ema' or 'raw'.
+      labels: of a conditional generator, which take turns, numbers or names of classes; None: of all classes.
 
     Returns:
       the exit status, 0.
@@ -40,19 +48,29 @@ def sample(workdir: Path, num: int, out: Path | None, seed: int, step: int | Non
         raise UserError(f"--out={out}: give a FILE.npz{folder}")
     if out is not None and out.suffix != ".npz":
         _require_no_samples(out)
-    data = title(sampler.dataset["name"], sampler.dataset["fallback_for"])
-    averaged = record.read_record(workdir)["config"]["ema_decay"]  # at 0 the average is the generator itself
-    caption = f"{data}, step {sampler.step}, {weights if averaged else 'raw'} weights, seed {seed}"
-    written = []
+    about = {**pictures.describe(workdir, sampler, weights), "Seed": seed}
+    caption = f"{pictures.caption_of(about)}, seed {seed}"
+    written, asked = [], sampler.read_labels(labels)
     if num:
         out = out or workdir / "samples.npz"
-        _write_examples(sampler, num, out, seed)
+        _write_examples(sampler, num, out, seed, asked)
         written.append(out)
     try:
-        grid = draw_samples(sampler(seed, 64 if is_images else 2_500), caption)
-        strip = draw_samples(sampler.interpolate(seed, steps=10, pairs=8), f"interpolation: {caption}", 10)
-        for picture, name in ((grid, "grid.png"), (strip, "interpolation.png")):
-            save(picture, workdir / name)
+        drawn, way = {}, {"steps": 10, "pairs": 8} | ({} if asked is None else {"labels": asked})
+        if sampler.gan.rows and is_images:
+            drawn["grid.png"] = draw_samples(sampler.rows(seed, asked), caption, CLASS_COLUMNS)
+        else:
+            drawn["grid.png"] = draw_samples(sampler(seed, 64 if is_images else 2_500, asked), caption)
+        strip = sampler.interpolate(seed, **way)
+        if sampler.gan.classes:
+            between = sampler.interpolate_classes(seed, **way)
+            drawn["interpolation_of_classes.png"] = draw_samples(between, f"between classes: {caption}", 10)
+        for i in range(sampler.gan.num_codes):
+            varied = sampler.vary_code(i, seed)
+            drawn[f"code_{i}.png"] = draw_samples(varied, f"code {i}: {caption}", len(varied) // 10)
+        drawn["interpolation.png"] = draw_samples(strip, f"interpolation: {caption}", 10)
+        for name, picture in drawn.items():
+            save(picture, workdir / name, about)
             written.append(workdir / name)
         frames = sorted((workdir / "samples").glob("step_*.png"))
         if frames:
@@ -75,8 +93,8 @@ def _require_no_samples(folder: Path) -> None:
         )
 
 
-def _write_examples(sampler: Sampler, num: int, out: Path, seed: int) -> None:
-    progress = tqdm(sampler.batches(seed, num), total=-(-num // 64), unit="batch", disable=None)
+def _write_examples(sampler: Sampler, num: int, out: Path, seed: int, labels: np.ndarray | None) -> None:
+    progress = tqdm(sampler.batches(seed, num, labels), total=-(-num // 64), unit="batch", disable=None)
     if out.suffix == ".npz":
         out.parent.mkdir(parents=True, exist_ok=True)
         name = "images" if sampler.gan.is_images else "points"
@@ -87,5 +105,5 @@ def _write_examples(sampler: Sampler, num: int, out: Path, seed: int) -> None:
     index = 0
     for batch in progress:
         for image in batch:
-            to_image(image).save(out / f"{index:08d}.png")
+            save(to_image(image), out / f"{index:08d}.png")
             index += 1

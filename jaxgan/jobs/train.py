@@ -18,13 +18,15 @@ from jaxgan import datasets, sampler
 from jaxgan.algorithm.gan import GAN, data_key, init_extras, init_state
 from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import ONCE, float32
-from jaxgan.config import checks, experiment, fields
+from jaxgan.config import checks, experiment, fields, known
+from jaxgan.config.conditions import classes_of, require_labels, wants_labels
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.devices import parallel, processes
 from jaxgan.devices.flops import steps_of_a_call
 from jaxgan.errors import UserError
 from jaxgan.evaluation.evaluator import Best, find_best, make_evaluator
 from jaxgan.jobs import pictures
+from jaxgan.jobs.start_from import fill, merge
 from jaxgan.run import record
 from jaxgan.run.budget import Budget
 from jaxgan.run.checkpoint import Checkpoint, Checkpoints
@@ -45,8 +47,10 @@ def train(config: ConfigDict, workdir: Path) -> int:
       UserError: the input is wrong, in one line with the remedy.
       Diverged: a metric or the state became NaN or infinite.
     """
+    known.require_config(config)
     require_determinism(config.deterministic)
     fields.import_modules(config)
+    known.require_known(config)
     checks.check(config)
     for caution in checks.cautions(config) if processes.is_first() else ():
         logging.warning(caution)
@@ -63,7 +67,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
         config = record.agree(config, recorded, workdir)
         if before.step >= config.num_steps:
             print(f"this run is finished ({before.step} steps): {workdir}")
-            print(f"to go on, raise the number: --workdir={_quoted(workdir)} --config.num_steps=N")
+            print(f"to make it longer: python launch.py --workdir={_quoted(workdir)} --config.num_steps=N")
             return 0
     else:
         if processes.is_first():
@@ -75,12 +79,12 @@ def _train(config: ConfigDict, workdir: Path) -> int:
     if before:
         record.require_same_dataset(dataset, recorded, workdir)
     axis_name = parallel.AXIS if config.parallel == "pmap" else None  # jit sees the whole batch as it is
-    gan = experiment.make_gan(config, dataset.shape, axis_name)
+    require_labels(config, dataset)
+    gan = experiment.make_gan(config, dataset.shape, axis_name, classes_of(dataset))
     streamed = dataset.nbytes > config.dataset.max_device_bytes
     program = parallel.make_program(
         gan, config.parallel, config.batch_size, streamed=streamed, num_devices=config.num_devices
     )
-    experiment.require_labels(config, dataset)
     hyper = experiment.make_hyper(config, dataset.labels)
     fresh = _make_fresh_state(gan, config, hyper, ignore_weights=before is not None)
     evaluator = make_evaluator(config, gan, dataset) if config.eval_every and processes.is_first() else None
@@ -99,11 +103,13 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 monitor.introduce(state, streamed)
                 state = program.place_state(state)
                 next_data = _feed(program, gan, config, dataset, state, step, streamed, stack)
-                fixed_latents = sampler.fixed_latents(gan)
+                shown = sampler.fixed_inputs(gan)
                 periods = [config.steps_per_call, *_periods(config)]
                 cores = processes.from_first(parallel.num_cores)
+                first = _end_of_call(step, config.steps_per_call, config) - step
+                trace = None if streamed else lambda: (program.trace(state, next_data(first), first), first)
                 most = steps_of_a_call(
-                    gan, state, config.batch_size, cores, config.steps_per_call, periods, axis_name
+                    gan, state, config.batch_size, cores, periods[0], periods, axis_name, trace
                 )
                 agree = processes.Agreement()
                 stopping = agree(_reason(stop, budget))
@@ -123,7 +129,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                             jax.block_until_ready(metrics)
                     step, samples, ema = end, None, parallel.local(state.ema)
                     if processes.is_first() and _wants_samples(step, config):
-                        samples = sampler.generate(gan, ema, fixed_latents)
+                        samples = sampler.generate(gan, ema, *shown)
                     monitor.take(step, metrics, samples, begun)
                     if config.eval_every and _due(config.eval_every, step, config):
                         measure = lambda: monitor.evaluate(step, lambda: evaluator(ema))  # noqa: B023, E731
@@ -140,10 +146,13 @@ def _train(config: ConfigDict, workdir: Path) -> int:
         if stopping == _OUT_OF_TIME:
             print(
                 f"max_minutes={config.max_minutes:g} have passed at step {step} of {config.num_steps}; to go "
-                f"on, raise it: --workdir={_quoted(workdir)} --config.max_minutes=M"
+                f"on, raise it: python launch.py --workdir={_quoted(workdir)} --config.max_minutes=M"
             )
             return 0
-        print(f"stopped at step {step} of {config.num_steps}; the same command goes on: {workdir}")
+        print(
+            f"stopped at step {step} of {config.num_steps}; the same command goes on, or "
+            f"python launch.py --workdir={_quoted(workdir)}"
+        )
         return 128 + stopping // 2
     print(
         f"done: {step} steps. {workdir} holds samples/, plots/, metrics.jsonl, TensorBoard events and "
@@ -189,29 +198,26 @@ def _make_fresh_state(gan: GAN, config: ConfigDict, hyper: dict, ignore_weights:
         raise UserError(
             f"init_from={config.init_from} has no checkpoint: give the workdir of a run that has one"
         )
-    mine = _weights(jax.eval_shape(fresh))
-    try:
-        theirs = {name: {part: checkpoint.tree[name][part] for part in mine[name]} for name in mine}
-        theirs = serialization.from_state_dict(mine, theirs)
-        if jax.tree.map(np.shape, mine) != jax.tree.map(np.shape, theirs):
-            raise ValueError("other shapes")
-    except (ValueError, KeyError) as error:
-        raise UserError(
-            f"init_from={config.init_from}: its networks have other shapes than this config's"
-        ) from error
-
-    params = {name: theirs[name]["params"] for name in ("generator", "discriminator")}
+    theirs, left, new = merge(_weights(jax.eval_shape(fresh)), checkpoint.tree, config.init_from)
+    if (left or new) and processes.is_first():
+        print(f"init_from={config.init_from}: left there {_some(left)}; new here {_some(new)}", flush=True)
 
     def with_weights():
         state = fresh()
+        networks = fill(_weights(state), theirs)
+        params = {name: networks[name]["params"] for name in ("generator", "discriminator")}
         return state.replace(
-            generator=state.generator.replace(**theirs["generator"]),
-            discriminator=state.discriminator.replace(**theirs["discriminator"]),
-            ema=theirs["ema"],
+            generator=state.generator.replace(**networks["generator"]),
+            discriminator=state.discriminator.replace(**networks["discriminator"]),
+            ema=networks["ema"],
             extras=init_extras(gan, state.hyper, params),
         )
 
     return with_weights
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + f", ... ({len(names)} in all)" * (len(names) > 4) or "nothing"
 
 
 def _weights(state: GanState) -> dict:
@@ -240,7 +246,7 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
     if not streamed:
         data = program.place_data(resident_data(config, dataset))
         return lambda num: data
-    with_labels = config.class_balance == "weights"
+    with_labels = wants_labels(config)
     groups = order.group_by_class(dataset.labels) if config.class_balance == "resample" else None
     key = np.asarray(data_key(parallel.local(state.key)))
     shape, share = (gan.discriminator_steps, program.count), {"first": program.first, "count": program.count}
@@ -264,7 +270,7 @@ def resident_data(config: ConfigDict, dataset: Dataset) -> dict[str, Any]:
         examples = datasets.take(examples, np.arange(len(dataset)))
     # flat, as accelerators may pad the last axes of images: those of MNIST to 150 times their size on a TPU
     data: dict[str, Any] = {"examples": examples.reshape(len(examples), -1)}
-    if config.class_balance == "weights":
+    if wants_labels(config):
         data["labels"] = dataset.labels
     if config.class_balance == "resample":
         data["groups"] = order.group_by_class(dataset.labels)

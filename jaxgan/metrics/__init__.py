@@ -10,6 +10,7 @@ What it looks at is its family's signature, and its keyword-only parameters are 
 - classes, `(predicted int [M], shares [K])`: the mode of each fake, the data's share of each mode;
 - mixture, `(points [M, D], centres [K, D], std)` of fakes;
 - neighbours, `(test, fake)`: the `Neighbours` in the training set of real test examples and of fakes;
+- labels, `(real, fake)`: `conditional.Labelled` of each;
 - training, `(train_features, test_features, fake_features)`.
 
 To add one: write it in a file here and register it with its family; import the file below.
@@ -20,7 +21,7 @@ from jaxgan.registry import Registry
 
 FAMILIES = {
     family: Registry(f"statistic of {family}", section="evaluation.statistics")
-    for family in ("features", "logits", "images", "classes", "mixture", "neighbours", "training")
+    for family in ("features", "logits", "images", "classes", "mixture", "neighbours", "training", "labels")
 }
 STATISTICS = registry.union("statistic", FAMILIES)
 
@@ -31,6 +32,8 @@ def family_of(name: str) -> str:
 
 
 from jaxgan.metrics import (  # noqa: E402, F401 (register themselves)
+    codes,
+    conditional,
     frechet,
     inception_score,
     kernel,

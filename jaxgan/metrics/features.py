@@ -2,32 +2,36 @@
 
 import numpy as np
 
-from jaxgan.errors import UserError
+from jaxgan.declarations import arguments
+from jaxgan.errors import UserError, WrongArgument
 
 _ROWS = 4096  # as many are looked at at a time
 
 
-def check_features(features: np.ndarray, name: str, *, at_least: int = 1) -> np.ndarray:
+def check_features(
+    features: np.ndarray, name: str, *, at_least: int = 1, what: str = "features"
+) -> np.ndarray:
     """The features `[N, D]` on the host, as they are.
 
     Args:
       features: `[N, D]` of any real type.
       name: what to call them in a message: 'real', 'fake'.
       at_least: the rows that the statistic needs.
+      what: the numbers of a row are.
 
     Raises:
-      ValueError: another shape.
+      WrongArgument: another shape, or no real numbers.
       UserError: fewer rows, or rows with NaN or infinite numbers.
     """
-    features = np.asarray(features)
-    if features.ndim != 2 or not features.shape[1]:
-        raise ValueError(f"{name} features have shape {features.shape}, not [N, D]")
+    features = arguments.array(f"{name} {what}", features, "[N, D]")
+    if not features.shape[1]:
+        raise WrongArgument(f"{name} {what} have shape {features.shape}, not [N, D]: give D of at least 1")
     if len(features) < at_least:
         raise UserError(f"{len(features)} {name} examples are too few: this statistic needs {at_least}")
     chunks = (features[start : start + _ROWS] for start in range(0, len(features), _ROWS))
     broken = sum(np.count_nonzero(~np.isfinite(chunk).all(axis=1)) for chunk in chunks)
     if broken:
-        raise UserError(f"{broken} of {len(features)} {name} examples have NaN or infinite features")
+        raise UserError(f"{broken} of {len(features)} {name} examples have NaN or infinite {what}")
     return features
 
 
@@ -42,6 +46,8 @@ def check_pair(
 
 
 def check_width(features: np.ndarray, others: np.ndarray):
-    """ValueError where two sets of features differ in D."""
+    """WrongArgument where two sets of features differ in D."""
     if features.shape[1] != others.shape[1]:
-        raise ValueError(f"features of {features.shape[1]} and of {others.shape[1]} numbers do not compare")
+        raise WrongArgument(
+            f"features of {features.shape[1]} and of {others.shape[1]} numbers do not compare"
+        )

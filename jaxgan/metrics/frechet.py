@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
@@ -88,7 +89,9 @@ class Moments(NamedTuple):
 @describe(
     {"frechet_distance": Number("lower", "Gaussians fitted to the features of fakes and of real examples", 0)}
 )
-def frechet_distance(real_features: np.ndarray, fake_features: np.ndarray) -> dict[str, float]:
+def frechet_distance(
+    real_features: Float[np.ndarray, "N D"], fake_features: Float[np.ndarray, "M D"]
+) -> dict[str, float]:
     """`frechet_of_moments` of features `[N, D]` and `[M, D]`, two of each at least, D at most 8,192."""
     real = check_features(real_features, "real", at_least=2)
     fake = check_features(fake_features, "fake", at_least=2)

@@ -1,8 +1,9 @@
 """The inception score: how sure a classifier is of each image, and how evenly its classes are met."""
 
 import numpy as np
+from jaxtyping import Float
 
-from jaxgan.errors import UserError
+from jaxgan.declarations import arguments
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.features import check_features
 from jaxgan.metrics.number import Number, describe
@@ -27,7 +28,9 @@ def _score(logits):
         "inception_score_*": Number("higher", "sure and varied predictions of the classifier", 1),
     }
 )
-def inception_score(logits: np.ndarray, *, num_splits: int = 10, seed: int = 2020) -> dict[str, float]:
+def inception_score(
+    logits: Float[np.ndarray, "M K"], *, num_splits: int = 10, seed: int = 2020
+) -> dict[str, float]:
     """exp E KL(p(y|x) ‖ p(y)), the mean over splits and the deviation; from 1 to the number of classes K.
 
     Args:
@@ -43,9 +46,9 @@ def inception_score(logits: np.ndarray, *, num_splits: int = 10, seed: int = 202
 
     Source: Salimans et al. 2016, Improved Techniques for Training GANs, section 4 and their code.
     """
-    if num_splits < 1:
-        raise UserError(f"num_splits={num_splits} must be at least 1")
-    logits = check_features(logits, "fake", at_least=num_splits)
+    num_splits = arguments.whole("num_splits", num_splits, 1)
+    seed = arguments.whole("seed", seed, 0, 2**32)
+    logits = check_features(logits, "fake", at_least=num_splits, what="logits")
     logits = logits[np.random.RandomState(seed).permutation(len(logits))]
     bounds = [i * len(logits) // num_splits for i in range(num_splits + 1)]
     scores = [_score(logits[start:end]) for start, end in zip(bounds, bounds[1:], strict=False)]

@@ -1,8 +1,9 @@
 """The kernel distance: squared maximum mean discrepancy with a cubic kernel; KID on Inception's features."""
 
 import numpy as np
+from jaxtyping import Float
 
-from jaxgan.errors import UserError
+from jaxgan.declarations import arguments
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.features import check_pair
 from jaxgan.metrics.number import Number, describe
@@ -48,7 +49,7 @@ def _mmd2(real, fake):
     return float(within(real) + within(fake) - 2 * _cubes(across) / across.size)
 
 
-def mmd2(real_features: np.ndarray, fake_features: np.ndarray) -> float:
+def mmd2(real_features: Float[np.ndarray, "N D"], fake_features: Float[np.ndarray, "M D"]) -> float:
     """Σ_{i≠j} k(xᵢ, xⱼ) / n(n-1) + Σ_{i≠j} k(yᵢ, yⱼ) / m(m-1) - 2 Σ k(xᵢ, yⱼ) / nm, k = (x·y/D + 1)³.
 
     The unbiased estimate, below 0 about as often as above where both sets are of one distribution.
@@ -76,8 +77,8 @@ def mmd2(real_features: np.ndarray, fake_features: np.ndarray) -> float:
     }
 )
 def kernel_distance(
-    real_features: np.ndarray,
-    fake_features: np.ndarray,
+    real_features: Float[np.ndarray, "N D"],
+    fake_features: Float[np.ndarray, "M D"],
     *,
     subset_size: int = 1000,
     num_subsets: int = 100,
@@ -101,8 +102,9 @@ def kernel_distance(
 
     Source: Bińkowski et al. 2018, Demystifying MMD GANs, section 4; sizes as in torch-fidelity.
     """
-    if subset_size < 2 or num_subsets < 2:
-        raise UserError(f"subset_size={subset_size} and num_subsets={num_subsets} must be at least 2")
+    subset_size = arguments.whole("subset_size", subset_size, 2)
+    num_subsets = arguments.whole("num_subsets", num_subsets, 2)
+    seed = arguments.whole("seed", seed, 0, 2**32)
     real, fake = _prepare_pair(*check_pair(real_features, fake_features, at_least=subset_size))
     random = np.random.RandomState(seed)
 

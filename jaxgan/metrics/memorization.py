@@ -3,7 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
+from jaxgan.declarations import arguments
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.distances import squared_distances
@@ -43,7 +45,9 @@ def _nearest(train, queries):
     return Neighbours(index, np.array(distance))
 
 
-def nearest_training(train_features: np.ndarray, features: np.ndarray) -> Neighbours:
+def nearest_training(
+    train_features: Float[np.ndarray, "L D"], features: Float[np.ndarray, "N D"]
+) -> Neighbours:
     """The nearest of the training examples `[L, D]` to each of `[N, D]`, by blocks; memory as `prdc`'s.
 
     Features may be pixels, `images.reshape(len(images), -1)`; their type is kept, blocks are float64.
@@ -107,9 +111,9 @@ def memorization(test: Neighbours, fake: Neighbours) -> dict[str, float]:
     }
 )
 def data_copying(
-    train_features: np.ndarray,
-    test_features: np.ndarray,
-    fake_features: np.ndarray,
+    train_features: Float[np.ndarray, "L D"],
+    test_features: Float[np.ndarray, "N D"],
+    fake_features: Float[np.ndarray, "M D"],
     *,
     num_cells: int = 50,
     min_fakes: int = 20,
@@ -137,6 +141,9 @@ def data_copying(
     """
     from sklearn.cluster import KMeans  # late: scikit-learn takes a second to import
 
+    num_cells = arguments.whole("num_cells", num_cells, 1)
+    min_fakes = arguments.whole("min_fakes", min_fakes)
+    seed = arguments.whole("seed", seed, 0, 2**32)
     train = check_features(train_features, "training", at_least=num_cells)
     test = check_features(test_features, "test")
     fake = check_features(fake_features, "fake")

@@ -1,8 +1,10 @@
 """Mode coverage: which modes of a mixture or of classified images a generator finds, and how evenly."""
 
 import numpy as np
+from jaxtyping import Float, Int
 
-from jaxgan.errors import UserError
+from jaxgan.declarations import arguments
+from jaxgan.errors import UserError, WrongArgument
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.number import Number, describe
 
@@ -26,7 +28,9 @@ def _reverse_kl(share, true):
         "reverse_kl_uniform": Number("lower", "the same, against equal shares of all modes", 0),
     }
 )
-def mode_coverage(samples: np.ndarray, modes: np.ndarray, std: float) -> dict[str, float]:
+def mode_coverage(
+    samples: Float[np.ndarray, "N D"], modes: Float[np.ndarray, "K D"], std: float
+) -> dict[str, float]:
     """Modes found, the share of good samples and the reverse KL divergence to the uniform mixture.
 
     Args:
@@ -44,7 +48,14 @@ def mode_coverage(samples: np.ndarray, modes: np.ndarray, std: float) -> dict[st
     Source: Lin et al. 2018, PacGAN: The power of two samples in generative adversarial networks, section 4.1.
     `reverse_kl` counts as its published code does.
     """
-    samples, modes = np.asarray(samples, np.float64), np.asarray(modes, np.float64)
+    samples = arguments.finite("samples", arguments.array("samples", samples, "[N, D]").astype(np.float64))
+    modes = arguments.finite("modes", arguments.array("modes", modes, "[M, D]").astype(np.float64))
+    std = arguments.positive("std", std)
+    if not len(samples) or not len(modes) or samples.shape[1] != modes.shape[1]:
+        raise WrongArgument(
+            f"samples {list(samples.shape)} and modes {list(modes.shape)} do not fit: give at least one of "
+            "each, of the same D"
+        )
     distances = np.linalg.norm(samples[:, None] - modes[None], axis=-1)
     nearest = distances.argmin(axis=1)
     good = distances.min(axis=1) <= _WITHIN * std
@@ -60,7 +71,7 @@ def mode_coverage(samples: np.ndarray, modes: np.ndarray, std: float) -> dict[st
 
 
 @FAMILIES["classes"].register("class_coverage")
-def class_coverage(predicted: np.ndarray, shares: np.ndarray) -> dict[str, float]:
+def class_coverage(predicted: Int[np.ndarray, " M"], shares: Float[np.ndarray, " K"]) -> dict[str, float]:
     """Modes found and the reverse KL divergence, where a classifier names each sample's mode.
 
     Stacked-MNIST's measure: the mode is the three digits' number, 0 to 999.
@@ -79,16 +90,16 @@ def class_coverage(predicted: np.ndarray, shares: np.ndarray) -> dict[str, float
 
     Source: Srivastava et al. 2017, VEEGAN, section 4; Lin et al. 2018, PacGAN, section 4.2.
     """
-    predicted, shares = np.asarray(predicted), np.asarray(shares, np.float64)
-    if predicted.ndim != 1 or not np.issubdtype(predicted.dtype, np.integer):
-        raise ValueError(f"predicted modes are integers [N], not {predicted.dtype} {predicted.shape}")
-    if shares.ndim != 1 or not (np.isfinite(shares) & (shares > 0)).all():
-        raise ValueError("the true shares of the modes must be finite numbers [M] above 0")
+    predicted = arguments.array("predicted modes", predicted, "[N]", kinds="iu")
+    shares = arguments.array("shares", shares, "[M]", "[M, K]").astype(np.float64)
+    if shares.ndim != 1 or not len(shares) or not (np.isfinite(shares) & (shares > 0)).all():
+        raise WrongArgument("the true shares of the modes must be finite numbers [M] above 0")
     if not len(predicted):
-        raise UserError("mode coverage needs at least one sample")
+        raise UserError("mode coverage needs at least one sample: predicted modes are empty")
     if predicted.min() < 0 or predicted.max() >= len(shares):
-        raise ValueError(
-            f"modes from {predicted.min()} to {predicted.max()} are not within 0..{len(shares) - 1}"
+        raise WrongArgument(
+            f"predicted modes from {predicted.min()} to {predicted.max()} are not within "
+            f"0..{len(shares) - 1}: give as many shares as there are modes"
         )
     found = np.bincount(predicted, minlength=len(shares)) / len(predicted)
     return {

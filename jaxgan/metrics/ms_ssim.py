@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float, UInt8
 
-from jaxgan.errors import UserError
+from jaxgan.declarations import arguments
+from jaxgan.errors import UserError, WrongArgument
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.number import Number, describe
 
@@ -55,7 +57,9 @@ def _halve(images):
 
 
 @functools.partial(jax.jit, static_argnames="scales")
-def ms_ssim(first: jax.Array, second: jax.Array, scales: int) -> jax.Array:
+def ms_ssim(
+    first: Float[Array, "B H W C"], second: Float[Array, "B H W C"], scales: int
+) -> Float[Array, " B"]:
     """l_M^{w_M} Π_j cs_j^{w_j} of each pair of images, `[B]`, 1 for equal ones, [0, 1].
 
     With means μ, variances and the covariance under an 11 x 11 Gaussian window of deviation 1.5, inside the
@@ -102,7 +106,9 @@ def ms_ssim(first: jax.Array, second: jax.Array, scales: int) -> jax.Array:
         "ms_ssim_*": Number("", "likeness of pairs of fakes; above the floor they lack variety", -1, 1),
     }
 )
-def ms_ssim_diversity(images: np.ndarray, *, num_pairs: int = 1000, seed: int = 0) -> dict[str, float]:
+def ms_ssim_diversity(
+    images: UInt8[np.ndarray, "M H W C"], *, num_pairs: int = 1000, seed: int = 0
+) -> dict[str, float]:
     """The mean MS-SSIM of random pairs of different images: higher is less diverse, 1 is collapsed.
 
     Compare it with that of as many real images. It tells little between classes, which differ anyway: give
@@ -119,9 +125,12 @@ def ms_ssim_diversity(images: np.ndarray, *, num_pairs: int = 1000, seed: int = 
 
     Source: Odena et al. 2017, Conditional Image Synthesis with Auxiliary Classifier GANs, section 4.2.
     """
-    images = np.asarray(images)
-    if images.ndim != 4 or images.dtype != np.uint8:
-        raise ValueError(f"MS-SSIM takes uint8 [N, H, W, C], not {images.dtype} {images.shape}")
+    if getattr(images, "dtype", None) != np.uint8 or images.ndim != 4:
+        raise WrongArgument(
+            f"MS-SSIM takes uint8 [N, H, W, C], not {arguments.shown(images)}: give such images"
+        )
+    images, seed = np.asarray(images), arguments.whole("seed", seed, 0, 2**32)
+    num_pairs = arguments.whole("num_pairs", num_pairs, None)
     count, height, width, _ = images.shape
     scales = num_scales(height, width)
     if not scales:

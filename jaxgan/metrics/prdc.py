@@ -1,8 +1,10 @@
 """Fidelity and diversity apart: precision and recall, density and coverage, by nearest neighbours."""
 
 import numpy as np
+from jaxtyping import Float
 
-from jaxgan.errors import UserError
+from jaxgan.declarations import arguments
+from jaxgan.errors import WrongArgument
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.distances import Undecided, blocks, nearest_squares
 from jaxgan.metrics.features import check_pair
@@ -19,7 +21,11 @@ from jaxgan.metrics.number import Number, describe
     }
 )
 def prdc(
-    real_features: np.ndarray, fake_features: np.ndarray, *, precision_k: int = 3, density_k: int = 5
+    real_features: Float[np.ndarray, "N D"],
+    fake_features: Float[np.ndarray, "M D"],
+    *,
+    precision_k: int = 3,
+    density_k: int = 5,
 ) -> dict[str, float]:
     """Improved precision and recall, density and coverage; one pass over the distances serves all four.
 
@@ -34,6 +40,8 @@ def prdc(
     Args:
       real_features: `[N, D]`, N > both k. fake_features: `[M, D]`, M > both k. Coverage grows with M/N, and
         precision and recall depend on both, so numbers of the same N and M compare.
+      precision_k: the neighbour that a ball reaches to, of precision and recall.
+      density_k: the same, of density and coverage.
 
     Balls are closed for precision and recall, open for density and coverage: so are the authors' own codes.
     It counts for repeated examples: a real set of one image only has precision 1 and density 0.
@@ -44,8 +52,10 @@ def prdc(
     equations 1 and 2, k = 3; Naeem et al. 2020, Reliable Fidelity and Diversity Metrics for Generative
     Models, section 3, k = 5.
     """
+    precision_k = arguments.whole("precision_k", precision_k, None)
+    density_k = arguments.whole("density_k", density_k, None)
     if precision_k < 1 or density_k < 1:
-        raise UserError(f"precision_k={precision_k} and density_k={density_k} must be at least 1")
+        raise WrongArgument(f"precision_k={precision_k} and density_k={density_k} must be at least 1")
     at_least = max(precision_k, density_k) + 1
     real, fake = check_pair(real_features, fake_features, at_least=at_least)
     try:

@@ -39,7 +39,7 @@ class DCGANGenerator(nn.Module):
     kernels: layers.Sizes = (5, 5, 7)
     strides: layers.Sizes = (2, 2, 1)
     activation: layers.Activation = "relu"
-    slope: float = 0.2
+    slope: layers.Slope = 0.2
     batch_norm: bool = True
     spectral_norm: layers.Layers = ""
     noise: bool = False
@@ -51,18 +51,21 @@ class DCGANGenerator(nn.Module):
                 f"makes square images, but an example of the dataset has shape {self.shape}; use "
                 "generator.name=mlp for points"
             )
-        _require_same_length(self)
+        require_same_length(self)
         check_injection(len(self.dense) + len(self.channels), self.noise, self.latent_injection)
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(self, z: jax.Array, train: bool = False, condition: jax.Array | None = None) -> jax.Array:
         activation = layers.make_activation(self.activation, self.slope)
         axis_name = self.axis_name if self.synchronized else None
         keys = latent_keys(z) if self.noise else None
 
         def activated(x, i):
             if self.batch_norm:
-                x = layers.batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")
+                x = layers.batch_norm(
+                    x, train=train, axis_name=axis_name, name=f"batch_norm_{i}", condition=condition,
+                    spectral_norm=self.spectral_norm,
+                )  # fmt: skip
             x = inject(
                 x, z, i, keys=keys, latent=self.latent_injection, kernel_init=layers.normal_init,
                 spectral_norm=self.spectral_norm, train=train,
@@ -114,7 +117,7 @@ class DCGANDiscriminator(nn.Module):
     kernels: layers.Sizes = (5, 5)
     strides: layers.Sizes = (2, 2)
     activation: layers.Activation = "leaky_relu"
-    slope: float = 0.2
+    slope: layers.Slope = 0.2
     batch_norm: bool = True
     dropout: layers.Rate = 0.0
     spectral_norm: layers.Layers = ""
@@ -122,12 +125,8 @@ class DCGANDiscriminator(nn.Module):
     minibatch_discrimination: layers.Count = 0
 
     def check(self) -> None:
-        if len(self.shape) != 3:
-            raise UserError(
-                f"looks at images, but an example of the dataset has shape {self.shape}; use "
-                "discriminator.name=mlp for points"
-            )
-        _require_same_length(self)
+        require_images(self.shape)
+        require_same_length(self)
 
     @nn.compact
     def __call__(self, images, train: bool = False, features: bool = False):
@@ -165,7 +164,17 @@ def _sizes(size, strides):
     return sizes[::-1]
 
 
-def _require_same_length(network):
+def require_images(shape: tuple[int, ...]) -> None:
+    """UserError where a discriminator would look at points."""
+    if len(shape) != 3:
+        raise UserError(
+            f"looks at images, but an example of the dataset has shape {shape}; use "
+            "discriminator.name=mlp for points"
+        )
+
+
+def require_same_length(network: nn.Module) -> None:
+    """UserError where the fields of a network's convolutions are not as many."""
     channels, kernels, strides = network.channels, network.kernels, network.strides
     if not len(channels) == len(kernels) == len(strides) >= 1:
         raise UserError(

@@ -54,9 +54,12 @@ def make_activation(name: str, slope: float) -> Callable[[jax.Array], jax.Array]
 Sizes = Annotated[tuple[int, ...], AtLeast(1)]  # of layers, kernels, strides
 Count = Annotated[int, AtLeast(0)]  # 0: none
 Rate = Annotated[float, Between(0, 1)]  # of dropout
-Activation = Annotated[str, OneOf(tuple(_ACTIVATIONS))]
+Activation = Annotated[str, OneOf(tuple(_ACTIVATIONS)), "of hidden layers"]
+Slope = Annotated[float, "of leaky_relu below 0"]
 Weights = Annotated[str, OneOf(tuple(_INITIALIZERS))]
-Layers = Annotated[str, Pattern()]  # a regular expression of layer names, see `apply_layer`
+Layers = Annotated[  # see `apply_layer`
+    str, Pattern(), "regular expression of the layers with spectral norm; '.': all, '': none"
+]
 
 
 class Conv(nn.Module):
@@ -148,13 +151,42 @@ def apply_layer(layer: nn.Module, x: jax.Array, *, spectral_norm: str, train: bo
     return layer(x)
 
 
-def batch_norm(x: jax.Array, *, train: bool, axis_name: str | None, name: str) -> jax.Array:
+def batch_norm(
+    x: jax.Array,
+    *,
+    train: bool,
+    axis_name: str | None,
+    name: str,
+    condition: jax.Array | None = None,
+    spectral_norm: str = "",
+) -> jax.Array:
     """Batch normalization with the field's constants: running averages of momentum 0.9, epsilon 1e-5.
 
-    Statistics are over all axes but the last, and over `axis_name` too where it is given.
+    Statistics are over all axes but the last, and over `axis_name` too where it is given. With a condition c,
+    `[B, K]`, gain and bias are of each example: (1 + c·W_gain)·BN(x) + c·W_bias.
+    Call it inside a compact `__call__`.
+
     Source: Ioffe and Szegedy 2015; the constants are those of the widespread port of DCGAN to TensorFlow,
-    carpedm20/DCGAN-tensorflow.
+    carpedm20/DCGAN-tensorflow. The condition: de Vries et al. 2017, Modulating early visual processing by
+    language; 1 + gain as in BigGAN (Brock et al. 2019). W is spectrally normalized where `spectral_norm`
+    matches the layers '<name>_gain' and '<name>_bias', as in SAGAN.
     """
-    return nn.BatchNorm(
-        use_running_average=not train, momentum=0.9, epsilon=1e-5, axis_name=axis_name, name=name
+    affine = condition is None
+    x = nn.BatchNorm(
+        use_running_average=not train,
+        momentum=0.9,
+        epsilon=1e-5,
+        axis_name=axis_name,
+        use_scale=affine,
+        use_bias=affine,
+        name=name,
     )(x)
+    if affine:
+        return x
+
+    def of_example(part):
+        layer = nn.Dense(x.shape[-1], use_bias=False, kernel_init=normal_init, name=f"{name}_{part}")
+        values = apply_layer(layer, condition, spectral_norm=spectral_norm, train=train)
+        return jnp.expand_dims(values, range(1, x.ndim - 1))
+
+    return (1 + of_example("gain")) * x + of_example("bias")

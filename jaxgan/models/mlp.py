@@ -30,7 +30,7 @@ class MLPGenerator(nn.Module):
     synchronized: bool = True
     hidden: layers.Sizes = (256, 512, 1024)
     activation: layers.Activation = "leaky_relu"
-    slope: float = 0.2
+    slope: layers.Slope = 0.2
     batch_norm: bool = False
     spectral_norm: layers.Layers = ""
     weights: layers.Weights = "normal"
@@ -41,7 +41,7 @@ class MLPGenerator(nn.Module):
         check_injection(len(self.hidden), self.noise, self.latent_injection)
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(self, z: jax.Array, train: bool = False, condition: jax.Array | None = None) -> jax.Array:
         activation = layers.make_activation(self.activation, self.slope)
         initializer = layers.make_initializer(self.weights)
         keys = latent_keys(z) if self.noise else None
@@ -52,7 +52,10 @@ class MLPGenerator(nn.Module):
             dense = nn.Dense(width, not self.batch_norm, kernel_init=initializer, name=f"dense_{i}")
             x = layers.apply_layer(dense, x, spectral_norm=self.spectral_norm, train=train)
             if self.batch_norm:
-                x = layers.batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")
+                x = layers.batch_norm(
+                    x, train=train, axis_name=axis_name, name=f"batch_norm_{i}", condition=condition,
+                    spectral_norm=self.spectral_norm,
+                )  # fmt: skip
             x = inject(
                 x, z, i, keys=keys, latent=self.latent_injection, kernel_init=initializer,
                 spectral_norm=self.spectral_norm, train=train,
@@ -81,7 +84,7 @@ class MLPDiscriminator(nn.Module):
     outputs: int = 1
     hidden: layers.Sizes = (512, 256)
     activation: layers.Activation = "leaky_relu"
-    slope: float = 0.2
+    slope: layers.Slope = 0.2
     maxout: layers.Count = 0
     dropout: layers.Rate = 0.0
     spectral_norm: layers.Layers = ""

@@ -8,7 +8,11 @@ one place, `jaxgan/algorithm/penalties.py`.
 - consistency, `(critic, generator, augment, real, z, keys) -> {"discriminator": [B], "generator": [B]}`;
 - weight, `WeightPenalty`: of either network, on its parameters, with a memory;
 - projection, `params -> params`: of the discriminator, after its update;
+- class, `ClassLoss`: of both networks, on what the discriminator's heads say of labels or codes;
 - feature, `(real_features, fake_features) -> scalar`: of the generator, on the discriminator's features.
+
+Under a condition `critic(x)` judges with what is given with the real examples, `critic.of_fakes(critic)(x)`
+with that of the fakes. Where a penalty does not tell the two apart, both must be the same (`ONE_SIDED`).
 
 To add one: write a builder in its family's file and register it, under a name that no family has. Its
 keyword-only parameters become the config fields `regularizers.<name>.<parameter>`, and the contract tests
@@ -24,7 +28,12 @@ LOGIT_PENALTIES = Registry("logit penalty", section="regularizers")
 CONSISTENCY = Registry("consistency penalty", section="regularizers")
 WEIGHT_PENALTIES = Registry("weight penalty", section="regularizers")
 PROJECTIONS = Registry("projection", section="regularizers")
+CLASS_LOSSES = Registry("class loss", section="regularizers")
 FEATURE_PENALTIES = Registry("feature penalty", section="regularizers")
+
+# Gradient and consistency penalties that look at real examples with what is given with these, and at fakes
+# likewise. Others ask for fakes that are given the same as the real examples, one by one.
+ONE_SIDED = frozenset({"r1", "r2", "dragan", "cr", "bcr", "zcr"})
 
 FAMILIES = {
     "gradient": GRADIENT_PENALTIES,
@@ -33,6 +42,7 @@ FAMILIES = {
     "weight": WEIGHT_PENALTIES,
     "projection": PROJECTIONS,
     "feature": FEATURE_PENALTIES,
+    "class": CLASS_LOSSES,
 }
 
 
@@ -41,4 +51,12 @@ def family_of(name: str) -> str:
     return registry.family_of(name, "regularizer", FAMILIES)
 
 
-from jaxgan.regularizers import consistency, feature, gradient, logit, weight  # noqa: E402, F401 (register)
+from jaxgan.regularizers import (  # noqa: E402, F401 (register themselves)
+    classes,
+    consistency,
+    feature,
+    gradient,
+    information,
+    logit,
+    weight,
+)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.regularizers import CONSISTENCY
+from jaxgan.regularizers.critic import of_fakes
 from jaxgan.regularizers.draws import draw, split
 
 Terms = Callable[..., dict[str, jax.Array]]
@@ -43,11 +44,11 @@ def bcr(*, real: float = 1.0, fake: float = 1.0) -> Terms:
     weights = real, fake
 
     def penalty(critic, generator, augment, real, z, keys):
-        def difference(images, keys):
+        def difference(critic, images, keys):
             return jnp.square(critic(images) - critic(augment(keys, images)))
 
         real_keys, fake_keys = split(keys)
-        terms = difference(real, real_keys), difference(generator(z), fake_keys)
+        terms = difference(critic, real, real_keys), difference(of_fakes(critic), generator(z), fake_keys)
         return {"discriminator": weights[0] * terms[0] + weights[1] * terms[1]}
 
     return penalty
@@ -71,6 +72,7 @@ def zcr(*, stddev: float = 0.03, discriminator: float = 1.0, generator: float = 
     weights = {"discriminator": discriminator, "generator": generator}
 
     def penalty(critic, generator, augment, real, z, keys):
+        critic = of_fakes(critic)
         near = z + stddev * draw(jax.random.normal, keys, z.shape[1:])
         images, near_images = generator(z), generator(near)
         change = jnp.mean(jnp.square(images - near_images), axis=tuple(range(1, images.ndim)))

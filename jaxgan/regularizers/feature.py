@@ -15,3 +15,9 @@ def feature_matching() -> Callable[[jax.Array, jax.Array], jax.Array]:
     Source: Salimans et al. 2016, Improved Techniques for Training GANs, section 3.1.
     """
     return lambda real, fake: jnp.sum(jnp.square(jnp.mean(real, axis=0) - jnp.mean(fake, axis=0)))
+
+
+@FEATURE_PENALTIES.register("feature_matching_l1")
+def feature_matching_l1() -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """mean |E f(x) - E f(G(z))|, over the F features: MHGAN's (Kavalerov et al. 2021), with weight 1."""
+    return lambda real, fake: jnp.mean(jnp.abs(jnp.mean(real, axis=0) - jnp.mean(fake, axis=0)))

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxgan.regularizers import GRADIENT_PENALTIES
+from jaxgan.regularizers.critic import of_fakes
 from jaxgan.regularizers.draws import draw, split
 
 PerExample = Callable[..., jax.Array]
@@ -102,7 +103,7 @@ def r2() -> PerExample:
 
     Source: Mescheder et al. 2018, Which Training Methods for GANs do actually Converge?, equation 10.
     """
-    return lambda critic, real, fake, keys, axis_name=None: _square_norm(critic, fake) / 2
+    return lambda critic, real, fake, keys, axis_name=None: _square_norm(of_fakes(critic), fake) / 2
 
 
 @GRADIENT_PENALTIES.register("zero_centered")

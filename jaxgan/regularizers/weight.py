@@ -117,6 +117,9 @@ def historical_averaging(*, networks: str = "both") -> WeightPenalty:
 def clip(*, bound: float = 0.01) -> Callable[[Any], Any]:
     """θ → clip(θ, -bound, bound), of all parameters, biases and normalizations included.
 
+    Args:
+      bound: the largest magnitude of a parameter.
+
     Source: Arjovsky et al. 2017, Wasserstein GAN, algorithm 1.
     """
     return lambda params: jax.tree.map(lambda leaf: jnp.clip(leaf, -bound, bound), params)

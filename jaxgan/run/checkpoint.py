@@ -25,7 +25,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from jaxgan.devices import processes
 from jaxgan.errors import Diverged, LostProcess, UserError
-from jaxgan.run.plain_path import PlainPath
+from jaxgan.run.plain_path import PlainPath, is_plain
 
 # Orbax notes its own doings as warnings; what matters of them reaches the user as an exception.
 logging.get_absl_logger().addFilter(lambda record: f"{os.sep}orbax{os.sep}" not in record.pathname)
@@ -63,8 +63,7 @@ class Checkpoints:
         self._manager = None
         self._proven = False  # whether a checkpoint of this folder has been read back
         self._first: int | None = None  # the step of the one that is to be
-        self._plain = PlainPath(self.directory)
-        if processes.connected() and self._plain.path != self.directory:
+        if processes.connected() and not is_plain(self.directory):
             raise UserError(
                 f"{self.directory}: where several processes train a run, its path has none of * ? [ ] \\: "
                 "choose another --workdir"
@@ -72,6 +71,7 @@ class Checkpoints:
         _silence_closed_loops()
         if not self.read_only:
             self.directory.mkdir(parents=True, exist_ok=True)
+        self._plain = PlainPath(self.directory)
         if self.directory.is_dir():
             self._manager = _look(self._open)
 

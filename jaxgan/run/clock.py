@@ -1,11 +1,14 @@
 """How long the devices work on what they are given, whenever the host comes to look."""
 
+import collections
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
+
+_LEAST = 2.0  # seconds that a rate is of
 
 
 class Clock:
@@ -34,3 +37,36 @@ class Clock:
     def close(self) -> None:
         """Ends the thread; what is under way is waited for by nobody."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+class Rate:
+    """Steps a second, line by line.
+
+    A thread that waits for the devices may wake up late, by more than a short call takes. So a line that took
+    less than two seconds has the rate over these two, together with the calls before it. The first call of a
+    length is compiled while it is made: it counts only where there is no other.
+    """
+
+    def __init__(self):
+        self._lengths: set[int] = set()
+        self._first = 0, 0.0
+        self._calls: collections.deque[tuple[int, float]] = collections.deque()
+        self._fresh = 0  # calls since the last line
+
+    def add(self, steps: int, seconds: float) -> None:
+        """A call of so many steps."""
+        if steps in self._lengths:
+            self._calls.append((steps, seconds))
+            self._fresh += 1
+        else:
+            self._lengths.add(steps)
+            self._first = steps, seconds
+
+    def of_line(self) -> float:
+        """Steps a second of the calls since the last line."""
+        spent = sum(seconds for _, seconds in self._calls)
+        while len(self._calls) > max(self._fresh, 1) and spent - self._calls[0][1] >= _LEAST:
+            spent -= self._calls.popleft()[1]
+        self._fresh = 0
+        steps, seconds = map(sum, zip(*(self._calls or [self._first]), strict=True))
+        return steps / max(seconds, 1e-9)

@@ -1,47 +1,79 @@
-"""The console of a job: log lines, the compilation cache, and errors as one line with an exit status."""
+"""The console of a job: log lines, the compilation cache, and errors as one line with an exit status.
+
+What takes long to import, JAX above all, is imported late: `--help` and wrong flags need none of it.
+"""
 
 import atexit
+import contextlib
 import errno
+import functools
 import gc
+import importlib.util
 import logging
 import os
 import re
 import signal
 import sys
+import threading
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
-import jax
 from absl import app, flags
 from absl import logging as absl_logging
 
-from jaxgan.config import recorded
-from jaxgan.datasets import cache
-from jaxgan.devices import parallel, processes
 from jaxgan.errors import LostProcess, UserError
 from jaxgan.run import streams
+from jaxgan.run.plain_path import is_plain
 
 
-def run(main: Callable[[], int]) -> None:
-    """Parses the flags, runs `main` and exits with the status that it returns, or that its error has."""
+def run(main: Callable[..., int], page: str = "", takes_words: Callable[[], bool] = lambda: False) -> None:
+    """Parses the flags, runs `main` and exits with the status that it returns, or that its error has.
+
+    Args:
+      main: of the job; it gets the words that are no flags.
+      takes_words: whether there may be any, as asked once the flags are parsed.
+      page: what `--help` shows; '' for all flags with their meanings.
+    """
     streams.protect()
+    gc.disable()  # until all is imported, and stays: looking for garbage in it takes a tenth of the start
     atexit.register(gc.freeze)  # or the end looks for garbage in all that was imported, a second long
     try:
-        app.run(lambda _: _guarded(main), flags_parser=_parse)
-    except UserError as error:
-        _fail(error)
+        parse = functools.partial(_parse, page=page, takes_words=takes_words)
+        try:
+            app.run(lambda argv: _guarded(functools.partial(main, *argv[1:])), flags_parser=parse)
+        except UserError as error:
+            _fail(error)
+    except SystemExit as end:
+        leave(end.code)
+
+
+def leave(status: str | int | None) -> NoReturn:
+    """Ends the process; at once where it failed and a thread would hold it.
+
+    After a save that has failed, threads of Orbax wait minutes for what can no longer come.
+    """
+    others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
+    if isinstance(status, int) and status and any(not thread.daemon for thread in others):
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _guarded(main) -> int:
     _set_up_logging()
-    _set_up_compilation_cache()
-    jax.config.update("jax_enable_x64", False)  # everything is float32, whatever the environment says
+    _set_up_jax()
+    gc.freeze()
+    gc.enable()
     try:
         return _translated(main)
     except BaseException as error:
-        if not processes.connected():
+        processes = sys.modules.get("jaxgan.devices.processes")
+        if not processes or not processes.connected():
             raise
         cause, status = error, 1
         if isinstance(error, SystemExit):  # its line has been printed
@@ -54,7 +86,8 @@ def _guarded(main) -> int:
 def _translated(main) -> int:
     try:
         status = main()
-        processes.leave()
+        if processes := sys.modules.get("jaxgan.devices.processes"):
+            processes.leave()
         return status
     except UserError as error:
         _fail(error)
@@ -68,7 +101,9 @@ def _translated(main) -> int:
         remedy = "make room, and run the same command again" if full else "check the path and its permissions"
         _fail(UserError(f"{error.filename or 'a file of the run'}: {error.strerror}; {remedy}"))
     except AssertionError as error:  # how JAX says that there is no device at all
-        if platforms := parallel.missing_platforms():
+        from jaxgan.devices.parallel import missing_platforms
+
+        if platforms := missing_platforms():
             _fail(
                 UserError(
                     f"JAX_PLATFORMS={platforms}, but JAX finds no such device: unset it, or install JAX "
@@ -76,7 +111,9 @@ def _translated(main) -> int:
                 )
             )
         raise error
-    except (jax.errors.JaxRuntimeError, ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:  # JaxRuntimeError is one
+        from jaxgan.devices import processes
+
         if "nable to initialize backend" in str(error):
             _fail(
                 UserError(f"JAX finds no device ({str(error).splitlines()[0][:150]}): correct JAX_PLATFORMS")
@@ -106,8 +143,17 @@ def _fail(error: UserError) -> None:
     sys.exit(error.exit_status)
 
 
-def _parse(argv: Sequence[str]) -> Sequence[str]:
+def _parse(
+    argv: Sequence[str], page: str = "", takes_words: Callable[[], bool] = lambda: False
+) -> Sequence[str]:
     """Parses flags as absl does, but explains what is wrong in one line and exits with 2."""
+    asked = {argument.lstrip("-") for argument in argv[1:] if argument.startswith("-")}
+    if asked & {"help", "h", "?", "helpshort"} and page:
+        print(page)
+        sys.exit(0)
+    if asked & {"help", "h", "?", "helpshort", "helpfull"}:
+        print(f"{sys.modules['__main__'].__doc__}\n{flags.FLAGS.main_module_help()}")
+        sys.exit(0)
     argv = _with_recorded_config(argv)
     _require_config_file(argv)
     try:
@@ -127,7 +173,7 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
         if isinstance(getattr(error, "obj", None), ModuleType):  # of code that a config file imports
             raise
         raise UserError(_unknown_field(argv, str(error))) from error
-    if len(rest) > 1:
+    if len(rest) > 1 and not takes_words():
         raise UserError(f"unexpected argument '{rest[1]}': flags look like --config.FIELD=VALUE")
     return rest
 
@@ -141,9 +187,18 @@ def _with_recorded_config(argv: Sequence[str]) -> Sequence[str]:
             given[flag] = value if equals else following
     record = Path(given.get("workdir") or ".").expanduser() / "config.json"
     trains = given.get("mode", "train") == "train" or any(flag.startswith("config.") for flag in given)
-    if "config" in given or not given.get("workdir") or not trains or not record.is_file():
+    if "config" in given or not given.get("workdir") or not trains or not _is_file(record, "workdir"):
         return argv
-    return [argv[0], f"--config={recorded.__file__}:{record}", *argv[1:]]
+    file = importlib.util.find_spec("jaxgan.config.recorded").origin
+    return [argv[0], f"--config={file}:{record}", *argv[1:]]
+
+
+def _is_file(path: Path, flag: str) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError) as error:  # too long a name, say
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--{flag}: {path}: {reason}; choose another") from error
 
 
 def _require_config_file(argv: Sequence[str]) -> None:
@@ -151,7 +206,7 @@ def _require_config_file(argv: Sequence[str]) -> None:
     for argument, following in zip(argv, [*argv[1:], ""], strict=True):
         flag, equals, value = argument.partition("=")
         value = value if equals else following
-        if flag.lstrip("-") == "config" and not Path(value.partition(":")[0]).is_file():
+        if flag.lstrip("-") == "config" and not _is_file(Path(value.partition(":")[0]), "config"):
             raise UserError(f"--config={value}: there is no such file; configs/ holds those of the project")
 
 
@@ -171,13 +226,14 @@ def _illegal_value(argv: Sequence[str], message: str) -> str:
 
 def _unknown_field(argv: Sequence[str], message: str) -> str:
     """ml_collections names only the last part of a field: find the flag that it stands in."""
+    from jaxgan.config import listing
+
     words = re.findall(r"\w+", message.replace("\\n", " ").replace("\\", " "))
-    paths = [argument.partition("=")[0].removeprefix("--config.") for argument in argv]
+    paths = [argument.lstrip("-").partition("=")[0].removeprefix("config.") for argument in argv]
     path = next((path for path in paths if words[0] in path.split(".")), words[0])
-    if path.startswith(f"regularizers.{words[0]}"):
+    if path.startswith(f"regularizers.{words[0]}") and path.count(".") > 1:
         return _unknown_regularizer(words[0])
-    hint = f" Did you mean '{words[4]}'?" if words[1:4] == ["Did", "you", "mean"] else ""
-    return f"the config has no field '{path}' (jaxgan/config/default.py explains all fields).{hint}"
+    return f"the config has no field '{path[:80]}'.{listing.hint(path, flags.FLAGS['config'].value)}"
 
 
 def _unknown_regularizer(name: str) -> str:
@@ -196,12 +252,28 @@ def _set_up_logging() -> None:
     absl_logging.set_verbosity(absl_logging.WARNING)
 
 
-def _set_up_compilation_cache() -> None:
-    """Compiled programs are kept in the cache folder, beside decoded data sets.
+def _set_up_jax() -> None:
+    """Everything is float32, and compiled programs are kept in the cache folder, beside decoded data sets.
 
     JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=false turns it off.
     """
+    import jax
+
+    from jaxgan.datasets import cache
+
+    jax.config.update("jax_enable_x64", False)  # whatever the environment says
+    # JAX tells each program that it could not keep, in two lines
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache")
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(cache.folder().parent / "programs"))
+        folder = cache.folder().parent / "programs"
+        kept = is_plain(folder)
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not kept or not os.access(folder, os.W_OK):
+            absl_logging.warning(
+                "compiled programs cannot be kept in %s, and are made anew at every start: set "
+                "JAXGAN_CACHE_DIR to a folder with room", folder
+            )  # fmt: skip
+        jax.config.update("jax_compilation_cache_dir", str(folder) if kept else None)
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)

@@ -17,10 +17,10 @@ from jaxgan.algorithm.train_state import GanState
 from jaxgan.config import fields
 from jaxgan.datasets import Dataset, title
 from jaxgan.devices import processes
-from jaxgan.drawing.grids import draw_samples
+from jaxgan.drawing.grids import CLASS_COLUMNS, draw_samples
 from jaxgan.errors import Diverged, UserError
 from jaxgan.run.background import Background
-from jaxgan.run.clock import Clock
+from jaxgan.run.clock import Clock, Rate
 from jaxgan.run.health import diagnose
 from jaxgan.run.writers import Progress, Writers
 
@@ -56,7 +56,7 @@ class Monitor:
         self._config, self._dataset, self._gan = config, dataset, gan
         self._workdir = workdir
         self._pending: tuple[int, dict, jax.Array | None, Future] | None = None
-        self._clock, self._seconds, self._steps = Clock(), 0.0, 0
+        self._clock, self._rate = Clock(), Rate()
         self._symptoms: dict[str, str] = {}
         self._background = Background()
         self._saving: Future | None = None
@@ -69,6 +69,7 @@ class Monitor:
         dataset, where = self._dataset, "read as it is needed" if streamed else "on the device"
         print(f"workdir: {self._workdir}")
         print(f"data: {len(dataset)} × {dataset.shape} of {dataset.name} ({dataset.origin}), {where}")
+        print(_parts(dataset))
         num, kind = self._config.num_devices or len(jax.devices()), jax.devices()[0].device_kind
         print(f"devices: {num} × {kind}" + (f", {jax.process_count()} processes" * processes.connected()))
         for name in ("generator", "discriminator"):
@@ -84,7 +85,7 @@ class Monitor:
         Args:
           step: steps done.
           metrics: of the call's steps, `[steps]` each, by name.
-          samples: of the fixed latents, where there is to be a picture.
+          samples: of the fixed inputs, where there is to be a picture.
           begun: when the call was given to the devices, by `time.monotonic`.
         """
         seconds = self._clock.watch(begun, metrics)
@@ -111,8 +112,7 @@ class Monitor:
                 f"training diverged at step {first + i}: {names[j]} is {values[i, j]}; what was saved before "
                 "is kept. Try lower learning rates or another loss, in another --workdir"
             )
-        self._seconds += seconds.result()
-        self._steps += len(values)
+        self._rate.add(len(values), seconds.result())
         self.window += [dict(zip(names, row, strict=True)) for row in values.tolist()]
         if step % self._config.log_every == 0 or step == self._config.num_steps:
             self._write_line(step)
@@ -121,8 +121,11 @@ class Monitor:
 
     def _draw(self, step: int, samples: jax.Array) -> None:
         name = title(self._dataset.name, self._dataset.fallback_for)
-        picture = draw_samples(np.asarray(samples), f"{name}, step {step}", mixture=self._dataset.mixture)
-        self._writers.samples(step, picture)
+        columns = CLASS_COLUMNS if self._gan.rows else 0
+        caption, mixture = f"{name}, step {step}", self._dataset.mixture
+        picture = draw_samples(np.asarray(samples), caption, columns, mixture=mixture)
+        weights = "ema" if self._config.ema_decay else "raw"
+        self._writers.samples(step, picture, {"Data": name, "Weights": weights})
 
     def _write_line(self, step: int) -> None:
         rows = self.window
@@ -131,8 +134,7 @@ class Monitor:
         if not processes.is_first():
             return
         metrics = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-        rate = self._steps * self._config.batch_size / max(self._seconds, 1e-9)
-        self._seconds, self._steps = 0.0, 0
+        rate = self._rate.of_line() * self._config.batch_size
         self._progress.update(step, metrics, rate)
         if self._writers.begins:  # its knobs, once
             self._background.do(self._writers.hparams, fields.flatten(fields.essential(self._config)))
@@ -201,3 +203,18 @@ class Monitor:
             untold = (UserError, OSError) if kind else ()  # the error under way is the one to tell
             with contextlib.suppress(*untold):
                 self._writers.close()
+
+
+def _parts(dataset: Dataset) -> str:
+    """Which classes a data set has, and how many examples are kept from the training."""
+    names, num = dataset.class_names, 0 if dataset.labels is None else int(dataset.labels.max()) + 1
+    if dataset.mixture is not None:
+        classes = f"modes: {len(dataset.mixture.centres)}"
+    elif num:
+        shown = ", ".join(names[:10]) + ", ..." * (len(names) > 10)
+        classes = f"classes: {max(num, len(names))}" + (f" ({shown})" if names else "")
+    else:
+        classes = "classes: none"
+    whole = len(dataset) + dataset.held_out
+    held_out = f"{dataset.held_out} of {whole}" if dataset.held_out else "none, the test set is apart"
+    return f"{classes}; held out: {held_out}"

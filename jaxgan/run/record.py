@@ -7,6 +7,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from jaxgan.config.conditions import classes_of
 from jaxgan.config.fields import essential, flatten, import_modules, plain, schedules, with_own_modules
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
@@ -50,6 +51,8 @@ def write_record(workdir: Path, config: ConfigDict, dataset: Dataset) -> None:
         "dataset": describe_dataset(dataset),
         "versions": {library.__name__: library.__version__ for library in libraries},
     }
+    if config.condition.name == "labels":  # so that samples of them are drawn without the data
+        record["dataset"] |= {"classes": classes_of(dataset), "class_names": dataset.class_names}
     path = Path(workdir) / "config.json"
     replace(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
 
@@ -80,7 +83,7 @@ def require_same_dataset(dataset: Dataset, record: dict[str, Any], workdir: Path
 
 def recorded_config(record: dict[str, Any]) -> ConfigDict:
     """The config of a recorded run."""
-    config = ConfigDict(record["config"])
+    config = ConfigDict({"condition": {"name": "none"}, **record["config"]})
     import_modules(config)
     return config
 

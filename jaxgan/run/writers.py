@@ -1,4 +1,4 @@
-"""What a run writes while it trains: metrics.jsonl, TensorBoard events through clu, sample grids, progress.
+"""What a run writes while it trains: metrics.jsonl, TensorBoard events, sample grids, progress.
 
 All of it can be cut back to a step, so that a resumed run leaves the files of one that was never stopped.
 """
@@ -8,11 +8,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from absl import logging
 from PIL import Image
 from tqdm import tqdm
@@ -20,7 +19,7 @@ from tqdm import tqdm
 from jaxgan.drawing.grids import save
 from jaxgan.errors import UserError
 from jaxgan.files import replace
-from jaxgan.tensorflow_import import import_tensorflow
+from jaxgan.run import events
 
 
 class Writers:
@@ -46,24 +45,25 @@ class Writers:
         self._tensorboard = _TensorBoard(workdir, step)
 
     def cut_events(self) -> None:
-        """Cuts the TensorBoard events: before anything is written. Apart, as it needs TensorFlow."""
+        """Cuts the TensorBoard events: before anything is written. Apart, as it imports TensorBoard."""
         self._tensorboard.cut()
 
     def scalars(self, step: int, values: dict[str, float], context: dict[str, Any]) -> None:
         """One line of metrics.jsonl, and a point of every TensorBoard curve. `context` is for the line."""
         self._file.write(json.dumps({"step": step, **values, **context}) + "\n")
-        self._tensorboard.write("write_scalars", step, values)
+        self._tensorboard.write("scalars", step, values)
 
-    def samples(self, step: int, picture: Image.Image) -> None:
-        """`samples/step_00001000.png` and the same picture in TensorBoard."""
+    def samples(self, step: int, picture: Image.Image, about: dict[str, Any] | None = None) -> None:
+        """`samples/step_00001000.png`, which says what it shows, and the same picture in TensorBoard."""
         path = self._workdir / "samples" / f"step_{step:08d}.png"
-        save(picture, path)
-        self._tensorboard.write("write_images", step, {"samples": np.asarray(picture)[None]})
+        run = self._workdir.absolute().name
+        save(picture, path, {"Run": run, "Step": step, **(about or {})})
+        self._tensorboard.write("image", step, "samples", picture)
 
     def hparams(self, values: dict[str, Any]) -> None:
         """The run's hyper-parameters for TensorBoard."""
         flat = {k: v if isinstance(v, int | float | bool) else str(v) for k, v in values.items()}
-        self._tensorboard.write("write_hparams", flat)
+        self._tensorboard.write("hparams", flat)
 
     def flush(self) -> None:
         """Hands everything to the operating system: called before a checkpoint, which must not be ahead."""
@@ -77,29 +77,35 @@ class Writers:
 
 
 class _TensorBoard:
-    """clu's SummaryWriter, opened at its first use: it needs TensorFlow, whose import takes seconds."""
+    """TensorBoard's events, in a file that is opened at its first use: the imports take half a second."""
 
     def __init__(self, workdir: Path, step: int):
-        self._workdir, self._step, self._writer, self._off = workdir, step, None, False
+        self._workdir, self._step = workdir, step
+        self._writer: events.EventWriter | None = None
+        self._off = False
 
     def cut(self) -> None:
         """Where there are events, those beyond the step go."""
-        if any(self._workdir.glob("events.out.tfevents.*")):
-            self.write("flush", open_first=True)
+        if events.has_events(self._workdir):
+            self._guard(lambda: events.cut(self._workdir, self._step))
 
-    def write(self, method: str, *args: Any, open_first: bool = False) -> None:
-        idle = self._writer is None and method in ("flush", "close") and not open_first
-        if self._off or idle:
+    def write(self, method: str, *args: Any) -> None:
+        if self._writer or method not in ("flush", "close"):
+            self._guard(lambda: getattr(self._opened(), method)(*args))
+
+    def _opened(self) -> events.EventWriter:
+        self._writer = self._writer or events.EventWriter(self._workdir)
+        return self._writer
+
+    def _guard(self, function: Callable[[], None]) -> None:
+        """Does it; where TensorBoard is not there, that is said once."""
+        if self._off:
             return
-        if self._writer is None:
-            try:
-                self._open()
-            except ImportError as error:
-                self._off = True
-                logging.warning("TensorBoard events are off (%s); metrics.jsonl has all metrics", error)
-                return
         try:
-            getattr(self._writer, method)(*args)
+            function()
+        except ImportError as error:
+            self._off = True
+            logging.warning("TensorBoard events are off (%s); metrics.jsonl has all metrics", error)
         except Exception as error:
             self._off = True
             reason = " ".join(str(error).split())[:200]
@@ -107,14 +113,6 @@ class _TensorBoard:
                 f"could not write TensorBoard events in {self._workdir}: {reason}; the checkpoints are safe: "
                 "make room and run the same command again"
             ) from error
-
-    def _open(self):
-        tf = import_tensorflow()
-        from clu.metric_writers import SummaryWriter
-
-        for path in sorted(self._workdir.glob("events.out.tfevents.*")):
-            _cut_events(path, self._step, tf)
-        self._writer = SummaryWriter(str(self._workdir))
 
 
 def last_step(workdir: Path) -> int:
@@ -144,28 +142,6 @@ def _cut_samples(folder: Path, step: int) -> None:
         number = path.stem.removeprefix("step_")
         if number.isdecimal() and int(number) > step:
             path.unlink()
-
-
-def _cut_events(path: Path, step: int, tf) -> None:
-    """Rewrites an event file without the events beyond `step` (and without a half-written last one)."""
-    if not step:
-        path.unlink()
-        return
-    kept, dropped = [], False
-    try:
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            if tf.compat.v1.Event.FromString(record).step <= step:
-                kept.append(record)
-            else:
-                dropped = True
-    except tf.errors.DataLossError:
-        dropped = True
-    if dropped:
-        temporary = path.with_name(f"cut.{path.name}")
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for record in kept:
-                writer.write(record)
-        os.replace(temporary, path)
 
 
 def _shows_a_bar() -> bool:

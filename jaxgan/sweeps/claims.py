@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxgan.errors import UserError
+from jaxgan.files import named
 
 PATIENCE = 120.0  # seconds without a sign of life after which a lease of another machine is stale
 _PREFIX = "lease-"
@@ -93,13 +94,14 @@ def claim(folder: Path, patience: float = PATIENCE) -> Iterator[Claim | None]:
 def publish(path: Path, text: str) -> bool:
     """Writes a file whole, in one move, unless it is there already; returns whether this was the first."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_text(text, encoding="utf-8")
     try:
-        os.link(temporary, path)
+        with named(path):
+            temporary.write_text(text, encoding="utf-8")
+            os.link(temporary, path)
     except FileExistsError:
         return False
     finally:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
     return True
 
 

@@ -23,7 +23,7 @@ from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import ONCE
 from jaxgan.datasets import Dataset, title
 from jaxgan.devices.flops import steps_of_a_call
-from jaxgan.drawing.grids import draw_samples, save
+from jaxgan.drawing.grids import CLASS_COLUMNS, draw_samples, save
 from jaxgan.errors import UserError
 from jaxgan.evaluation.evaluator import Best, Evaluator, make_evaluator
 from jaxgan.jobs.train import resident_data
@@ -272,11 +272,14 @@ class Members:
                 extra = {"window": window, "best": Best()._asdict(), "seconds": seconds}
                 saved.save(step, state, extra)
         if picture:
-            latents = sampler.fixed_latents(self._gan)
-            samples = np.asarray(sampler.generate(self._gan, state.ema, latents))
+            shown, columns = sampler.fixed_inputs(self._gan), CLASS_COLUMNS if self._gan.rows else 0
+            samples = np.asarray(sampler.generate(self._gan, state.ema, *shown))
             name = title(self._dataset.name, self._dataset.fallback_for)
-            drawn = draw_samples(samples, f"{name}, step {step}", mixture=self._dataset.mixture)
-            save(drawn, path / "samples" / f"step_{step:08d}.png")
+            caption, mixture = f"{name}, step {step}", self._dataset.mixture
+            drawn = draw_samples(samples, caption, columns, mixture=mixture)
+            weights = "ema" if self._config.ema_decay else "raw"
+            about = {"Run": path.absolute().name, "Step": step, "Data": name, "Weights": weights}
+            save(drawn, path / "samples" / f"step_{step:08d}.png", about)
         outcome |= {"step": step, "seconds": seconds}
 
 

@@ -20,7 +20,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgan.algorithm.gan import GAN
-from jaxgan.config import checks, experiment, fields
+from jaxgan.config import checks, experiment, fields, listing
+from jaxgan.config.conditions import classes_of, require_labels
 from jaxgan.config.dependencies import reset_idle
 from jaxgan.config.fields import essential, flatten, plain, section_of
 from jaxgan.datasets import Dataset
@@ -118,10 +119,8 @@ def _kind(config: ConfigDict, field: str, who: str = "--sweep") -> type:
         section = section_of(config, ".".join(parents)) if parents else config
         kind = section.get_type(last)
     except (KeyError, AttributeError) as error:
-        hint = re.search(r"Did you mean .*?\?", str(error))
         raise UserError(
-            f"{who}: the config has no field '{field}' (jaxgan/config/default.py explains all fields). "
-            f"{hint[0] if hint else ''}".strip()
+            f"{who}: the config has no field '{field[:80]}'.{listing.hint(field, config)}"
         ) from error
     if kind is ConfigDict:
         raise UserError(f"{who}: {field} is a section; is it {field}.name that you mean?")
@@ -244,8 +243,8 @@ def load_dataset(config: ConfigDict) -> Dataset:
 def build(config: ConfigDict) -> Built:
     """The objects of a config."""
     dataset = load_dataset(config)
-    experiment.require_labels(config, dataset)
-    gan = experiment.make_gan(config, dataset.shape)
+    require_labels(config, dataset)
+    gan = experiment.make_gan(config, dataset.shape, classes=classes_of(dataset))
     hyper = experiment.make_hyper(config, dataset.labels)
     return Built(dataset.fingerprint, gan, hyper, optimizer_numbers(gan))
 

@@ -57,7 +57,9 @@ def sweep(made: Plan, workdir: Path, options: Options) -> int:
             return 128 + signal
     written = report.write(workdir, options.baseline, options.spread)
     print("wrote " + ", ".join(map(str, written)))
-    return 2 if job.unfinished() else 0
+    if job.unfinished():
+        raise UserError(job.failure())
+    return 0
 
 
 # --- Doing it -----------------------------------------------------------------------------------------
@@ -102,11 +104,20 @@ class _Job:
         self._runs, self._parts, self._workdir, self._options = made.runs, parts, workdir, options
         self._folders = [workdir / "parts" / f"{number:04d}" for number in range(len(parts))]
         self._said = 0.0
-        self._failed: set[int] = set()
+        self._failed: dict[int, str] = {}
 
     def unfinished(self) -> list[int]:
         """The parts that have no result, not by another process either."""
         return [i for i, folder in enumerate(self._folders) if not (folder / "result.json").exists()]
+
+    def failure(self) -> str:
+        """The parts without a result, and why the first of them has none."""
+        parts = self.unfinished()
+        reason = self._failed.get(parts[0], "another process had it")[:150]
+        return (
+            f"{len(parts)} of {len(self._parts)} parts of {self._workdir} failed, part {parts[0]} as "
+            f"{reason}: set this right, and run the same command again"
+        )
 
     def run(self, stop: Stop) -> int:
         """Works until every part has a result, its own or another process's; returns the signal that came."""
@@ -150,7 +161,7 @@ class _Job:
             reason = " ".join(str(error).split())[:500]
             print(f"part {i} failed: {reason}", flush=True)
             replace(folder / "failed.json", json.dumps({"reason": reason}))
-            self._failed.add(i)
+            self._failed[i] = reason
             return 0
         if outcomes is None:
             return stop.signal

@@ -43,18 +43,24 @@ def configure(**changes):
 
 def penalized(*names):
     fields = {f"regularizers.{name}.weight": 0.5 for name in names}
+    if names == ("information",):
+        fields |= {"condition.name": "codes"}
+    elif any(family_of(name) == "class" for name in names):
+        fields.pop("regularizers.information.weight", None)  # of codes
+        fields |= {"condition.name": "labels", "condition.labels.discriminator": "none"}
+        fields |= {"regularizers.ac.weight": 0.5} if "tac" in names else {}
     return fields | ({"consistency_augment.names": ("flip",)} if {*names} & {*TRANSFORMED} else {})
 
 
 def make(config):
     """(GAN, function to a fresh state, batch)."""
-    gan = experiment.make_gan(config, (8, 8, 1))
+    gan = experiment.make_gan(config, (8, 8, 1), classes=tuple(range(10)))
     hyper = experiment.make_hyper(config, LABELS)
     key = np.array([0, 3], np.uint32)
     state = functools.partial(init_state, gan, key, hyper)
     rows = np.arange(gan.discriminator_steps * B).reshape(-1, B)
     batch = {"examples": jnp.asarray(load_digits()[rows]), "index": jnp.arange(B)}
-    if "class_weights" in hyper:
+    if "class_weights" in hyper or gan.condition:
         batch["labels"] = jnp.asarray(LABELS[rows])
     return gan, state, batch
 
@@ -255,11 +261,13 @@ def test_every_recipe_builds_a_step(name):
         recipes.RECIPES[name](config)
         checks.check(config)
     config = fields.fix_schedule(dense)
-    gan = experiment.make_gan(config, (8, 8, 1))
-    state = jax.eval_shape(lambda: init_state(gan, jnp.zeros(2, jnp.uint32), experiment.make_hyper(config)))
+    gan = experiment.make_gan(config, (8, 8, 1), classes=tuple(range(10)))
+    hyper = experiment.make_hyper(config, LABELS)
+    state = jax.eval_shape(lambda: init_state(gan, jnp.zeros(2, jnp.uint32), hyper))
     shape = (gan.discriminator_steps, config.batch_size)
     batch = {
         "examples": jax.ShapeDtypeStruct((*shape, 8, 8, 1), jnp.uint8),
+        "labels": jax.ShapeDtypeStruct(shape, jnp.int32),
         "index": jax.ShapeDtypeStruct(shape[1:], jnp.int32),
     }
     after, _ = jax.eval_shape(functools.partial(train_step, gan=gan), state, batch)

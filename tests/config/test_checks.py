@@ -101,6 +101,28 @@ REFUSED = {
         "discriminator.mlp.maxout": 5,
     },
     "dataset.path is set, but 'digits' needs no file": {"dataset.path": "digits.npz"},
+    "packing=2 and condition.name=labels": {"packing": 2, "condition.name": "labels"},
+    "num_generators=2 and condition.name=labels": {"num_generators": 2, "condition.name": "labels"},
+    "loss.name=relativistic_pairing compares .* condition.labels.fakes=paired": {
+        "loss.name": "relativistic_pairing",
+        "condition.name": "labels",
+        "condition.labels.fakes": "data",
+    },
+    "regularizers.zero_centered compares .* condition.labels.fakes=paired": {
+        "regularizers.zero_centered.weight": 1.0,
+        "condition.name": "labels",
+        "condition.labels.fakes": "uniform",
+    },
+    "condition.labels.discriminator=none, and no loss looks at labels": {
+        "condition.name": "labels",
+        "condition.labels.discriminator": "none",
+    },
+    "condition.labels.fakes is set, but condition.name is 'none'": {"condition.labels.fakes": "data"},
+    "condition.labels.fakes='paird' must be one of auto, paired": {
+        "condition.name": "labels",
+        "condition.labels.fakes": "paird",
+    },
+    "unknown condition 'label'; known: labels, none. Did you mean 'labels'": {"condition.name": "label"},
 }
 
 

@@ -1,14 +1,18 @@
 """Arithmetic of programs and steps, counted by hand."""
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import pytest
 from gans import make_gan, make_hyper
 
 from configs import dcgan_mnist, gan_ring
 from jaxgan.algorithm.gan import Regularizer, init_state
 from jaxgan.config import experiment
 from jaxgan.devices.flops import program_flops, step_flops, steps_of_a_call
+from jaxgan.devices.parallel import make_program
 from jaxgan.optimizers import SCHEDULES
 from jaxgan.regularizers import GRADIENT_PENALTIES
 
@@ -119,3 +123,16 @@ def test_a_call_has_as_many_steps_as_take_some_seconds():
     # what the config says where nothing must be shortened; else what divides all, or is long enough
     assert steps_of_a_call(gan, state, 8, cores=2, most=50, periods=[60, 100, 1000]) == 50
     assert steps_of_a_call(gan, state, 8, cores=some, most=50, periods=[50, 33]) == 12
+
+
+@pytest.mark.parametrize("num", [1, 3])
+def test_the_program_of_a_call_has_the_arithmetic_of_its_steps(num):
+    gan = make_gan()
+    state = shapes_of(gan)
+    program = make_program(gan, "jit", 8, num_devices=1)
+    data = {"examples": jax.ShapeDtypeStruct((20, math.prod(gan.shape)), jnp.uint8)}
+    traced = program.trace(state, data, num)
+    assert program_flops(traced) == num * step_flops(gan, state, 8) > 0
+    cores = step_flops(gan, state, 8) * 12.5 / 2.5e11
+    assert steps_of_a_call(gan, state, 8, cores, 50, [50], trace=lambda: (traced, num)) == 10
+    assert make_program(gan, "pmap", 8, num_devices=1).trace(state, data, num) is None

@@ -26,5 +26,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.modules["tensorflow"] = None  # seconds to import, for TensorBoard's events only
+    sys.modules["tensorflow"] = None  # seconds to import, for nothing here needs it
     app.run(lambda _: console._guarded(main), argv=sys.argv[:1])

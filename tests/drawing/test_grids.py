@@ -189,3 +189,10 @@ def test_plots_of_one_mixture_have_the_same_axes(monkeypatch):
         (circles,) = (c for c in axes.collections if len(c.get_offsets()) == 2)
         np.testing.assert_allclose(circles.get_offsets(), mixture.centres)
     assert [axes.get_title() for axes in drawn] == ["ring", "ring; 1 of 3 outside"]
+
+
+def test_a_picture_says_what_it_shows(tmp_path):
+    about = {"Run": "digits [β1=.5]", "Step": 40, "Weights": "ema"}
+    grids.save(Image.new("L", (4, 4)), tmp_path / "a.png", about)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.text == {"Run": "digits [β1=.5]", "Step": "40", "Weights": "ema"}

@@ -190,3 +190,18 @@ def test_what_is_no_plane_is_refused():
             plots.draw_mixture(samples, mixture, len)
     with pytest.raises(ValueError, match="points"):
         plots.draw_mixture(np.zeros((5, 2)), Mixture(np.zeros((2, 3)), 0.1), len)
+
+
+def test_curves_are_titled_and_counts_have_whole_numbers():
+    from matplotlib.figure import Figure
+
+    lines = [{"step": step, "modes": modes, "diversity": 0.5} for step, modes in ((10, 2), (20, 3), (30, 4))]
+    titled, plain = plots.draw_curves(lines, "ring_1: ring"), plots.draw_curves(lines)
+    assert titled.size == plain.size and titled.tobytes() != plain.tobytes()
+    axes = Figure().subplots()
+    steps = np.array([10.0, 20.0, 30.0])
+    plots._draw_panel(axes, "^", "linear", {"modes": (steps, np.array([2.0, 3.0, 4.0]))}, {})
+    assert all(tick == round(tick) for tick in axes.get_yticks())
+    axes = Figure().subplots()
+    plots._draw_panel(axes, "^", "linear", {"loss": (steps, np.array([0.5, 1.5, 1.0]))}, {})
+    assert not all(tick == round(tick) for tick in axes.get_yticks())

@@ -1,4 +1,4 @@
-"""Components of one's own, as README.md, "How to extend it", says: trained, sampled, and gone on with."""
+"""Components of one's own, as jaxgan/README.md says: trained, sampled, and gone on with."""
 
 import dataclasses
 import json

@@ -138,7 +138,7 @@ def test_sigkill_under_pmap_on_two_devices(start, tmp_path):
     kill(process)
     done = launch(tmp_path / "killed", **run)
     assert done.returncode == 0 and "going on from step" in done.stdout, done.stderr
-    assert_same_run(tmp_path / "killed", tmp_path / "whole", events=False)
+    assert_same_run(tmp_path / "killed", tmp_path / "whole")
 
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])

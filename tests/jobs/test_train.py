@@ -29,6 +29,8 @@ def test_a_workdir_holds_what_the_readme_says(trained):
     assert all(metrics | {"step", "dataset"} == row.keys() for row in rows)
     grids = sorted(path.name for path in (trained / "samples").iterdir())
     assert grids == ["step_00000004.png", "step_00000020.png"]  # with the first line, and at the end
+    with Image.open(trained / "samples" / "step_00000020.png") as picture:
+        assert picture.text == {"Run": trained.name, "Step": "20", "Data": "digits", "Weights": "ema"}
     assert record(trained)["dataset"]["num_examples"] == 1498 and record(trained)["versions"]["jax"]
 
 

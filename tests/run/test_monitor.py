@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from runs import launch, lines, quick_environment, tiny_config
+from runs import curves, launch, lines, quick_environment, tiny_config
 
 from jaxgan import datasets
-from jaxgan.run.monitor import Monitor
+from jaxgan.run.monitor import Monitor, _parts
 from jaxgan.run.writers import Writers
 
 HEALTHY = {
@@ -79,12 +79,11 @@ def test_a_run_prints_each_warning_once(tmp_path):
     assert done.returncode == 0, done.stderr
     warnings = [line for line in done.stderr.splitlines() if line.startswith("WARNING: ")]
     assert [" ".join(line.split()[1:6]) for line in warnings] == [
-        "TensorBoard events are off (left",
         "step 300: mode collapse? fakes",
         "step 300: the discriminator is",
     ]
     assert len(lines(tmp_path / "run")) == 18
-    assert not list((tmp_path / "run").glob("events.out.tfevents.*"))
+    assert {step for step, *_ in curves(tmp_path / "run")} == {*range(20, 361, 20)}
 
 
 @pytest.fixture
@@ -94,7 +93,7 @@ def slow_pictures(monkeypatch):
     monkeypatch.setattr(
         "jaxgan.run.monitor.draw_samples", lambda *_, **__: gate.wait(60) and Image.new("L", (8, 8))
     )
-    monkeypatch.setattr(Writers, "scalars", lambda *_: None)  # no TensorFlow
+    monkeypatch.setattr(Writers, "scalars", lambda *_: None)
     monkeypatch.setattr(Writers, "hparams", lambda *_: None)
     monkeypatch.setattr("jaxgan.run.writers._TensorBoard.write", lambda *_: None)
     return gate
@@ -135,3 +134,32 @@ def test_a_picture_that_cannot_be_written_costs_the_checkpoint_after_it(tmp_path
         monitor.save(lambda: lambda: saved.append(5))
         monitor.flush()
     assert saved == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "said"),
+    [
+        ("digits", {}, "classes: 10 (0, 1, 2, 3, 4, 5, 6, 7, 8, 9); held out: 299 of 1797"),
+        ("ring", {"num_points": 100}, "modes: 8; held out: none, the test set is apart"),
+    ],
+)
+def test_the_start_says_which_classes_there_are_and_how_many_examples_are_held_out(name, fields, said):
+    assert _parts(datasets.load(name, **fields)) == said
+
+
+def test_arrays_and_folders_say_what_they_hold_out(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (13, 4, 4), np.uint8)
+    np.savez(tmp_path / "labelled.npz", images=images, labels=np.arange(13) % 3)
+    assert _parts(datasets.load("array", path=str(tmp_path / "labelled.npz"))) == (
+        "classes: 3; held out: 2 of 13"
+    )
+    np.savez(tmp_path / "apart.npz", x_train=images, x_test=images[:3])
+    assert _parts(datasets.load("array", path=str(tmp_path / "apart.npz"))) == (
+        "classes: none; held out: none, the test set is apart"
+    )
+    for name in "ab":
+        (tmp_path / "folder" / name).mkdir(parents=True)
+        for i, image in enumerate(images[:6]):
+            Image.fromarray(image).save(tmp_path / "folder" / name / f"{i}.png")
+    path = str(tmp_path / "folder")
+    assert _parts(datasets.load("images", path=path)) == "classes: 2 (a, b); held out: 2 of 12"

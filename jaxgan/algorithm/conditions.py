@@ -1,0 +1,214 @@
+"""What both networks are told of an example besides the example: its class, say. `G(z, labels=...)`.
+
+What is given stands in a dict by keyword: `labels` int32 `[B]`, or `codes`, a `Codes`. A GAN without a
+condition has none of it, and its program has no trace of it.
+
+To add one: write a builder here and register it. Its keyword-only parameters become the config fields
+`condition.<name>.<parameter>`.
+"""
+
+import numbers
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan.algorithm.randomness import named_keys
+from jaxgan.declarations import AtLeast, OneOf
+from jaxgan.declarations.arguments import array, finite, shown, whole
+from jaxgan.errors import WrongArgument
+from jaxgan.registry import Registry
+
+# Builders `(classes, *, fields) -> Condition`, or None; `classes` are the labels that the data has.
+CONDITIONS = Registry("condition")
+
+Given = dict[str, Any]
+Labels = int | str | Sequence[int | str] | None  # as a user gives them
+
+
+class Codes(NamedTuple):
+    """Latent codes of B examples.
+
+    Attributes:
+      categorical: one-hot vectors `[B, k]` for each categorical code.
+      continuous: `[B, c]`, in [-1, 1].
+    """
+
+    categorical: tuple[jax.Array, ...]
+    continuous: jax.Array
+
+
+class Condition(NamedTuple):
+    """What the networks are told of real examples and of fakes.
+
+    Attributes:
+      real: `(stored, keys) -> (target, given)`: of what a batch holds, `examples` `[B, ...]` and what it
+        `reads`, the examples that the discriminator takes for real, and what is given with them; `keys` are
+        typed, one for each example.
+      fake: `(keys, given_with_real, numbers) -> given`, with the fakes; `numbers` are `hyper["condition"]`.
+      draw: `keys -> given`, of samples where nothing is asked for.
+      example: what is given, with zeros `[1, ...]`: for the shapes of parameters.
+      reads: what `real` reads of a batch besides its examples.
+      paired: whether fake i is told what real example i is told.
+      classes: the labels that there are.
+    """
+
+    real: Callable[[dict[str, jax.Array], jax.Array], tuple[jax.Array, Given]]
+    fake: Callable[[jax.Array, Given, dict[str, jax.Array]], Given]
+    draw: Callable[[jax.Array], Given]
+    example: Given
+    reads: tuple[str, ...] = ()
+    paired: bool = False
+    classes: tuple[int, ...] = ()
+
+    @property
+    def num_classes(self) -> int:
+        """K: labels lie in [0, K)."""
+        return max(self.classes, default=-1) + 1
+
+
+def find_labels(labels: Labels, classes: tuple[int, ...], names: Sequence[str]) -> np.ndarray:
+    """Labels as a user gives them, as int32 `[n]`.
+
+    Args:
+      labels: one or several, each a number or the name of a class.
+      classes: the labels that the data has.
+      names: of its classes, where known.
+
+    Raises:
+      WrongArgument: there is no such class.
+    """
+    if not classes:
+        raise WrongArgument("labels are given, but this generator takes none: it was trained without them")
+    names, found = list(names), []
+    try:
+        asked = [labels] if isinstance(labels, str | numbers.Integral) else [*labels]
+    except TypeError as error:
+        raise WrongArgument(f"labels={shown(labels)}: give a label, a class's name, or several") from error
+    for label in asked:
+        known = names.index(label) if isinstance(label, str) and label in names else _as_number(label)
+        if known not in classes:
+            some = names or [str(known) for known in classes]
+            more = f", ... ({len(some)} in all)" if len(some) > 10 else ""
+            raise WrongArgument(f"label {shown(label)} is none of the data's: {', '.join(some[:10])}{more}")
+        found.append(known)
+    if not found:
+        raise WrongArgument("labels are an empty list: give one or more, or None")
+    return np.array(found, np.int32)
+
+
+def read_codes(asked: Mapping[int, Any], example: Codes | None) -> dict[int, np.ndarray]:
+    """Values for codes as a user gives them, each as an array `[n]`; categorical codes are counted first.
+
+    Raises:
+      WrongArgument: there is no such code, or it has no such value.
+    """
+    if example is None:
+        raise WrongArgument("codes are given, but this generator takes none: it was trained without them")
+    sizes = [code.shape[1] for code in example.categorical]
+    num, found = len(sizes) + example.continuous.shape[1], {}
+    if not isinstance(asked, Mapping):
+        raise WrongArgument(f"codes={shown(asked)}: give a dict, as {{0: 7}}, of codes by number")
+    for i, values in asked.items():
+        code = whole("the number of a code", i, 0, num)
+        values = finite("codes", np.atleast_1d(array(f"codes[{code}]", np.atleast_1d(values), "[N]")))
+        if not len(values):
+            raise WrongArgument(f"codes[{code}] is an empty list: give one value or more")
+        if code < len(sizes):
+            for value in values:
+                whole(f"codes[{code}]", value.item(), 0, sizes[code])
+        found[code] = values
+    return found
+
+
+def _as_number(label: Any) -> int | None:
+    if isinstance(label, numbers.Integral) and not isinstance(label, bool):
+        return int(label)
+    return int(label) if isinstance(label, str) and re.fullmatch(r"-?[0-9]+", label) else None
+
+
+@CONDITIONS.register("none")
+def none(classes: tuple[int, ...]) -> None:
+    """Nothing."""
+
+
+@CONDITIONS.register("labels")
+def labels(
+    classes: tuple[int, ...],
+    *,
+    fakes: Annotated[str, OneOf(("auto", "paired", "data", "uniform"))] = "auto",
+    generator: Annotated[str, OneOf(("joined", "batch_norm"))] = "joined",
+    discriminator: Annotated[str, OneOf(("none", "joined", "projection", "select"))] = "joined",
+    embedding: Annotated[int, AtLeast(1)] = 50,
+) -> Condition:
+    """Each example's class.
+
+    Args:
+      classes: the labels that the data has.
+      fakes: labels of the fakes in training: those of the real batch, each its own (`paired`); drawn as often
+        as the real batches have them (`data`), or all alike (`uniform`). `auto` is paired where a loss or a
+        penalty compares real with fake examples one by one, and else data.
+      generator: how it takes labels, see `models.conditional.ConditionalGenerator`.
+      discriminator: likewise, `ConditionalDiscriminator`; none: through its heads alone.
+      embedding: width of the embeddings that are joined to latents and to points.
+
+    Source: Mirza and Osindero 2014, Conditional Generative Adversarial Nets.
+    """
+    occurring = jnp.asarray(classes, jnp.int32)
+    paired = fakes == "paired"
+
+    def real(stored, keys):
+        return stored["examples"], {"labels": stored["labels"]}
+
+    def fake(keys, given, numbers):
+        if paired:
+            return given
+        shares = jnp.log(numbers["label_shares"])
+        pick = jax.vmap(lambda key: jax.random.categorical(key, shares))
+        return {"labels": pick(named_keys(keys, "labels")).astype(jnp.int32)}
+
+    def draw(keys):
+        pick = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(classes)))
+        return {"labels": occurring[pick(named_keys(keys, "labels"))]}
+
+    example = {"labels": jnp.zeros(1, jnp.int32)}
+    return Condition(real, fake, draw, example, ("labels",), paired, tuple(classes))
+
+
+@CONDITIONS.register("codes")
+def codes(
+    classes: tuple[int, ...],
+    *,
+    categorical: Annotated[tuple[int, ...], AtLeast(2)] = (10,),
+    continuous: Annotated[int, AtLeast(0)] = 2,
+) -> Condition:
+    """Latent codes, told to the generator alone; the discriminator's head guesses them (`information`).
+
+    Args:
+      classes: the labels that the data has; they are not looked at.
+      categorical: of each uniform categorical code, how many values it has.
+      continuous: how many codes U(-1, 1) there are.
+
+    Source: Chen et al. 2016, InfoGAN: Interpretable Representation Learning by Information Maximizing
+    Generative Adversarial Nets, section 4.
+    """
+
+    def draw(keys):
+        parts = []
+        for i, size in enumerate(categorical):
+            pick = jax.vmap(lambda key, size=size: jax.random.randint(key, (), 0, size))
+            parts.append(jax.nn.one_hot(pick(named_keys(keys, f"code {i}")), size))
+        values = jax.vmap(lambda key: jax.random.uniform(key, (continuous,), minval=-1.0, maxval=1.0))
+        return {"codes": Codes(tuple(parts), values(named_keys(keys, "continuous codes")))}
+
+    def real(stored, keys):
+        return stored["examples"], {}
+
+    def fake(keys, given, numbers):
+        return draw(keys)
+
+    example = Codes(tuple(jnp.zeros((1, size)) for size in categorical), jnp.zeros((1, continuous)))
+    return Condition(real, fake, draw, {"codes": example})

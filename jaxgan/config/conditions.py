@@ -1,0 +1,195 @@
+"""Conditions: from a config to what both networks are told of an example, and what may not be asked for."""
+
+import inspect
+from typing import Any
+
+import flax.linen as nn
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxgan.algorithm.conditions import CONDITIONS, Condition
+from jaxgan.config.fields import active_regularizers, own_fields, selected
+from jaxgan.datasets import Dataset
+from jaxgan.errors import UserError
+from jaxgan.models.conditional import ConditionalDiscriminator, ConditionalGenerator, joined_shape
+from jaxgan.regularizers import CLASS_LOSSES, ONE_SIDED, family_of
+from jaxgan.regularizers.classes import ClassLoss
+
+
+def wants_labels(config: ConfigDict) -> bool:
+    """Whether a training step looks at the labels of the data."""
+    return config.condition.name == "labels" or config.class_balance == "weights"
+
+
+def make_condition(config: ConfigDict, classes: tuple[int, ...]) -> Condition | None:
+    """What both networks are told, for data with the labels `classes`; None: nothing."""
+    name, fields = selected(config, "condition")
+    if fields.get("fakes") == "auto":
+        fields["fakes"] = "paired" if comparing(config) else "data"
+    return CONDITIONS[name](classes, **fields)
+
+
+def comparing(config: ConfigDict) -> str:
+    """The field that compares real with fake examples one by one; '' where none does."""
+    if config.loss.name == "relativistic_pairing":
+        return "loss.name=relativistic_pairing"
+    for name in active_regularizers(config):
+        if family_of(name) in ("gradient", "consistency") and name not in ONE_SIDED:
+            return f"regularizers.{name}"
+    return ""
+
+
+def told_shape(config: ConfigDict, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Of what the discriminator within `with_condition` looks at, for examples of `shape`."""
+    _, fields = selected(config, "condition")
+    return joined_shape(shape, fields["embedding"]) if fields.get("discriminator") == "joined" else shape
+
+
+def num_outputs(config: ConfigDict, condition: Condition | None) -> int:
+    """Of the discriminator: one, or one for each generator and one for the data, or one for each class."""
+    if config.num_generators > 1:
+        return config.num_generators + 1
+    _, fields = selected(config, "condition")
+    return condition.num_classes if fields.get("discriminator") == "select" else 1
+
+
+def with_condition(
+    config: ConfigDict,
+    condition: Condition | None,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    losses: dict[str, ClassLoss],
+) -> tuple[nn.Module, nn.Module]:
+    """Both networks, told what the condition says, and the heads of class losses on the discriminator.
+
+    Raises:
+      UserError: one of them cannot be.
+    """
+    if condition is None:
+        return generator, discriminator
+    for loss in losses:
+        require_features(config, discriminator, f"regularizers.{loss}")
+    heads = tuple((loss, losses[loss].head(condition)) for loss in losses)
+    name, fields = selected(config, "condition")
+    if name != "labels":
+        return ConditionalGenerator(generator), ConditionalDiscriminator(
+            discriminator, labels="none", heads=heads
+        )
+    if fields["generator"] == "batch_norm":
+        _require_batch_norm(config.generator.name, generator)
+    if fields["discriminator"] == "projection":
+        require_features(config, discriminator, "condition.labels.discriminator=projection")
+    told = {"classes": condition.num_classes, "embedding": fields["embedding"]}
+    return (
+        ConditionalGenerator(generator, labels=fields["generator"], **told),
+        ConditionalDiscriminator(discriminator, labels=fields["discriminator"], heads=heads, **told),
+    )
+
+
+def require_features(config: ConfigDict, discriminator: nn.Module, field: str) -> None:
+    """UserError where the discriminator does not give the last features that `field` looks at."""
+    if "features" not in inspect.signature(type(discriminator).__call__).parameters:
+        raise UserError(
+            f"{field} looks at features, but discriminator '{config.discriminator.name}' has no `features` "
+            "argument"
+        )
+
+
+def _require_batch_norm(name: str, generator: nn.Module) -> None:
+    field = "condition.labels.generator=batch_norm"
+    if "condition" not in inspect.signature(type(generator).__call__).parameters:
+        raise UserError(f"{field}, but generator '{name}' has no `condition` argument: set it to joined")
+    if not getattr(generator, "batch_norm", True):
+        raise UserError(f"{field}, but the generator has none: set generator.{name}.batch_norm=True")
+
+
+def condition_numbers(config: ConfigDict, labels: np.ndarray | None) -> dict[str, Any]:
+    """`hyper["condition"]`: how often each class is drawn for fakes, float32 `[K]`, where it is drawn."""
+    name, fields = selected(config, "condition")
+    if name != "labels" or fields["fakes"] == "paired" or fields["fakes"] == "auto" and comparing(config):
+        return {}
+    counts = np.bincount(labels)
+    if fields["fakes"] == "uniform" or config.class_balance == "resample":
+        counts = counts > 0
+    return {"label_shares": (counts / counts.sum()).astype(np.float32)}
+
+
+def classes_of(dataset: Dataset) -> tuple[int, ...]:
+    """The labels that a data set has."""
+    return () if dataset.labels is None else tuple(np.unique(dataset.labels).tolist())
+
+
+def require_labels(config: ConfigDict, dataset: Dataset) -> None:
+    """UserError if labels are asked for, and the data set has none, or hides them."""
+    if config.class_balance != "none" and dataset.labels is None:
+        raise UserError(
+            f"class_balance={config.class_balance} needs labels, and '{dataset.name}' has none: set "
+            "class_balance=none, or give labels (class folders, or labels in the .npz)"
+        )
+    if config.condition.name != "labels":
+        return
+    if dataset.labels is None:
+        raise UserError(
+            f"condition.name=labels needs labels, and '{dataset.name}' has none: set condition.name=none, or "
+            "give labels (class folders, or labels in the .npz)"
+        )
+    if hidden := np.count_nonzero(dataset.labels < 0):
+        raise UserError(
+            f"condition.name=labels, but {hidden} of {len(dataset)} labels of '{dataset.name}' are below 0, "
+            "as hidden ones are: train on a split that has them, or set condition.name=none"
+        )
+
+
+def check_condition(config: ConfigDict) -> None:
+    """Refuses a condition that contradicts the rest of the config.
+
+    Raises:
+      UserError: it does, with the remedy.
+    """
+    name, fields = selected(config, "condition")
+    losses = {
+        loss: CLASS_LOSSES[loss](**own_fields(section))
+        for loss, section in active_regularizers(config).items()
+        if family_of(loss) == "class"
+    }
+    for loss, built in losses.items():
+        if built.of != name:
+            raise UserError(f"regularizers.{loss} looks at {built.of}: set condition.name={built.of}")
+    if name == "none":
+        return
+    for field, what in (
+        ("packing", "examples of several classes would be judged as one"),
+        ("num_generators", "which of them made an example and what it was told would be two answers"),
+    ):
+        if config[field] > 1:
+            raise UserError(f"{field}={config[field]} and condition.name={name}: {what}; set {field}=1")
+    for loss, built in losses.items():
+        if config.accumulate > 1 and built.coupled:
+            raise UserError(
+                f"regularizers.{loss} looks at the whole batch, and accumulate parts it: set accumulate=1"
+            )
+    if name == "codes":
+        if not (fields["categorical"] or fields["continuous"]):
+            raise UserError("condition.name=codes without a code: set condition.codes.categorical=(10,)")
+        if not losses:
+            raise UserError(
+                "condition.name=codes, and nothing ties fakes to their codes: set "
+                "regularizers.information.weight=1"
+            )
+        return
+    if fields["fakes"] in ("data", "uniform") and (by := comparing(config)):
+        raise UserError(
+            f"{by} compares real with fake examples one by one, and these must have the same labels: set "
+            "condition.labels.fakes=paired"
+        )
+    for loss in {"tac"} & {*losses}:
+        if (base := config.regularizers[loss].base) not in losses:
+            raise UserError(
+                f"regularizers.{loss} is a twin of {base}, and alone it makes the generator mix classes up: "
+                f"set regularizers.{base}.weight, or regularizers.{loss}.base"
+            )
+    if fields["discriminator"] == "none" and not losses:
+        raise UserError(
+            "condition.labels.discriminator=none, and no loss looks at labels, so that the generator would "
+            "pass them over: set it to joined, projection or select"
+        )

@@ -1,0 +1,32 @@
+"""Refuses a config that is none, or not one of this version: before anything reads its fields."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jaxgan.config.default import get_config
+from jaxgan.config.fields import flatten
+from jaxgan.config.recorded import foreign_fields
+from jaxgan.declarations.arguments import shown
+from jaxgan.errors import WrongArgument
+
+
+def require_config(config: Any) -> None:
+    """WrongArgument where it is no config at all, or lacks what is read first."""
+    if not isinstance(config, ConfigDict) or not {"modules", "deterministic"} <= set(config):
+        raise WrongArgument(f"config={shown(config)}: give a ConfigDict, begun with jaxgan.default_config()")
+
+
+def require_known(config: ConfigDict) -> None:
+    """WrongArgument where the config has other fields than `default.py`, or values of other types."""
+    tree = config.to_dict()
+    try:
+        foreign = foreign_fields(tree)
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()).replace(" (reference)", "")[:200]
+        raise WrongArgument(f"config: {reason}; give a value of its type") from error
+    if foreign:
+        raise WrongArgument(f"config: {', '.join(foreign[:3])}; begin with jaxgan.default_config()")
+    default = flatten(get_config().to_dict())
+    if empty := [field for field, value in flatten(tree).items() if value is None is not default[field]]:
+        raise WrongArgument(f"config: {empty[0]} is None; give a value, as jaxgan.default_config() has one")

@@ -1,0 +1,47 @@
+"""Starting from the networks of another run, which may have had another condition, or other heads."""
+
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from jaxgan.errors import UserError
+from jaxgan.models.conditional import is_of_condition
+
+
+def merge(mine: dict[str, Any], tree: dict[str, Any], where: str) -> tuple[dict, list[str], list[str]]:
+    """What of a checkpoint fits networks by name.
+
+    Args:
+      mine: of `generator`, `discriminator` and `ema` their `params` and `model_state`, shapes alone.
+      tree: of the checkpoint, the same and more.
+      where: it is from, for messages.
+
+    Returns:
+      the arrays that fit, by path; the names of those that are left, and of mine that are not there.
+
+    Raises:
+      UserError: other parts than those for conditions are missing, or shapes differ.
+    """
+    shapes = flatten_dict(mine)
+    try:
+        found = flatten_dict({name: {part: tree[name][part] for part in mine[name]} for name in mine})
+    except KeyError as error:
+        raise UserError(f"init_from={where}: its networks have other parts than this config's") from error
+    for path in found.keys() ^ shapes.keys():
+        if not is_of_condition(path):
+            raise UserError(f"init_from={where}: its networks have other shapes than this config's")
+    fitting = {path: np.asarray(found[path]) for path in found.keys() & shapes.keys()}
+    if any(value.shape != shapes[path].shape for path, value in fitting.items()):
+        raise UserError(f"init_from={where}: its networks have other shapes than this config's")
+    return fitting, _names(found.keys() - shapes.keys()), _names(shapes.keys() - found.keys())
+
+
+def fill(mine: dict[str, Any], fitting: dict) -> dict[str, Any]:
+    """The same networks with the arrays that fit in the place of their own."""
+    return unflatten_dict({**flatten_dict(mine, keep_empty_nodes=True), **fitting})
+
+
+def _names(paths) -> list[str]:
+    """Of the networks themselves, without their averages."""
+    return sorted(f"{path[0]}/{'/'.join(path[2:])}" for path in paths if path[0] != "ema")

@@ -1,0 +1,78 @@
+"""Whether fakes are of the class that was asked for, and each class as varied as the data's."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxgan.errors import UserError
+from jaxgan.metrics import FAMILIES
+from jaxgan.metrics.frechet import frechet_distance
+from jaxgan.metrics.number import Number, describe
+
+
+class Labelled(NamedTuple):
+    """Features and labels of N examples.
+
+    Attributes:
+      features: float32 `[N, F]`.
+      labels: int `[N]`; of fakes those that were asked for.
+      predicted: int `[N]`, the labels that a classifier gives them; None: there is no classifier.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    predicted: np.ndarray | None = None
+
+
+@FAMILIES["labels"].register("class_accuracy")
+@describe(
+    {
+        "class_accuracy": Number("higher", "share of fakes of the class that was asked for", 0, 1),
+        "discriminator_class_accuracy": Number("", "real examples whose class D knows", 0, 1),
+    }
+)
+def class_accuracy(real: Labelled, fake: Labelled) -> dict[str, float]:
+    """The share of fakes that the classifier gives the label that was asked for.
+
+    Its floor, of real examples and their own labels, is the classifier's accuracy. It says nothing of how
+    varied a class is.
+
+    Source: Odena et al. 2017, Conditional Image Synthesis with Auxiliary Classifier GANs, section 4.1.
+    """
+    if fake.predicted is None:
+        raise UserError("needs a classifier of this data's classes: set evaluation.extractor.name=classifier")
+    return {"class_accuracy": float(np.mean(fake.predicted == fake.labels))}
+
+
+@FAMILIES["labels"].register("intra_class_distance")
+@describe(
+    {
+        "intra_class_distance": Number("lower", "Fréchet distance within a class, mean over classes", 0),
+        "intra_class_distance_worst": Number("lower", "the same, of the worst class", 0),
+        "intra_class_fakes": Number("", "fakes of the class that has the fewest", 0),
+    }
+)
+def intra_class_distance(real: Labelled, fake: Labelled) -> dict[str, float]:
+    """The Fréchet distance of real examples and fakes of one class: the mean over classes, and the worst.
+
+    Returns:
+      `intra_class_distance`, `intra_class_distance_worst`; and `intra_class_fakes`, the fakes of the class
+      that has the fewest, as the distance grows with fewer of them.
+
+    Raises:
+      UserError: a class has fewer than two real examples or fakes.
+
+    Source: Miyato and Koyama 2018, cGANs with Projection Discriminator, section 4 (intra FID).
+    """
+    distances, counts = [], []
+    for label in np.unique(real.labels):
+        sides = [side.features[side.labels == label] for side in (real, fake)]
+        if min(map(len, sides)) < 2:
+            raise UserError(f"class {label} has {len(sides[0])} real examples and {len(sides[1])} fakes")
+        distances.append(frechet_distance(*sides)["frechet_distance"])
+        counts.append(len(sides[1]))
+    return {
+        "intra_class_distance": float(np.mean(distances)),
+        "intra_class_distance_worst": float(np.max(distances)),
+        "intra_class_fakes": float(min(counts)),
+    }

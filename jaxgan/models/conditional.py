@@ -1,0 +1,159 @@
+"""Networks that are told the class of an example, or codes: around any generator and discriminator.
+
+Both share the scope of the network within: its parameters keep their names, and their initial values.
+"""
+
+import math
+import re
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxgan.models.heads import apply_head
+from jaxgan.models.layers import apply_layer, normal_init
+from jaxgan.regularizers.classes import Head
+
+
+def class_vectors(labels: jax.Array, classes: int, dtype) -> jax.Array:
+    """Labels int `[B]` as one-hot vectors `[B, classes]`; such vectors, mixtures of classes too, stay."""
+    return jax.nn.one_hot(labels, classes, dtype=dtype) if labels.ndim == 1 else labels.astype(dtype)
+
+
+class Embedding(nn.Module):
+    """A vector for each class, N(0, 1) at first: `[B, classes]` (see `class_vectors`) to `[B, width]`."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, vectors: jax.Array) -> jax.Array:
+        shape = vectors.shape[-1], self.width
+        return vectors @ self.param("embedding", nn.initializers.normal(1.0), shape)
+
+
+class ConditionalGenerator(nn.Module):
+    """`generator` with labels, int32 `[B]` or mixtures of classes `[B, classes]`; or with codes beside z.
+
+    Attributes:
+      generator: the network.
+      classes: K, where there are labels.
+      labels: 'joined': an embedding of the class beside z (Mirza and Osindero 2014, Conditional Generative
+        Adversarial Nets); 'batch_norm': every batch norm has a gain and a bias of the class, see
+        `layers.batch_norm`.
+      embedding: width of that embedding.
+    """
+
+    generator: nn.Module
+    classes: int = 0
+    labels: str = "joined"
+    embedding: int = 50
+
+    def setup(self):
+        nn.share_scope(self, self.generator)
+
+    @nn.compact
+    def __call__(
+        self, z: jax.Array, train: bool = False, labels: jax.Array | None = None, codes: Any = None
+    ) -> jax.Array:
+        if codes is not None:
+            z = jnp.concatenate([z, *codes.categorical, codes.continuous], axis=-1)
+        if labels is None:
+            return self.generator(z, train)
+        vectors = class_vectors(labels, self.classes, z.dtype)
+        if self.labels == "batch_norm":
+            return self.generator(z, train, vectors)
+        embedded = Embedding(self.embedding, name="label_embedding")(vectors)
+        return self.generator(jnp.concatenate([z, embedded], axis=-1), train)
+
+
+class ConditionalDiscriminator(nn.Module):
+    """`discriminator` with labels, as a generator has them; it passes codes over, which its heads guess.
+
+    Attributes:
+      discriminator: the network. Where labels are joined it takes one channel more, or `embedding` numbers.
+      classes: K.
+      labels: 'joined': an embedding of the class, as one more channel of an image, or beside the numbers of a
+        point (Mirza and Osindero 2014); 'projection': the logit is D(x) + ⟨v_y, h⟩ with its last features h
+        and a vector v_y of the class (Miyato and Koyama 2018, cGANs with Projection Discriminator, equation
+        3; v is spectrally normalized where the network's pattern matches 'projection'); 'select': of its K
+        outputs the label's is the logit (Mescheder et al. 2018, Which Training Methods for GANs do actually
+        Converge?, section 6); 'none': it is not told.
+      embedding: width of the embedding that is joined to points.
+      heads: what class losses ask for, by name.
+    """
+
+    discriminator: nn.Module
+    classes: int = 0
+    labels: str = "joined"
+    embedding: int = 50
+    heads: tuple[tuple[str, Head], ...] = ()
+
+    def setup(self):
+        nn.share_scope(self, self.discriminator)
+
+    @nn.compact
+    def __call__(
+        self,
+        images: jax.Array,
+        train: bool = False,
+        features: bool = False,
+        heads: bool = False,
+        hold: bool = False,
+        labels: jax.Array | None = None,
+        codes: Any = None,
+    ):
+        """Logits `[B]`; with `features` (logits, features); with `heads` (logits, said, features).
+
+        `hold` keeps gradients of heads that ask for it from what is below them.
+        """
+        pattern = getattr(self.discriminator, "spectral_norm", "")
+        axis_name = getattr(self.discriminator, "axis_name", None)
+        axis_name = axis_name if getattr(self.discriminator, "synchronized", True) else None
+        heads = heads or bool(self.heads) and self.is_initializing()
+        more = {"features": True} if features or heads or self.labels == "projection" else {}
+        if self.labels != "none":
+            vectors = class_vectors(labels, self.classes, images.dtype)
+        if self.labels == "joined":
+            images = join(images, vectors, self.embedding)
+        logits = self.discriminator(images, train, **more)
+        logits, last = logits if more else (logits, None)
+        if self.labels == "projection":
+            project = nn.Dense(last.shape[-1], use_bias=False, kernel_init=normal_init, name="projection")
+            of_class = apply_layer(project, vectors, spectral_norm=pattern, train=train)
+            logits += jnp.sum(of_class * last, axis=-1)
+        if self.labels == "select":
+            logits = jnp.sum(logits * vectors, axis=-1)
+        if heads:
+            said = {}
+            for name, head in self.heads:
+                below = lax.stop_gradient(last) if hold and head.held else last
+                said[name] = apply_head(
+                    head, name, below, spectral_norm=pattern, train=train, axis_name=axis_name
+                )
+            return logits, said, last
+        return (logits, last) if features else logits
+
+
+def is_of_condition(path: tuple[str, ...]) -> bool:
+    """Whether a variable is there for a condition or for a head, or another where batch norm has one."""
+    return any(
+        re.match(r"(spectral_)?(head_|proxies_|projection|label_embedding|batch_norm_)", p) for p in path
+    )
+
+
+def joined_shape(shape: tuple[int, ...], embedding: int) -> tuple[int, ...]:
+    """Of what `join` makes of one example of `shape`."""
+    return (*shape[:-1], shape[-1] + (1 if len(shape) == 3 else embedding))
+
+
+def join(examples: jax.Array, vectors: jax.Array, embedding: int) -> jax.Array:
+    """Images with a map of their class, `[B, H, W, C + 1]`; points with its embedding, `[B, D + embedding]`.
+
+    Call it inside a compact `__call__`.
+    """
+    size = examples.shape[1:-1]
+    embedded = Embedding(math.prod(size) if size else embedding, name="label_embedding")(vectors)
+    embedded = embedded.reshape(-1, *size, 1) if size else embedded
+    return jnp.concatenate([examples, embedded], axis=-1)

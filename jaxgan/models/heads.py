@@ -1,0 +1,56 @@
+"""Heads on the last features of a discriminator: what class losses look at (`regularizers/classes.py`)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.models.layers import apply_layer, batch_norm, normal_init
+from jaxgan.regularizers.classes import Head
+
+
+def unit(vectors: jax.Array) -> jax.Array:
+    """Vectors in the last axis, of length 1."""
+    return vectors * jax.lax.rsqrt(jnp.sum(jnp.square(vectors), axis=-1, keepdims=True) + 1e-12)
+
+
+class Proxies(nn.Module):
+    """The cosines of embeddings `[B, W]` of length 1 to `num` learned vectors: `[B, num]`."""
+
+    num: int
+
+    @nn.compact
+    def __call__(self, embedding: jax.Array) -> jax.Array:
+        proxies = self.param("embedding", nn.initializers.normal(1.0), (self.num, embedding.shape[-1]))
+        return embedding @ unit(proxies).T
+
+
+def apply_head(
+    head: Head, name: str, features: jax.Array, *, spectral_norm: str, train: bool, axis_name: str | None
+) -> dict:
+    """What a head says of last features `[B, F]`: its `logits`, and its `embedding` where it has one.
+
+    Call it inside a compact `__call__`.
+
+    Args:
+      head: what is asked.
+      name: of its layers, 'head_<name>'.
+      features: the discriminator's.
+      spectral_norm: see `layers.apply_layer`.
+      train: whether the power iteration moves on.
+      axis_name: the device axis, for batch norm.
+    """
+    if head.hidden:
+        layer = nn.Dense(
+            head.hidden, not head.batch_norm, kernel_init=normal_init, name=f"head_{name}_hidden"
+        )
+        features = apply_layer(layer, features, spectral_norm=spectral_norm, train=train)
+        if head.batch_norm:
+            features = batch_norm(features, train=train, axis_name=axis_name, name=f"head_{name}_batch_norm")
+        features = nn.leaky_relu(features, 0.01)
+    width = head.embedding or head.outputs
+    layer = nn.Dense(width, bool(head.embedding), kernel_init=normal_init, name=f"head_{name}")
+    outputs = apply_layer(layer, features, spectral_norm=spectral_norm, train=train)
+    if not head.embedding:
+        return {"logits": outputs}
+    embedding = unit(outputs)
+    return {"logits": Proxies(head.outputs, name=f"proxies_{name}")(embedding), "embedding": embedding}

@@ -1,0 +1,164 @@
+"""What is compiled of a sampler: pure functions of weights."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxgan.algorithm.conditions import Codes, Given
+from jaxgan.algorithm.gan import GAN
+from jaxgan.algorithm.randomness import example_keys
+from jaxgan.algorithm.tricks import pack
+from jaxgan.compilation import float32, jit
+from jaxgan.drawing.grids import CLASS_COLUMNS
+from jaxgan.latents import make_key
+from jaxgan.losses import real_or_fake
+from jaxgan.regularizers.information import Posterior, read_posterior
+
+BATCH = 64  # always this many at once, so that an image does not depend on how many are asked for
+
+
+def batch_of(gan: GAN) -> int:
+    """The samples made at once: BATCH, or less, so that several generators make as many each."""
+    return BATCH - BATCH % gan.num_generators
+
+
+@float32
+@functools.partial(jit, static_argnums=0)
+def generate(gan: GAN, weights: dict[str, Any], z: jax.Array, given: Given | None = None) -> jax.Array:
+    """Generated examples as a user wants them: uint8 images `[B, H, W, C]`, or float32 points `[B, D]`.
+
+    Args:
+      gan: what is static.
+      weights: `params` and `model_state` of a generator; batch norm uses its running averages.
+      z: latents `[B, latent_dim]`.
+      given: what it is told of each, `[B, ...]` by keyword; nothing, without a condition.
+    """
+    return finish(gan, apply(gan, weights, z, given))
+
+
+@float32
+@functools.partial(jit, static_argnums=0)
+def discriminate(
+    gan: GAN,
+    weights: dict[str, Any],
+    loss_numbers: dict[str, jax.Array],
+    examples: jax.Array,
+    given: Given,
+) -> jax.Array:
+    """The discriminator's outputs `[B]` (probabilities, for logistic losses) of examples as it sees them.
+
+    Args:
+      gan: what is static.
+      weights: `params` and `model_state` of a discriminator; batch norm uses its running averages.
+      loss_numbers: the loss's, as in `GanState.hyper`.
+      examples: float32 `[B, ...]`, images in [-1, 1]. Under packing each is judged with copies of itself.
+      given: what it is told of each.
+    """
+    variables = {"params": weights["params"], **weights["model_state"]}
+    packed = pack(jnp.repeat(examples, gan.packing, axis=0), gan.packing)
+    outputs = gan.discriminator.apply(variables, packed, train=False, **given)
+    logits = real_or_fake(outputs) if gan.num_generators > 1 else outputs
+    return gan.loss(**loss_numbers).output_fn(logits)
+
+
+@float32
+@functools.partial(jit, static_argnums=0)
+def class_logits(gan: GAN, weights: dict[str, Any], examples: jax.Array) -> jax.Array:
+    """How much each class's own example the discriminator takes each for: `[B, len(gan.classes)]`.
+
+    D(x, y) for every class y, or where it is not told y the logits of its first head, twins left out.
+
+    Args:
+      gan: what is static; its discriminator is a conditional one.
+      weights: of it.
+      examples: float32 `[B, ...]`, images in [-1, 1].
+    """
+    variables, classes = {"params": weights["params"], **weights["model_state"]}, jnp.array(gan.classes)
+    if gan.discriminator.labels == "none":
+        _, said, _ = gan.discriminator.apply(variables, examples, train=False, heads=True)
+        logits = next(head["logits"] for name, head in said.items() if name != "tac")
+        step = logits.shape[1] // gan.condition.num_classes  # 2 where fakes have classes of their own
+        return logits[:, step * classes]
+
+    def judge(label):
+        labels = jnp.full(len(examples), label)
+        return gan.discriminator.apply(variables, examples, train=False, labels=labels)
+
+    return lax.map(judge, classes).T
+
+
+@float32
+@functools.partial(jit, static_argnums=0)
+def posterior(gan: GAN, weights: dict[str, Any], examples: jax.Array) -> Posterior:
+    """What InfoGAN's head takes the codes of examples for: Q(c | x).
+
+    Args:
+      gan: what is static, with codes as its condition.
+      weights: of its discriminator.
+      examples: float32 `[B, ...]`, images in [-1, 1].
+    """
+    variables = {"params": weights["params"], **weights["model_state"]}
+    _, said, _ = gan.discriminator.apply(variables, examples, train=False, heads=True)
+    return read_posterior(said["information"]["logits"], gan.condition.example["codes"])
+
+
+def apply(gan: GAN, weights: dict[str, Any], z: jax.Array, given: Given | None = None) -> jax.Array:
+    """What the generator makes of latents, as it is: float32 `[B, ...]`, images in [-1, 1]."""
+    variables = {"params": weights["params"], **weights["model_state"]}
+    return gan.generator.apply(variables, z, train=False, **(given or {}))
+
+
+def finish(gan: GAN, examples: jax.Array) -> jax.Array:
+    """Generated examples in the format of the data set: uint8 images, or points as they are."""
+    return jnp.round((jnp.clip(examples, -1, 1) + 1) * 127.5).astype(jnp.uint8) if gan.is_images else examples
+
+
+@float32
+@functools.partial(jax.jit, static_argnums=0)
+def latents(gan: GAN, seed: jax.Array, first: jax.Array) -> jax.Array:
+    """The latents of a batch of samples of a seed, from number `first` on: `[batch_of(gan), latent_dim]`."""
+    key = make_key(jnp.array([0, 1], jnp.uint32) * seed)  # the words of jax.random.key(seed)
+    return gan.sample_latents(key, first + jnp.arange(batch_of(gan)))
+
+
+@float32
+@functools.partial(jax.jit, static_argnums=0)
+def conditions(gan: GAN, seed: jax.Array, first: jax.Array) -> Given:
+    """What the generator is told of these samples, where nothing is asked for: `[batch_of(gan), ...]`."""
+    if gan.condition is None:
+        return {}
+    key = make_key(jnp.array([0, 1], jnp.uint32) * seed)
+    return gan.condition.draw(example_keys(key, first + jnp.arange(batch_of(gan))))
+
+
+def fixed_inputs(gan: GAN, seed: int = 0, classes: np.ndarray | None = None) -> tuple[jax.Array, Given]:
+    """Latents and conditions of a picture: the first 64 samples of a seed, or 2,500 where points are drawn.
+
+    With classes a row of images for each of those given, or of the first 16, all of the same latents; with
+    categorical codes likewise for the values of the first.
+    """
+    num = 64 if gan.is_images else 2_500
+    places = [(np.uint32(seed), np.int32(first)) for first in range(0, num, batch_of(gan))]
+    z = jnp.concatenate([latents(gan, *place) for place in places])[:num]
+    if gan.classes and gan.is_images:
+        rows = np.array(gan.classes[:16] if classes is None else classes, np.int32)
+        return jnp.tile(z[:CLASS_COLUMNS], (len(rows), 1)), {"labels": np.repeat(rows, CLASS_COLUMNS)}
+    given = [conditions(gan, *place) for place in places]
+    given = jax.tree.map(lambda *parts: jnp.concatenate(parts)[:num], *given)
+    if gan.rows and gan.is_images:
+        shown = jax.tree.map(lambda part: jnp.tile(part[:CLASS_COLUMNS], (gan.rows, 1)), (z, given))
+        return shown[0], {"codes": vary(shown[1]["codes"], 0, np.repeat(np.arange(gan.rows), CLASS_COLUMNS))}
+    return z, given
+
+
+def vary(codes: Codes, i: int, values: np.ndarray) -> Codes:
+    """The codes `[N, ...]` with other values `[N]` of code i: categorical ones are counted first."""
+    if i < len(codes.categorical):
+        one_hot = jax.nn.one_hot(values, codes.categorical[i].shape[1])
+        return codes._replace(categorical=(*codes.categorical[:i], one_hot, *codes.categorical[i + 1 :]))
+    continuous = jnp.asarray(codes.continuous).at[:, i - len(codes.categorical)].set(values)
+    return codes._replace(continuous=continuous)

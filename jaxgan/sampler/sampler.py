@@ -1,0 +1,300 @@
+"""A trained generator as a function."""
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan.algorithm.conditions import Codes, Given, Labels, find_labels, read_codes
+from jaxgan.algorithm.gan import GAN
+from jaxgan.algorithm.tricks import scale
+from jaxgan.declarations import arguments
+from jaxgan.errors import WrongArgument
+from jaxgan.regularizers.information import Posterior
+from jaxgan.sampler.programs import (
+    batch_of,
+    class_logits,
+    conditions,
+    discriminate,
+    fixed_inputs,
+    generate,
+    latents,
+    posterior,
+    vary,
+)
+
+
+class Sampler:
+    """Draws from one generator. Sample i depends on the seed and on i alone, not on `num`.
+
+    Attributes:
+      gan: the GAN.
+      weights: of its generator.
+      step: steps trained.
+      dataset: the record of the data set that it was trained on (see `record.describe_dataset`).
+      discriminator: its opponent's weights.
+      loss_numbers: the loss's, with which they were trained.
+    """
+
+    def __init__(
+        self,
+        gan: GAN,
+        weights: dict[str, Any],
+        step: int,
+        dataset: dict[str, Any],
+        discriminator: dict[str, Any],
+        loss_numbers: dict[str, jax.Array],
+    ):
+        self.gan, self.weights, self.step, self.dataset = gan, weights, step, dataset
+        self.discriminator, self.loss_numbers = discriminator, loss_numbers
+
+    def __call__(
+        self, seed: int = 0, num: int = 64, labels: Labels = None, codes: Mapping[int, Any] | None = None
+    ) -> np.ndarray:
+        """`num` samples: uint8 `[num, H, W, C]`, or float32 points `[num, D]`.
+
+        Args:
+          seed: of the latents, and of the labels where none are asked for.
+          num: how many.
+          labels: of a conditional generator, a label or a class's name, or several, which take turns; None:
+            drawn, all classes alike.
+          codes: of InfoGAN's generator, a value for the code of each given number, or several, which take
+            turns: categorical codes are counted first, and have whole numbers; the others are drawn.
+
+        Raises:
+          WrongArgument: a number is out of its range, or the data has no such class.
+        """
+        empty = np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
+        return np.concatenate([empty, *self.batches(seed, num, labels, codes)])
+
+    def latents(self, seed: int = 0, num: int = 64) -> np.ndarray:
+        """The latents of the same samples: float32 `[num, latent_dim]`, which `decode` takes."""
+        seed, num = arguments.whole("seed", seed, 0, 2**32), arguments.whole("num", num)
+        parts = [np.zeros((0, self.gan.latent_dim), np.float32)]
+        for first in range(0, num, batch_of(self.gan)):
+            parts.append(np.asarray(latents(self.gan, np.uint32(seed), np.int32(first))))
+        return np.concatenate(parts)[:num]
+
+    def batches(
+        self, seed: int = 0, num: int = 64, labels: Labels = None, codes: Mapping[int, Any] | None = None
+    ) -> Iterator[np.ndarray]:
+        """The same samples in batches, for numbers that do not fit into memory."""
+        seed, num = arguments.whole("seed", seed, 0, 2**32), arguments.whole("num", num)
+        return self._batches(seed, num, self.read_labels(labels), self._read_codes(codes))
+
+    def _batches(self, seed: int, num: int, asked: np.ndarray | None, codes: dict) -> Iterator[np.ndarray]:
+        before = None
+        for first in range(0, num, batch_of(self.gan)):
+            place = np.uint32(seed), np.int32(first)
+            given = conditions(self.gan, *place) if asked is None else self._in_turn(asked, first)
+            for i, values in codes.items():
+                given["codes"] = vary(given["codes"], i, self._take_turns(values, first))
+            batch = generate(self.gan, self.weights, latents(self.gan, *place), given)
+            if before is not None:  # while the device makes this one
+                yield np.asarray(before)
+            before = batch
+        if before is not None:
+            yield np.asarray(before)[: num - first]
+
+    def read_labels(self, labels: Labels) -> np.ndarray | None:
+        """Labels as a user gives them, as int32 `[n]`; None stays.
+
+        Raises:
+          WrongArgument: the generator takes none, or the data does not have one of them.
+        """
+        if labels is None:
+            return None
+        return find_labels(labels, self.gan.classes, self.dataset.get("class_names", ()))
+
+    def _in_turn(self, labels: np.ndarray, first: int) -> Given:
+        return {"labels": self._take_turns(labels, first)}
+
+    def _take_turns(self, values: np.ndarray, first: int) -> np.ndarray:
+        return values[(first + np.arange(batch_of(self.gan))) % len(values)]
+
+    def _read_codes(self, codes: Mapping[int, Any] | None) -> dict[int, np.ndarray]:
+        return {} if codes is None else read_codes(codes, self.gan.given_example.get("codes"))
+
+    def judge(self, examples: np.ndarray, labels: Labels = None) -> np.ndarray:
+        """The discriminator's outputs `[N]` for examples in the same format: see `discriminate`.
+
+        Args:
+          examples: as the samples are.
+          labels: for a conditional discriminator, which take turns; None: the mean over all classes.
+        """
+        examples = self._examples(examples)
+        if not len(examples):
+            return np.zeros(0, np.float32)
+        asked, told = self.read_labels(labels), [{}]
+        if asked is not None:
+            told = [{"labels": np.resize(asked, len(examples))}]
+        elif self.gan.classes:
+            told = [{"labels": np.full(len(examples), label, np.int32)} for label in self.gan.classes]
+        judge = functools.partial(discriminate, self.gan, self.discriminator, self.loss_numbers, examples)
+        return np.mean([np.asarray(judge(given)) for given in told], axis=0)
+
+    def classify(self, examples: np.ndarray) -> np.ndarray:
+        """The labels `[N]` that the discriminator of a conditional GAN gives examples: see `class_logits`."""
+        if not self.gan.classes:
+            raise WrongArgument("only a conditional discriminator knows classes: this one has none")
+        logits = class_logits(self.gan, self.discriminator, self._examples(examples))
+        return np.array(self.gan.classes)[np.asarray(logits).argmax(axis=1)]
+
+    def _examples(self, examples: np.ndarray) -> jax.Array:
+        """As the discriminator sees them."""
+        layout = "[N, H, W, C]" if self.gan.is_images else "[N, D]"
+        examples = arguments.array("examples", examples, layout)
+        if examples.shape[1:] != self.gan.shape or (self.gan.is_images and examples.dtype != np.uint8):
+            kind = "uint8" if self.gan.is_images else "float32"
+            shape = ", ".join(map(str, self.gan.shape))
+            raise WrongArgument(f"examples are {arguments.shown(examples)}: give {kind} [N, {shape}]")
+        return scale(jnp.asarray(examples if self.gan.is_images else examples.astype(np.float32)))
+
+    @property
+    def threshold(self) -> float | None:
+        """Above which of the discriminator's outputs an example is taken for real; None: there is no such."""
+        threshold = self.gan.loss(**self.loss_numbers).threshold
+        return None if threshold is None else float(threshold)
+
+    def decode(
+        self, z: np.ndarray, labels: np.ndarray | None = None, codes: Codes | None = None
+    ) -> np.ndarray:
+        """The samples of given latents `[N, latent_dim]`, in the same format.
+
+        Args:
+          z: the latents.
+          labels: of a conditional generator, int32 `[N]`, or float mixtures of its K classes `[N, K]`.
+          codes: of InfoGAN's, with N rows.
+
+        Raises:
+          WrongArgument: the latents or labels have another shape, or are not finite.
+        """
+        with np.errstate(over="ignore"):  # infinite, which is refused
+            z = arguments.array("latents", z, f"[N, {self.gan.latent_dim}]").astype(np.float32)
+        arguments.finite("latents", z)
+        if z.shape[1] != self.gan.latent_dim:
+            raise WrongArgument(f"latents have shape {z.shape}: give [N, {self.gan.latent_dim}]")
+        given = {}
+        if self.gan.classes or labels is not None:
+            given["labels"] = self._labels_of(labels, len(z))
+        if "codes" in self.gan.given_example:
+            if not isinstance(codes, Codes) or any(len(part) != len(z) for part in jax.tree.leaves(codes)):
+                raise WrongArgument(f"codes={arguments.shown(codes)}: give Codes with {len(z)} rows")
+            given["codes"] = codes
+        if not len(z):
+            return np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
+        parts = []
+        for first in range(0, len(z), batch_of(self.gan)):
+            rows = np.minimum(first + np.arange(batch_of(self.gan)), len(z) - 1)  # the last one fills up
+            part = jax.tree.map(lambda values, rows=rows: np.asarray(values)[rows], given)
+            parts.append(generate(self.gan, self.weights, z[rows], part))
+        return np.concatenate([np.asarray(part) for part in parts])[: len(z)]
+
+    def _labels_of(self, labels: np.ndarray | None, num: int) -> np.ndarray:
+        """One for each of `num` latents, or mixtures of classes."""
+        if labels is None:
+            raise WrongArgument(f"labels=None, but this generator is told classes: give {num} labels")
+        found = arguments.array("labels", labels, "[N]", "[N, K]")
+        if found.ndim == 1:
+            found = self.read_labels(found) if len(found) or not self.gan.classes else found
+        elif found.shape[1] != (self.gan.condition.num_classes if self.gan.classes else 0):
+            raise WrongArgument(f"labels have shape {found.shape}: give [N], or shares of the classes [N, K]")
+        if len(found) != num:
+            raise WrongArgument(f"labels have shape {found.shape}: give as many as latents, {num}")
+        return found if found.ndim == 1 else arguments.finite("labels", found.astype(np.float32))
+
+    def interpolate_classes(
+        self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None
+    ) -> np.ndarray:
+        """Samples on the straight way from class to class, z held: `[pairs · steps, ...]`.
+
+        Way i is from the i-th of `labels` to the next, which take turns; None: of all classes.
+
+        Raises:
+          WrongArgument: a number is out of its range, or the generator takes no labels.
+        """
+        seed, steps = arguments.whole("seed", seed, 0, 2**32), arguments.whole("steps", steps, 1)
+        pairs = arguments.whole("pairs", pairs, 1)
+        classes = self.read_labels(self.gan.classes if labels is None else labels)
+        one_hot = np.eye(self.gan.condition.num_classes, dtype=np.float32)[classes]
+        start, end = (one_hot[(np.arange(pairs) + i) % len(classes)][:, None] for i in (0, 1))
+        t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
+        way = ((1 - t) * start + t * end).reshape(pairs * steps, -1)
+        return self.decode(np.repeat(self.latents(seed, pairs), steps, axis=0), way)
+
+    def rows(self, seed: int = 0, labels: Labels = None) -> np.ndarray:
+        """Samples of a grid with a row for each class, or value of the first code: see `fixed_inputs`."""
+        z, given = fixed_inputs(self.gan, seed, self.read_labels(labels))
+        return self.decode(z, **given)
+
+    def vary_code(
+        self, i: int, seed: int = 0, steps: int = 10, num: int = 10, reach: float = 1.0
+    ) -> np.ndarray:
+        """Samples with one code varied and all else held: `[num · steps, ...]`, or `[num · k, ...]`.
+
+        Args:
+          i: which code; categorical ones are counted first, and go through their k values.
+          seed: of all else.
+          steps: values of a continuous code, from -reach to reach.
+          num: samples whose code is varied.
+          reach: 1 is where the training's end.
+        """
+        i = [*self._read_codes({i: 0})][0]
+        steps, num = arguments.whole("steps", steps, 1), arguments.whole("num", num, 1)
+        categorical = self.gan.given_example["codes"].categorical
+        values = np.linspace(-reach, reach, steps, dtype=np.float32)
+        values = np.arange(categorical[i].shape[1]) if i < len(categorical) else values
+        z, codes = jax.tree.map(
+            lambda part: np.repeat(part, len(values), axis=0),
+            (self.latents(seed, num), self.codes(seed, num)),
+        )
+        return self.decode(z, codes=vary(codes, i, np.tile(values, num)))
+
+    def codes(self, seed: int = 0, num: int = 64) -> Codes | None:
+        """Those of the first samples of a seed, which `decode` takes; None: the generator takes none."""
+        if "codes" not in self.gan.given_example:
+            return None
+        places = [(np.uint32(seed), np.int32(first)) for first in range(0, num, batch_of(self.gan))]
+        parts = [conditions(self.gan, *place)["codes"] for place in places]
+        return jax.tree.map(lambda *some: np.concatenate(some)[:num], *parts)
+
+    def posterior(self, examples: np.ndarray) -> Posterior:
+        """What InfoGAN's head takes the codes of examples for: see `posterior`."""
+        self._read_codes({})
+        return jax.device_get(posterior(self.gan, self.discriminator, self._examples(examples)))
+
+    def interpolate(self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None) -> np.ndarray:
+        """Samples on the way from latent 2i to latent 2i + 1, `[pairs · steps, ...]`.
+
+        Along the great circle for the normal distribution, whose mass lies near a sphere
+        (White 2016, Sampling Generative Networks), along the line for others. With a conditional generator
+        the class is held: way i is of the i-th of `labels`, which take turns; None: of all classes in turn.
+        Codes are held, too.
+
+        Raises:
+          UserError: a number is out of its range.
+        """
+        seed, steps = arguments.whole("seed", seed, 0, 2**32), arguments.whole("steps", steps, 1)
+        pairs = arguments.whole("pairs", pairs, 1)
+        z = self.latents(seed, 2 * pairs)
+        start, end = z[0::2, None], z[1::2, None]
+        t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
+        way = (1 - t) * start + t * end
+        if self.gan.latent == "normal":
+            cosine = (start * end).sum(-1, keepdims=True)
+            cosine = cosine / np.linalg.norm(start, axis=-1, keepdims=True)
+            cosine = cosine / np.linalg.norm(end, axis=-1, keepdims=True)
+            angle = np.arccos(np.clip(cosine, -1, 1))
+            if (np.sin(angle) > 1e-6).all():
+                way = (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)
+        # one point of all ways at a time, so that with several generators a way stays with one of them
+        held = None
+        if self.gan.classes:
+            asked = self.read_labels(self.gan.classes if labels is None else labels)
+            held = asked[np.arange(pairs) % len(asked)]
+        codes = self.codes(seed, pairs)
+        samples = [self.decode(way[:, i], held, codes) for i in range(steps)]
+        return np.stack(samples, axis=1).reshape(pairs * steps, *self.gan.shape)

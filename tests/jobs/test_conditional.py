@@ -1,0 +1,127 @@
+"""A conditional run from its config to samples of a class: train, resume, stream, load, sample, evaluate."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from runs import leaves, tiny_config
+
+import jaxgan
+from jaxgan import datasets
+from jaxgan.config.conditions import require_labels
+from jaxgan.errors import UserError
+from jaxgan.jobs.sample import sample
+from jaxgan.jobs.train import train
+from jaxgan.sampler import latents
+
+LABELS = {"condition__name": "labels", "num_steps": 8, "checkpoint_every": 4, "sample_every": 8}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The workdir of a finished conditional run."""
+    workdir = tmp_path_factory.mktemp("conditional") / "run"
+    assert train(tiny_config(**LABELS), workdir) == 0
+    return workdir
+
+
+def test_a_stopped_and_a_streamed_run_are_the_same(run, tmp_path):
+    assert train(tiny_config(**LABELS | {"num_steps": 4}), tmp_path / "run") == 0
+    streamed = tiny_config(**LABELS, dataset__max_device_bytes=1)
+    assert train(streamed, tmp_path / "run") == 0
+    (step, found), (_, expected) = leaves(tmp_path / "run"), leaves(run)
+    assert step == 8 and found.keys() == expected.keys()
+    for path, leaf in expected.items():
+        if path.startswith("['hyper']['schedule']"):  # as long as the first start
+            continue
+        np.testing.assert_allclose(found[path], leaf, rtol=1e-4, atol=1e-6, err_msg=path)
+    assert "['ema']['params']['label_embedding']['embedding']" in expected
+
+
+def test_samples_of_a_class(run):
+    sampler = jaxgan.load(run)
+    sevens, mixed = sampler(seed=1, num=70, labels=7), sampler(seed=1, num=70, labels=[7, "3"])
+    assert np.array_equal(sevens[::2], mixed[::2]) and not np.array_equal(sevens[1::2], mixed[1::2])
+    assert np.array_equal(sampler(seed=1, num=5, labels=7), sevens[:5])
+    z = np.asarray(latents(sampler.gan, np.uint32(1), np.int32(0)))[:5]
+    assert np.array_equal(sampler.decode(z, np.full(5, 7)), sevens[:5])
+    assert np.array_equal(sampler(seed=1, num=70)[:9], sampler(seed=1, num=9))
+    with pytest.raises(UserError, match="label 10 is none of the data's: 0, 1, 2"):
+        sampler(labels=10)
+    with pytest.raises(UserError, match="labels"):
+        sampler.decode(z)
+
+
+def test_ways_between_classes_hold_z_and_ways_between_latents_hold_the_class(run):
+    sampler = jaxgan.load(run)
+    ends = [sampler(seed=2, num=3, labels=[1, 8, 1]), sampler(seed=2, num=3, labels=[8, 1, 8])]
+    way = sampler.interpolate_classes(seed=2, steps=4, pairs=3, labels=[1, 8])
+    assert np.array_equal(way[0::4], ends[0]) and np.array_equal(way[3::4], ends[1])
+    way = sampler.interpolate(seed=2, steps=4, pairs=2, labels=[1, 8])
+    images = [sampler(seed=2, num=4, labels=label) for label in (1, 8)]
+    assert np.abs(way[0].astype(int) - images[0][0]).max() <= 1
+    assert np.abs(way[7].astype(int) - images[1][3]).max() <= 1
+
+
+def test_grids_have_a_row_for_each_class(run, tmp_path):
+    with Image.open(run / "samples" / "step_00000008.png") as picture:
+        grid = np.asarray(picture.convert("L"))
+    zoom = round(448 / (10 * 8))
+    assert grid.shape == (24 + 2 + 10 * (8 * zoom + 2), 2 + 8 * (8 * zoom + 2))
+    top = 24 + 2 + 7 * (8 * zoom + 2)
+    shown = grid[top : top + 8 * zoom : zoom, 2 : 2 + 8 * zoom : zoom]
+    assert np.array_equal(shown, jaxgan.load(run)(num=1, labels=7)[0, :, :, 0])
+    assert sample(run, 3, tmp_path / "some.npz", 4, None, "ema", ["7", "3"]) == 0
+    with np.load(tmp_path / "some.npz") as file:
+        assert np.array_equal(file["images"], jaxgan.load(run)(seed=4, num=3, labels=[7, 3]))
+    assert (run / "interpolation_of_classes.png").exists()
+    with Image.open(run / "grid.png") as picture:
+        assert picture.height < picture.width  # two rows
+
+
+def test_the_record_knows_the_classes_and_that_of_others_is_as_before(run, trained):
+    record = json.loads((run / "config.json").read_text())
+    assert record["dataset"]["classes"] == list(range(10)) and len(record["dataset"]["class_names"]) == 10
+    assert record["config"]["condition"]["name"] == "labels"
+    other = json.loads((trained / "config.json").read_text())
+    assert "condition" not in other["config"] and "classes" not in other["dataset"]
+    with pytest.raises(UserError, match="takes none: it was trained without them"):
+        jaxgan.load(trained)(labels=7)
+
+
+def test_hidden_or_missing_labels_are_refused():
+    data = datasets.load("digits", image_size=8)
+    config = tiny_config(condition__name="labels")
+    require_labels(config, data)
+    with pytest.raises(UserError, match="condition.name=labels needs labels, and 'digits' has none"):
+        require_labels(config, dataclasses.replace(data, labels=None))
+    hidden = np.where(np.arange(len(data)) < 3, -1, data.labels)
+    with pytest.raises(UserError, match=r"but 3 of \d+ labels of 'digits' are below 0"):
+        require_labels(config, dataclasses.replace(data, labels=hidden))
+
+
+def test_init_from_takes_what_fits_and_says_what_it_leaves(tmp_path, capsys):
+    """From an auxiliary classifier to multi-hinge: trunk and generator are taken, the head is new."""
+    common = {
+        "condition__name": "labels",
+        "condition__labels__discriminator": "none",
+        "generator_optimizer__adam__learning_rate": 0.0,
+        "discriminator_optimizer__adam__learning_rate": 0.0,
+        "num_steps": 1,
+    }
+    assert train(tiny_config(**common, regularizers__ac__weight=1.0), tmp_path / "ac") == 0
+    assert "init_from=" not in capsys.readouterr().out
+    other = tiny_config(
+        **common, seed=5, init_from=str(tmp_path / "ac"), regularizers__multi_hinge__weight=1.0
+    )
+    assert train(other, tmp_path / "mh") == 0
+    said = capsys.readouterr().out
+    assert "left there discriminator/head_ac/kernel" in said
+    assert "new here discriminator/head_multi_hinge/kernel" in said
+    (_, old), (_, new) = leaves(tmp_path / "ac"), leaves(tmp_path / "mh")
+    weights = [path for path in old if "['params']" in path and "opt_state" not in path]
+    shared = [path for path in weights if "head_" not in path]
+    assert len(shared) > 6 and all(np.array_equal(new[path], old[path]) for path in shared)
+    assert not any("head_ac" in path for path in new)

@@ -1,0 +1,135 @@
+"""Networks that are told labels: what is in them, and that all else is as without."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxgan.models import DISCRIMINATORS, GENERATORS, layers
+from jaxgan.models.conditional import ConditionalDiscriminator, ConditionalGenerator, joined_shape
+from jaxgan.models.heads import unit
+from jaxgan.regularizers.classes import Head
+
+SHAPE, K = (8, 8, 1), 3
+SMALL = {
+    "dcgan": {"channels": (4, 4), "kernels": (3, 3), "strides": (2, 1)},
+    "mlp": {"hidden": (8, 8)},
+}
+LABELS = jnp.array([0, 2, 2, 1])
+every_network = pytest.mark.parametrize("name", SMALL)
+
+
+def images(channels=1, seed=0):
+    return jnp.float32(np.random.default_rng(seed).uniform(-1, 1, (4, 8, 8, channels)))
+
+
+def names(tree):
+    return {jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def zero(variables, *parts):
+    """The variables with zeros where a name has one of the parts."""
+
+    def change(path, leaf):
+        return leaf * 0 if any(part in jax.tree_util.keystr(path) for part in parts) else leaf
+
+    return jax.tree_util.tree_map_with_path(change, variables)
+
+
+@pytest.mark.parametrize("train", [False, True])
+@every_network
+def test_conditional_batch_norm_with_zero_gain_and_bias_is_batch_norm(name, train):
+    plain = GENERATORS[name](SHAPE, **SMALL[name], batch_norm=True)
+    module = ConditionalGenerator(plain, K, "batch_norm")
+    z = jnp.float32(np.random.default_rng(1).normal(size=(4, 5)))
+    variables = zero(module.init(jax.random.key(0), z, labels=LABELS), "_gain", "_bias'")
+    without = plain.init(jax.random.key(0), z)
+    found, expected = (
+        net.apply(values, z, train, mutable=["batch_stats"], **told)
+        for net, values, told in ((module, variables, {"labels": LABELS}), (plain, without, {}))
+    )
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+def test_conditional_batch_norm_is_one_plus_gain_by_hand():
+    x, c = images(channels=3), jax.nn.one_hot(LABELS, K)
+
+    class Norm(layers.nn.Module):
+        @layers.nn.compact
+        def __call__(self, x):
+            return layers.batch_norm(x, train=True, axis_name=None, name="norm", condition=c)
+
+    params = Norm().init(jax.random.key(0), x)["params"]
+    found, _ = Norm().apply({"params": params}, x, mutable=["batch_stats"])
+    gain, bias = (
+        np.asarray(params[f"norm_{part}"]["kernel"])[np.asarray(LABELS)] for part in ("gain", "bias")
+    )
+    normal = (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-5)
+    np.testing.assert_allclose(
+        found, (1 + gain[:, None, None]) * normal + bias[:, None, None], rtol=1e-4, atol=1e-5
+    )
+    assert "norm" not in params  # no gain and bias of its own beside
+
+
+@every_network
+def test_around_a_network_its_own_weights_keep_their_names_and_values(name):
+    plain = DISCRIMINATORS[name](SHAPE, **SMALL[name])
+    told = ConditionalDiscriminator(plain, K, "projection", heads=(("ac", Head(K)), ("e", Head(K, 6))))
+    expected = plain.init(jax.random.key(0), images())["params"]
+    found = told.init(jax.random.key(0), images(), labels=LABELS)["params"]
+    assert names(found) - names(expected) == {
+        "['projection']['kernel']", "['head_ac']['kernel']", "['head_e']['kernel']", "['head_e']['bias']",
+        "['proxies_e']['embedding']",
+    }  # fmt: skip
+    for layer, values in expected.items():
+        jax.tree.map(np.testing.assert_array_equal, found[layer], values)
+
+
+@every_network
+def test_projection_by_hand(name):
+    plain = DISCRIMINATORS[name](SHAPE, **SMALL[name])
+    told = ConditionalDiscriminator(plain, K, "projection")
+    variables = told.init(jax.random.key(0), images(), labels=LABELS)
+    own = {**variables, "params": {k: v for k, v in variables["params"].items() if k != "projection"}}
+    logits, h = plain.apply(own, images(), features=True)
+    v = np.asarray(variables["params"]["projection"]["kernel"])[np.asarray(LABELS)]
+    found = told.apply(variables, images(), labels=LABELS)
+    np.testing.assert_allclose(found, logits + (v * h).sum(axis=1), rtol=1e-4, atol=1e-6)
+    mixed = told.apply(variables, images(), labels=jax.nn.one_hot(LABELS, K))
+    np.testing.assert_allclose(mixed, found, rtol=1e-6)
+
+
+def test_joined_labels_are_a_map_beside_an_image_and_an_embedding_beside_a_point():
+    assert joined_shape(SHAPE, 5) == (8, 8, 2) and joined_shape((2,), 5) == (7,)
+    for shape, inputs, width in ((SHAPE, images(), 64), ((2,), jnp.ones((4, 2)), 5)):
+        plain = DISCRIMINATORS["mlp"](joined_shape(shape, 5), hidden=(4,))
+        told = ConditionalDiscriminator(plain, K, "joined", embedding=5)
+        variables = told.init(jax.random.key(0), inputs, labels=LABELS)
+        table = variables["params"]["label_embedding"]["embedding"]
+        assert table.shape == (K, width)
+        rows = table[LABELS].reshape(4, *shape[:-1], -1)
+        own = {"params": {k: v for k, v in variables["params"].items() if k != "label_embedding"}}
+        expected = plain.apply(own, jnp.concatenate([inputs, rows], axis=-1))
+        np.testing.assert_allclose(told.apply(variables, inputs, labels=LABELS), expected, rtol=1e-6)
+
+
+def test_of_several_outputs_that_of_the_label_is_the_logit():
+    plain = DISCRIMINATORS["mlp"](SHAPE, outputs=K, hidden=(4,))
+    told = ConditionalDiscriminator(plain, K, "select")
+    variables = told.init(jax.random.key(0), images(), labels=LABELS)
+    expected = np.asarray(plain.apply(variables, images()))[np.arange(4), LABELS]
+    np.testing.assert_allclose(told.apply(variables, images(), labels=LABELS), expected, rtol=1e-6)
+
+
+def test_heads_give_logits_or_cosines():
+    plain = DISCRIMINATORS["dcgan"](SHAPE, **SMALL["dcgan"], spectral_norm=".")
+    told = ConditionalDiscriminator(plain, K, "none", heads=(("ac", Head(K)), ("e", Head(4, 6))))
+    variables = told.init(jax.random.key(0), images())
+    logits, said, h = told.apply(variables, images(), heads=True)
+    assert logits.shape == (4,) and said["ac"]["logits"].shape == (4, K) and h.shape[0] == 4
+    np.testing.assert_allclose(np.linalg.norm(said["e"]["embedding"], axis=1), 1, rtol=1e-5)
+    proxies = unit(variables["params"]["proxies_e"]["embedding"])
+    np.testing.assert_allclose(said["e"]["logits"], said["e"]["embedding"] @ proxies.T, rtol=1e-5)
+    assert "spectral_head_ac" in variables["batch_stats"] and "spectral_head_e" in variables["batch_stats"]
+    np.testing.assert_array_equal(told.apply(variables, images()), logits)
