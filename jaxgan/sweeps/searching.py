@@ -183,7 +183,7 @@ def report(workdir: Path) -> list[Path]:
 
 def _write_best(workdir: Path, known: dict[str, Any], winner: Trial, objective: Objective) -> list[Path]:
     """`best.py`: the best setting as a config file."""
-    from configs import default
+    from jaxgan.config import default
 
     recorded = record.read_record(workdir / "runs" / winner.run)["config"]
     config = record.recorded_config({"config": recorded})
@@ -207,7 +207,7 @@ def _write_best(workdir: Path, known: dict[str, Any], winner: Trial, objective: 
         f"python launch.py --config={path}",
         '"""',
         "",
-        f"{imported}from configs import default",
+        f"{imported}from jaxgan.config import default",
         "",
         "",
         "def get_config():",
