@@ -51,7 +51,8 @@ class Condition(NamedTuple):
       fake: `(keys, given_with_real, numbers) -> given`, with the fakes; `numbers` are `hyper["condition"]`.
       draw: `keys -> given`, of samples where nothing is asked for.
       example: what is given, with zeros `[1, ...]`: for the shapes of parameters.
-      reads: what `real` reads of a batch besides its examples.
+      reads: what `real` reads of a batch besides its examples: `labels`, or `partner`, other examples in an
+        order of their own, for unpaired data.
       paired: whether fake i is told what real example i is told.
       classes: the labels that there are.
     """

@@ -111,6 +111,11 @@ class GAN:
         return self.condition.classes if self.condition else ()
 
     @property
+    def reads_partners(self) -> bool:
+        """Whether a step looks at a second stream of examples, in an order of its own: unpaired data."""
+        return self.condition is not None and "partner" in self.condition.reads
+
+    @property
     def num_codes(self) -> int:
         """Categorical and continuous codes that the generator is told."""
         codes = self.given_example.get("codes")
@@ -228,6 +233,11 @@ def discriminator_metrics(gan: GAN, hyper: dict) -> tuple[str, ...]:
         if entry.family == "weight" and "discriminator" in entry.build().networks:
             names.append(f"discriminator/{name}")
     return tuple(names)
+
+
+def partner_key(key: jax.Array) -> jax.Array:
+    """The key words, uint32 `[2]`, of the order in which the same run sees the partners of its examples."""
+    return jax.random.key_data(jax.random.fold_in(make_key(data_key(key)), 1))
 
 
 def data_key(key: jax.Array) -> jax.Array:

@@ -31,7 +31,8 @@ def train_step(
       batch: `examples`, uint8 images `[n_D, B, H, W, C]` or float32 points `[n_D, B, D]`, a fresh batch for
         each discriminator update; `index`, int32 `[B]`, the examples' places in the global batch, from which
         their noise is drawn (so that it does not depend on how many devices share the batch); `labels`, int32
-        `[n_D, B]`, where classes have weights or are a condition.
+        `[n_D, B]`, where classes have weights or are a condition; `partner`, `[n_D, B, ...]`, where a
+        condition reads it.
       gan: what is static.
       axis_name: the device axis, under pmap.
 
@@ -132,6 +133,8 @@ def _with_condition(gan: GAN, real, keys, batch: dict, i, hyper: dict) -> dict:
     if gan.condition is None:
         return {"real": real, "given": {"real": {}, "fake": {}}}
     stored = {"examples": real} | {name: batch[name][i] for name in gan.condition.reads}
+    if gan.reads_partners:
+        stored["partner"] = scale(stored["partner"])
     real, with_real = gan.condition.real(stored, keys)
     with_fake = gan.condition.fake(keys, with_real, hyper.get("condition", {}))
     return {"real": real, "given": {"real": with_real, "fake": with_fake}}

@@ -191,7 +191,7 @@ GROUPS["Data"] = {
         (
             "dataset.hold_out",
             False,
-            "leave every sixth training example out, and evaluate on these, not on the test set",
+            "train without the validation part (every sixth example), evaluate on it instead of the test set",
         ),
         ("dataset.image_size", 0, "pixels; shorter side resized, centre cropped; 0: as stored"),
         ("dataset.max_device_bytes", 2**31, "sets up to this size stay on the device, others are streamed"),

@@ -68,6 +68,8 @@ def step_flops(gan: GAN, state: GanState, batch_size: int, axis_name: str | None
         "labels": jax.ShapeDtypeStruct(shape, jnp.int32),
         "index": jax.ShapeDtypeStruct(shape[1:], jnp.int32),
     }
+    if gan.reads_partners:
+        batch["partner"] = batch["examples"]
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
 
     def step(state, batch):

@@ -18,7 +18,7 @@ from jax import lax
 from jax.extend.core import Jaxpr
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxgan.algorithm.gan import GAN, data_key
+from jaxgan.algorithm.gan import GAN, data_key, partner_key
 from jaxgan.algorithm.steps import train_step
 from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import compiler_options
@@ -39,7 +39,8 @@ class Program(NamedTuple):
         `[num]` by name. The state given is donated: do not use it again.
       place_state: state on the host or on any devices → state on this program's devices.
       place_data: the data → devices: `examples` `[N, ...]`, which may be flat, with `labels` `[N]` where
-        classes have weights and `groups` (see `order.group_by_class`) where they are balanced; or, streamed,
+        steps look at them, `partner` `[M, ...]`, of whose rows conditions read (without it: of the examples),
+        and `groups` (see `order.group_by_class`) where they are balanced; or, streamed,
         the blocks of one call: `examples` `[num, n_D, count, ...]` and `labels` `[num, n_D, count]`.
       first, count: which part of each batch of B this process streams; all of it, if it is alone.
     """
@@ -150,6 +151,14 @@ def scan_steps(
         else:
             rows = order.rows(*place, len(data["examples"]), count=count, xp=jnp)
         blocks = {"rows": rows.reshape(num, gan.discriminator_steps, batch_size)}
+        if gan.reads_partners:
+            partners = (
+                partner_key(state.key),
+                state.step,
+                per_step,
+                len(data.get("partner", data["examples"])),
+            )
+            blocks["partner_rows"] = order.rows(*partners, count=count, xp=jnp).reshape(blocks["rows"].shape)
 
     def body(state, block):
         batch = share({**block, "index": jnp.arange(batch_size)})
@@ -158,6 +167,10 @@ def scan_steps(
             parts = ("examples", "labels")
             batch |= {name: jnp.take(data[name], rows, axis=0) for name in parts if name in data}
             batch["examples"] = batch["examples"].reshape(*rows.shape, *gan.shape)
+            if gan.reads_partners:
+                source = data.get("partner", data["examples"])
+                partners = jnp.take(source, batch.pop("partner_rows"), axis=0)
+                batch["partner"] = partners.reshape(*rows.shape, *gan.shape)
         return train_step(state, batch, gan=gan, axis_name=axis_name)
 
     if num > 1:
@@ -216,7 +229,8 @@ def _make_pmap(gan, batch_size, streamed, devices) -> Program:
     def run(state, data, first, num):
         def share(batch):
             if not streamed:  # streamed blocks arrive already split
-                batch["rows"] = lax.dynamic_slice_in_dim(batch["rows"], first, part, axis=1)
+                for name in {"rows", "partner_rows"} & batch.keys():
+                    batch[name] = lax.dynamic_slice_in_dim(batch[name], first, part, axis=1)
             return {**batch, "index": first + jnp.arange(part)}
 
         return scan_steps(

@@ -15,7 +15,7 @@ from flax import serialization
 from ml_collections import ConfigDict
 
 from jaxgan import datasets, sampler
-from jaxgan.algorithm.gan import GAN, data_key, init_extras, init_state
+from jaxgan.algorithm.gan import GAN, data_key, init_extras, init_state, partner_key
 from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import ONCE, float32
 from jaxgan.config import checks, experiment, fields, known
@@ -253,11 +253,20 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
     batches = stream.Stream(dataset, key, config.batch_size, groups=groups, **share)
     batches = batches.steps(step * gan.discriminator_steps)
     stack.callback(batches.close)
+    partners = None
+    if gan.reads_partners:
+        key = np.asarray(partner_key(parallel.local(state.key)))
+        partners = stream.Stream(dataset, key, config.batch_size, **share)
+        partners = partners.steps(step * gan.discriminator_steps)
+        stack.callback(partners.close)
 
     def next_block(num):
         examples, labels = zip(*(next(batches) for _ in range(num * shape[0])), strict=True)
         block = {"examples": np.stack(examples).reshape(num, *shape, *gan.shape)}
         block |= {"labels": np.stack(labels).reshape(num, *shape)} if with_labels else {}
+        if partners is not None:
+            others = [next(partners)[0] for _ in range(num * shape[0])]
+            block["partner"] = np.stack(others).reshape(num, *shape, *gan.shape)
         return program.place_data(block)
 
     return next_block

@@ -5,6 +5,7 @@ import jax
 
 from jaxgan.models import DISCRIMINATORS, layers
 from jaxgan.models.dcgan import require_images, require_same_length
+from jaxgan.models.minibatch import with_batch_features
 
 
 @DISCRIMINATORS.register("infogan")
@@ -19,6 +20,8 @@ class InfoGANDiscriminator(nn.Module):
       strides: factors by which they shrink the image; as many as `channels`.
       dense: widths of the dense layers.
       batch_norm: whether all layers but the first are batch normalized.
+      minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
+      minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
     """
 
     shape: tuple[int, ...]
@@ -30,9 +33,11 @@ class InfoGANDiscriminator(nn.Module):
     strides: layers.Sizes = (2, 2)
     dense: layers.Sizes = (1024,)
     activation: layers.Activation = "leaky_relu"
-    slope: float = 0.01
+    slope: layers.Slope = 0.01
     batch_norm: bool = True
     spectral_norm: layers.Layers = ""
+    minibatch_stddev: layers.Count = 0
+    minibatch_discrimination: layers.Count = 0
 
     def check(self) -> None:
         require_images(self.shape)
@@ -55,8 +60,13 @@ class InfoGANDiscriminator(nn.Module):
             if normalize:
                 x = layers.batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")
             x = activation(x)
+        compared = with_batch_features(
+            x,
+            stddev=self.minibatch_stddev,
+            discrimination=self.minibatch_discrimination,
+            axis_name=self.axis_name if train else None,
+        )
         output = nn.Dense(self.outputs, kernel_init=layers.normal_init, name="output")
-        x = x.reshape(len(x), -1)
-        logits = layers.apply_layer(output, x, spectral_norm=self.spectral_norm, train=train)
+        logits = layers.apply_layer(output, compared, spectral_norm=self.spectral_norm, train=train)
         logits = logits[:, 0] if self.outputs == 1 else logits
-        return (logits, x) if features else logits
+        return (logits, x.reshape(len(x), -1)) if features else logits

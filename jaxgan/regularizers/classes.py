@@ -244,7 +244,7 @@ def contrastive(*, temperature: float = 1.0, width: Width = 512) -> ClassLoss:
     published as 119.6 where its FID is 6.0.
 
     Args:
-      temperature: τ.
+      temperature: τ, by which cosines are divided.
       width: of the embedding.
 
     Source: Kang and Park 2020, ContraGAN, algorithm 1, with weight 1.
@@ -268,7 +268,7 @@ def d2d_ce(
     """The data-to-data cross entropy, `data_to_data`. D: of real examples;  G: of fakes.
 
     Args:
-      temperature: τ.
+      temperature: τ, by which cosines are divided.
       margin: m, the cosine from which on an example is near enough to its class; others may come as near
         as 1 - m.
       width: of the embedding.

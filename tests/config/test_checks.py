@@ -122,7 +122,9 @@ REFUSED = {
         "condition.name": "labels",
         "condition.labels.fakes": "paird",
     },
-    "unknown condition 'label'; known: labels, none. Did you mean 'labels'": {"condition.name": "label"},
+    "unknown condition 'label'; known: codes, labels, none. Did you mean 'labels'": {
+        "condition.name": "label"
+    },
 }
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -125,3 +126,27 @@ def test_init_from_takes_what_fits_and_says_what_it_leaves(tmp_path, capsys):
     shared = [path for path in weights if "head_" not in path]
     assert len(shared) > 6 and all(np.array_equal(new[path], old[path]) for path in shared)
     assert not any("head_ac" in path for path in new)
+
+
+def test_an_evaluation_asks_for_the_labels_of_the_real_examples(run, tmp_path):
+    """On a copy; the classifier has hardly learned, which does not matter here."""
+    workdir = tmp_path / "run"
+    shutil.copytree(run, workdir)
+    fields = {
+        "evaluation.protocol": "100",
+        "evaluation.extractor.name": "classifier",
+        "evaluation.extractor.classifier.num_steps": 20,
+        "evaluation.statistics.names": ("class_accuracy", "intra_class_distance"),
+    }
+    numbers = jaxgan.evaluate(workdir, fields)["numbers"]
+    names = {name.removeprefix("weak_").removeprefix("classifier_") for name in numbers}
+    assert names == {
+        "class_accuracy_100", "intra_class_distance_100", "intra_class_distance_worst_100",
+        "intra_class_fakes_100", "discriminator_class_accuracy_100",
+    }  # fmt: skip
+    assert all(0 <= value <= 1 for name, value in numbers.items() if "accuracy" in name)
+    entry = json.loads((workdir / "evaluation.json").read_text())[-1]
+    assert any("class_accuracy" in name for name in entry["floor"])
+    data = datasets.load("digits", split="test", image_size=8)
+    evaluator_labels = np.bincount(data.labels, minlength=10)
+    assert 2 <= numbers[next(n for n in numbers if "intra_class_fakes" in n)] <= evaluator_labels.max()
