@@ -33,14 +33,20 @@ def choose_population(
       num_steps: of a call.
     """
     path, num = folder / "layout.json", len(states.key)
+    leaves, tree = jax.tree.flatten((states, data))
+    shapes = tuple((np.shape(leaf), str(leaf.dtype)) for leaf in leaves)
+    likeness = key_of(gan), config.batch_size, num, tuple(devices), tree, shapes
 
     def make(width: int) -> Population:
-        return _find(gan, config.batch_size, num, width, devices, states, data)
+        return _find(likeness, gan, config.batch_size, num, width, devices)
 
     local = members_of_a_device(num, devices)
     key = {"how": how, "devices": len(devices), "kind": devices[0].device_kind, "members": num}
     if path.exists() and (before := json.loads(path.read_text(encoding="utf-8"))).items() >= key.items():
         return make(width=before["width"])
+    if (likeness, how) in _widths:  # as in an earlier wave of this process
+        replace(path, json.dumps({**key, "width": _widths[likeness, how]}))
+        return make(width=_widths[likeness, how])
     rule = how == "auto" and prefers_map(gan, states, data, config.batch_size, devices[0].platform)
     if how == "map" or rule or local == 1:
         chosen = make(width=1)
@@ -49,18 +55,24 @@ def choose_population(
         if how == "measure":
             chosen = min(chosen, make(width=1), key=lambda some: _time(some, states, data, num_steps))
     replace(path, json.dumps({**key, "width": chosen.width}))
+    _widths[likeness, how] = chosen.width
     return chosen
 
 
 _found: collections.OrderedDict[Hashable, Population] = collections.OrderedDict()
 _MOST_FOUND = 32
+_widths: dict[Hashable, int] = {}
+_gans: dict[Hashable, GAN] = {}
 
 
-def _find(gan: GAN, batch_size: int, num: int, width: int, devices, states: GanState, data) -> Population:
+def shared(gan: GAN) -> GAN:
+    """The first GAN of this process that was made alike, with which compiled programs can be used again."""
+    return _gans.setdefault(key_of(gan), gan)
+
+
+def _find(likeness: Hashable, gan: GAN, batch_size: int, num: int, width: int, devices) -> Population:
     """A population, with what it has compiled where this process has had one like it: waves of a search."""
-    leaves, tree = jax.tree.flatten((states, data))
-    shapes = tuple((np.shape(leaf), str(leaf.dtype)) for leaf in leaves)
-    key = key_of(gan), batch_size, num, width, tuple(devices), tree, shapes
+    key = likeness, width
     if key not in _found:
         _found[key] = Population(gan, batch_size, num, width, devices)
     _found.move_to_end(key)

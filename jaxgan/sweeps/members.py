@@ -34,7 +34,7 @@ from jaxgan.run.writers import cut_lines
 from jaxgan.sweeps import plan
 from jaxgan.sweeps.claims import Claim
 from jaxgan.sweeps.devices import devices_that_fit, members_of_a_device, num_bytes
-from jaxgan.sweeps.layout import choose_population
+from jaxgan.sweeps.layout import choose_population, shared
 from jaxgan.sweeps.plan import Run
 from jaxgan.sweeps.population import Population, init_members, member_of
 
@@ -80,7 +80,7 @@ class Members:
         self._dataset = plan.load_dataset(config)
         built = {run.setting: run for run in runs}
         built = {setting: plan.build(run.config) for setting, run in built.items()}
-        self._gan = built[runs[0].setting].gan
+        self._gan = shared(built[runs[0].setting].gan)
         for path, run in zip(workdirs, runs, strict=True):
             if before := record.read_record(path):
                 record.require_same_dataset(self._dataset, before, path)
