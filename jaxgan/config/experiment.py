@@ -60,7 +60,7 @@ def without_hold_out(config: ConfigDict) -> ConfigDict:
     """The config with the whole training set, and the test set where it is evaluated."""
     if not config.dataset.get("hold_out", False):
         return config
-    config = ConfigDict(config, convert_dict=True)
+    config = config.copy_and_resolve_references()
     config.dataset.hold_out = False
     return config
 

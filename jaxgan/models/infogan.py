@@ -33,7 +33,7 @@ class InfoGANDiscriminator(nn.Module):
     strides: layers.Sizes = (2, 2)
     dense: layers.Sizes = (1024,)
     activation: layers.Activation = "leaky_relu"
-    slope: float = 0.01
+    slope: layers.Slope = 0.01
     batch_norm: bool = True
     spectral_norm: layers.Layers = ""
     minibatch_stddev: layers.Count = 0

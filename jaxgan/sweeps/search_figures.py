@@ -95,7 +95,7 @@ def draw_parallel(study: Any, fields: Sequence[str], objective: Objective) -> Fi
         figure = axes.figure
         figure.set_size_inches(8.5, 4.2)
         axes.set_title("")
-        axes.set_xticks(axes.get_xticks(), [_short(tick.get_text()) for tick in axes.get_xticklabels()])
+        axes.set_xticks(axes.get_xticks(), [_short(name) for name in (objective.name, *sorted(fields))])
         axes.tick_params(axis="x", rotation=0)
         figure.tight_layout()
         plt.close(figure)
@@ -103,7 +103,7 @@ def draw_parallel(study: Any, fields: Sequence[str], objective: Objective) -> Fi
 
 
 def _short(name: str) -> str:
-    return "\n".join(name.split("."))
+    return "\n".join(name.rsplit(".", 2))
 
 
 def _scatter(axes, trials, place) -> None:

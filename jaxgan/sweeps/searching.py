@@ -1,5 +1,6 @@
 """The job of a search: what it keeps to, the search itself, the winner on the test set, the report."""
 
+import copy
 import itertools
 import json
 from collections.abc import Collection
@@ -93,7 +94,7 @@ def run(
 
 def with_validation_part(config: ConfigDict) -> ConfigDict:
     """The config of all settings: trained without the validation part, which they are measured on."""
-    config = ConfigDict(config, convert_dict=True)
+    config = copy.deepcopy(config)  # with its references, which follow what is set
     with config.unlocked():
         config.dataset.hold_out = True
     return config.lock()
@@ -182,7 +183,7 @@ def report(workdir: Path) -> list[Path]:
 
 def _write_best(workdir: Path, known: dict[str, Any], winner: Trial, objective: Objective) -> list[Path]:
     """`best.py`: the best setting as a config file."""
-    from configs import default
+    from jaxgan.config import default
 
     recorded = record.read_record(workdir / "runs" / winner.run)["config"]
     config = record.recorded_config({"config": recorded})
@@ -206,7 +207,7 @@ def _write_best(workdir: Path, known: dict[str, Any], winner: Trial, objective: 
         f"python launch.py --config={path}",
         '"""',
         "",
-        f"{imported}from configs import default",
+        f"{imported}from jaxgan.config import default",
         "",
         "",
         "def get_config():",

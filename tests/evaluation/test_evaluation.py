@@ -14,6 +14,7 @@ from runs import assert_same_run, launch, lines, tiny_config
 
 import jaxgan
 from jaxgan import datasets, sampler
+from jaxgan.config import experiment
 from jaxgan.datasets import validation_rows
 from jaxgan.errors import UserError
 from jaxgan.evaluation import features
@@ -425,3 +426,17 @@ def test_an_evaluation_that_cannot_be_is_refused_in_one_line(trained, changes, m
     with pytest.raises(UserError, match=message):
         evaluate(trained, changes, None, "ema")
     assert not (trained / "evaluation.json").exists()
+
+
+def test_without_the_validation_part_it_is_what_is_measured_on():
+    """The classifier is that of all other runs, and floors are not made of what it has seen."""
+    config = tiny_config(dataset__hold_out=True, evaluation__protocol="100")
+    config.evaluation.extractor.name = "classifier"
+    dataset, gan = experiment.load_dataset(config), make_gan(shape=SHAPE)
+    evaluator = make_evaluator(config, gan, dataset)
+    whole = make_evaluator(experiment.without_hold_out(config), gan, load("train"))
+    assert evaluator.protocol["split"] == "validation" and whole.protocol["split"] == "test"
+    assert evaluator.protocol["extractor"] == whole.protocol["extractor"]
+    assert evaluator.floor.keys() == whole.floor.keys()
+    config.evaluation.protocol = "200"  # of 249 there are 49 others, and the training set has no more
+    assert "49 real examples are left" in make_evaluator(config, gan, dataset).no_floor

@@ -28,6 +28,7 @@ import jaxgan
 from jaxgan.errors import UserError
 from jaxgan.jobs.sample import sample
 from jaxgan.jobs.train import train
+from jaxgan.run import budget
 
 KILLS = int(os.environ.get("JAXGAN_TEST_KILLS", "2"))
 STEPS = max(60, 20 * KILLS)
@@ -241,3 +242,37 @@ def test_a_run_that_is_still_going(run, reference, start, tmp_path):
     process.terminate()
     output = process.stdout.read()
     assert process.wait() == 128 + signal.SIGTERM and "WARNING" not in output, output
+
+
+def test_a_run_stops_when_its_time_has_passed(tmp_path, capsys, monkeypatch):
+    """With a checkpoint; with more time it goes on as if it had never stopped."""
+    now = iter(range(10**6))  # a second between two looks at the clock
+    monkeypatch.setattr(budget.time, "monotonic", lambda: float(next(now)))
+    split, whole = tmp_path / "split", tmp_path / "whole"
+    lengths = {"num_steps": 40, "checkpoint_every": 40}
+    assert train(tiny_config(**lengths, max_minutes=0.1), split) == 0
+    step = leaves(split)[0]
+    assert 0 < step < 40 and f"max_minutes=0.1 have passed at step {step} of 40" in capsys.readouterr().out
+    assert train(tiny_config(**lengths, max_minutes=0.1), split) == 0 and leaves(split)[0] == step
+    assert train(tiny_config(**lengths), split) == 0
+    assert train(tiny_config(**lengths), whole) == 0
+    (found_step, found), (expected_step, expected) = leaves(split), leaves(whole)
+    assert found_step == expected_step == 40
+    assert all(found[path].tobytes() == leaf.tobytes() for path, leaf in expected.items())
+    assert [line for line in lines(split) if line["step"] % 4 == 0] == lines(whole)
+
+
+def test_time_is_counted_over_all_starts(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(budget.time, "monotonic", lambda: now[0])
+    spent = budget.Budget(minutes=1, spent=50)
+    now[0] += 1_000  # compiling
+    assert spent.seconds() == 50 and not spent.is_spent()
+    spent.begin()
+    now[0] += 9
+    spent.begin()
+    assert spent.seconds() == 59 and not spent.is_spent()
+    now[0] += 1
+    assert spent.is_spent() and not budget.Budget(0, 10**9).is_spent()
+    with pytest.raises(UserError, match="max_minutes=-1"):
+        train(tiny_config(max_minutes=-1.0), "nowhere")
