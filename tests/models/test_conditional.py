@@ -133,3 +133,26 @@ def test_heads_give_logits_or_cosines():
     np.testing.assert_allclose(said["e"]["logits"], said["e"]["embedding"] @ proxies.T, rtol=1e-5)
     assert "spectral_head_ac" in variables["batch_stats"] and "spectral_head_e" in variables["batch_stats"]
     np.testing.assert_array_equal(told.apply(variables, images()), logits)
+
+
+def test_networks_of_one_s_own_are_told_labels_without_knowing_it():
+    """Layers without names, and no `features`: joined labels need nothing of either network."""
+
+    class Generator(layers.nn.Module):
+        @layers.nn.compact
+        def __call__(self, z, train=False):
+            return layers.nn.Dense(64)(layers.nn.relu(layers.nn.Dense(3)(z))).reshape(-1, 8, 8, 1)
+
+    class Discriminator(layers.nn.Module):
+        @layers.nn.compact
+        def __call__(self, images, train=False):
+            return layers.nn.Dense(1)(images.reshape(len(images), -1))[:, 0]
+
+    for module, inputs in (
+        (ConditionalGenerator(Generator(), K, embedding=2), jnp.ones((4, 5))),
+        (ConditionalDiscriminator(Discriminator(), K), jnp.ones((4, 8, 8, 1))),
+    ):
+        variables = module.init(jax.random.key(0), inputs, labels=LABELS)
+        assert {"Dense_0", "label_embedding"} <= variables["params"].keys()
+        outputs = module.apply(variables, inputs, labels=LABELS)
+        assert (outputs[1] == outputs[2]).all() and (outputs[0] != outputs[1]).any()
