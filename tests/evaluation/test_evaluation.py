@@ -348,7 +348,7 @@ def test_a_resumed_run_evaluates_as_if_it_had_not_stopped(evaluated, tmp_path):
 
 
 def test_a_run_without_a_best_says_so(trained):
-    with pytest.raises(UserError, match="no best checkpoint"):
+    with pytest.raises(UserError, match="trained without evaluation.best"):
         jaxgan.load(trained, step="best")
     with pytest.raises(UserError, match="step='newest' is not known"):
         jaxgan.load(trained, step="newest")
@@ -419,7 +419,7 @@ def test_another_extractor_leaves_the_fields_of_the_run_s_own():
         ({"evaluation.protocol": "9k"}, "unknown evaluation.protocol '9k'"),
         ({"evaluation.extractor.name": "vgg"}, "unknown feature extractor 'vgg'"),
         ({"evaluation.extractor.name": "inception"}, "weights"),
-        ({"dataset.name": "ring", "dataset.image_size": 0}, "was trained on 'digits'"),
+        ({"dataset.name": "ring", "dataset.image_size": 0}, "'dataset.name' is none of an evaluation"),
     ],
 )
 def test_an_evaluation_that_cannot_be_is_refused_in_one_line(trained, changes, message):

@@ -112,10 +112,10 @@ def test_a_changed_data_set_has_another_hash(monkeypatch):
 @pytest.mark.parametrize(
     ("examples", "labels", "words"),
     [
-        (np.zeros((4, 8, 8), np.uint8), None, "give uint8 .N, H, W, C. images"),
+        (np.zeros((4, 8, 8), np.uint8), None, "examples have shape .4, 8, 8., not .N, H, W, C."),
         (np.zeros((4, 2)), None, "or float32 .N, D. points"),
         (np.zeros((4, 8, 8, 1), np.uint8), np.arange(3), "labels int64 .3.: give integers .4."),
-        (np.zeros((4, 8, 8, 1), np.uint8), np.full(4, 0.5), "labels float64"),
+        (np.zeros((4, 8, 8, 1), np.uint8), np.full(4, 0.5), "labels have shape .*float64"),
         ([[1, 2], [3, 4]], None, "examples int64"),
     ],
 )

@@ -30,7 +30,7 @@ def warned(tmp_path, caplog):
     """`(symptoms, threshold) -> warnings`: what is said of a run by the symptoms of each hundred steps."""
 
     def watch(hundreds, threshold=0.0):
-        gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=threshold))
+        gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=threshold), rows=())
         config = tiny_config(log_every=100, num_steps=100 * len(hundreds))
         with Monitor(tmp_path, config, datasets.load("digits"), gan, 0, []) as monitor:
             for i, symptoms in enumerate(hundreds):
@@ -100,7 +100,7 @@ def slow_pictures(monkeypatch):
 
 
 def test_the_run_goes_on_while_a_picture_is_drawn_and_a_checkpoint_waits_for_it(tmp_path, slow_pictures):
-    gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=0.0))
+    gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=0.0), rows=())
     pictures, saved = tmp_path / "samples", []
 
     def take():
@@ -121,7 +121,7 @@ def test_the_run_goes_on_while_a_picture_is_drawn_and_a_checkpoint_waits_for_it(
 
 def test_a_picture_that_cannot_be_written_costs_the_checkpoint_after_it(tmp_path, slow_pictures):
     """Which would be ahead of it: a run that goes on from there would never have the picture."""
-    gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=0.0))
+    gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=0.0), rows=())
     saved = []
     (tmp_path / "samples").write_text("in the way")
     slow_pictures.set()
