@@ -27,6 +27,9 @@ def unreachable(
       ask: `(url, timeout) -> None`, raising where the host does not answer.
     """
     hosts = {_host(url): url for url in urls}
+    if ask is None:
+        # late, as a cached or prepared set needs no network; not in several threads, which could get a half of it
+        import requests  # noqa: F401
     answers: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
 
     def run(host, url):
@@ -60,7 +63,7 @@ def _ask(url: str, timeout: float) -> None:
     if parts.scheme not in (*_WEB, "gs"):  # ftp
         socket.create_connection((parts.hostname, parts.port or 21), timeout).close()
         return
-    import requests  # late: a cached or prepared data set needs no network
+    import requests
 
     address = url if parts.scheme in _WEB else "https://storage.googleapis.com"
     # Any answer will do, a redirect or a refusal of HEAD too, but not that of a gateway for a dead host.
