@@ -28,7 +28,7 @@ def unreachable(
     """
     hosts = {_host(url): url for url in urls}
     if ask is None:
-        # late, as a cached or prepared set needs no network; not in several threads, which could get a half of it
+        # late: a cached or prepared set needs no network; here: threads at once could get it half imported
         import requests  # noqa: F401
     answers: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
 
