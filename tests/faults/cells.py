@@ -6,6 +6,7 @@ A cell ends in a right result, or in one line that names the thing and the remed
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 
 import covertable
 import pytest
@@ -46,6 +47,19 @@ def name(cell):
     return " ".join(f"{axis}={value}" for axis, value in cell.items())
 
 
+class Later(Sequence):
+    """Cells that are made when they are first asked for, not when tests are collected."""
+
+    def __init__(self, make):
+        self._make = functools.cache(make)
+
+    def __getitem__(self, i):
+        return self._make()[i]
+
+    def __len__(self):
+        return len(self._make())
+
+
 def parametrize(*groups):
     """Decorator: a test of `made`, the cells: once all pairs, and once, marked slow, `every`.
 
@@ -60,7 +74,7 @@ def parametrize(*groups):
         "made",
         [
             pytest.param(make(pairs), id="pairs"),
-            pytest.param(functools.partial(make, every), id="every", marks=pytest.mark.slow),
+            pytest.param(Later(functools.partial(make, every)), id="every", marks=pytest.mark.slow),
         ],
     )
 
