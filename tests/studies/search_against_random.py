@@ -1,7 +1,7 @@
 """What a search costs to reach the best of as costly random settings.
 
 python tests/studies/search_against_random.py --config=gan_ring:small --steps=1800 --random=16 --draws=56 \
-    --objective=reverse_kl_nearest_2.5k --seeds=5 --folder=/tmp/study --out=study.json
+    --objective=reverse_kl_nearest_2.5k --seeds=5 --folder=study --out=study.json
 
 Cost is steps times the seconds of a step alone, in core-seconds of training: no compiling, no evaluating.
 Both train the same way, in waves of 8, with the same seed of the networks, and are measured on the validation
