@@ -58,7 +58,7 @@ def save(picture: Image.Image, path: Path, about: Mapping[str, object] | None = 
     path.parent.mkdir(exist_ok=True)
     text = PngInfo()
     for keyword, value in (about or {}).items():
-        text.add_itxt(keyword, str(value))
+        text.add_itxt(keyword, str(value).encode(errors="backslashreplace").decode())  # paths of any bytes
     with whole(path) as temporary:
         picture.save(temporary, format="png", pnginfo=text)
 

@@ -192,7 +192,7 @@ def test_plots_of_one_mixture_have_the_same_axes(monkeypatch):
 
 
 def test_a_picture_says_what_it_shows(tmp_path):
-    about = {"Run": "digits [β1=.5]", "Step": 40, "Weights": "ema"}
+    about = {"Run": "digits [β1=.5]", "Step": 40, "Weights": "ema", "Folder": "caf\udce9"}  # no UTF-8
     grids.save(Image.new("L", (4, 4)), tmp_path / "a.png", about)
     with Image.open(tmp_path / "a.png") as picture:
-        assert picture.text == {"Run": "digits [β1=.5]", "Step": "40", "Weights": "ema"}
+        assert picture.text == {k: str(v) for k, v in about.items()} | {"Folder": "caf\\udce9"}

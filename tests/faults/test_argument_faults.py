@@ -546,7 +546,7 @@ def test_data_sets(generate):
     axes = {
         "name": [
             Good("digits", "digits"),
-            Bad("unknown", "digit"),
+            Bad("unknown", "digit", words=["dataset"]),
             Bad("None", None),
             Bad("number", 3),
             Bad("empty", "", words=["dataset"]),
