@@ -3,10 +3,11 @@
 import itertools
 import json
 import math
+import multiprocessing
 import random
 import subprocess
 import sys
-import threading
+import time
 
 import numpy as np
 import pytest
@@ -165,26 +166,29 @@ def test_a_search_killed_five_times_proposes_and_tells_the_same(tmp_path, monkey
     )
 
 
-def test_two_processes_share_a_search(tmp_path, monkeypatch):
-    """No trial is trained twice, and all are told. Here they are threads: claims are by open files."""
-    monkeypatch.setattr(search, "_POLL", 0.01)
-    problems, errors = [Surface(), Surface()], []
+def share(folder, together):
+    """What this process trained of a search that another one works on as well."""
+    problem, search._POLL = Surface(), 0.01
+    together.wait()
+    original = problem.train
 
-    def work(problem):
-        try:
-            assert search.search(problem, tmp_path, Budget(48), Stop()) == 0
-        except BaseException as error:
-            errors.append(error)
+    def train(*args):
+        time.sleep(0.05)  # else one is done with all before the other looks
+        return original(*args)
 
-    threads = [threading.Thread(target=work, args=(problem,)) for problem in problems]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
-    trained = problems[0].trained + problems[1].trained
+    problem.train = train
+    with Stop() as stop:
+        assert search.search(problem, folder, Budget(48), stop) == 0
+    return problem.trained
+
+
+def test_two_processes_share_a_search(tmp_path):
+    """No trial is trained twice, and all are told."""
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Manager() as manager, spawn.Pool(2) as pool:
+        found = pool.starmap(share, [(tmp_path, manager.Barrier(2, timeout=60))] * 2, chunksize=1)
     refused = [t.number for t in itertools.chain(*search.read_waves(tmp_path)) if t.status == "refused"]
-    assert sorted(trained + refused) == [*range(48)]
+    assert all(found) and sorted(found[0] + found[1] + refused) == [*range(48)]
     assert [number for number, *_ in told(tmp_path)] == [*range(48)]
 
 
