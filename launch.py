@@ -49,6 +49,9 @@ OUT = flags.DEFINE_string(
 LABELS = flags.DEFINE_list(
     "labels", None, "sample: of a conditional run, classes that take turns: 7,3 or cat."
 )
+CODES = flags.DEFINE_list(
+    "codes", None, "sample: of InfoGAN, values of codes by number: 0:7,1:0.5; of one code several take turns."
+)
 SEED = flags.DEFINE_integer("sample_seed", 0, "sample: the seed of the latents.")
 STEP = flags.DEFINE_string(
     "step", None, "sample, evaluate: a checkpoint's step, or 'best'; default the newest."
@@ -251,7 +254,7 @@ def main(*words: str) -> int:
         from jaxgan.jobs.sample import sample
 
         out = Path(OUT.value).expanduser() if OUT.value else None
-        return sample(workdir, NUM.value, out, SEED.value, step, WEIGHTS.value, LABELS.value)
+        return sample(workdir, NUM.value, out, SEED.value, step, WEIGHTS.value, LABELS.value, CODES.value)
 
     from jaxgan.jobs.evaluate import evaluate
 

@@ -11,7 +11,7 @@ from conditional import configure, make, make_batch
 from gans import load_digits
 from scipy import stats
 
-from jaxgan.algorithm.conditions import CONDITIONS, Codes, read_codes
+from jaxgan.algorithm.conditions import CONDITIONS, Codes, parse_codes, read_codes
 from jaxgan.algorithm.randomness import example_keys
 from jaxgan.algorithm.steps import train_step
 from jaxgan.errors import UserError
@@ -160,6 +160,14 @@ def test_the_posterior_of_images_is_a_distribution(sampler):
     found = sampler.posterior(load_digits()[:7])
     assert [part.shape for part in found.categorical] == [(7, 3), (7, 4)] and found.mean.shape == (7, 2)
     np.testing.assert_allclose(np.exp(found.categorical[0]).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_codes_of_a_command_line():
+    assert parse_codes(["0:7", " 2:-.5", "0:3", "1:1e-1"]) == {0: [7, 3], 2: [-0.5], 1: [0.1]}
+    assert list(read_codes(parse_codes(["0:2", "0:1"]), Codes((np.zeros((1, 3)),), np.zeros((1, 0))))[0]) == [2, 1]
+    for text in ("7", "a:1", "0:b", "0:", ":1", "0:1:2", "0:1e", "-1:0"):
+        with pytest.raises(UserError, match="--codes=.*NUMBER:VALUE|no number"):
+            parse_codes([text])
 
 
 def test_codes_that_there_are_not_are_refused(sampler):

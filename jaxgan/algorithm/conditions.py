@@ -125,6 +125,24 @@ def read_codes(asked: Mapping[int, Any], example: Codes | None) -> dict[int, np.
     return found
 
 
+def parse_codes(texts: Sequence[str]) -> dict[int, list[float]]:
+    """The argument of `read_codes`, from texts `NUMBER:VALUE`; values of one code stay in order.
+
+    Raises:
+      WrongArgument: a text is no such pair.
+    """
+    found: dict[int, list[float]] = {}
+    for text in texts:
+        if not (match := re.fullmatch(r"([0-9]+):([-+.0-9e]+)", text.strip())):
+            raise WrongArgument(f"--codes={shown(text)}: give NUMBER:VALUE, as 0:7, separated by commas")
+        try:
+            value = int(match[2]) if match[2].isdecimal() else float(match[2])
+        except ValueError as error:
+            raise WrongArgument(f"--codes={shown(text)}: {match[2]} is no number") from error
+        found.setdefault(int(match[1]), []).append(value)
+    return found
+
+
 def _as_number(label: Any) -> int | None:
     if isinstance(label, numbers.Integral) and not isinstance(label, bool):
         return int(label)

@@ -188,6 +188,12 @@ def check_condition(config: ConfigDict) -> None:
                 f"regularizers.{loss} is a twin of {base}, and alone it makes the generator mix classes up: "
                 f"set regularizers.{base}.weight, or regularizers.{loss}.base"
             )
+    idle = fields["embedding"] != CONDITIONS.fields("labels")["embedding"].default
+    if idle and "joined" not in (fields["generator"], fields["discriminator"]):
+        raise UserError(
+            "condition.labels.embedding is set, but neither network joins it to what it takes: leave it alone, "
+            "or set condition.labels.generator=joined"
+        )
     if fields["discriminator"] == "none" and not losses:
         raise UserError(
             "condition.labels.discriminator=none, and no loss looks at labels, so that the generator would "

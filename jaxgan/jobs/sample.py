@@ -1,16 +1,18 @@
 """Drawing from a trained generator: `python launch.py --mode=sample --workdir=DIR [--num=N --out=FILE]`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from absl import logging
 from tqdm import tqdm
 
+from jaxgan.algorithm.conditions import parse_codes
 from jaxgan.drawing.grids import CLASS_COLUMNS, draw_samples, save, to_image, write_animation
 from jaxgan.errors import UserError
 from jaxgan.files import whole
 from jaxgan.jobs import pictures
-from jaxgan.sampler import Sampler, load
+from jaxgan.sampler import load
 
 
 def sample(
@@ -21,6 +23,7 @@ def sample(
     step: int | str | None,
     weights: str,
     labels: list[str] | None = None,
+    codes: list[str] | None = None,
 ) -> int:
     """Writes a grid, an interpolation strip and the animation of the training grids; and `num` examples.
 
@@ -33,6 +36,8 @@ def sample(
       step: of the checkpoint; None is the newest.
       weights: 'ema' or 'raw'.
       labels: of a conditional generator, which take turns, numbers or names of classes; None: of all classes.
+      codes: of InfoGAN's generator, `NUMBER:VALUE` each; several values of one code take turns. The others are
+        drawn.
 
     Returns:
       the exit status, 0.
@@ -50,17 +55,19 @@ def sample(
         _require_no_samples(out)
     about = {**pictures.describe(workdir, sampler, weights), "Seed": seed}
     caption = f"{pictures.caption_of(about)}, seed {seed}"
-    written, asked = [], sampler.read_labels(labels)
+    asked, given = sampler.read_labels(labels), None if codes is None else parse_codes(codes)
+    batches, written = sampler.batches(seed, num, asked, given), []
     if num:
         out = out or workdir / "samples.npz"
-        _write_examples(sampler, num, out, seed, asked)
+        _write_examples(batches, num, out, is_images)
         written.append(out)
     try:
         drawn, way = {}, {"steps": 10, "pairs": 8} | ({} if asked is None else {"labels": asked})
-        if sampler.gan.rows and is_images:
+        if sampler.gan.rows and is_images and given is None:
             drawn["grid.png"] = draw_samples(sampler.rows(seed, asked), caption, CLASS_COLUMNS)
         else:
-            drawn["grid.png"] = draw_samples(sampler(seed, 64 if is_images else 2_500, asked), caption)
+            grid = sampler(seed, 64 if is_images else 2_500, asked, given)
+            drawn["grid.png"] = draw_samples(grid, caption)
         strip = sampler.interpolate(seed, **way)
         if sampler.gan.classes:
             between = sampler.interpolate_classes(seed, **way)
@@ -93,11 +100,11 @@ def _require_no_samples(folder: Path) -> None:
         )
 
 
-def _write_examples(sampler: Sampler, num: int, out: Path, seed: int, labels: np.ndarray | None) -> None:
-    progress = tqdm(sampler.batches(seed, num, labels), total=-(-num // 64), unit="batch", disable=None)
+def _write_examples(batches: Iterator[np.ndarray], num: int, out: Path, is_images: bool) -> None:
+    progress = tqdm(batches, total=-(-num // 64), unit="batch", disable=None)
     if out.suffix == ".npz":
         out.parent.mkdir(parents=True, exist_ok=True)
-        name = "images" if sampler.gan.is_images else "points"
+        name = "images" if is_images else "points"
         with whole(out, ".npz") as temporary:
             np.savez_compressed(temporary, **{name: np.concatenate(list(progress))})
         return

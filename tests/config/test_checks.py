@@ -117,6 +117,12 @@ REFUSED = {
         "condition.name": "labels",
         "condition.labels.discriminator": "none",
     },
+    "condition.labels.embedding is set, but neither network joins it": {
+        "condition.name": "labels",
+        "condition.labels.embedding": 20,
+        "condition.labels.generator": "batch_norm",
+        "condition.labels.discriminator": "projection",
+    },
     "condition.labels.fakes is set, but condition.name is 'none'": {"condition.labels.fakes": "data"},
     "condition.labels.fakes='paird' must be one of auto, paired": {
         "condition.name": "labels",
