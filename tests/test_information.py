@@ -164,7 +164,8 @@ def test_the_posterior_of_images_is_a_distribution(sampler):
 
 def test_codes_of_a_command_line():
     assert parse_codes(["0:7", " 2:-.5", "0:3", "1:1e-1"]) == {0: [7, 3], 2: [-0.5], 1: [0.1]}
-    assert list(read_codes(parse_codes(["0:2", "0:1"]), Codes((np.zeros((1, 3)),), np.zeros((1, 0))))[0]) == [2, 1]
+    example = Codes((np.zeros((1, 3)),), np.zeros((1, 0)))
+    assert list(read_codes(parse_codes(["0:2", "0:1"]), example)[0]) == [2, 1]
     for text in ("7", "a:1", "0:b", "0:", ":1", "0:1:2", "0:1e", "-1:0"):
         with pytest.raises(UserError, match="--codes=.*NUMBER:VALUE|no number"):
             parse_codes([text])

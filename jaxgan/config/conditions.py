@@ -191,7 +191,7 @@ def check_condition(config: ConfigDict) -> None:
     idle = fields["embedding"] != CONDITIONS.fields("labels")["embedding"].default
     if idle and "joined" not in (fields["generator"], fields["discriminator"]):
         raise UserError(
-            "condition.labels.embedding is set, but neither network joins it to what it takes: leave it alone, "
+            "condition.labels.embedding is set, but no network joins it to its input: leave it alone, "
             "or set condition.labels.generator=joined"
         )
     if fields["discriminator"] == "none" and not losses:

@@ -36,8 +36,7 @@ def sample(
       step: of the checkpoint; None is the newest.
       weights: 'ema' or 'raw'.
       labels: of a conditional generator, which take turns, numbers or names of classes; None: of all classes.
-      codes: of InfoGAN's generator, `NUMBER:VALUE` each; several values of one code take turns. The others are
-        drawn.
+      codes: of InfoGAN's generator, `NUMBER:VALUE` each; several values of one code take turns.
 
     Returns:
       the exit status, 0.

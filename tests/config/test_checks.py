@@ -117,7 +117,7 @@ REFUSED = {
         "condition.name": "labels",
         "condition.labels.discriminator": "none",
     },
-    "condition.labels.embedding is set, but neither network joins it": {
+    "condition.labels.embedding is set, but no network joins it": {
         "condition.name": "labels",
         "condition.labels.embedding": 20,
         "condition.labels.generator": "batch_norm",
