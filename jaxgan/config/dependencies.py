@@ -35,7 +35,6 @@ NEEDS = {
     "generator.dcgan.activation=leaky_relu": {"generator.dcgan.slope": 0.2},
     "generator.mlp.activation=leaky_relu": {"generator.mlp.slope": 0.2},
     "discriminator.dcgan.activation=leaky_relu": {"discriminator.dcgan.slope": 0.2},
-    "discriminator.infogan.activation=leaky_relu": {"discriminator.infogan.slope": 0.01},
     "discriminator.mlp.activation=leaky_relu": {"discriminator.mlp.slope": 0.2},
     "discriminator.mlp.maxout=0": {
         "discriminator.mlp.activation": "leaky_relu",

@@ -97,14 +97,15 @@ class DCGANGenerator(nn.Module):
 
 @DISCRIMINATORS.register("dcgan")
 class DCGANDiscriminator(nn.Module):
-    """Strided convolutions, then one dense layer to the logit `[B]`, or to `[B, outputs]` of several.
+    """Strided convolutions, then dense layers to the logit `[B]`, or to `[B, outputs]` of several.
 
     Attributes:
       channels: of the convolutions, first to last.
       kernels: sizes of their kernels; as many as `channels`.
       strides: factors by which they shrink the image; as many as `channels`.
-      batch_norm: whether all convolutions but the first are batch normalized.
-      dropout: the share of units dropped after each convolution in training.
+      dense: widths of dense layers between the convolutions and the last one, as InfoGAN's discriminator has.
+      batch_norm: whether all hidden layers but the first are batch normalized.
+      dropout: the share of units dropped after each hidden layer in training.
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
       minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
     """
@@ -116,6 +117,7 @@ class DCGANDiscriminator(nn.Module):
     channels: layers.Sizes = (64, 128)
     kernels: layers.Sizes = (5, 5)
     strides: layers.Sizes = (2, 2)
+    dense: layers.Sizes = ()
     activation: layers.Activation = "leaky_relu"
     slope: layers.Slope = 0.2
     batch_norm: bool = True
@@ -133,11 +135,15 @@ class DCGANDiscriminator(nn.Module):
         activation = layers.make_activation(self.activation, self.slope)
         axis_name = self.axis_name if self.synchronized else None
         x = images
-        for i, (width, kernel, stride) in enumerate(
-            zip(self.channels, self.kernels, self.strides, strict=True)
-        ):
+        num = len(self.channels)
+        for i, width in enumerate((*self.channels, *self.dense)):
             normalize = self.batch_norm and i > 0  # not the input layer: Radford et al. 2016, section 3
-            layer = layers.Conv(width, kernel, stride, not normalize, name=f"conv_{i}")
+            bias = not normalize
+            if i < num:
+                layer = layers.Conv(width, self.kernels[i], self.strides[i], bias, name=f"conv_{i}")
+            else:
+                x = x.reshape(len(x), -1)
+                layer = nn.Dense(width, bias, kernel_init=layers.normal_init, name=f"dense_{i - num}")
             x = layers.apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
             if normalize:
                 x = layers.batch_norm(x, train=train, axis_name=axis_name, name=f"batch_norm_{i}")

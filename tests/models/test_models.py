@@ -19,6 +19,7 @@ LATENT_DIM = 6
 ALL = [(GENERATORS, name) for name in GENERATORS] + [(DISCRIMINATORS, name) for name in DISCRIMINATORS]
 EVERYTHING = {  # but noise, which takes long to compile
     "batch_norm": True, "latent_injection": True, "minibatch_stddev": 2, "minibatch_discrimination": 3,
+    "dense": (5,),
 }  # fmt: skip
 every_network = pytest.mark.parametrize(("registry", "name"), ALL, ids=lambda v: getattr(v, "kind", v))
 every_generator = pytest.mark.parametrize("name", list(GENERATORS))
