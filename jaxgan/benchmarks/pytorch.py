@@ -58,18 +58,32 @@ def _activation(fields: dict[str, Any]) -> nn.Module:
     return nn.LeakyReLU(fields["slope"], True) if fields["activation"] == "leaky_relu" else nn.ReLU(True)
 
 
+def _dense(before: int, widths, f, batch_norm: bool) -> tuple[list[nn.Module], int]:
+    """Hidden layers, and the width of what leaves them."""
+    modules = []
+    for out in widths:
+        modules.append(nn.Linear(before, out, bias=not batch_norm))
+        modules += [nn.BatchNorm1d(out)] if batch_norm else []
+        modules.append(_activation(f))
+        before = out
+    return modules, before
+
+
 def _dcgan_generator(shape, latent_dim, f) -> nn.Module:
     side = shape[0]
     for stride in f["strides"]:
         side //= stride
-    modules = [Projection(latent_dim, side, f["channels"][0], not f["batch_norm"])]
+    modules, before = _dense(latent_dim, f["dense"], f, f["batch_norm"])
+    modules.append(Projection(before, side, f["channels"][0], not f["batch_norm"]))
     outs = (*f["channels"][1:], shape[2])
     before = f["channels"][0]
     for i, (out, kernel, stride) in enumerate(zip(outs, f["kernels"], f["strides"], strict=True)):
         modules += [nn.BatchNorm2d(before)] if f["batch_norm"] else []
         modules.append(_activation(f))
         bias = i == len(outs) - 1 or not f["batch_norm"]
-        modules.append(nn.ConvTranspose2d(before, out, kernel, stride, kernel // 2, stride - 1, bias=bias))
+        padding = (kernel - 1) // 2
+        more = stride + 2 * padding - kernel
+        modules.append(nn.ConvTranspose2d(before, out, kernel, stride, padding, more, bias=bias))
         before = out
     return nn.Sequential(*modules, nn.Tanh())
 
@@ -78,20 +92,16 @@ def _dcgan_discriminator(shape, f) -> nn.Module:
     modules, before, side = [], shape[2], shape[0]
     for i, (out, kernel, stride) in enumerate(zip(f["channels"], f["kernels"], f["strides"], strict=True)):
         normalized = f["batch_norm"] and i > 0
-        modules.append(nn.Conv2d(before, out, kernel, stride, kernel // 2, bias=not normalized))
+        modules.append(nn.Conv2d(before, out, kernel, stride, (kernel - 1) // 2, bias=not normalized))
         modules += [nn.BatchNorm2d(out)] if normalized else []
         modules.append(_activation(f))
         before, side = out, side // stride
-    return nn.Sequential(*modules, nn.Flatten(), nn.Linear(before * side * side, 1), nn.Flatten(0))
+    dense, before = _dense(before * side * side, f["dense"], f, f["batch_norm"])
+    return nn.Sequential(*modules, nn.Flatten(), *dense, nn.Linear(before, 1), nn.Flatten(0))
 
 
 def _mlp_generator(shape, latent_dim, f) -> nn.Module:
-    modules, before = [], latent_dim
-    for out in f["hidden"]:
-        modules.append(nn.Linear(before, out, bias=not f["batch_norm"]))
-        modules += [nn.BatchNorm1d(out)] if f["batch_norm"] else []
-        modules.append(_activation(f))
-        before = out
+    modules, before = _dense(latent_dim, f["hidden"], f, f["batch_norm"])
     modules.append(nn.Linear(before, torch.Size(shape).numel()))
     if len(shape) == 3:
         modules += [nn.Tanh(), View((shape[2], *shape[:2]))]

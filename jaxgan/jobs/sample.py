@@ -66,7 +66,8 @@ def sample(
             drawn["grid.png"] = draw_samples(sampler.rows(seed, asked), caption, CLASS_COLUMNS)
         else:
             grid = sampler(seed, 64 if is_images else 2_500, asked, given)
-            drawn["grid.png"] = draw_samples(grid, caption)
+            told = f"{caption}, codes {','.join(codes)}" if codes else caption
+            drawn["grid.png"] = draw_samples(grid, told)
         strip = sampler.interpolate(seed, **way)
         if sampler.gan.classes:
             between = sampler.interpolate_classes(seed, **way)
