@@ -7,8 +7,9 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, UInt32
 
 from jaxgan.declarations import arguments
 from jaxgan.errors import UserError, WrongArgument
@@ -17,7 +18,7 @@ from jaxgan.registry import Registry
 LATENTS = Registry("latent")
 
 
-def make_key(data: jax.Array) -> jax.Array:
+def make_key(data: UInt32[Array, "2"] | UInt32[np.ndarray, "2"]) -> Key[Array, ""]:
     """The typed key of raw key words, uint32 `[2]`. Threefry: `rbg` draws other numbers under vmap."""
     return jax.random.wrap_key_data(data, impl="threefry2x32")
 
@@ -68,7 +69,7 @@ def sample_latents(
     return jax.vmap(lambda i: draw(jax.random.fold_in(key, i)))(jnp.asarray(index))
 
 
-def latent_keys(z: jax.Array) -> jax.Array:
+def latent_keys(z: Float[Array, "B Z"]) -> Key[Array, " B"]:
     """A typed key for each latent, made of its own bits: `[B, D]` to `[B]`.
 
     What a generator draws with it is a pure function of z. The bits are those of z in bfloat16, so that a

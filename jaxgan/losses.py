@@ -26,8 +26,8 @@ from jaxgan.registry import Registry
 
 LOSSES = Registry("loss")
 
-Logits = jax.Array
-PerExample = jax.Array
+Logits = Float[Array, " B"]
+PerExample = Float[Array, " B"]
 
 # What the fields of losses mean.
 RealLabel = Annotated[float, "[0, 1]: what the discriminator should say of real examples; 0.9 is smoothing"]
@@ -51,8 +51,8 @@ class Loss(NamedTuple):
 
     discriminator: Callable[[Logits, Logits], PerExample]
     generator: Callable[[Logits, Logits], PerExample]
-    output_fn: Callable[[Logits], jax.Array]
-    threshold: float | jax.Array | None
+    output_fn: Callable[[Logits], PerExample]
+    threshold: float | Float[Array, ""] | None
     relativistic: bool = False
 
 

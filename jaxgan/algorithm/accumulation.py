@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from jaxtyping import Array, Float
 
 from jaxgan.algorithm.train_state import NetworkState
 
@@ -43,7 +44,7 @@ def accumulate(update, carry, batch, num: int):
     return carry, jax.tree.map(lambda leaf: leaf / num, sums), join(per_example)
 
 
-def generate(network: NetworkState, z: jax.Array, given: dict, num: int):
+def generate(network: NetworkState, z: Float[Array, "B Z"], given: dict, num: int):
     """Fakes from latents, and the way back.
 
     Args:

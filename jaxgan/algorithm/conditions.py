@@ -15,6 +15,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int32
 
 from jaxgan.algorithm.randomness import named_keys
 from jaxgan.declarations import AtLeast, OneOf
@@ -37,8 +38,8 @@ class Codes(NamedTuple):
       continuous: `[B, c]`, in [-1, 1].
     """
 
-    categorical: tuple[jax.Array, ...]
-    continuous: jax.Array
+    categorical: tuple[Float[Array, "B _"], ...]
+    continuous: Float[Array, "B c"]
 
 
 class Condition(NamedTuple):
@@ -71,7 +72,7 @@ class Condition(NamedTuple):
         return max(self.classes, default=-1) + 1
 
 
-def find_labels(labels: Labels, classes: tuple[int, ...], names: Sequence[str]) -> np.ndarray:
+def find_labels(labels: Labels, classes: tuple[int, ...], names: Sequence[str]) -> Int32[np.ndarray, " n"]:
     """Labels as a user gives them, as int32 `[n]`.
 
     Args:

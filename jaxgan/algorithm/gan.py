@@ -8,13 +8,17 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jaxtyping import Array, Float, Int, Key, UInt32
 
 from jaxgan.algorithm.conditions import Condition
 from jaxgan.algorithm.train_state import GanState, NetworkState, init_network
 from jaxgan.augment import init_adaptive
 from jaxgan.latents import make_key, sample_latents
 from jaxgan.losses import Loss
+
+KeyWords = UInt32[Array, "2"] | UInt32[np.ndarray, "2"]
 
 UPDATE_ORDERS = ("alternating", "simultaneous")
 
@@ -132,7 +136,9 @@ class GAN:
         """What the networks are told of one example, with zeros `[1, ...]`."""
         return self.condition.example if self.condition else {}
 
-    def sample_latents(self, key: jax.Array, index: jax.Array) -> jax.Array:
+    def sample_latents(
+        self, key: Key[Array, ""], index: Int[Array, " B"]
+    ) -> Float[Array, "B {self.latent_dim}"]:
         """Latents `[B, latent_dim]` of the examples with the given global indices, int32 `[B]`."""
         return sample_latents(self.latent, key, index, self.latent_dim, **self.latent_fields)
 
@@ -173,7 +179,7 @@ def packed_shape(shape: tuple[int, ...], packing: int) -> tuple[int, ...]:
     return (*shape[:-1], shape[-1] * packing)
 
 
-def init_state(gan: GAN, key: jax.Array, hyper: dict) -> GanState:
+def init_state(gan: GAN, key: KeyWords, hyper: dict) -> GanState:
     """A fresh state. `key` is uint32 `[2]`; `hyper` as in `GanState`, without the learning rates."""
     generator_key, discriminator_key, _ = jax.random.split(jax.random.fold_in(make_key(key), 0), 3)
     z = jnp.zeros((1, gan.latent_dim))
@@ -235,11 +241,11 @@ def discriminator_metrics(gan: GAN, hyper: dict) -> tuple[str, ...]:
     return tuple(names)
 
 
-def partner_key(key: jax.Array) -> jax.Array:
+def partner_key(key: KeyWords) -> KeyWords:
     """The key words, uint32 `[2]`, of the order in which the same run sees the partners of its examples."""
     return jax.random.key_data(jax.random.fold_in(make_key(data_key(key)), 1))
 
 
-def data_key(key: jax.Array) -> jax.Array:
+def data_key(key: KeyWords) -> KeyWords:
     """The key words, uint32 `[2]`, of the order in which a run with key words `key` sees its examples."""
     return jax.random.key_data(jax.random.split(jax.random.fold_in(make_key(key), 0), 3)[2])

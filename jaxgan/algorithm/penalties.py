@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Int
 
 from jaxgan.algorithm.collectives import gather
 from jaxgan.algorithm.gan import Game, Regularizer
@@ -13,7 +14,7 @@ from jaxgan.augment import augment
 from jaxgan.regularizers.classes import Said
 
 
-def penalize(family: str, evaluate: Callable, memory: dict, game: Game, count: jax.Array):
+def penalize(family: str, evaluate: Callable, memory: dict, game: Game, count: Int[Array, ""]):
     """The penalties of one family: Σ interval · weight · schedule(step) · penalty, every interval-th update.
 
     Args:
@@ -82,7 +83,7 @@ def said(name: str, real, fake, batch: dict, axis_name: str | None) -> tuple[Sai
     return tuple(sides)
 
 
-def project(params, game: Game, count: jax.Array):
+def project(params, game: Game, count: Int[Array, ""]):
     """The discriminator's parameters after all projections, of each weight · schedule(step) of the way."""
     for name, entry in game.gan.family("projection").items():
         numbers = game.hyper["regularizers"][name]

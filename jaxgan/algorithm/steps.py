@@ -9,6 +9,7 @@ from `GanState.hyper` is absent from the program.
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Int, Shaped
 
 from jaxgan.algorithm.accumulation import generate
 from jaxgan.algorithm.gan import GAN, Game
@@ -22,8 +23,8 @@ from jaxgan.latents import make_key
 
 
 def train_step(
-    state: GanState, batch: dict[str, jax.Array], *, gan: GAN, axis_name: str | None = None
-) -> tuple[GanState, dict[str, jax.Array]]:
+    state: GanState, batch: dict[str, Shaped[Array, "..."]], *, gan: GAN, axis_name: str | None = None
+) -> tuple[GanState, dict[str, Float[Array, ""]]]:
     """One generator update with the discriminator updates before it.
 
     Args:
@@ -116,7 +117,9 @@ def train_step(
     return state, {**metrics, **generator_metrics, "diversity": spread}
 
 
-def update_ema(ema: dict, generator: NetworkState, decay: jax.Array, step: jax.Array) -> dict:
+def update_ema(
+    ema: dict, generator: NetworkState, decay: float | Float[Array, ""], step: int | Int[Array, ""]
+) -> dict:
     """ema ← d·ema + (1 - d)·generator, parameters and batch statistics, d = min(decay, (1 + t)/(10 + t)).
 
     The ramp lets the average forget the initial weights at once, so that early samples show learning.

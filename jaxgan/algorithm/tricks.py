@@ -62,7 +62,7 @@ def top_k_weights(
     return jnp.where(rank < k, size / k, 0.0)
 
 
-def clip_by_norm(grads, bound: jax.Array):
+def clip_by_norm(grads, bound: float | Float[Array, ""]):
     """The gradients, scaled down to a global norm of at most `bound` (Pascanu et al. 2013, algorithm 1)."""
     square = optax.tree.norm(grads, squared=True)
     # bounded inside the root, whose derivative at 0 would make NaN of an unrolled step
@@ -70,7 +70,7 @@ def clip_by_norm(grads, bound: jax.Array):
     return optax.tree.scale(factor, grads)
 
 
-def lookahead(fast, slow, alpha: jax.Array, due: jax.Array):
+def lookahead(fast, slow, alpha: float | Float[Array, ""], due: bool | Bool[Array, ""]):
     """Both networks' weights and their slow copies after a step: `(fast, slow)`.
 
     Where `due`, slow ← slow + α·(fast - slow) and fast ← slow, for both networks at once.

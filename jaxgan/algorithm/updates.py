@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from jaxtyping import Array, Float, Int, Key
 
 from jaxgan.algorithm.accumulation import accumulate
 from jaxgan.algorithm.collectives import average, gather
@@ -25,19 +26,19 @@ from jaxgan.regularizers.critic import Critic
 class DiscriminatorOutputs(NamedTuple):
     """What the discriminator says of B examples: B/m logits, under packing."""
 
-    logits: jax.Array
-    outputs: jax.Array  # the same as the logits, or [B, k + 1] with k generators
-    features: jax.Array | None
-    heads: dict[str, dict[str, jax.Array]]  # what each says, by the name of its class loss
+    logits: Float[Array, " B"]
+    outputs: Float[Array, "B ..."]  # the logits, or `[B, k + 1]` with k generators
+    features: Float[Array, "B F"] | None
+    heads: dict[str, dict[str, Float[Array, "B _"]]]  # what each says, by the name of its class loss
 
 
 def discriminate(
     network: NetworkState,
     params,
     model_state,
-    examples: jax.Array,
+    examples: Float[Array, "B ..."],
     given: dict,
-    keys: jax.Array,
+    keys: Key[Array, " B"],
     memory,
     game: Game,
     own: bool = False,
@@ -175,7 +176,7 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
     return hyper["loss_weight"]["discriminator"] * loss, (model_state, memory, metrics)
 
 
-def weigh_classes(losses: jax.Array, batch: dict, game: Game) -> jax.Array:
+def weigh_classes(losses: Float[Array, " B"], batch: dict, game: Game) -> Float[Array, " B"]:
     """The discriminator's losses times the weights of the real examples' classes, where these have any."""
     if "weights" not in batch:
         return losses
@@ -184,8 +185,8 @@ def weigh_classes(losses: jax.Array, batch: dict, game: Game) -> jax.Array:
 
 
 def update_discriminator(
-    network: NetworkState, memory: dict, batch: dict, game: Game, count: jax.Array
-) -> tuple[tuple[NetworkState, dict], dict[str, jax.Array]]:
+    network: NetworkState, memory: dict, batch: dict, game: Game, count: Int[Array, ""]
+) -> tuple[tuple[NetworkState, dict], dict[str, Float[Array, ""]]]:
     """One descent step of the discriminator on a batch of real and a batch of fake examples.
 
     Returns:
@@ -216,7 +217,7 @@ def update_generator(
     batch: dict,
     pull_back: Callable,
     game: Game,
-) -> tuple[tuple[NetworkState, dict], dict[str, jax.Array]]:
+) -> tuple[tuple[NetworkState, dict], dict[str, Float[Array, ""]]]:
     """One descent step of the generator against the discriminator `critic`.
 
     Args:
@@ -335,7 +336,7 @@ def unroll(network: NetworkState, memory: dict, batch: dict, game: Game) -> Netw
     return lax.scan(update_once, network, counts)[0]
 
 
-def descend(network: NetworkState, grads, name: str, game: Game, count: jax.Array) -> NetworkState:
+def descend(network: NetworkState, grads, name: str, game: Game, count: Int[Array, ""]) -> NetworkState:
     """One step of a network's optimizer, its gradients clipped before and its parameters projected after."""
     if name in game.hyper.get("clip_norm", {}):
         grads = clip_by_norm(grads, game.hyper["clip_norm"][name])

@@ -1,13 +1,13 @@
 """ADA's rule: how the probability of augmentations adapts to overfitting."""
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
 
 from jaxgan.augment.operation import check
 from jaxgan.errors import UserError
 
 
-def init_adaptive(probability: float | jax.Array = 0.0) -> dict[str, jax.Array]:
+def init_adaptive(probability: float | Float[Array, ""] = 0.0) -> dict[str, Num[Array, ""]]:
     """The memory of `update_adaptive`, with the probability to begin with.
 
     Returns:
@@ -24,14 +24,14 @@ def init_adaptive(probability: float | jax.Array = 0.0) -> dict[str, jax.Array]:
 
 
 def update_adaptive(
-    memory: dict[str, jax.Array],
-    real_logits: jax.Array,
+    memory: dict[str, Num[Array, ""]],
+    real_logits: Float[Array, " B"],
     batch_size: int,
     *,
-    target: float = 0.6,
-    length: float = 500_000.0,
+    target: float | Float[Array, ""] = 0.6,
+    length: float | Float[Array, ""] = 500_000.0,
     interval: int = 4,
-) -> dict[str, jax.Array]:
+) -> dict[str, Num[Array, ""]]:
     """One minibatch's part in p ← clip(p + sign(r_t - target)·(images since the last move)/length, 0, 1).
 
     r_t = E[sign(D(x_train))] over the last `interval` minibatches, after which p moves; r_t nears 1 as the

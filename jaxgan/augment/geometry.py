@@ -14,8 +14,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax.scipy import ndimage
+from jaxtyping import Array, Float, Key
 
-from jaxgan.augment.operation import AUGMENTATIONS, check
+from jaxgan.augment.operation import AUGMENTATIONS, Image, check
+
+Matrix = Float[Array, "3 3"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,15 +30,15 @@ class Geometric:
       share: of the probability that `augment` is given, the one with which this one is applied.
     """
 
-    matrix: Callable[[jax.Array, jax.Array], jax.Array]
+    matrix: Callable[[Key[Array, ""], Image], Matrix]
     share: Callable[[jax.Array], jax.Array] = lambda probability: probability
 
-    def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
+    def __call__(self, key: Key[Array, ""], image: Image) -> Image:
         """The image `[H, W, C]` after its own matrix alone."""
         return resample(image, self.matrix(key, image))
 
 
-def resample(image: jax.Array, matrix: jax.Array) -> jax.Array:
+def resample(image: Image, matrix: Matrix) -> Image:
     """The image `[H, W, C]` whose pixels were moved by `matrix` `[3, 3]`; bilinear, mirrored at the edge."""
     # by hand: a product at the accelerators' default precision would blur by a tenth of a pixel
     (a, b, c), (d, e, f), _ = matrix
@@ -51,12 +54,12 @@ def resample(image: jax.Array, matrix: jax.Array) -> jax.Array:
     return jax.vmap(sample, -1, -1)(image).astype(image.dtype)
 
 
-def precision(image: jax.Array) -> jnp.dtype:
+def precision(image: Image) -> jnp.dtype:
     """The type of coordinates: the image's, but at least float32."""
     return jnp.promote_types(image.dtype, jnp.float32)
 
 
-def compose(second: jax.Array, first: jax.Array) -> jax.Array:
+def compose(second: Matrix, first: Matrix) -> Matrix:
     """The matrix `[3, 3]` of two, one after the other."""
     return jnp.matmul(second, first, precision=jax.lax.Precision.HIGHEST)
 

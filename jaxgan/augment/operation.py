@@ -3,15 +3,16 @@
 import math
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
 
 from jaxgan.errors import UserError
 from jaxgan.registry import Registry
 
 AUGMENTATIONS = Registry("augmentation")
 
-Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
+Image = Float[Array, "H W C"]
+Augmentation = Callable[[Key[Array, ""], Image], Image]
 
 
 def check(field, value, high=math.inf):

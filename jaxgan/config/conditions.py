@@ -5,6 +5,7 @@ from typing import Any
 
 import flax.linen as nn
 import numpy as np
+from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from jaxgan.algorithm.conditions import CONDITIONS, Condition
@@ -103,7 +104,7 @@ def _require_batch_norm(name: str, generator: nn.Module) -> None:
         raise UserError(f"{field}, but the generator has none: set generator.{name}.batch_norm=True")
 
 
-def condition_numbers(config: ConfigDict, labels: np.ndarray | None) -> dict[str, Any]:
+def condition_numbers(config: ConfigDict, labels: Int[np.ndarray, " N"] | None) -> dict[str, Any]:
     """`hyper["condition"]`: how often each class is drawn for fakes, float32 `[K]`, where it is drawn."""
     name, fields = selected(config, "condition")
     if name != "labels" or fields["fakes"] == "paired" or fields["fakes"] == "auto" and comparing(config):

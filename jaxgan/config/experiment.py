@@ -10,6 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
+from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
 from jaxgan import datasets
@@ -175,7 +176,7 @@ def latent_fields(config: ConfigDict) -> dict[str, float]:
     return {"threshold": config.latent_threshold} if config.latent == "truncated" else {}
 
 
-def make_hyper(config: ConfigDict, labels: np.ndarray | None = None) -> dict[str, Any]:
+def make_hyper(config: ConfigDict, labels: Int[np.ndarray, " N"] | None = None) -> dict[str, Any]:
     """The numeric knobs of the config that live in the state; one that is switched off is absent.
 
     Args:
@@ -230,7 +231,7 @@ def make_hyper(config: ConfigDict, labels: np.ndarray | None = None) -> dict[str
     return hyper
 
 
-def class_weights(labels: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
+def class_weights(labels: Int[np.ndarray, " N"], weights: tuple[float, ...]) -> Float[np.ndarray, " K"]:
     """Weights `[K]` of the classes, scaled so that their mean over the data set is 1.
 
     Args:

@@ -7,10 +7,15 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int, Shaped, UInt8
 
 from jaxgan.declarations import arguments
 from jaxgan.errors import UserError
 from jaxgan.registry import Registry
+
+# Images, or points; and their labels.
+Examples = UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N D"]
+Labels = Int[np.ndarray, " N"]
 
 # Builders `(split, path, image_size, *, fields) -> Dataset`; the keyword-only fields are config fields.
 DATASETS = Registry("dataset")
@@ -35,7 +40,7 @@ class MissingDataset(UserError):
 class Mixture(NamedTuple):
     """Gaussians N(centres[k], std² I) of equal weight; `centres` is float64 `[K, D]`."""
 
-    centres: np.ndarray
+    centres: Float[np.ndarray, "K D"]
     std: float
 
 
@@ -67,7 +72,7 @@ class Dataset:
 
     name: str
     examples: Any
-    labels: np.ndarray | None
+    labels: Labels | None
     fingerprint: str = ""
     origin: str = ""
     fallback_for: str = ""
@@ -110,7 +115,7 @@ class Dataset:
         return len(self) * math.prod(self.shape) * np.dtype(self.examples.dtype).itemsize
 
 
-def take(examples: Any, rows: np.ndarray) -> np.ndarray:
+def take(examples: Any, rows: Int[np.ndarray, " n"]) -> Shaped[np.ndarray, "n ..."]:
     """The examples at `rows` [n], from an array or from a random-access source: [n, ...], in memory."""
     rows = np.asarray(rows)
     read = getattr(examples, "__getitems__", None)
@@ -133,12 +138,12 @@ class Fingerprint:
     def __init__(self):
         self._hash = hashlib.blake2b(digest_size=16)
 
-    def update(self, chunk: np.ndarray) -> None:
+    def update(self, chunk: Shaped[np.ndarray, "n ..."]) -> None:
         rows = max(1, _HASH_CHUNK // max(1, chunk[:1].nbytes))
         for start in range(0, len(chunk), rows):
             self._hash.update(np.ascontiguousarray(chunk[start : start + rows]).data)
 
-    def digest(self, shape: Iterable[int], dtype: Any, labels: np.ndarray | None) -> Digest:
+    def digest(self, shape: Iterable[int], dtype: Any, labels: Labels | None) -> Digest:
         """The hash, once every example has gone through `update`. `shape` is [N, ...], `labels` int32 [N]."""
         trailer = f"|{tuple(int(n) for n in shape)}|{np.dtype(dtype).str}|{labels is not None}|"
         self._hash.update(trailer.encode())
@@ -147,7 +152,7 @@ class Fingerprint:
         return Digest(self._hash.hexdigest())
 
 
-def fingerprint(examples: Any, labels: np.ndarray | None) -> Digest:
+def fingerprint(examples: Any, labels: Labels | None) -> Digest:
     """Hash of the content: examples [N, ...] in their order, labels int32 [N] or None, shape and type.
 
     `examples` may be a random-access source, too: see `Dataset.examples`.
@@ -164,9 +169,7 @@ def fingerprint(examples: Any, labels: np.ndarray | None) -> Digest:
     return content.digest(examples.shape, examples.dtype, labels)
 
 
-def from_arrays(
-    name: str, examples: np.ndarray, labels: np.ndarray | None, origin: str, **more: Any
-) -> Dataset:
+def from_arrays(name: str, examples: Examples, labels: Labels | None, origin: str, **more: Any) -> Dataset:
     """A Dataset of arrays: what a data set of one's own returns.
 
     Args:
@@ -205,7 +208,7 @@ def from_arrays(
     return Dataset(name, examples, labels, fingerprint(examples, labels), origin, **more)
 
 
-def validation_rows(count: int) -> np.ndarray:
+def validation_rows(count: int) -> Int[np.ndarray, " n"]:
     """Rows of the validation part of a training set: every sixth example, 10,000 of MNIST's 60,000.
 
     No feature extractor is trained on it. Floors of numbers are made of it.
@@ -213,7 +216,7 @@ def validation_rows(count: int) -> np.ndarray:
     return hold_out(count, "test")
 
 
-def hold_out(count: int, split: str, what: str = "the data set") -> np.ndarray:
+def hold_out(count: int, split: str, what: str = "the data set") -> Int[np.ndarray, " n"]:
     """Rows of a split, for sets that come without one: every sixth example (5, 11, 17, ...) is the test set.
 
     Args:

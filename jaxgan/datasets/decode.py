@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jaxgan.datasets.resize import RULE, resize
@@ -39,7 +40,7 @@ class RefusedImage(Exception):
     """The image is whole, but is not taken as it is; the message goes behind its name, and has the remedy."""
 
 
-def decode(data: bytes, channels: int, size: int = 0) -> np.ndarray:
+def decode(data: bytes, channels: int, size: int = 0) -> UInt8[np.ndarray, "H W C"]:
     """Decode one image, turn it upright by its EXIF tag, convert it to `channels`, resize it.
 
     Args:
@@ -103,8 +104,8 @@ def in_chunks(
 
 
 def stack(
-    images: Sequence[np.ndarray], names: Sequence[Any], what: str, shape: tuple[int, ...]
-) -> np.ndarray:
+    images: Sequence[UInt8[np.ndarray, "_ _ _"]], names: Sequence[Any], what: str, shape: tuple[int, ...]
+) -> UInt8[np.ndarray, "n H W C"]:
     """uint8 [n, *shape]; UserError with the remedy at the first image of another shape."""
     for image, name in zip(images, names, strict=True):
         if image.shape != shape:

@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int32, UInt8
 
 from jaxgan.datasets.dataset import DATASETS, Dataset, from_arrays
 from jaxgan.datasets.resize import resize_array
@@ -47,7 +48,7 @@ def is_present(folder: Path) -> bool:
     return any(file for split in _PREFIXES for file in find(folder, split).values())
 
 
-def read(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+def read(folder: Path, split: str) -> tuple[UInt8[np.ndarray, "N H W 1"], Int32[np.ndarray, " N"]]:
     """Images uint8 [N, H, W, 1] and labels int32 [N]; UserError names the file that is missing or damaged."""
     if not folder.is_dir():
         raise UserError(f"dataset.path = '{folder}' is not a folder; name the one with the IDX files")
@@ -70,7 +71,7 @@ def read(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     return images[..., None], labels.astype(np.int32)
 
 
-def md5(array: np.ndarray) -> str:
+def md5(array: UInt8[np.ndarray, "..."]) -> str:
     """Of the IDX file, unzipped, that holds an array of unsigned bytes."""
     header = bytes([0, 0, _UBYTE, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     return hashlib.md5(header + array.tobytes(), usedforsecurity=False).hexdigest()

@@ -7,6 +7,7 @@ networks", NeurIPS 2018, section 4.1, after VEEGAN): 100,000 points, modes of eq
 import math
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxgan.datasets.dataset import DATASETS, Dataset, Mixture, from_arrays
 from jaxgan.errors import UserError
@@ -14,13 +15,13 @@ from jaxgan.errors import UserError
 _STREAMS = {"train": 0, "test": 1}
 
 
-def ring_modes(num_modes: int = 8, radius: float = 1.0) -> np.ndarray:
+def ring_modes(num_modes: int = 8, radius: float = 1.0) -> Float[np.ndarray, "num_modes 2"]:
     """Mode centres radius * (cos, sin)(2 pi k / num_modes): float64 [num_modes, 2]."""
     angles = 2 * np.pi * np.arange(num_modes) / num_modes
     return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def grid_modes(side: int = 5, spacing: float = 2.0) -> np.ndarray:
+def grid_modes(side: int = 5, spacing: float = 2.0) -> Float[np.ndarray, "modes 2"]:
     """Mode centres of a side x side square lattice around the origin: float64 [side**2, 2]."""
     axis = spacing * (np.arange(side) - (side - 1) / 2)
     return np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)

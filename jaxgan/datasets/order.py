@@ -18,6 +18,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 MAX_SIZE = 2**30  # so that sums of two remainders stay below 2^32
 _ROUNDS = 8
@@ -34,9 +35,9 @@ class Groups(NamedTuple):
       sizes: int32 [K], its number of examples.
     """
 
-    rows: np.ndarray
-    starts: np.ndarray
-    sizes: np.ndarray
+    rows: Int[np.ndarray, " N"]
+    starts: Int[np.ndarray, " K"]
+    sizes: Int[np.ndarray, " K"]
 
 
 def rows(key, step, batch: int, size: int, first=0, count: int | None = None, *, xp: ModuleType = np):
@@ -90,7 +91,7 @@ def balanced_rows(
     return examples[starts[drawn] + place.astype(xp.int32)]
 
 
-def draws(key, index: np.ndarray, size: int, num: int) -> np.ndarray:
+def draws(key, index: Int[np.ndarray, " n"], size: int, num: int) -> Int[np.ndarray, "n num"]:
     """`num` independent draws from range(size) for each index, with replacement: a hash of (key, index).
 
     Reduced by their remainder, as in `balanced_rows`.
@@ -109,7 +110,7 @@ def draws(key, index: np.ndarray, size: int, num: int) -> np.ndarray:
     return (_noise(index, words, 0, np) % np.uint32(size)).astype(np.int64)
 
 
-def group_by_class(labels: np.ndarray) -> Groups:
+def group_by_class(labels: Int[np.ndarray, " N"]) -> Groups:
     """The examples by class; `labels` int [N], classes are the values that occur."""
     if not 0 < len(labels) < MAX_SIZE:
         raise ValueError(f"need 0 < labels < 2^30; got {len(labels)}")

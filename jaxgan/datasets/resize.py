@@ -1,6 +1,7 @@
 """The one rule by which images of any size become squares."""
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from jaxgan.errors import UserError
@@ -23,7 +24,7 @@ def resize(image: Image.Image, size: int) -> Image.Image:
     return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
 
 
-def resize_array(images: np.ndarray, size: int) -> np.ndarray:
+def resize_array(images: UInt8[np.ndarray, "N H W C"], size: int) -> UInt8[np.ndarray, "N h w C"]:
     """uint8 [N, H, W, C] -> [N, size, size, C] by `resize`, each channel by itself; 0 keeps the size."""
     if not size or images.shape[1:3] == (size, size):
         return images

@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+from jaxtyping import Int
 
 from jaxgan.datasets import order
 from jaxgan.datasets.dataset import DATASETS, Dataset, Digest, MissingDataset, take
@@ -98,7 +99,7 @@ class Triples:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def rows(self, triples: np.ndarray) -> np.ndarray:
+    def rows(self, triples: Int[np.ndarray, " n"]) -> Int[np.ndarray, "n 3"]:
         """int64 [n, 3]: the digits that some triples [n] are made of, each any with the same chance."""
         return order.draws(self._key, triples, len(self._digits), 3)
 

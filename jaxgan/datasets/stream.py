@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from jaxgan.datasets import order
-from jaxgan.datasets.dataset import Dataset, take
+from jaxgan.datasets.dataset import Dataset, Examples, Labels, take
 
 
 class Stream:
@@ -41,7 +41,7 @@ class Stream:
         self._groups, self._first, self._count = groups, first, count
         self._num_threads, self._prefetch = num_threads, prefetch
 
-    def read(self, step: int) -> tuple[np.ndarray, np.ndarray | None]:
+    def read(self, step: int) -> tuple[Examples, Labels | None]:
         """Examples [count, ...] and labels int32 [count] or None of one step."""
         share = self._first, self._count
         if self._groups is None:
@@ -51,7 +51,7 @@ class Stream:
         labels = self._dataset.labels
         return take(self._dataset.examples, rows), None if labels is None else labels[rows]
 
-    def steps(self, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    def steps(self, start: int = 0) -> Iterator[tuple[Examples, Labels | None]]:
         """The steps start, start + 1, ... without end; closing the iterator stops the threads."""
         import grain  # late: sets in device memory do not need it
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Num
 
 from jaxgan.errors import WrongArgument
 
@@ -79,7 +80,7 @@ def array(name: str, value: Any, *layouts: str, kinds: str = NUMBERS) -> np.ndar
     return found
 
 
-def finite(name: str, value: np.ndarray) -> np.ndarray:
+def finite(name: str, value: Num[np.ndarray, "*shape"]) -> Num[np.ndarray, "*shape"]:
     """The same array; WrongArgument where it has NaN or infinite numbers."""
     if not np.isfinite(value).all():
         raise WrongArgument(f"{name} have NaN or infinite numbers: leave these out")

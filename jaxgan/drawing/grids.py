@@ -118,7 +118,7 @@ def _draw_points(points, title, mixture):
     return render(figure)
 
 
-def draw_circles(axes, centres: np.ndarray, radii: np.ndarray | float) -> None:
+def draw_circles(axes, centres: Float[np.ndarray, "K 2"], radii: Float[np.ndarray, " K"] | float) -> None:
     """Draws circles on matplotlib axes, in the units of the data: centres `[K, 2]`, radii `[K]` or one."""
     from matplotlib.collections import EllipseCollection
 

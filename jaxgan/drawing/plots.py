@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image
 
 from jaxgan.datasets.dataset import Mixture
@@ -150,9 +151,9 @@ def _running_mean(values):
 
 
 def draw_mixture(
-    samples: np.ndarray,
+    samples: Float[np.ndarray, "N 2"],
     mixture: Mixture,
-    discriminator: Callable[[np.ndarray], np.ndarray],
+    discriminator: Callable[[Float[np.ndarray, "M 2"]], Float[np.ndarray, " M"]],
     title: str = "",
     *,
     threshold: float | None = 0.0,

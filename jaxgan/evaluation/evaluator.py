@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -13,6 +14,7 @@ from jaxgan.algorithm.gan import GAN
 from jaxgan.config import experiment
 from jaxgan.config.fields import listed, selected
 from jaxgan.datasets import Dataset, take
+from jaxgan.datasets.dataset import Examples
 from jaxgan.errors import UserError
 from jaxgan.evaluation import features
 from jaxgan.evaluation.features import Extracted
@@ -121,7 +123,7 @@ class Evaluator:
         real = self._of_real(self._others, self._with_examples)
         return list(self._measure(self._fill(real), self._statistics))
 
-    def closest(self, num: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def closest(self, num: int) -> tuple[Examples, Examples, Float[np.ndarray, " N"]]:
         """Of the fakes that were last evaluated, those whose features are nearest to a training example's.
 
         Needs a statistic of the training set and one of images among those computed.
@@ -180,7 +182,7 @@ class Evaluator:
         predicted = self._classes[some.logits.argmax(axis=1)] if known else None
         return Labelled(some.features, some.labels, predicted)
 
-    def labelled_examples(self, num: int) -> tuple[np.ndarray, np.ndarray | None]:
+    def labelled_examples(self, num: int) -> tuple[Examples, Int[np.ndarray, " N"] | None]:
         """The first `num` of the real examples that fakes are compared with; their labels, where known."""
         ((dataset, rows),) = self._real_rows
         labels = None if dataset.labels is None else dataset.labels[rows[:num]]

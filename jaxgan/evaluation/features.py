@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from jax import lax
+from jaxtyping import Float, Int
 from tqdm import tqdm
 
 import jaxgan
@@ -19,6 +20,7 @@ from jaxgan import sampler
 from jaxgan.algorithm.gan import GAN
 from jaxgan.compilation import jit
 from jaxgan.datasets import Dataset, cache, order, take, validation_rows
+from jaxgan.datasets.dataset import Examples
 from jaxgan.errors import UserError
 from jaxgan.extractors import Extractor, files
 
@@ -27,7 +29,7 @@ _BATCHES = 8  # of the sampler's batches of fakes in one compiled call
 _ROWS = 512  # real examples in one call
 
 # Rows of data sets, which together are one set of examples.
-Rows = list[tuple[Dataset, np.ndarray]]
+Rows = list[tuple[Dataset, Int[np.ndarray, " n"]]]
 
 
 class Extracted(NamedTuple):
@@ -41,11 +43,11 @@ class Extracted(NamedTuple):
       labels: int32 `[N]`, of fakes those that were asked for, or None without a condition.
     """
 
-    features: np.ndarray
-    logits: np.ndarray | None = None
-    modes: np.ndarray | None = None
-    examples: np.ndarray | None = None
-    labels: np.ndarray | None = None
+    features: Float[np.ndarray, "N F"]
+    logits: Float[np.ndarray, "N K"] | None = None
+    modes: Int[np.ndarray, " N"] | None = None
+    examples: Examples | None = None
+    labels: Int[np.ndarray, " N"] | None = None
 
 
 def choose(
@@ -95,7 +97,7 @@ def choose(
     return [(first, chosen)], [(dataset, some) for dataset, some in others if len(some)]
 
 
-def labels_of(rows: Rows) -> np.ndarray:
+def labels_of(rows: Rows) -> Int[np.ndarray, " N"]:
     """The labels of these examples, int32 `[N]`.
 
     Raises:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
+from jaxtyping import Array, Float32, Num
 
 from jaxgan.errors import UserError
 from jaxgan.extractors import EXTRACTORS, Extractor, files
@@ -78,7 +79,7 @@ def inception(load, shape, *, weights: str = "") -> Extractor:
     return Extractor("inception", extract, variables, protocol)
 
 
-def resize(images: jax.Array, size: int) -> jax.Array:
+def resize(images: Num[Array, "B H W C"], size: int) -> Float32[Array, "B {size} {size} C"]:
     """`[B, H, W, C] -> float32 [B, size, size, C]`, bilinear as TensorFlow 1's `resize_bilinear` by default.
 
     Output pixel i lies at i · H / size of the input, and between the two pixels about that place, so that all

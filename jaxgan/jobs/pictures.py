@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 from jaxgan.datasets import Dataset, order, take, title
@@ -71,9 +72,9 @@ def caption_of(about: dict[str, object]) -> str:
 
 def draw_neighbours(
     workdir: Path,
-    fakes: np.ndarray,
-    neighbours: np.ndarray,
-    distances: np.ndarray,
+    fakes: UInt8[np.ndarray, "N H W C"],
+    neighbours: UInt8[np.ndarray, "N H W C"],
+    distances: Float[np.ndarray, " N"],
     title: str,
     about: dict[str, object],
 ) -> Path:

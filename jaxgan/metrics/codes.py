@@ -1,6 +1,7 @@
 """What InfoGAN's codes have found: how far they agree with classes that nobody told them."""
 
 import numpy as np
+from jaxtyping import Int
 
 from jaxgan.metrics.number import Number, describe
 
@@ -13,7 +14,9 @@ from jaxgan.metrics.number import Number, describe
         "code_information_*": Number("higher", "lower bound of the information of code and fake, in nats"),
     }
 )
-def code_agreement(codes: np.ndarray, labels: np.ndarray, num_codes: int) -> dict[str, float]:
+def code_agreement(
+    codes: Int[np.ndarray, " N"], labels: Int[np.ndarray, " N"], num_codes: int
+) -> dict[str, float]:
     """How well a categorical code names the classes of real examples.
 
     Args:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
@@ -19,9 +20,9 @@ class Labelled(NamedTuple):
       predicted: int `[N]`, the labels that a classifier gives them; None: there is no classifier.
     """
 
-    features: np.ndarray
-    labels: np.ndarray
-    predicted: np.ndarray | None = None
+    features: Float[np.ndarray, "N F"]
+    labels: Int[np.ndarray, " N"]
+    predicted: Int[np.ndarray, " N"] | None = None
 
 
 @FAMILIES["labels"].register("class_accuracy")

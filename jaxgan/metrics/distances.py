@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Num
 
 from jaxgan.metrics.features import check_width
 
@@ -79,7 +80,7 @@ class Block:
         if max(size.max() for size in sizes) > np.finfo(np.float32).max / 8:
             raise Undecided
 
-    def exact(self) -> np.ndarray:
+    def exact(self) -> Float[np.ndarray, "n m"]:
         """All of them, float64 `[n, m]`."""
         squares = _squares(self._near, self._far)
         if self._same:
@@ -95,7 +96,9 @@ class Block:
             squares[part] = np.einsum("ij,ij->i", difference, difference)
         return squares
 
-    def within(self, radius: np.ndarray, closed: bool) -> np.ndarray:
+    def within(
+        self, radius: Float[np.ndarray, "n 1"] | Float[np.ndarray, " m"], closed: bool
+    ) -> Bool[np.ndarray, "n m"]:
         """Whether each is below `radius`, `[n, 1]` or `[m]`, or equal to it if `closed`: bool `[n, m]`."""
         compare = np.less_equal if closed else np.less
         if not self._screened:
@@ -113,7 +116,9 @@ class Block:
         found[rows, columns] = compare(self._exact_of(rows, columns), radius)
         return found
 
-    def nearest(self, k: int, limits: np.ndarray, transposed: bool = False) -> np.ndarray:
+    def nearest(
+        self, k: int, limits: Float[np.ndarray, " n"], transposed: bool = False
+    ) -> Float[np.ndarray, "n {k}"]:
         """The k least of each row that are not above its limit, `[n, k]`, in any order, filled up with inf.
 
         Args:
@@ -153,7 +158,10 @@ def _least_of_rows(rows: np.ndarray, values: np.ndarray, count: int, k: int) -> 
 
 
 def blocks(
-    x: np.ndarray, y: np.ndarray | None, origin: np.ndarray, screened: bool = True
+    x: Num[np.ndarray, "N D"],
+    y: Num[np.ndarray, "M D"] | None,
+    origin: Num[np.ndarray, " D"],
+    screened: bool = True,
 ) -> Iterator[tuple[slice, slice, Block]]:
     """Blocks (rows of x, rows of y, their distances) of all pairs.
 
@@ -181,14 +189,16 @@ def blocks(
 
 
 def squared_distances(
-    x: np.ndarray, y: np.ndarray, origin: np.ndarray
-) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    x: Num[np.ndarray, "N D"], y: Num[np.ndarray, "M D"], origin: Num[np.ndarray, " D"]
+) -> Iterator[tuple[slice, slice, Float[np.ndarray, "n m"]]]:
     """Blocks (rows of x, rows of y, ‖xᵢ - yⱼ‖² in float64) of all pairs; see `blocks`."""
     for rows, columns, block in blocks(x, y, origin, screened=False):
         yield rows, columns, block.exact()
 
 
-def nearest_squares(features: np.ndarray, k: int, origin: np.ndarray, screened: bool = True) -> np.ndarray:
+def nearest_squares(
+    features: Num[np.ndarray, "N D"], k: int, origin: Num[np.ndarray, " D"], screened: bool = True
+) -> Float[np.ndarray, "N k"]:
     """The squared distances `[N, k]`, ascending, from each of N > k features to its k nearest others."""
     nearest = np.full((len(features), k), np.inf)
     for rows, columns, block in blocks(features, None, origin, screened):

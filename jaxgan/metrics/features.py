@@ -1,6 +1,7 @@
 """What every statistic asks of features: one row an example, enough rows, finite numbers."""
 
 import numpy as np
+from jaxtyping import Num
 
 from jaxgan.declarations import arguments
 from jaxgan.errors import UserError, WrongArgument
@@ -9,8 +10,8 @@ _ROWS = 4096  # as many are looked at at a time
 
 
 def check_features(
-    features: np.ndarray, name: str, *, at_least: int = 1, what: str = "features"
-) -> np.ndarray:
+    features: Num[np.ndarray, "N D"], name: str, *, at_least: int = 1, what: str = "features"
+) -> Num[np.ndarray, "N D"]:
     """The features `[N, D]` on the host, as they are.
 
     Args:
@@ -36,8 +37,8 @@ def check_features(
 
 
 def check_pair(
-    real_features: np.ndarray, fake_features: np.ndarray, *, at_least: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
+    real_features: Num[np.ndarray, "N D"], fake_features: Num[np.ndarray, "M D"], *, at_least: int = 1
+) -> tuple[Num[np.ndarray, "N D"], Num[np.ndarray, "M D"]]:
     """`check_features` of both, and the same D."""
     real = check_features(real_features, "real", at_least=at_least)
     fake = check_features(fake_features, "fake", at_least=at_least)
@@ -45,7 +46,7 @@ def check_pair(
     return real, fake
 
 
-def check_width(features: np.ndarray, others: np.ndarray):
+def check_width(features: Num[np.ndarray, "N D"], others: Num[np.ndarray, "M D"]):
     """WrongArgument where two sets of features differ in D."""
     if features.shape[1] != others.shape[1]:
         raise WrongArgument(

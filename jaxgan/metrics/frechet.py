@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
@@ -30,8 +30,8 @@ class Moments(NamedTuple):
     """
 
     count: int
-    mean: np.ndarray
-    scatter: np.ndarray
+    mean: Float[np.ndarray, " D"]
+    scatter: Float[np.ndarray, "D D"]
 
     @classmethod
     def empty(cls, dim: int) -> "Moments":
@@ -39,12 +39,12 @@ class Moments(NamedTuple):
         return cls(0, np.zeros(dim), np.zeros((dim, dim)))
 
     @classmethod
-    def of(cls, features: np.ndarray, name: str = "given") -> "Moments":
+    def of(cls, features: Num[np.ndarray, "N D"], name: str = "given") -> "Moments":
         """Of features `[N, D]`; `name` is for messages ('real', 'fake')."""
         features = check_features(features, name)
         return cls.empty(features.shape[1]).add(features, name)
 
-    def add(self, features: np.ndarray, name: str = "given") -> "Moments":
+    def add(self, features: Num[np.ndarray, "B D"], name: str = "given") -> "Moments":
         """With a further batch `[B, D]`, of any size; hundreds at a time are faster, each time costs D²."""
         features = check_features(features, name)
         check_width(self.scatter, features)
@@ -78,7 +78,7 @@ class Moments(NamedTuple):
         scatter += other.scatter
         return Moments(count, self.mean + delta * (other.count / count), scatter)
 
-    def finish(self) -> tuple[np.ndarray, np.ndarray]:
+    def finish(self) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, "D D"]]:
         """Mean `[D]` and unbiased covariance `[D, D]`, divided by N - 1 as FID's own code does."""
         if self.count < 2:
             raise ValueError(f"a covariance needs 2 examples, not {self.count}")

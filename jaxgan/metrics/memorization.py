@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jaxgan.declarations import arguments
 from jaxgan.errors import UserError
@@ -21,10 +21,10 @@ class Neighbours(NamedTuple):
       distance: float64 `[N]`, Euclidean; 0 for an exact copy and for no other.
     """
 
-    index: np.ndarray
-    distance: np.ndarray
+    index: Int[np.ndarray, " N"]
+    distance: Float[np.ndarray, " N"]
 
-    def closest(self, count: int) -> np.ndarray:
+    def closest(self, count: int) -> Int[np.ndarray, " closest"]:
         """int64 `[count]`: the queries that are nearest to the training set, nearest first."""
         return np.argsort(self.distance, kind="stable")[:count]
 

@@ -11,13 +11,17 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Int
 
 from jaxgan.models.heads import apply_head
 from jaxgan.models.layers import apply_layer, normal_init
 from jaxgan.regularizers.classes import Head
 
+# Of each example: its label, or a mixture of classes.
+Labels = Int[Array, " B"] | Float[Array, "B classes"]
 
-def class_vectors(labels: jax.Array, classes: int, dtype) -> jax.Array:
+
+def class_vectors(labels: Labels, classes: int, dtype) -> Float[Array, "B classes"]:
     """Labels int `[B]` as one-hot vectors `[B, classes]`; such vectors, mixtures of classes too, stay."""
     return jax.nn.one_hot(labels, classes, dtype=dtype) if labels.ndim == 1 else labels.astype(dtype)
 
@@ -28,7 +32,7 @@ class Embedding(nn.Module):
     width: int
 
     @nn.compact
-    def __call__(self, vectors: jax.Array) -> jax.Array:
+    def __call__(self, vectors: Float[Array, "B classes"]) -> Float[Array, "B width"]:
         shape = vectors.shape[-1], self.width
         return vectors @ self.param("embedding", nn.initializers.normal(1.0), shape)
 
@@ -55,8 +59,8 @@ class ConditionalGenerator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: jax.Array, train: bool = False, labels: jax.Array | None = None, codes: Any = None
-    ) -> jax.Array:
+        self, z: Float[Array, "B Z"], train: bool = False, labels: Labels | None = None, codes: Any = None
+    ) -> Float[Array, "B ..."]:
         if codes is not None:
             z = jnp.concatenate([z, *codes.categorical, codes.continuous], axis=-1)
         if labels is None:
@@ -96,12 +100,12 @@ class ConditionalDiscriminator(nn.Module):
     @nn.compact
     def __call__(
         self,
-        images: jax.Array,
+        images: Float[Array, "B ..."],
         train: bool = False,
         features: bool = False,
         heads: bool = False,
         hold: bool = False,
-        labels: jax.Array | None = None,
+        labels: Labels | None = None,
         codes: Any = None,
     ):
         """Logits `[B]`; with `features` (logits, features); with `heads` (logits, said, features).
@@ -148,7 +152,9 @@ def joined_shape(shape: tuple[int, ...], embedding: int) -> tuple[int, ...]:
     return (*shape[:-1], shape[-1] + (1 if len(shape) == 3 else embedding))
 
 
-def join(examples: jax.Array, vectors: jax.Array, embedding: int) -> jax.Array:
+def join(
+    examples: Float[Array, "B *size C"], vectors: Float[Array, "B classes"], embedding: int
+) -> Float[Array, "B *size joined"]:
     """Images with a map of their class, `[B, H, W, C + 1]`; points with its embedding, `[B, D + embedding]`.
 
     Call it inside a compact `__call__`.

@@ -13,6 +13,7 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 _FEW_CHANNELS = 4
 
@@ -30,7 +31,9 @@ def _canonical_conv(lhs, rhs, stride, padding, lhs_dilation=1, rhs_dilation=1):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+def conv(
+    x: Float[Array, "N H W I"], kernel: Float[Array, "kh kw I O"], stride: int
+) -> Float[Array, "N h w O"]:
     """Strided convolution with "SAME" padding.
 
     Args:
@@ -48,7 +51,9 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def conv_transpose(y: jax.Array, kernel: jax.Array, stride: int, size: tuple[int, int]) -> jax.Array:
+def conv_transpose(
+    y: Float[Array, "N h w O"], kernel: Float[Array, "kh kw I O"], stride: int, size: tuple[int, int]
+) -> Float[Array, "N H W I"]:
     """Transposed convolution with "SAME" padding: the adjoint of `conv` in its first argument.
 
     It equals `lax.conv_transpose(..., transpose_kernel=True)` where `size` is `stride` times y's.
@@ -72,7 +77,9 @@ def conv_transpose(y: jax.Array, kernel: jax.Array, stride: int, size: tuple[int
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def conv_kernel_gradient(x: jax.Array, y: jax.Array, stride: int, size: tuple[int, int]) -> jax.Array:
+def conv_kernel_gradient(
+    x: Float[Array, "N H W I"], y: Float[Array, "N h w O"], stride: int, size: tuple[int, int]
+) -> Float[Array, "kh kw I O"]:
     """The gradient of <conv(x; kernel), y> with respect to a kernel of height and width `size`.
 
     Args:

@@ -1,8 +1,8 @@
 """Convolutional networks: Radford et al. 2016, Unsupervised Representation Learning with DCGANs."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.errors import UserError
 from jaxgan.latents import latent_keys
@@ -55,7 +55,9 @@ class DCGANGenerator(nn.Module):
         check_injection(len(self.dense) + len(self.channels), self.noise, self.latent_injection)
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = False, condition: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, z: Float[Array, "B Z"], train: bool = False, condition: Float[Array, "B K"] | None = None
+    ) -> Float[Array, "B H W C"]:
         activation = layers.make_activation(self.activation, self.slope)
         axis_name = self.axis_name if self.synchronized else None
         keys = latent_keys(z) if self.noise else None
@@ -129,7 +131,7 @@ class DCGANDiscriminator(nn.Module):
         require_same_length(self)
 
     @nn.compact
-    def __call__(self, images, train: bool = False, features: bool = False):
+    def __call__(self, images: Float[Array, "B H W C"], train: bool = False, features: bool = False):
         activation = layers.make_activation(self.activation, self.slope)
         axis_name = self.axis_name if self.synchronized else None
         x = images

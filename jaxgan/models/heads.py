@@ -3,12 +3,13 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.models.layers import apply_layer, batch_norm, normal_init
 from jaxgan.regularizers.classes import Head
 
 
-def unit(vectors: jax.Array) -> jax.Array:
+def unit(vectors: Float[Array, "... W"]) -> Float[Array, "... W"]:
     """Vectors in the last axis, of length 1."""
     return vectors * jax.lax.rsqrt(jnp.sum(jnp.square(vectors), axis=-1, keepdims=True) + 1e-12)
 
@@ -19,14 +20,20 @@ class Proxies(nn.Module):
     num: int
 
     @nn.compact
-    def __call__(self, embedding: jax.Array) -> jax.Array:
+    def __call__(self, embedding: Float[Array, "B W"]) -> Float[Array, "B num"]:
         proxies = self.param("embedding", nn.initializers.normal(1.0), (self.num, embedding.shape[-1]))
         return embedding @ unit(proxies).T
 
 
 def apply_head(
-    head: Head, name: str, features: jax.Array, *, spectral_norm: str, train: bool, axis_name: str | None
-) -> dict:
+    head: Head,
+    name: str,
+    features: Float[Array, "B F"],
+    *,
+    spectral_norm: str,
+    train: bool,
+    axis_name: str | None,
+) -> dict[str, Float[Array, "B _"]]:
     """What a head says of last features `[B, F]`: its `logits`, and its `embedding` where it has one.
 
     Call it inside a compact `__call__`.

@@ -1,7 +1,7 @@
 """InfoGAN's discriminator: a DCGAN's with a dense layer before its end, on which the head for codes sits."""
 
 import flax.linen as nn
-import jax
+from jaxtyping import Array, Float
 
 from jaxgan.models import DISCRIMINATORS, layers
 from jaxgan.models.dcgan import require_images, require_same_length
@@ -44,7 +44,7 @@ class InfoGANDiscriminator(nn.Module):
         require_same_length(self)
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False, features: bool = False):
+    def __call__(self, images: Float[Array, "B H W C"], train: bool = False, features: bool = False):
         activation = layers.make_activation(self.activation, self.slope)
         axis_name = self.axis_name if self.synchronized else None
         x = images

@@ -7,6 +7,7 @@ for every other z: along an interpolation it flickers.
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
 
 from jaxgan.errors import UserError
 from jaxgan.models.layers import apply_layer
@@ -26,7 +27,7 @@ class NoiseInjection(nn.Module):
     """
 
     @nn.compact
-    def __call__(self, x: jax.Array, keys: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "B *pixels C"], keys: Key[Array, " B"]) -> Float[Array, "B *pixels C"]:
         """`x` is `[B, H, W, C]` or `[B, C]`; `keys` `[B]`, one for each example."""
         weight = self.param("weight", nn.initializers.zeros, x.shape[-1:])
         shape = (*x.shape[1:3], 1) if x.ndim == 4 else x.shape[1:]
@@ -35,16 +36,16 @@ class NoiseInjection(nn.Module):
 
 
 def inject(
-    x: jax.Array,
-    z: jax.Array,
+    x: Float[Array, "B *pixels C"],
+    z: Float[Array, "B Z"],
     layer: int,
     *,
-    keys: jax.Array | None,
+    keys: Key[Array, " B"] | None,
     latent: bool,
     kernel_init: nn.initializers.Initializer,
     spectral_norm: str,
     train: bool,
-) -> jax.Array:
+) -> Float[Array, "B *pixels C"]:
     """Adds to a hidden layer, in front of its activation, what the generator's fields ask for.
 
     Call it inside a compact `__call__`.

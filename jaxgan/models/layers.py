@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from jaxgan.declarations import AtLeast, Between, OneOf, Pattern
 from jaxgan.errors import UserError
@@ -41,7 +42,7 @@ _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 
 
-def make_activation(name: str, slope: float) -> Callable[[jax.Array], jax.Array]:
+def make_activation(name: str, slope: float) -> Callable[[Float[Array, "..."]], Float[Array, "..."]]:
     """The activation called `name`: relu, leaky_relu (with `slope`), elu, tanh or swish."""
     if name not in _ACTIVATIONS:
         raise UserError(f"unknown activation '{name}'; known: {', '.join(_ACTIVATIONS)}")
@@ -71,7 +72,7 @@ class Conv(nn.Module):
     use_bias: bool = True
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         y = conv(x, self.param("kernel", normal_init, shape), self.stride)
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
@@ -91,7 +92,7 @@ class ConvTranspose(nn.Module):
     size: tuple[int, int] | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
         shape = (self.kernel_size, self.kernel_size, self.features, x.shape[-1])
         size = self.size or (x.shape[1] * self.stride, x.shape[2] * self.stride)
         y = conv_transpose(x, self.param("kernel", normal_init, shape), self.stride, size)
@@ -108,7 +109,7 @@ class SpectralNorm(nn.Module):
     layer: nn.Module
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
         if self.is_initializing():
             self.layer(x)
         params = self.layer.variables["params"]
@@ -131,7 +132,9 @@ def _normalize(vector):
     return vector * lax.rsqrt(jnp.sum(jnp.square(vector)) + 1e-12)
 
 
-def apply_layer(layer: nn.Module, x: jax.Array, *, spectral_norm: str, train: bool) -> jax.Array:
+def apply_layer(
+    layer: nn.Module, x: Float[Array, "B ..."], *, spectral_norm: str, train: bool
+) -> Float[Array, "B ..."]:
     """Applies `layer` to `x`, spectrally normalized if its name matches `spectral_norm`.
 
     Its weights are divided by their largest singular value, estimated by one power iteration a training
@@ -152,14 +155,14 @@ def apply_layer(layer: nn.Module, x: jax.Array, *, spectral_norm: str, train: bo
 
 
 def batch_norm(
-    x: jax.Array,
+    x: Float[Array, "B *pixels C"],
     *,
     train: bool,
     axis_name: str | None,
     name: str,
-    condition: jax.Array | None = None,
+    condition: Float[Array, "B K"] | None = None,
     spectral_norm: str = "",
-) -> jax.Array:
+) -> Float[Array, "B *pixels C"]:
     """Batch normalization with the field's constants: running averages of momentum 0.9, epsilon 1e-5.
 
     Statistics are over all axes but the last, and over `axis_name` too where it is given. With a condition c,

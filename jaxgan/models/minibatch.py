@@ -1,12 +1,14 @@
 """What lets a discriminator compare the examples of a batch: no single one shows that all are alike."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 
-def minibatch_stddev(x: jax.Array, group_size: int, axis_name: str | None = None) -> jax.Array:
+def minibatch_stddev(
+    x: Float[Array, "B *pixels F"], group_size: int, axis_name: str | None = None
+) -> Float[Array, "B *pixels F+1"]:
     """Appends the standard deviation over a group of examples, averaged over all features, as one more.
 
     mean_f √(mean_i (x_if - mean_i x_if)² + 1e-8) over the group's examples i, features f (and pixels).
@@ -53,7 +55,7 @@ class MinibatchDiscrimination(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "B F"]) -> Float[Array, "B F+{self.kernels}"]:
         # Columns of length 1, as the published code normalizes them: smaller ones see no distances.
         initializer = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
         kernel = self.param("kernel", initializer, (x.shape[-1], self.kernels * self.dim))
@@ -66,8 +68,8 @@ class MinibatchDiscrimination(nn.Module):
 
 
 def with_batch_features(
-    x: jax.Array, *, stddev: int, discrimination: int, axis_name: str | None
-) -> jax.Array:
+    x: Float[Array, "B *pixels F"], *, stddev: int, discrimination: int, axis_name: str | None
+) -> Float[Array, "B features"]:
     """A discriminator's last features `[B, F]`, of its last maps or units, and what its fields ask for.
 
     Call it inside a compact `__call__`.

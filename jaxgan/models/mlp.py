@@ -3,8 +3,8 @@
 import math
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.latents import latent_keys
 from jaxgan.models import DISCRIMINATORS, GENERATORS, layers
@@ -41,7 +41,9 @@ class MLPGenerator(nn.Module):
         check_injection(len(self.hidden), self.noise, self.latent_injection)
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = False, condition: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, z: Float[Array, "B Z"], train: bool = False, condition: Float[Array, "B K"] | None = None
+    ) -> Float[Array, "B ..."]:
         activation = layers.make_activation(self.activation, self.slope)
         initializer = layers.make_initializer(self.weights)
         keys = latent_keys(z) if self.noise else None
@@ -93,7 +95,7 @@ class MLPDiscriminator(nn.Module):
     minibatch_discrimination: layers.Count = 0
 
     @nn.compact
-    def __call__(self, images, train: bool = False, features: bool = False):
+    def __call__(self, images: Float[Array, "B ..."], train: bool = False, features: bool = False):
         initializer = layers.make_initializer(self.weights)
         x = images.reshape(images.shape[0], -1)
         for i, width in enumerate(self.hidden):

@@ -1,8 +1,8 @@
 """Several generators in one: Ghosh et al. 2018, Multi-Agent Diverse Generative Adversarial Networks."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int32
 
 
 class MultiGenerator(nn.Module):
@@ -19,7 +19,7 @@ class MultiGenerator(nn.Module):
     num: int
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(self, z: Float[Array, "B Z"], train: bool = False) -> Float[Array, "B ..."]:
         batch, turns = len(z), -(-len(z) // self.num)
         z = _pad(z, max(batch, self.num))  # something for each copy
         parts = []
@@ -36,6 +36,6 @@ def _pad(array, rows):
     return jnp.pad(array, ((0, rows - len(array)), *[(0, 0)] * (array.ndim - 1)))
 
 
-def generator_index(batch: int, num: int) -> jax.Array:
+def generator_index(batch: int, num: int) -> Int32[Array, " batch"]:
     """Which of `num` generators makes each example of a batch: int32 `[batch]`."""
     return jnp.arange(batch, dtype=jnp.int32) % num

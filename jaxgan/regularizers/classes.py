@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Int
 
 from jaxgan.declarations import AtLeast, OneOf
 from jaxgan.regularizers import CLASS_LOSSES
@@ -45,14 +46,19 @@ class Said(NamedTuple):
       given: what is given with the examples: `labels` int32 `[B]`, or `codes` with fakes.
     """
 
-    logits: jax.Array
-    embedding: jax.Array | None
+    logits: Float[Array, "B outputs"]
+    embedding: Float[Array, "B width"] | None
     given: dict[str, Any]
 
     @property
-    def labels(self) -> jax.Array:
+    def labels(self) -> Int[Array, " B"]:
         """int32 `[B]`."""
         return self.given["labels"]
+
+
+Targets = Int[Array, " B"]
+PerExample = Float[Array, " B"]
+Number = float | Float[Array, ""]
 
 
 class ClassLoss(NamedTuple):
@@ -66,15 +72,15 @@ class ClassLoss(NamedTuple):
     """
 
     head: Callable[[Any], Head]
-    discriminator: Callable[[Said, Said], jax.Array]
-    generator: Callable[[Said, Said], jax.Array]
+    discriminator: Callable[[Said, Said], PerExample]
+    generator: Callable[[Said, Said], PerExample]
     coupled: bool = False
     of: str = "labels"
 
 
 # --- How well a head tells targets apart: `(said, targets [B]) -> [B]` --------------------------------
 
-Criterion = Callable[[Said, jax.Array], jax.Array]
+Criterion = Callable[[Said, Targets], PerExample]
 
 
 def _of(values, targets):
@@ -82,12 +88,12 @@ def _of(values, targets):
     return jnp.take_along_axis(values, targets[:, None], axis=1)[:, 0]
 
 
-def cross_entropy(said: Said, targets: jax.Array) -> jax.Array:
+def cross_entropy(said: Said, targets: Targets) -> PerExample:
     """-log P(target) = log Σ_k e^{l_k} - l_target."""
     return jax.nn.logsumexp(said.logits, axis=1) - _of(said.logits, targets)
 
 
-def crammer_singer(said: Said, targets: jax.Array) -> jax.Array:
+def crammer_singer(said: Said, targets: Targets) -> PerExample:
     """max(0, 1 + max_{k≠t} l_k - l_t), t the target."""
     own = jnp.arange(said.logits.shape[1]) == targets[:, None]
     others = jnp.max(jnp.where(own, -jnp.inf, said.logits), axis=1)
@@ -100,7 +106,7 @@ def _others(targets):
     return another, another & (targets[:, None] == targets[None])
 
 
-def conditional_contrast(said: Said, targets: jax.Array, temperature) -> jax.Array:
+def conditional_contrast(said: Said, targets: Targets, temperature: Number) -> PerExample:
     """-log (s(p_i) + Σ_{j≠i, t_j=t_i} s(e_j)) / (s(p_i) + Σ_{j≠i} s(e_j)), s(u) = exp(c(e_i, u) / τ).
 
     Source: Kang and Park 2020, ContraGAN: Contrastive Learning for Conditional Image Generation, equation 8.
@@ -116,7 +122,9 @@ def conditional_contrast(said: Said, targets: jax.Array, temperature) -> jax.Arr
     return log_sum(another) - log_sum(alike)
 
 
-def data_to_data(said: Said, targets: jax.Array, temperature, margin, published: bool = False) -> jax.Array:
+def data_to_data(
+    said: Said, targets: Targets, temperature: Number, margin: Number, published: bool = False
+) -> PerExample:
     """a + log(e^-a + Σ_{j≠i, t_j≠t_i} exp(max(0, c(e_i, e_j) - (1 - m)) / τ)), a = max(0, m - c_i) / τ.
 
     c_i is the cosine to the target's proxy, τ the temperature and m the margin.

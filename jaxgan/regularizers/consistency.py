@@ -8,12 +8,27 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
 
 from jaxgan.regularizers import CONSISTENCY
 from jaxgan.regularizers.critic import of_fakes
 from jaxgan.regularizers.draws import draw, split
 
-Terms = Callable[..., dict[str, jax.Array]]
+Examples = Float[Array, "B ..."]
+Latents = Float[Array, "B Z"]
+Keys = Key[Array, " B"]
+PerExample = Float[Array, " B"]
+Terms = Callable[
+    [
+        Callable[[Examples], PerExample],
+        Callable[[Latents], Examples],
+        Callable[[Keys, Examples], Examples],
+        Examples,
+        Latents,
+        Keys,
+    ],
+    dict[str, PerExample],
+]
 
 
 @CONSISTENCY.register("cr")

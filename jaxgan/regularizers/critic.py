@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
+from jaxtyping import Array, Float
+
+Examples = Float[Array, "B ..."]
+PerExample = Float[Array, " B"]
 
 
 class Critic(NamedTuple):
@@ -14,13 +17,13 @@ class Critic(NamedTuple):
       like: which of them.
     """
 
-    judge: Callable[[jax.Array, str], jax.Array]
+    judge: Callable[[Examples, str], PerExample]
     like: str = "real"
 
-    def __call__(self, examples: jax.Array) -> jax.Array:
+    def __call__(self, examples: Examples) -> PerExample:
         return self.judge(examples, self.like)
 
 
-def of_fakes(critic: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
+def of_fakes(critic: Callable[[Examples], PerExample]) -> Callable[[Examples], PerExample]:
     """The critic of fakes: it judges with what is given with these. Without a condition it is the same."""
     return critic._replace(like="fake") if isinstance(critic, Critic) else critic

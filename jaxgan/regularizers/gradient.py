@@ -12,12 +12,17 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Key
 
 from jaxgan.regularizers import GRADIENT_PENALTIES
 from jaxgan.regularizers.critic import of_fakes
 from jaxgan.regularizers.draws import draw, split
 
-PerExample = Callable[..., jax.Array]
+Examples = Float[Array, "B ..."]
+PerExample = Float[Array, " B"]
+GradientPenalty = Callable[
+    [Callable[[Examples], PerExample], Examples, Examples, Key[Array, " B"], str | None], PerExample
+]
 
 
 def _square_norm(critic, x):
@@ -44,7 +49,7 @@ def _between(real, fake, keys):
 
 
 @GRADIENT_PENALTIES.register("wgan_gp")
-def wgan_gp(*, target: float = 1.0, one_sided: bool = False) -> PerExample:
+def wgan_gp(*, target: float = 1.0, one_sided: bool = False) -> GradientPenalty:
     """(‖∇D(x̂)‖ - target)², or max(0, ‖∇D(x̂)‖ - target)²;  x̂ = εx + (1 - ε)G(z), ε ~ U(0, 1) an example.
 
     Args:
@@ -63,7 +68,7 @@ def wgan_gp(*, target: float = 1.0, one_sided: bool = False) -> PerExample:
 
 
 @GRADIENT_PENALTIES.register("dragan")
-def dragan(*, target: float = 1.0, scale: float = 0.5) -> PerExample:
+def dragan(*, target: float = 1.0, scale: float = 0.5) -> GradientPenalty:
     """(‖∇D(x̂)‖ - target)²;  x̂ = x + α·scale·std(X)·u, α ~ U(0, 1) an example and u ~ U(0, 1) a pixel.
 
     std(X) is over all numbers of the whole batch of real examples, over `axis_name` too.
@@ -89,7 +94,7 @@ def dragan(*, target: float = 1.0, scale: float = 0.5) -> PerExample:
 
 
 @GRADIENT_PENALTIES.register("r1")
-def r1() -> PerExample:
+def r1() -> GradientPenalty:
     """½‖∇D(x)‖² on real examples; its weight is the papers' γ.
 
     Source: Mescheder et al. 2018, Which Training Methods for GANs do actually Converge?, equation 9.
@@ -98,7 +103,7 @@ def r1() -> PerExample:
 
 
 @GRADIENT_PENALTIES.register("r2")
-def r2() -> PerExample:
+def r2() -> GradientPenalty:
     """½‖∇D(G(z))‖² on fake examples; its weight is the papers' γ.
 
     Source: Mescheder et al. 2018, Which Training Methods for GANs do actually Converge?, equation 10.
@@ -107,7 +112,7 @@ def r2() -> PerExample:
 
 
 @GRADIENT_PENALTIES.register("zero_centered")
-def zero_centered() -> PerExample:
+def zero_centered() -> GradientPenalty:
     """‖∇D(x̂)‖² with the x̂ of `wgan_gp`.
 
     Source: Thanh-Tung et al. 2019, Improving Generalization and Stability of GANs (0-GP).

@@ -5,6 +5,7 @@ from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.declarations import AtLeast, OneOf
 from jaxgan.regularizers import CLASS_LOSSES
@@ -19,12 +20,12 @@ class Posterior(NamedTuple):
       mean, log_std: `[B, c]`, of each continuous code, a Gaussian.
     """
 
-    categorical: tuple[jax.Array, ...]
-    mean: jax.Array
-    log_std: jax.Array
+    categorical: tuple[Float[Array, "B _"], ...]
+    mean: Float[Array, "B c"]
+    log_std: Float[Array, "B c"]
 
 
-def read_posterior(logits: jax.Array, codes) -> Posterior:
+def read_posterior(logits: Float[Array, "B outputs"], codes) -> Posterior:
     """The outputs of the head, `[B, Σk + c]` or with learned variances `[B, Σk + 2c]`, as a posterior.
 
     Args:
@@ -40,7 +41,7 @@ def read_posterior(logits: jax.Array, codes) -> Posterior:
     return Posterior(tuple(parts), mean, rest if rest.shape[1] else jnp.zeros_like(mean))
 
 
-def surprise(posterior: Posterior, codes) -> tuple[jax.Array, jax.Array]:
+def surprise(posterior: Posterior, codes) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
     """-log Q(c | x) in nats, `[B]`: of all categorical codes together, and of all continuous ones."""
     categorical = [
         -jnp.sum(code * log_q, axis=1)

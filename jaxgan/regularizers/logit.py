@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from jaxgan.errors import UserError
 from jaxgan.regularizers import LOGIT_PENALTIES
+
+Logits = Float[Array, " B"]
 
 
 class LogitPenalty(NamedTuple):
@@ -20,7 +23,7 @@ class LogitPenalty(NamedTuple):
     """
 
     init: Callable[[], Any]
-    penalty: Callable[[jax.Array, jax.Array, Any], tuple[jax.Array, Any]]
+    penalty: Callable[[Logits, Logits, Any], tuple[Logits, Any]]
 
 
 @LOGIT_PENALTIES.register("lecam")

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from jaxgan.errors import UserError
 from jaxgan.regularizers import PROJECTIONS, WEIGHT_PENALTIES
@@ -22,7 +23,7 @@ class WeightPenalty(NamedTuple):
     """
 
     init: Callable[[Any], Any]
-    penalty: Callable[[Any, Any], jax.Array]
+    penalty: Callable[[Any, Any], Float[Array, ""]]
     update: Callable[[Any, Any], Any]
     networks: tuple[str, ...]
 

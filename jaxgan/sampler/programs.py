@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float, Int, Integer, Num, UInt8
 
 from jaxgan.algorithm.conditions import Codes, Given
 from jaxgan.algorithm.gan import GAN
@@ -18,6 +19,11 @@ from jaxgan.latents import make_key
 from jaxgan.losses import real_or_fake
 from jaxgan.regularizers.information import Posterior, read_posterior
 
+Latents = Float[Array | np.ndarray, "B Z"]
+Examples = Float[Array | np.ndarray, "B ..."]  # as the networks see them
+Finished = UInt8[Array, "B H W C"] | Float[Array, "B D"]
+Seed = Integer[Array, ""] | np.integer
+
 BATCH = 64  # always this many at once, so that an image does not depend on how many are asked for
 
 
@@ -28,7 +34,7 @@ def batch_of(gan: GAN) -> int:
 
 @float32
 @functools.partial(jit, static_argnums=0)
-def generate(gan: GAN, weights: dict[str, Any], z: jax.Array, given: Given | None = None) -> jax.Array:
+def generate(gan: GAN, weights: dict[str, Any], z: Latents, given: Given | None = None) -> Finished:
     """Generated examples as a user wants them: uint8 images `[B, H, W, C]`, or float32 points `[B, D]`.
 
     Args:
@@ -45,10 +51,10 @@ def generate(gan: GAN, weights: dict[str, Any], z: jax.Array, given: Given | Non
 def discriminate(
     gan: GAN,
     weights: dict[str, Any],
-    loss_numbers: dict[str, jax.Array],
-    examples: jax.Array,
+    loss_numbers: dict[str, Float[Array, ""]],
+    examples: Examples,
     given: Given,
-) -> jax.Array:
+) -> Float[Array, " B"]:
     """The discriminator's outputs `[B]` (probabilities, for logistic losses) of examples as it sees them.
 
     Args:
@@ -67,7 +73,7 @@ def discriminate(
 
 @float32
 @functools.partial(jit, static_argnums=0)
-def class_logits(gan: GAN, weights: dict[str, Any], examples: jax.Array) -> jax.Array:
+def class_logits(gan: GAN, weights: dict[str, Any], examples: Examples) -> Float[Array, "B classes"]:
     """How much each class's own example the discriminator takes each for: `[B, len(gan.classes)]`.
 
     D(x, y) for every class y, or where it is not told y the logits of its first head, twins left out.
@@ -93,7 +99,7 @@ def class_logits(gan: GAN, weights: dict[str, Any], examples: jax.Array) -> jax.
 
 @float32
 @functools.partial(jit, static_argnums=0)
-def posterior(gan: GAN, weights: dict[str, Any], examples: jax.Array) -> Posterior:
+def posterior(gan: GAN, weights: dict[str, Any], examples: Examples) -> Posterior:
     """What InfoGAN's head takes the codes of examples for: Q(c | x).
 
     Args:
@@ -106,20 +112,20 @@ def posterior(gan: GAN, weights: dict[str, Any], examples: jax.Array) -> Posteri
     return read_posterior(said["information"]["logits"], gan.condition.example["codes"])
 
 
-def apply(gan: GAN, weights: dict[str, Any], z: jax.Array, given: Given | None = None) -> jax.Array:
+def apply(gan: GAN, weights: dict[str, Any], z: Latents, given: Given | None = None) -> Examples:
     """What the generator makes of latents, as it is: float32 `[B, ...]`, images in [-1, 1]."""
     variables = {"params": weights["params"], **weights["model_state"]}
     return gan.generator.apply(variables, z, train=False, **(given or {}))
 
 
-def finish(gan: GAN, examples: jax.Array) -> jax.Array:
+def finish(gan: GAN, examples: Examples) -> Finished:
     """Generated examples in the format of the data set: uint8 images, or points as they are."""
     return jnp.round((jnp.clip(examples, -1, 1) + 1) * 127.5).astype(jnp.uint8) if gan.is_images else examples
 
 
 @float32
 @functools.partial(jax.jit, static_argnums=0)
-def latents(gan: GAN, seed: jax.Array, first: jax.Array) -> jax.Array:
+def latents(gan: GAN, seed: Seed, first: Seed) -> Latents:
     """The latents of a batch of samples of a seed, from number `first` on: `[batch_of(gan), latent_dim]`."""
     key = make_key(jnp.array([0, 1], jnp.uint32) * seed)  # the words of jax.random.key(seed)
     return gan.sample_latents(key, first + jnp.arange(batch_of(gan)))
@@ -127,7 +133,7 @@ def latents(gan: GAN, seed: jax.Array, first: jax.Array) -> jax.Array:
 
 @float32
 @functools.partial(jax.jit, static_argnums=0)
-def conditions(gan: GAN, seed: jax.Array, first: jax.Array) -> Given:
+def conditions(gan: GAN, seed: Seed, first: Seed) -> Given:
     """What the generator is told of these samples, where nothing is asked for: `[batch_of(gan), ...]`."""
     if gan.condition is None:
         return {}
@@ -135,7 +141,9 @@ def conditions(gan: GAN, seed: jax.Array, first: jax.Array) -> Given:
     return gan.condition.draw(example_keys(key, first + jnp.arange(batch_of(gan))))
 
 
-def fixed_inputs(gan: GAN, seed: int = 0, classes: np.ndarray | None = None) -> tuple[jax.Array, Given]:
+def fixed_inputs(
+    gan: GAN, seed: int = 0, classes: Int[np.ndarray, " rows"] | None = None
+) -> tuple[Latents, Given]:
     """Latents and conditions of a picture: the first 64 samples of a seed, or 2,500 where points are drawn.
 
     With classes a row of images for each of those given, or of the first 16, all of the same latents; with
@@ -155,7 +163,7 @@ def fixed_inputs(gan: GAN, seed: int = 0, classes: np.ndarray | None = None) -> 
     return z, given
 
 
-def vary(codes: Codes, i: int, values: np.ndarray) -> Codes:
+def vary(codes: Codes, i: int, values: Num[np.ndarray, " N"]) -> Codes:
     """The codes `[N, ...]` with other values `[N]` of code i: categorical ones are counted first."""
     if i < len(codes.categorical):
         one_hot = jax.nn.one_hot(values, codes.categorical[i].shape[1])

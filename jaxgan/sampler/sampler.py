@@ -7,10 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int, Int32
 
 from jaxgan.algorithm.conditions import Codes, Given, Labels, find_labels, read_codes
 from jaxgan.algorithm.gan import GAN
 from jaxgan.algorithm.tricks import scale
+from jaxgan.datasets.dataset import Examples
 from jaxgan.declarations import arguments
 from jaxgan.errors import WrongArgument
 from jaxgan.regularizers.information import Posterior
@@ -46,14 +48,14 @@ class Sampler:
         step: int,
         dataset: dict[str, Any],
         discriminator: dict[str, Any],
-        loss_numbers: dict[str, jax.Array],
+        loss_numbers: dict[str, Float[Array, ""]],
     ):
         self.gan, self.weights, self.step, self.dataset = gan, weights, step, dataset
         self.discriminator, self.loss_numbers = discriminator, loss_numbers
 
     def __call__(
         self, seed: int = 0, num: int = 64, labels: Labels = None, codes: Mapping[int, Any] | None = None
-    ) -> np.ndarray:
+    ) -> Examples:
         """`num` samples: uint8 `[num, H, W, C]`, or float32 points `[num, D]`.
 
         Args:
@@ -70,7 +72,7 @@ class Sampler:
         empty = np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
         return np.concatenate([empty, *self.batches(seed, num, labels, codes)])
 
-    def latents(self, seed: int = 0, num: int = 64) -> np.ndarray:
+    def latents(self, seed: int = 0, num: int = 64) -> Float[np.ndarray, "num {self.gan.latent_dim}"]:
         """The latents of the same samples: float32 `[num, latent_dim]`, which `decode` takes."""
         seed, num = arguments.whole("seed", seed, 0, 2**32), arguments.whole("num", num)
         parts = [np.zeros((0, self.gan.latent_dim), np.float32)]
@@ -80,7 +82,7 @@ class Sampler:
 
     def batches(
         self, seed: int = 0, num: int = 64, labels: Labels = None, codes: Mapping[int, Any] | None = None
-    ) -> Iterator[np.ndarray]:
+    ) -> Iterator[Examples]:
         """The same samples in batches, for numbers that do not fit into memory."""
         seed, num = arguments.whole("seed", seed, 0, 2**32), arguments.whole("num", num)
         return self._batches(seed, num, self.read_labels(labels), self._read_codes(codes))
@@ -99,7 +101,7 @@ class Sampler:
         if before is not None:
             yield np.asarray(before)[: num - first]
 
-    def read_labels(self, labels: Labels) -> np.ndarray | None:
+    def read_labels(self, labels: Labels) -> Int32[np.ndarray, " n"] | None:
         """Labels as a user gives them, as int32 `[n]`; None stays.
 
         Raises:
@@ -118,7 +120,7 @@ class Sampler:
     def _read_codes(self, codes: Mapping[int, Any] | None) -> dict[int, np.ndarray]:
         return {} if codes is None else read_codes(codes, self.gan.given_example.get("codes"))
 
-    def judge(self, examples: np.ndarray, labels: Labels = None) -> np.ndarray:
+    def judge(self, examples: Examples, labels: Labels = None) -> Float[np.ndarray, " N"]:
         """The discriminator's outputs `[N]` for examples in the same format: see `discriminate`.
 
         Args:
@@ -136,7 +138,7 @@ class Sampler:
         judge = functools.partial(discriminate, self.gan, self.discriminator, self.loss_numbers, examples)
         return np.mean([np.asarray(judge(given)) for given in told], axis=0)
 
-    def classify(self, examples: np.ndarray) -> np.ndarray:
+    def classify(self, examples: Examples) -> Int[np.ndarray, " N"]:
         """The labels `[N]` that the discriminator of a conditional GAN gives examples: see `class_logits`."""
         if not self.gan.classes:
             raise WrongArgument("only a conditional discriminator knows classes: this one has none")
@@ -160,8 +162,11 @@ class Sampler:
         return None if threshold is None else float(threshold)
 
     def decode(
-        self, z: np.ndarray, labels: np.ndarray | None = None, codes: Codes | None = None
-    ) -> np.ndarray:
+        self,
+        z: Float[np.ndarray, "N Z"],
+        labels: Int[np.ndarray, " N"] | Float[np.ndarray, "N K"] | None = None,
+        codes: Codes | None = None,
+    ) -> Examples:
         """The samples of given latents `[N, latent_dim]`, in the same format.
 
         Args:
@@ -208,7 +213,7 @@ class Sampler:
 
     def interpolate_classes(
         self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None
-    ) -> np.ndarray:
+    ) -> Examples:
         """Samples on the straight way from class to class, z held: `[pairs · steps, ...]`.
 
         Way i is from the i-th of `labels` to the next, which take turns; None: of all classes.
@@ -225,14 +230,14 @@ class Sampler:
         way = ((1 - t) * start + t * end).reshape(pairs * steps, -1)
         return self.decode(np.repeat(self.latents(seed, pairs), steps, axis=0), way)
 
-    def rows(self, seed: int = 0, labels: Labels = None) -> np.ndarray:
+    def rows(self, seed: int = 0, labels: Labels = None) -> Examples:
         """Samples of a grid with a row for each class, or value of the first code: see `fixed_inputs`."""
         z, given = fixed_inputs(self.gan, seed, self.read_labels(labels))
         return self.decode(z, **given)
 
     def vary_code(
         self, i: int, seed: int = 0, steps: int = 10, num: int = 10, reach: float = 1.0
-    ) -> np.ndarray:
+    ) -> Examples:
         """Samples with one code varied and all else held: `[num · steps, ...]`, or `[num · k, ...]`.
 
         Args:
@@ -261,12 +266,12 @@ class Sampler:
         parts = [conditions(self.gan, *place)["codes"] for place in places]
         return jax.tree.map(lambda *some: np.concatenate(some)[:num], *parts)
 
-    def posterior(self, examples: np.ndarray) -> Posterior:
+    def posterior(self, examples: Examples) -> Posterior:
         """What InfoGAN's head takes the codes of examples for: see `posterior`."""
         self._read_codes({})
         return jax.device_get(posterior(self.gan, self.discriminator, self._examples(examples)))
 
-    def interpolate(self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None) -> np.ndarray:
+    def interpolate(self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None) -> Examples:
         """Samples on the way from latent 2i to latent 2i + 1, `[pairs · steps, ...]`.
 
         Along the great circle for the normal distribution, whose mass lies near a sphere

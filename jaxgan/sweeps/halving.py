@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float, Int
 
 
 def make_rungs(num_steps: int, wave: int, eta: int, unit: int) -> tuple[list[int], int]:
@@ -36,7 +37,9 @@ def make_rungs(num_steps: int, wave: int, eta: int, unit: int) -> tuple[list[int
     return sorted(rungs | {num_steps}), call
 
 
-def keep(values: np.ndarray, others: Sequence[float], eta: int, highest: bool) -> np.ndarray:
+def keep(
+    values: Float[np.ndarray, " n"], others: Sequence[float], eta: int, highest: bool
+) -> Int[np.ndarray, " kept"]:
     """The members that go on after a rung: the best ⌈n/η⌉, as far as none is worse than the median.
 
     The median is of all waves' members at this rung, those of this wave included. Where all of a wave are

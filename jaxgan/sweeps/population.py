@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from jaxgan.algorithm.gan import GAN, init_state
+from jaxgan.algorithm.gan import GAN, KeyWords, init_state
 from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import compiler_options
 from jaxgan.devices.flops import step_flops
@@ -24,14 +25,14 @@ AXIS = "members"
 _LONG_STEP = 1e8  # floating-point operations: some milliseconds
 
 
-def optimizer_numbers(gan: GAN) -> dict[str, dict[str, jax.Array]]:
+def optimizer_numbers(gan: GAN) -> dict[str, dict[str, Float[Array, ""]]]:
     """The injected numbers with which both optimizers begin, by network."""
     example = {"w": jnp.zeros(())}
     optimizers = {"generator": gan.generator_optimizer, "discriminator": gan.discriminator_optimizer}
     return {network: dict(opt.init(example).hyperparams) for network, opt in optimizers.items()}
 
 
-def init_member(gan: GAN, key: jax.Array, hyper: dict, optimizers: dict) -> GanState:
+def init_member(gan: GAN, key: KeyWords, hyper: dict, optimizers: dict) -> GanState:
     """A fresh state as `init_state` makes it, but with the given numbers in its optimizers."""
     state = init_state(gan, key, hyper)
     networks = {}
@@ -42,7 +43,9 @@ def init_member(gan: GAN, key: jax.Array, hyper: dict, optimizers: dict) -> GanS
     return state.replace(**networks, hyper={**state.hyper, "learning_rate": rates})
 
 
-def init_members(gan: GAN, keys: np.ndarray, hypers: Sequence[dict], optimizers: Sequence[dict]) -> GanState:
+def init_members(
+    gan: GAN, keys: UInt32[np.ndarray, "K 2"], hypers: Sequence[dict], optimizers: Sequence[dict]
+) -> GanState:
     """Fresh states, one after another: each has the bits that it has alone; `keys` is uint32 `[K, 2]`."""
     members = keys, stack([jax.tree.map(np.float32, hyper) for hyper in hypers]), stack(optimizers)
     members = jax.tree.map(jnp.asarray, members)
@@ -60,13 +63,13 @@ def unbatch_step(states: GanState) -> GanState:
 
 
 @jax.jit
-def member_of(states: GanState, i: jax.Array) -> GanState:
+def member_of(states: GanState, i: int | np.integer | Int[Array, ""]) -> GanState:
     """The i-th member's state, as if it had been trained alone."""
     step = states.step
     return jax.tree.map(lambda leaf: leaf[i], states.replace(step=None)).replace(step=step)
 
 
-def select(states: GanState, rows: np.ndarray) -> GanState:
+def select(states: GanState, rows: Int[np.ndarray, " n"]) -> GanState:
     """Some of the members, in that order; the states are on the host."""
     step = states.step
     return jax.tree.map(lambda leaf: np.asarray(leaf)[rows], states.replace(step=None)).replace(step=step)
@@ -113,7 +116,9 @@ class Population:
         self._shared = NamedSharding(mesh, PartitionSpec())
         self._programs: dict[int, Any] = {}
 
-    def place(self, states: GanState, alive: np.ndarray) -> tuple[GanState, jax.Array]:
+    def place(
+        self, states: GanState, alive: Bool[np.ndarray, " K"]
+    ) -> tuple[GanState, Bool[Array, " placed"]]:
         """States and `alive` `[K]` → the devices."""
         rows = np.minimum(np.arange(self._places), self.num_members - 1)
         padded = jax.tree.map(lambda leaf: np.asarray(leaf)[rows], states.replace(step=None))
@@ -135,7 +140,7 @@ class Population:
             self._programs[num] = call.lower(states, data, num).compile()
         return self._programs[num]
 
-    def train_steps(self, states: GanState, alive: jax.Array, data: Data, num: int):
+    def train_steps(self, states: GanState, alive: Bool[Array, " placed"], data: Data, num: int):
         """`num` steps of every member that is alive.
 
         A member whose metrics or state are not finite after that is as it was before, and no longer alive.
@@ -185,7 +190,7 @@ class Population:
 
 
 @functools.partial(jax.jit, donate_argnums=1)
-def _choose(alive: jax.Array, after: GanState, before: GanState) -> GanState:
+def _choose(alive: Bool[Array, " placed"], after: GanState, before: GanState) -> GanState:
     """Of every member the state after a call, or before it where it is not alive."""
 
     def choose(new, old):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxgan.errors import UserError
 from jaxgan.evaluation.naming import number_of
@@ -192,7 +193,9 @@ def _finished(results: Results, setting: str, metric: str) -> Frame:
     return runs.set_index("seed")[metric].astype(float).dropna() if metric in runs else runs.seed[:0]
 
 
-def interval(values: np.ndarray, low: float = -math.inf, high: float = math.inf) -> tuple[float, float]:
+def interval(
+    values: Float[np.ndarray, " n"], low: float = -math.inf, high: float = math.inf
+) -> tuple[float, float]:
     """The 95 % interval of the mean by Student's t: m ± t(n - 1)·s/√n, NaN of fewer than 3 values.
 
     Of normal data it covers the mean with its 95 %, however few the values are. A bootstrap does not: with 5
@@ -220,7 +223,7 @@ def least_p(pairs: int) -> float:
     return 2.0 ** (1 - pairs)
 
 
-def paired_test(differences: np.ndarray) -> float:
+def paired_test(differences: Float[np.ndarray, " n"]) -> float:
     """The two-sided p-value that the differences `[n]`, n > 1, have mean 0: a test of their signs' flips."""
     from scipy import stats
 
@@ -237,7 +240,7 @@ def paired_test(differences: np.ndarray) -> float:
     return float(found.pvalue)
 
 
-def holm(p: np.ndarray) -> np.ndarray:
+def holm(p: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """p-values `[n]` corrected for their number, NaN left out: p(i) → max over j ≤ i of (n - j + 1)·p(j)."""
     corrected = np.full(len(p), math.nan)
     known = np.flatnonzero(~np.isnan(p))
