@@ -30,8 +30,8 @@ Logits = Float[Array, " B"]
 PerExample = Float[Array, " B"]
 
 # What the fields of losses mean.
-RealLabel = Annotated[float, "[0, 1]: what the discriminator should say of real examples; 0.9 is smoothing"]
-FakeLabel = Annotated[float, "[0, 1]: what it should say of fake ones"]
+RealLabel = Annotated[float, "target of D(x) for real examples, in [0, 1]; 0.9 is one-sided smoothing"]
+FakeLabel = Annotated[float, "target of D(x) for fake examples, in [0, 1]"]
 OfGenerator = Annotated[str, "loss of the generator: nonsaturating or saturating"]
 
 

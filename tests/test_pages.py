@@ -69,7 +69,7 @@ def test_two_commands_of_one_line(mark):
 
 def test_the_front_page_is_short():
     assert len(README.splitlines()) <= 200 and len(README.split()) <= 1_600
-    pictures = [ROOT / name for name in re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)]
+    pictures = [ROOT / name for name in re.findall(r'<img src="([^"]+)"', README)]
     assert len(pictures) == 3 and sum(picture.stat().st_size for picture in pictures) < 300_000
 
 
@@ -163,7 +163,8 @@ def test_every_config_is_listed():
 def test_every_recipe_is_listed_with_its_paper():
     table = section(CONFIGS, "Recipes")
     assert first_column(table) == [*recipes.RECIPES]
-    assert all(len(line.split("|")) == 6 for line in table.splitlines() if line.startswith("| `"))
+    lines = [line for line in table.splitlines() if line.startswith("| `")]
+    assert all(re.search(r"\| [^:]*\d{4}[^:]*: ", line) for line in lines)
 
 
 def test_every_room_is_on_the_map():

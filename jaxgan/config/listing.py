@@ -212,12 +212,11 @@ def markdown() -> str:
     for entry in entries():
         if entry.heading != heading:
             heading = entry.heading
-            lines += ["", f"## {heading}", "", "| field | default | values | meaning |"]
-            lines.append("| --- | --- | --- | --- |")
+            lines += ["", f"## {heading}", ""]
         about = entry.kind + (f", {entry.allowed}" if entry.allowed else "")
         default = _written(entry.default)
-        cells = [f"`{entry.path}`", f"`{default}`" if default else "", about, entry.sentence]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        default = f"; default `{default}`" if default else ""
+        lines.append(f"- `{entry.path}` ({about}{default}): {entry.sentence}")
     return "\n".join(lines) + "\n"
 
 

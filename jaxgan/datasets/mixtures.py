@@ -46,7 +46,7 @@ def ring(
       radius: of the circle of their centres.
       std: of each Gaussian.
       num_points: examples.
-      seed: [0, 2^32): of the draws.
+      seed: of the draws, in [0, 2^32).
     """
     _check("ring", num_modes=num_modes, radius=radius, std=std, num_points=num_points)
     return _sample("ring", ring_modes(num_modes, radius), std, num_points, seed, split)
@@ -71,7 +71,7 @@ def grid(
       spacing: between neighbouring centres.
       std: of each Gaussian.
       num_points: examples.
-      seed: [0, 2^32): of the draws.
+      seed: of the draws, in [0, 2^32).
     """
     _check("grid", side=side, spacing=spacing, std=std, num_points=num_points)
     return _sample("grid", grid_modes(side, spacing), std, num_points, seed, split)
