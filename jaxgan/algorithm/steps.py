@@ -1,9 +1,9 @@
 """The algorithm: one training step of a generative adversarial network, as a pure function of its state.
 
 Goodfellow et al. 2014, algorithm 1: update the discriminator n_D times on fresh batches, then the generator
-once (`updates.py`). What is static (networks, losses, the order of updates) stands in `GAN`; every number
-that training changes or that an ablation may vary is a leaf of `GanState`. A term whose number is absent
-from `GanState.hyper` is absent from the program.
+once (`updates.py`). What is static (networks, losses, the order of updates) is in `GAN`. Every number that
+training changes or that an ablation may vary is a leaf of `GanState`. A term of the loss is compiled only if
+its number is in `GanState.hyper`.
 """
 
 import jax
@@ -30,10 +30,9 @@ def train_step(
     Args:
       state: the state before the step.
       batch: `examples`, uint8 images `[n_D, B, H, W, C]` or float32 points `[n_D, B, D]`, a fresh batch for
-        each discriminator update; `index`, int32 `[B]`, the examples' places in the global batch, from which
-        their noise is drawn (so that it does not depend on how many devices share the batch); `labels`, int32
-        `[n_D, B]`, where classes have weights or are a condition; `partner`, `[n_D, B, ...]`, where a
-        condition reads it.
+        each discriminator update; `index`, int32 `[B]`, the places in the global batch, from which the noise
+        is drawn (so that it does not depend on the number of devices); `labels`, int32 `[n_D, B]`, if
+        classes have weights or are a condition; `partner`, `[n_D, B, ...]`, if a condition reads it.
       gan: what is static.
       axis_name: the device axis, under pmap.
 
@@ -47,7 +46,7 @@ def train_step(
     update_keys = jax.random.split(key, gan.discriminator_steps)
 
     def make_minibatch(i):
-        """What the i-th discriminator update of the step sees."""
+        """The inputs of the i-th discriminator update of the step."""
         z = gan.sample_latents(named_keys(update_keys[i], "latent"), batch["index"])
         keys, real = example_keys(update_keys[i], batch["index"]), scale(batch["examples"][i])
         if gan.data_augment:
@@ -79,7 +78,7 @@ def train_step(
     )
     if gan.generator_steps == 1:
         player, metrics = update(player, minibatch, last)
-    else:  # only every n_G-th step; the others repeat its metrics
+    else:  # only in every n_G-th step; the others repeat its metrics
         player, metrics = lax.cond(
             state.step % gan.generator_steps == 0,
             lambda player: update(player, minibatch, last),
@@ -132,7 +131,7 @@ def update_ema(
 
 
 def _with_condition(gan: GAN, real, keys, batch: dict, i, hyper: dict) -> dict:
-    """The real examples, and what is `given` with the `real` and the `fake` ones: nothing, or a condition."""
+    """The real examples, and the conditions, `given`, of the real examples and of the fakes."""
     if gan.condition is None:
         return {"real": real, "given": {"real": {}, "fake": {}}}
     stored = {"examples": real} | {name: batch[name][i] for name in gan.condition.reads}

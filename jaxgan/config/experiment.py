@@ -1,6 +1,6 @@
-"""From a config to the objects that it names.
+"""Builds the objects that a config names.
 
-Only this room and those above it (`tests/test_layering.py`) see a config; all below take plain keyword
+Only this room and those above it see a config (`tests/test_layering.py`). All rooms below take plain keyword
 arguments.
 """
 
@@ -40,8 +40,8 @@ def load_dataset(config: ConfigDict, split: str = "train") -> Dataset:
 
     Args:
       config: the config.
-      split: 'train' or 'test'. Under `dataset.hold_out` the second is the validation part, which the first
-        lacks.
+      split: 'train' or 'test'. With `dataset.hold_out` 'test' is the validation part, and 'train' is without
+        it.
     """
     name, fields = selected(config, "dataset")
     section = config.dataset
@@ -152,7 +152,7 @@ def make_gan(
 
 
 def _require_declared(config: ConfigDict, discriminator: nn.Module, outputs: int) -> None:
-    """Refuses what a network of one's own would pass over in silence."""
+    """Refuses fields that a user's own network would ignore silently."""
     name = config.discriminator.name
     takes = {network: registry.takes(config[network].name) for network, registry in (
         ("generator", GENERATORS), ("discriminator", DISCRIMINATORS)
@@ -177,7 +177,7 @@ def latent_fields(config: ConfigDict) -> dict[str, float]:
 
 
 def make_hyper(config: ConfigDict, labels: Int[np.ndarray, " N"] | None = None) -> dict[str, Any]:
-    """The numeric knobs of the config that live in the state; one that is switched off is absent.
+    """The numeric fields of the config that are part of the state; those that are off are absent.
 
     Args:
       config: the config.
