@@ -1,4 +1,4 @@
-"""ADA's colour transformations, of the channels of each pixel alike. Mid-grey is 0.
+"""ADA's colour transformations, the same for all pixels of an image. 0 is mid-grey.
 
 Source: Karras et al. 2020, Training Generative Adversarial Networks with Limited Data, appendix B.
 """

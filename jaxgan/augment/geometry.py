@@ -1,8 +1,8 @@
-"""ADA's geometric transformations: matrices, of which several in a row are one resampling.
+"""ADA's geometric transformations, as matrices: several in a row need one resampling.
 
-Coordinates are pixels from the image's centre, (x right, y down, 1). A matrix maps a place of the old image
-to its place in the new one. What comes in at the edge is the image mirrored about its outermost pixels.
-Between pixels it is bilinear, where the authors' code enlarges the image twofold with a wavelet's filter.
+Coordinates are pixels from the image's centre, (x right, y down, 1). A matrix maps positions of the old image
+to those of the new one. Beyond the edge the image is mirrored about its outermost pixels. Interpolation is
+bilinear, while the authors' code enlarges the image twofold with a wavelet filter.
 
 Source: Karras et al. 2020, Training Generative Adversarial Networks with Limited Data, appendix B.
 """
@@ -27,20 +27,20 @@ class Geometric:
 
     Attributes:
       matrix: `(key, image) -> [3, 3]`, for the image's shape, of type `precision(image)`.
-      share: of the probability that `augment` is given, the one with which this one is applied.
+      share: from the probability given to `augment` to the probability of this operation.
     """
 
     matrix: Callable[[Key[Array, ""], Image], Matrix]
     share: Callable[[jax.Array], jax.Array] = lambda probability: probability
 
     def __call__(self, key: Key[Array, ""], image: Image) -> Image:
-        """The image `[H, W, C]` after its own matrix alone."""
+        """Applies only this operation to an image `[H, W, C]`."""
         return resample(image, self.matrix(key, image))
 
 
 def resample(image: Image, matrix: Matrix) -> Image:
     """The image `[H, W, C]` whose pixels were moved by `matrix` `[3, 3]`; bilinear, mirrored at the edge."""
-    # by hand: a product at the accelerators' default precision would blur by a tenth of a pixel
+    # written out: a matrix product at an accelerator's default precision is off by a tenth of a pixel
     (a, b, c), (d, e, f), _ = matrix
     determinant = a * e - b * d
     middle_y, middle_x = ((size - 1) / 2 for size in image.shape[:2])
@@ -60,7 +60,7 @@ def precision(image: Image) -> jnp.dtype:
 
 
 def compose(second: Matrix, first: Matrix) -> Matrix:
-    """The matrix `[3, 3]` of two, one after the other."""
+    """The matrix `[3, 3]` of `first`, then `second`."""
     return jnp.matmul(second, first, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -142,7 +142,7 @@ def _any_turn(name, degrees):
         angle = jax.random.uniform(key, (), precision(image), -1, 1) * jnp.asarray(degrees, precision(image))
         return _turn(angle * (math.pi / 180), precision(image))
 
-    # of two such turns one is then applied with the probability p: 1 - (1 - share)² = p
+    # so that at least one of the two rotations is applied with probability p: 1 - (1 - share)² = p
     return Geometric(matrix, lambda probability: 1 - jnp.sqrt(1 - probability))
 
 

@@ -10,11 +10,11 @@ PerExample = Float[Array, " B"]
 
 
 class Critic(NamedTuple):
-    """`critic(examples [B, ...]) -> logits [B]`, judged with what is given with the real examples.
+    """`critic(examples [B, ...]) -> logits [B]`, with the conditions of the real examples.
 
     Attributes:
-      judge: `(examples, like) -> logits`; `like` is 'real' or 'fake': what is given with the examples.
-      like: which of them.
+      judge: `(examples, like) -> logits`; `like` says whose conditions to use, 'real' or 'fake'.
+      like: which of the two.
     """
 
     judge: Callable[[Examples, str], PerExample]
@@ -25,5 +25,5 @@ class Critic(NamedTuple):
 
 
 def of_fakes(critic: Callable[[Examples], PerExample]) -> Callable[[Examples], PerExample]:
-    """The critic of fakes: it judges with what is given with these. Without a condition it is the same."""
+    """The critic with the conditions of the fakes. Without a condition it is the same."""
     return critic._replace(like="fake") if isinstance(critic, Critic) else critic

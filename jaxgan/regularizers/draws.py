@@ -1,4 +1,4 @@
-"""Draws that belong to one example each, so that they do not depend on how many devices share the batch."""
+"""Random draws for each example, which do not depend on the number of devices."""
 
 from collections.abc import Callable
 

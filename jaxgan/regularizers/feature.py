@@ -1,4 +1,4 @@
-"""On the discriminator's last features, for the generator."""
+"""Penalties of the generator on the discriminator's last features."""
 
 from collections.abc import Callable
 

@@ -1,10 +1,10 @@
-"""Gradient penalties: of the discriminator, on its gradient by images.
+"""Penalties on the gradient of the discriminator with respect to its input.
 
 `(critic, real, fake, keys, axis_name) -> [B]` with `critic: images [B, ...] -> [B]`, and a typed key for each
 example.
 
-∇D(x) is the gradient of Σ_i D(x)_i. Where the discriminator couples examples (minibatch standard deviation)
-its i-th part is not that of D(x)_i alone, but it is what is published, StyleGAN2 included.
+∇D(x) is the gradient of Σ_i D(x)_i. If the discriminator compares examples (minibatch standard deviation),
+its i-th part is not the gradient of D(x)_i alone. Published code does the same, StyleGAN2 included.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def _sqrt(squares):
 
 
 def _uniform(keys, like):
-    """One U(0, 1) an example, to be multiplied with `like` `[B, ...]`."""
+    """A draw from U(0, 1) for each example, to be multiplied with `like` `[B, ...]`."""
     return draw(jax.random.uniform, keys, (1,) * (like.ndim - 1))
 
 
@@ -53,8 +53,8 @@ def wgan_gp(*, target: float = 1.0, one_sided: bool = False) -> GradientPenalty:
     """(‖∇D(x̂)‖ - target)², or max(0, ‖∇D(x̂)‖ - target)²;  x̂ = εx + (1 - ε)G(z), ε ~ U(0, 1) an example.
 
     Args:
-      target: the slope that the discriminator should have between real and fake examples.
-      one_sided: whether smaller slopes are free (WGAN-LP).
+      target: of the norm of the gradient, between real and fake examples.
+      one_sided: whether smaller slopes are not penalized (WGAN-LP).
 
     Source: Gulrajani et al. 2017, Improved Training of Wasserstein GANs, equation 3, with weight 10; Petzka
     et al. 2018, On the regularization of Wasserstein GANs, for one side.
@@ -74,7 +74,7 @@ def dragan(*, target: float = 1.0, scale: float = 0.5) -> GradientPenalty:
     std(X) is over all numbers of the whole batch of real examples, over `axis_name` too.
 
     Args:
-      target: the slope that the discriminator should have around real examples.
+      target: of the norm of the gradient, around real examples.
       scale: of the noise.
 
     Source: Kodali et al. 2017, On Convergence and Stability of GANs, section 2.3, with weight 10. x̂ is that
