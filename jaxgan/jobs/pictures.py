@@ -1,4 +1,4 @@
-"""The pictures in `<workdir>/plots`: how training went, and what the generator makes beside the data."""
+"""The pictures in `<workdir>/plots`: curves of the training, and samples beside the data."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,8 @@ _POINTS = 2_500
 
 
 def draw_run(workdir: Path, sampler: Sampler, dataset: Dataset, weights: str = "ema") -> list[Path]:
-    """Writes the curves of all metrics; a real and a fake grid; of mixtures samples over the density.
+    """Writes curves of all metrics, grids of real and fake examples, and for mixtures samples over the
+    density.
 
     Args:
       workdir: of the run, with its metrics.jsonl.
@@ -49,12 +50,12 @@ def draw_run(workdir: Path, sampler: Sampler, dataset: Dataset, weights: str = "
 
 
 def describe(workdir: Path, sampler: Sampler, weights: str) -> dict[str, object]:
-    """What pictures of a sampler's examples show, for their metadata and their captions.
+    """What pictures of a sampler's examples show, for metadata and captions.
 
     Args:
       workdir: of the run.
       sampler: of its generator.
-      weights: that were asked for, 'ema' or 'raw'. Where the run averages none, these are raw.
+      weights: the requested ones, 'ema' or 'raw'. If the run does not average, they are raw.
     """
     averages = record.read_record(workdir)["config"]["ema_decay"]
     return {

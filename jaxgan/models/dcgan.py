@@ -16,9 +16,9 @@ class DCGANGenerator(nn.Module):
     """A projection to s·s·channels[0], s = ⌈size / (product of strides)⌉, then transposed convolutions.
 
     With the defaults and 28×28 images: 7·7·256, then transposed convolutions to 128, 64 and the image's
-    channels with kernels 5, 5, 7. Batch norm and activation follow every layer but the last, which is tanh.
-    Sizes that the strides do not divide are those of a convolution back from the image, rounded up, as in the
-    widespread port to TensorFlow (carpedm20/DCGAN-tensorflow): 4 → 7 → 14 → 28 with strides 2, 2, 2.
+    channels with kernels 5, 5, 7. Batch norm and activation follow every layer except the last, which has
+    tanh. If the strides do not divide the size, sizes are rounded up, as in the widespread port to TensorFlow
+    (carpedm20/DCGAN-tensorflow): 4 → 7 → 14 → 28 with strides 2, 2, 2.
 
     Attributes:
       shape: of one image, `(size, size, C)`.
@@ -27,8 +27,8 @@ class DCGANGenerator(nn.Module):
       kernels: sizes of the transposed convolutions' kernels; as many as `channels`.
       strides: factors by which they enlarge the image; as many as `channels`.
       batch_norm: whether hidden layers are batch normalized.
-      noise: whether hidden layers get noise, see `models.injection`: interpolations in z flicker with it.
-      latent_injection: whether hidden layers but the first get z once more.
+      noise: whether hidden layers get noise, with which interpolations in z flicker; see `models.injection`.
+      latent_injection: whether all hidden layers except the first also get z.
     """
 
     shape: tuple[int, ...]
@@ -99,14 +99,14 @@ class DCGANGenerator(nn.Module):
 
 @DISCRIMINATORS.register("dcgan")
 class DCGANDiscriminator(nn.Module):
-    """Strided convolutions, then one dense layer to the logit `[B]`, or to `[B, outputs]` of several.
+    """Strided convolutions, then a dense layer to logits `[B]`, or `[B, outputs]` if there are several.
 
     Attributes:
       channels: of the convolutions, first to last.
       kernels: sizes of their kernels; as many as `channels`.
       strides: factors by which they shrink the image; as many as `channels`.
-      batch_norm: whether all convolutions but the first are batch normalized.
-      dropout: the share of units dropped after each convolution in training.
+      batch_norm: whether all convolutions except the first are batch normalized.
+      dropout: share of units dropped after each convolution in training.
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
       minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
     """
@@ -159,7 +159,7 @@ class DCGANDiscriminator(nn.Module):
 
 
 def _sizes(size, strides):
-    """Sides of the projection and after each layer, to the image's `size`."""
+    """The side of the projection and of each layer's output, up to the image's `size`."""
     sizes = [size]
     for stride in reversed(strides):
         sizes.append(-(-sizes[-1] // stride))
@@ -167,7 +167,7 @@ def _sizes(size, strides):
 
 
 def require_images(shape: tuple[int, ...]) -> None:
-    """UserError where a discriminator would look at points."""
+    """UserError if the examples are points."""
     if len(shape) != 3:
         raise UserError(
             f"looks at images, but an example of the dataset has shape {shape}; use "
@@ -176,7 +176,7 @@ def require_images(shape: tuple[int, ...]) -> None:
 
 
 def require_same_length(network: nn.Module) -> None:
-    """UserError where the fields of a network's convolutions are not as many."""
+    """UserError if channels, kernels and strides have different lengths."""
     channels, kernels, strides = network.channels, network.kernels, network.strides
     if not len(channels) == len(kernels) == len(strides) >= 1:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Heads on the last features of a discriminator: what class losses look at (`regularizers/classes.py`)."""
+"""Heads on the last features of a discriminator, for class losses (`regularizers/classes.py`)."""
 
 import flax.linen as nn
 import jax
@@ -10,7 +10,7 @@ from jaxgan.regularizers.classes import Head
 
 
 def unit(vectors: Float[Array, "... W"]) -> Float[Array, "... W"]:
-    """Vectors in the last axis, of length 1."""
+    """The vectors along the last axis, scaled to length 1."""
     return vectors * jax.lax.rsqrt(jnp.sum(jnp.square(vectors), axis=-1, keepdims=True) + 1e-12)
 
 
@@ -34,16 +34,16 @@ def apply_head(
     train: bool,
     axis_name: str | None,
 ) -> dict[str, Float[Array, "B _"]]:
-    """What a head says of last features `[B, F]`: its `logits`, and its `embedding` where it has one.
+    """The outputs of a head for last features `[B, F]`: `logits`, and `embedding` if it has one.
 
     Call it inside a compact `__call__`.
 
     Args:
-      head: what is asked.
+      head: its shape.
       name: of its layers, 'head_<name>'.
-      features: the discriminator's.
+      features: of the discriminator.
       spectral_norm: see `layers.apply_layer`.
-      train: whether the power iteration moves on.
+      train: whether to make a step of the power iteration.
       axis_name: the device axis, for batch norm.
     """
     if head.hidden:

@@ -1,4 +1,4 @@
-"""InfoGAN's discriminator: a DCGAN's with a dense layer before its end, on which the head for codes sits."""
+"""InfoGAN's discriminator: a DCGAN with one more dense layer, to which the head for codes is attached."""
 
 import flax.linen as nn
 from jaxtyping import Array, Float
@@ -10,16 +10,16 @@ from jaxgan.models.minibatch import with_batch_features
 
 @DISCRIMINATORS.register("infogan")
 class InfoGANDiscriminator(nn.Module):
-    """Strided convolutions, dense layers, then one more to the logit `[B]`, or to `[B, outputs]` of several.
+    """Strided convolutions, dense layers, then a dense layer to logits `[B]`, or `[B, outputs]`.
 
-    With the defaults that of Chen et al. 2016, InfoGAN, table 1, for MNIST; slopes as in its code.
+    The defaults are those of Chen et al. 2016, InfoGAN, table 1, for MNIST; slopes as in its code.
 
     Attributes:
       channels: of the convolutions, first to last.
       kernels: sizes of their kernels; as many as `channels`.
       strides: factors by which they shrink the image; as many as `channels`.
       dense: widths of the dense layers.
-      batch_norm: whether all layers but the first are batch normalized.
+      batch_norm: whether all layers except the first are batch normalized.
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
       minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
     """

@@ -1,7 +1,7 @@
-"""What hidden layers of a generator get besides the layer before: the latent itself, and noise.
+"""Further inputs of a generator's hidden layers: the latent itself, and noise.
 
-The noise is made of the latent's own bits, so that a generator stays a pure function of z. It is another one
-for every other z: along an interpolation it flickers.
+The noise is derived from the bits of z, so a generator is still a pure function of z. It changes completely
+with z, so interpolations flicker.
 """
 
 import flax.linen as nn
@@ -14,14 +14,14 @@ from jaxgan.models.layers import apply_layer
 
 
 def check_injection(hidden: int, noise: bool, latent: bool) -> None:
-    """UserError if noise or the latent is to be injected, and none of the `hidden` layers would get it."""
+    """UserError if noise or the latent would be injected into none of the `hidden` layers."""
     for field, wanted, least in (("noise", noise, 1), ("latent_injection", latent, 2)):
         if wanted and hidden < least:
             raise UserError(f"{field} has no effect with {hidden} hidden layers: it takes at least {least}")
 
 
 class NoiseInjection(nn.Module):
-    """x + w·n: n ~ N(0, 1) for each pixel of an image, or each unit; w for each channel, at first 0.
+    """x + w·n: n ~ N(0, 1) for each pixel of an image, or each unit; w for each channel, initially 0.
 
     Source: Karras et al. 2019, A Style-Based Generator Architecture for GANs, section 2 (B in figure 1).
     """
@@ -46,20 +46,20 @@ def inject(
     spectral_norm: str,
     train: bool,
 ) -> Float[Array, "B *pixels C"]:
-    """Adds to a hidden layer, in front of its activation, what the generator's fields ask for.
+    """Adds noise and the latent to a hidden layer before its activation, as the generator's fields say.
 
     Call it inside a compact `__call__`.
 
     Args:
       x: the layer's outputs, `[B, H, W, C]` or `[B, C]`.
       z: `[B, latent_dim]`.
-      layer: its number, 0 for the one that sees z and needs no more of it.
+      layer: its number; layer 0 has z as its input, so nothing is added.
       keys: of the noise, `latent_keys(z)`; None: no noise.
       latent: whether to add a linear projection of z to each channel (Brock et al. 2019, BigGAN, section 3:
         skip-z; here it is the bias alone).
       kernel_init: of that projection.
       spectral_norm: see `layers.apply_layer`.
-      train: whether the power iteration moves on.
+      train: whether to make a step of the power iteration.
     """
     if latent and layer > 0:
         project = nn.Dense(x.shape[-1], use_bias=False, kernel_init=kernel_init, name=f"inject_{layer}")

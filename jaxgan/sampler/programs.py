@@ -1,4 +1,4 @@
-"""What is compiled of a sampler: pure functions of weights."""
+"""The compiled parts of a sampler: pure functions of the weights."""
 
 import functools
 from typing import Any
@@ -24,11 +24,11 @@ Examples = Float[Array | np.ndarray, "B ..."]  # as the networks see them
 Finished = UInt8[Array, "B H W C"] | Float[Array, "B D"]
 Seed = Integer[Array, ""] | np.integer
 
-BATCH = 64  # always this many at once, so that an image does not depend on how many are asked for
+BATCH = 64  # samples in a batch, always as many, so that an image does not depend on how many are requested
 
 
 def batch_of(gan: GAN) -> int:
-    """The samples made at once: BATCH, or less, so that several generators make as many each."""
+    """The samples in a batch: BATCH, or fewer, so that several generators make equally many."""
     return BATCH - BATCH % gan.num_generators
 
 
@@ -41,7 +41,7 @@ def generate(gan: GAN, weights: dict[str, Any], z: Latents, given: Given | None 
       gan: what is static.
       weights: `params` and `model_state` of a generator; batch norm uses its running averages.
       z: latents `[B, latent_dim]`.
-      given: what it is told of each, `[B, ...]` by keyword; nothing, without a condition.
+      given: conditions of the samples, `[B, ...]` by keyword; None or empty without a condition.
     """
     return finish(gan, apply(gan, weights, z, given))
 
@@ -55,14 +55,15 @@ def discriminate(
     examples: Examples,
     given: Given,
 ) -> Float[Array, " B"]:
-    """The discriminator's outputs `[B]` (probabilities, for logistic losses) of examples as it sees them.
+    """The discriminator's outputs `[B]` for examples: probabilities, for logistic losses.
 
     Args:
       gan: what is static.
       weights: `params` and `model_state` of a discriminator; batch norm uses its running averages.
-      loss_numbers: the loss's, as in `GanState.hyper`.
-      examples: float32 `[B, ...]`, images in [-1, 1]. Under packing each is judged with copies of itself.
-      given: what it is told of each.
+      loss_numbers: the numbers of the loss, as in `GanState.hyper`.
+      examples: float32 `[B, ...]`, images in [-1, 1]. With packing, each is judged together with copies of
+        itself.
+      given: conditions of the examples.
     """
     variables = {"params": weights["params"], **weights["model_state"]}
     packed = pack(jnp.repeat(examples, gan.packing, axis=0), gan.packing)
@@ -74,9 +75,10 @@ def discriminate(
 @float32
 @functools.partial(jit, static_argnums=0)
 def class_logits(gan: GAN, weights: dict[str, Any], examples: Examples) -> Float[Array, "B classes"]:
-    """How much each class's own example the discriminator takes each for: `[B, len(gan.classes)]`.
+    """The discriminator's logits of all classes: `[B, len(gan.classes)]`.
 
-    D(x, y) for every class y, or where it is not told y the logits of its first head, twins left out.
+    These are D(x, y) for every class y. If y is no input of the discriminator, they are the logits of its
+    first head that is not a twin (`tac`).
 
     Args:
       gan: what is static; its discriminator is a conditional one.
@@ -87,7 +89,7 @@ def class_logits(gan: GAN, weights: dict[str, Any], examples: Examples) -> Float
     if gan.discriminator.labels == "none":
         _, said, _ = gan.discriminator.apply(variables, examples, train=False, heads=True)
         logits = next(head["logits"] for name, head in said.items() if name != "tac")
-        step = logits.shape[1] // gan.condition.num_classes  # 2 where fakes have classes of their own
+        step = logits.shape[1] // gan.condition.num_classes  # 2 if fakes have classes of their own
         return logits[:, step * classes]
 
     def judge(label):
@@ -100,7 +102,7 @@ def class_logits(gan: GAN, weights: dict[str, Any], examples: Examples) -> Float
 @float32
 @functools.partial(jit, static_argnums=0)
 def posterior(gan: GAN, weights: dict[str, Any], examples: Examples) -> Posterior:
-    """What InfoGAN's head takes the codes of examples for: Q(c | x).
+    """The posterior Q(c | x) of the codes of examples, by InfoGAN's head.
 
     Args:
       gan: what is static, with codes as its condition.
@@ -113,7 +115,7 @@ def posterior(gan: GAN, weights: dict[str, Any], examples: Examples) -> Posterio
 
 
 def apply(gan: GAN, weights: dict[str, Any], z: Latents, given: Given | None = None) -> Examples:
-    """What the generator makes of latents, as it is: float32 `[B, ...]`, images in [-1, 1]."""
+    """The generator's outputs: float32 `[B, ...]`, images in [-1, 1]."""
     variables = {"params": weights["params"], **weights["model_state"]}
     return gan.generator.apply(variables, z, train=False, **(given or {}))
 
@@ -126,7 +128,7 @@ def finish(gan: GAN, examples: Examples) -> Finished:
 @float32
 @functools.partial(jax.jit, static_argnums=0)
 def latents(gan: GAN, seed: Seed, first: Seed) -> Latents:
-    """The latents of a batch of samples of a seed, from number `first` on: `[batch_of(gan), latent_dim]`."""
+    """The latents of the samples of a seed from number `first` on: `[batch_of(gan), latent_dim]`."""
     key = make_key(jnp.array([0, 1], jnp.uint32) * seed)  # the words of jax.random.key(seed)
     return gan.sample_latents(key, first + jnp.arange(batch_of(gan)))
 
@@ -134,7 +136,7 @@ def latents(gan: GAN, seed: Seed, first: Seed) -> Latents:
 @float32
 @functools.partial(jax.jit, static_argnums=0)
 def conditions(gan: GAN, seed: Seed, first: Seed) -> Given:
-    """What the generator is told of these samples, where nothing is asked for: `[batch_of(gan), ...]`."""
+    """The conditions of the same samples if none are requested: `[batch_of(gan), ...]`."""
     if gan.condition is None:
         return {}
     key = make_key(jnp.array([0, 1], jnp.uint32) * seed)
@@ -144,10 +146,10 @@ def conditions(gan: GAN, seed: Seed, first: Seed) -> Given:
 def fixed_inputs(
     gan: GAN, seed: int = 0, classes: Int[np.ndarray, " rows"] | None = None
 ) -> tuple[Latents, Given]:
-    """Latents and conditions of a picture: the first 64 samples of a seed, or 2,500 where points are drawn.
+    """Latents and conditions for a picture: the first 64 images of a seed, or 2,500 points.
 
-    With classes a row of images for each of those given, or of the first 16, all of the same latents; with
-    categorical codes likewise for the values of the first.
+    With classes there is a row of images for each given class, or for the first 16, all with the same
+    latents. With categorical codes there is a row for each value of the first code.
     """
     num = 64 if gan.is_images else 2_500
     places = [(np.uint32(seed), np.int32(first)) for first in range(0, num, batch_of(gan))]
@@ -164,7 +166,7 @@ def fixed_inputs(
 
 
 def vary(codes: Codes, i: int, values: Num[np.ndarray, " N"]) -> Codes:
-    """The codes `[N, ...]` with other values `[N]` of code i: categorical ones are counted first."""
+    """The codes `[N, ...]` with other values `[N]` of code i; categorical codes come first."""
     if i < len(codes.categorical):
         one_hot = jax.nn.one_hot(values, codes.categorical[i].shape[1])
         return codes._replace(categorical=(*codes.categorical[:i], one_hot, *codes.categorical[i + 1 :]))

@@ -37,8 +37,8 @@ class Sampler:
       weights: of its generator.
       step: steps trained.
       dataset: the record of the data set that it was trained on (see `record.describe_dataset`).
-      discriminator: its opponent's weights.
-      loss_numbers: the loss's, with which they were trained.
+      discriminator: weights of the discriminator.
+      loss_numbers: the numbers of the loss in training.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class Sampler:
         """`num` samples: uint8 `[num, H, W, C]`, or float32 points `[num, D]`.
 
         Args:
-          seed: of the latents, and of the labels where none are asked for.
+          seed: of the latents, and of the labels if none are given.
           num: how many.
-          labels: of a conditional generator, a label or a class's name, or several, which take turns; None:
-            drawn, all classes alike.
-          codes: of InfoGAN's generator, a value for the code of each given number, or several, which take
-            turns: categorical codes are counted first, and have whole numbers; the others are drawn.
+          labels: for a conditional generator: a label or the name of a class, or a list of them, which is
+            repeated; None: drawn at random, all classes equally often.
+          codes: for InfoGAN's generator: from the number of a code to its value, or to a list of values,
+            which is repeated. Categorical codes come first, and have whole numbers. Other codes are drawn.
 
         Raises:
           WrongArgument: a number is out of its range, or the data has no such class.
@@ -95,7 +95,7 @@ class Sampler:
             for i, values in codes.items():
                 given["codes"] = vary(given["codes"], i, self._take_turns(values, first))
             batch = generate(self.gan, self.weights, latents(self.gan, *place), given)
-            if before is not None:  # while the device makes this one
+            if before is not None:  # while the device computes this batch
                 yield np.asarray(before)
             before = batch
         if before is not None:
@@ -125,7 +125,7 @@ class Sampler:
 
         Args:
           examples: as the samples are.
-          labels: for a conditional discriminator, which take turns; None: the mean over all classes.
+          labels: for a conditional discriminator, repeated if fewer; None: the mean over all classes.
         """
         examples = self._examples(examples)
         if not len(examples):
@@ -139,14 +139,14 @@ class Sampler:
         return np.mean([np.asarray(judge(given)) for given in told], axis=0)
 
     def classify(self, examples: Examples) -> Int[np.ndarray, " N"]:
-        """The labels `[N]` that the discriminator of a conditional GAN gives examples: see `class_logits`."""
+        """The labels `[N]` that a conditional discriminator assigns to examples: see `class_logits`."""
         if not self.gan.classes:
             raise WrongArgument("only a conditional discriminator knows classes: this one has none")
         logits = class_logits(self.gan, self.discriminator, self._examples(examples))
         return np.array(self.gan.classes)[np.asarray(logits).argmax(axis=1)]
 
     def _examples(self, examples: np.ndarray) -> jax.Array:
-        """As the discriminator sees them."""
+        """Examples as inputs of the discriminator."""
         layout = "[N, H, W, C]" if self.gan.is_images else "[N, D]"
         examples = arguments.array("examples", examples, layout)
         if examples.shape[1:] != self.gan.shape or (self.gan.is_images and examples.dtype != np.uint8):
@@ -157,7 +157,7 @@ class Sampler:
 
     @property
     def threshold(self) -> float | None:
-        """Above which of the discriminator's outputs an example is taken for real; None: there is no such."""
+        """The discriminator's output above which an example is judged real; None: there is none."""
         threshold = self.gan.loss(**self.loss_numbers).threshold
         return None if threshold is None else float(threshold)
 
@@ -193,13 +193,13 @@ class Sampler:
             return np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
         parts = []
         for first in range(0, len(z), batch_of(self.gan)):
-            rows = np.minimum(first + np.arange(batch_of(self.gan)), len(z) - 1)  # the last one fills up
+            rows = np.minimum(first + np.arange(batch_of(self.gan)), len(z) - 1)  # the last one is repeated
             part = jax.tree.map(lambda values, rows=rows: np.asarray(values)[rows], given)
             parts.append(generate(self.gan, self.weights, z[rows], part))
         return np.concatenate([np.asarray(part) for part in parts])[: len(z)]
 
     def _labels_of(self, labels: np.ndarray | None, num: int) -> np.ndarray:
-        """One for each of `num` latents, or mixtures of classes."""
+        """The labels of `num` latents, or mixtures of classes."""
         if labels is None:
             raise WrongArgument(f"labels=None, but this generator is told classes: give {num} labels")
         found = arguments.array("labels", labels, "[N]", "[N, K]")
@@ -214,9 +214,9 @@ class Sampler:
     def interpolate_classes(
         self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None
     ) -> Examples:
-        """Samples on the straight way from class to class, z held: `[pairs · steps, ...]`.
+        """Samples on straight lines from class to class, with z fixed: `[pairs · steps, ...]`.
 
-        Way i is from the i-th of `labels` to the next, which take turns; None: of all classes.
+        Line i goes from the i-th of `labels` to the next; labels are repeated. None: all classes.
 
         Raises:
           WrongArgument: a number is out of its range, or the generator takes no labels.
@@ -238,14 +238,14 @@ class Sampler:
     def vary_code(
         self, i: int, seed: int = 0, steps: int = 10, num: int = 10, reach: float = 1.0
     ) -> Examples:
-        """Samples with one code varied and all else held: `[num · steps, ...]`, or `[num · k, ...]`.
+        """Samples with one code varied and all else fixed: `[num · steps, ...]`, or `[num · k, ...]`.
 
         Args:
-          i: which code; categorical ones are counted first, and go through their k values.
-          seed: of all else.
+          i: the number of the code. Categorical codes come first; they take all their k values.
+          seed: of everything else.
           steps: values of a continuous code, from -reach to reach.
           num: samples whose code is varied.
-          reach: 1 is where the training's end.
+          reach: the training uses values up to 1.
         """
         i = [*self._read_codes({i: 0})][0]
         steps, num = arguments.whole("steps", steps, 1), arguments.whole("num", num, 1)
@@ -259,7 +259,7 @@ class Sampler:
         return self.decode(z, codes=vary(codes, i, np.tile(values, num)))
 
     def codes(self, seed: int = 0, num: int = 64) -> Codes | None:
-        """Those of the first samples of a seed, which `decode` takes; None: the generator takes none."""
+        """The codes of the first samples of a seed, for `decode`; None if the generator takes none."""
         if "codes" not in self.gan.given_example:
             return None
         places = [(np.uint32(seed), np.int32(first)) for first in range(0, num, batch_of(self.gan))]
@@ -267,17 +267,17 @@ class Sampler:
         return jax.tree.map(lambda *some: np.concatenate(some)[:num], *parts)
 
     def posterior(self, examples: Examples) -> Posterior:
-        """What InfoGAN's head takes the codes of examples for: see `posterior`."""
+        """The posterior of the codes of examples, by InfoGAN's head: see `programs.posterior`."""
         self._read_codes({})
         return jax.device_get(posterior(self.gan, self.discriminator, self._examples(examples)))
 
     def interpolate(self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None) -> Examples:
-        """Samples on the way from latent 2i to latent 2i + 1, `[pairs · steps, ...]`.
+        """Samples between latent 2i and latent 2i + 1, `[pairs · steps, ...]`.
 
-        Along the great circle for the normal distribution, whose mass lies near a sphere
-        (White 2016, Sampling Generative Networks), along the line for others. With a conditional generator
-        the class is held: way i is of the i-th of `labels`, which take turns; None: of all classes in turn.
-        Codes are held, too.
+        Interpolates along the great circle for the normal distribution, whose mass lies near a sphere
+        (White 2016, Sampling Generative Networks), and along the line for others. With a conditional
+        generator the class is fixed: row i has the i-th of `labels`, which are repeated; None: all classes.
+        Codes are fixed, too.
 
         Raises:
           UserError: a number is out of its range.
@@ -295,7 +295,7 @@ class Sampler:
             angle = np.arccos(np.clip(cosine, -1, 1))
             if (np.sin(angle) > 1e-6).all():
                 way = (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)
-        # one point of all ways at a time, so that with several generators a way stays with one of them
+        # one point of every row at a time, so that with several generators a row comes from one of them
         held = None
         if self.gan.classes:
             asked = self.read_labels(self.gan.classes if labels is None else labels)
