@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the code: examples, labels and a hash of both."""
+"""The type of all data sets: examples, labels and a hash of both."""
 
 import dataclasses
 import hashlib
@@ -26,7 +26,7 @@ _HASH_ROWS = 1024  # of a source
 
 
 class MissingDataset(UserError):
-    """The data set is neither on the machine nor to be had: the one error that a fallback may answer.
+    """The data set is not on the machine and cannot be downloaded. Only after this error a fallback is used.
 
     Attributes:
       image_size: the side in pixels that its images would have had; 0 when unknown.
@@ -45,7 +45,7 @@ class Mixture(NamedTuple):
 
 
 def title(name: str, fallback_for: str) -> str:
-    """What a picture says of its data set."""
+    """The name of a data set in a picture."""
     return f"{name} (in place of {fallback_for})" if fallback_for else name
 
 
@@ -54,20 +54,20 @@ class Dataset:
     """One split of a data set.
 
     Attributes:
-      name: what was really used: 'mnist', 'digits', 'tfds/cifar10', ...
+      name: of the set that was really used: 'mnist', 'digits', 'tfds/cifar10', ...
       examples: uint8 [N, H, W, C] images or float32 [N, D] points, in memory or memory-mapped; or a
         random-access source with `shape`, `dtype`, `len()` and
         `__getitems__(int array [n]) -> uint8 [n, H, W, C]`. `take` reads either.
       labels: int32 [N], or None where there are none.
-      fingerprint: hash of the content (examples, labels, shape, type), the same wherever the files lie. It is
-        computed by `load` where it is left out, and where it is written by hand.
+      fingerprint: hash of the content (examples, labels, shape, type), whatever the files' location. `load`
+        computes it if it is missing or was not computed from the content.
       origin: where it came from, one line for logs.
-      fallback_for: the data set that was asked for and is missing, else ''.
-      class_names: the labels' names, where known.
-      parts: the set whose examples are the channels of these, of Stacked-MNIST and its like; else None.
-      mixture: the Gaussians that the points are drawn from, where they are; else None.
-      held_out: of the training split, how many examples of the same files are kept for the test split; 0
-        where that has files of its own.
+      fallback_for: the requested data set if it is missing, else ''.
+      class_names: names of the labels, if known.
+      parts: for stacked sets such as Stacked-MNIST, the set whose examples are the channels; else None.
+      mixture: the Gaussians from which points are drawn; else None.
+      held_out: of the training split, the number of examples held out for the test split; 0 if that has files
+        of its own.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Dataset:
     held_out: int = 0
 
     def __post_init__(self):
-        """Lets go of a hash of other content, which `dataclasses.replace` keeps: `load` computes it."""
+        """Removes a hash of other content, which `dataclasses.replace` would keep; `load` computes it."""
         if isinstance(digest := self.fingerprint, Digest):
             digest.of = digest.of or (self.examples, self.labels)
             if digest.of[0] is not self.examples or digest.of[1] is not self.labels:
@@ -102,7 +102,7 @@ class Dataset:
 
     @property
     def num_modes(self) -> int | None:
-        """Gaussians of a mixture, or classes; of stacked images every combination of classes; else None."""
+        """Gaussians of a mixture, or classes; for stacked images combinations of classes; else None."""
         if self.mixture is not None:
             return len(self.mixture.centres)
         if self.parts is not None and self.parts.num_modes:
@@ -126,14 +126,14 @@ class Digest(str):
     """A hash that was computed of the content.
 
     Attributes:
-      of: the examples and labels of the data set that it first came with. It is no hash of another's.
+      of: the examples and labels that it is a hash of.
     """
 
     of: tuple[Any, Any] | None = None
 
 
 class Fingerprint:
-    """Hash of a data set's content, fed chunk by chunk; the chunking does not matter."""
+    """Hash of a data set's content, which is given in chunks of any size."""
 
     def __init__(self):
         self._hash = hashlib.blake2b(digest_size=16)
@@ -144,7 +144,7 @@ class Fingerprint:
             self._hash.update(np.ascontiguousarray(chunk[start : start + rows]).data)
 
     def digest(self, shape: Iterable[int], dtype: Any, labels: Labels | None) -> Digest:
-        """The hash, once every example has gone through `update`. `shape` is [N, ...], `labels` int32 [N]."""
+        """The hash, after `update` with every example. `shape` is [N, ...], `labels` int32 [N]."""
         trailer = f"|{tuple(int(n) for n in shape)}|{np.dtype(dtype).str}|{labels is not None}|"
         self._hash.update(trailer.encode())
         if labels is not None:
@@ -170,7 +170,7 @@ def fingerprint(examples: Any, labels: Labels | None) -> Digest:
 
 
 def from_arrays(name: str, examples: Examples, labels: Labels | None, origin: str, **more: Any) -> Dataset:
-    """A Dataset of arrays: what a data set of one's own returns.
+    """A Dataset from arrays, for users' own data sets.
 
     Args:
       name: of the data set.
@@ -211,7 +211,7 @@ def from_arrays(name: str, examples: Examples, labels: Labels | None, origin: st
 def validation_rows(count: int) -> Int[np.ndarray, " n"]:
     """Rows of the validation part of a training set: every sixth example, 10,000 of MNIST's 60,000.
 
-    No feature extractor is trained on it. Floors of numbers are made of it.
+    No feature extractor is trained on it. It is used for the floors of numbers.
     """
     return hold_out(count, "test")
 
@@ -222,7 +222,7 @@ def hold_out(count: int, split: str, what: str = "the data set") -> Int[np.ndarr
     Args:
       count: number of examples, N.
       split: 'train' or 'test'.
-      what: to call the set in a message.
+      what: name of the set in messages.
 
     Returns:
       int64 rows; the two splits are disjoint and cover range(N). MNIST has the same proportion.

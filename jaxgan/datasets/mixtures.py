@@ -78,11 +78,11 @@ def grid(
 
 
 def _sample(name, modes, std, num_points, seed, split):
-    """Independent draws: a mode, each as likely, then N(mode, std^2 I). The splits are separate streams."""
+    """Independent draws of a uniform mode, then of N(mode, std^2 I). Each split has its own stream."""
     if not 0 <= seed < 2**32:
         raise UserError(f"dataset.{name}.seed = {seed}: must lie in [0, 2^32)")
-    # RandomState's streams are frozen by NumPy's compatibility policy, Generator's are not: the
-    # fingerprint of a mixture must outlive a NumPy release.
+    # NumPy guarantees the streams of RandomState, not those of Generator. The fingerprint of a mixture must
+    # not depend on NumPy's version.
     bits = np.random.MT19937(np.random.SeedSequence([seed, _STREAMS[split]]))
     random = np.random.RandomState(bits)
     labels = random.randint(len(modes), size=num_points)

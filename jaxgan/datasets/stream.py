@@ -1,6 +1,6 @@
-"""Batches of a data set that does not fit on the device, read ahead by Grain's threads.
+"""Batches of a data set that does not fit on the device, prefetched by Grain's threads.
 
-The rows are those of `order.rows`, so a streamed run sees what a run from device memory sees.
+The rows are those of `order.rows`, so a streamed run sees the same examples as a run from device memory.
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ class Stream:
     Args:
       dataset: its examples are an array, a memory map or a random-access source.
       key: uint32 [2], the order's key words; the same as on the device.
-      batch: examples in a whole batch, over all devices. A step of training takes n_D batches: its first has
-        the number n_D · step, and the examples are those of one batch n_D times as large.
-      groups: the rows of each class, where all classes are to be seen alike (`order.balanced_rows`).
+      batch: examples in a whole batch, over all devices. A training step takes n_D batches, of which the
+        first has number n_D · step; their examples are those of one batch n_D times as large.
+      groups: the rows of each class, to draw all classes equally often (`order.balanced_rows`).
       first, count: only this share of each step's batch (default: all), as in `order.rows`.
       num_threads: reading and decoding threads.
       prefetch: steps read ahead.
@@ -53,7 +53,7 @@ class Stream:
 
     def steps(self, start: int = 0) -> Iterator[tuple[Examples, Labels | None]]:
         """The steps start, start + 1, ... without end; closing the iterator stops the threads."""
-        import grain  # late: sets in device memory do not need it
+        import grain  # late, because sets in device memory do not need it
 
         options = grain.ReadOptions(num_threads=self._num_threads, prefetch_buffer_size=self._prefetch)
         steps = grain.MapDataset.range(start, 2**32).map(self.read)

@@ -20,7 +20,7 @@ _PAIRS = 64  # compared at a time
 
 
 def num_scales(height: int, width: int) -> int:
-    """The number of scales in which the 11 x 11 window fits: 5 (the most) from 161 pixels, 2 for 28 and 32."""
+    """The number of scales in which the 11 x 11 window fits: 5 (the most) from 161 pixels on, 2 for 28."""
     shorter, scales = min(height, width), 0
     while scales < len(_WEIGHTS) and shorter >= _WINDOW:
         shorter, scales = -(-shorter // 2), scales + 1
