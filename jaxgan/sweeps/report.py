@@ -113,46 +113,8 @@ def _powerless(table: Frame, baseline: str) -> str:
         return ""
     corrected = f", or {min(least, 1):.2g} corrected for {comparisons} comparisons" * (comparisons > 1)
     return (
-        f"With {pairs} seeds p is at least {results.least_p(pairs):.2g}{corrected}: no difference from the
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-        
-         baseline " "can be significant, however large. Use more seeds."
+        f"With {pairs} seeds p is at least {results.least_p(pairs):.2g}{corrected}: no difference from the "
+        "baseline can be significant, however large. Use more seeds."
     )
 
 
