@@ -88,7 +88,7 @@ def run(
             print(f"stopped; the same command goes on: {workdir}")
             return 128 + signal
         _measure_winner(workdir, Objective(**known["objective"]))
-    print(f"wrote in {workdir}: {', '.join(path.name for path in report(workdir))}")
+    print("wrote " + ", ".join(map(str, report(workdir))))
     return 0
 
 
