@@ -42,11 +42,11 @@ def ring(
     """Gaussians of deviation `std` on a circle: float32 [num_points, 2]; a point's label is its mode.
 
     Args:
-      num_modes: Gaussians.
-      radius: of the circle of their centres.
-      std: of each Gaussian.
-      num_points: examples.
-      seed: of the draws, in [0, 2^32).
+      num_modes: number of Gaussians.
+      radius: radius of the circle with their centres.
+      std: standard deviation of each Gaussian.
+      num_points: number of examples.
+      seed: seed of the draws, in [0, 2^32).
     """
     _check("ring", num_modes=num_modes, radius=radius, std=std, num_points=num_points)
     return _sample("ring", ring_modes(num_modes, radius), std, num_points, seed, split)
@@ -67,11 +67,11 @@ def grid(
     """Gaussians of deviation `std` on a lattice: float32 [num_points, 2]; a point's label is its mode.
 
     Args:
-      side: Gaussians in a row, and rows.
-      spacing: between neighbouring centres.
-      std: of each Gaussian.
-      num_points: examples.
-      seed: of the draws, in [0, 2^32).
+      side: number of Gaussians in a row, and of rows.
+      spacing: distance of neighbouring centres.
+      std: standard deviation of each Gaussian.
+      num_points: number of examples.
+      seed: seed of the draws, in [0, 2^32).
     """
     _check("grid", side=side, spacing=spacing, std=std, num_points=num_points)
     return _sample("grid", grid_modes(side, spacing), std, num_points, seed, split)

@@ -254,7 +254,7 @@ def contrastive(*, temperature: float = 1.0, width: Width = 512) -> ClassLoss:
 
     Args:
       temperature: τ, by which cosines are divided.
-      width: of the embedding.
+      width: dimension of the embedding.
 
     Source: Kang and Park 2020, ContraGAN, algorithm 1, with weight 1.
     """
@@ -280,7 +280,7 @@ def d2d_ce(
       temperature: τ, by which cosines are divided.
       margin: m. A cosine of m to its own class is enough for an example; examples of other classes may have
         cosines up to 1 - m.
-      width: of the embedding.
+      width: dimension of the embedding.
       published: whether to train what the published code (StudioGAN) does instead of the formula: it
         subtracts the largest negative (without gradient, before max(0, ·)) and does not add it back.
 

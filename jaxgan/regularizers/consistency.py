@@ -77,7 +77,7 @@ def zcr(*, stddev: float = 0.03, discriminator: float = 1.0, generator: float = 
     bounded below only because images are.
 
     Args:
-      stddev: of the perturbation of z.
+      stddev: standard deviation of the perturbation of z.
       discriminator: relative weight of the discriminator's term.
       generator: relative weight of the generator's term.
 

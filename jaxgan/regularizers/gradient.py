@@ -53,7 +53,7 @@ def wgan_gp(*, target: float = 1.0, one_sided: bool = False) -> GradientPenalty:
     """(‖∇D(x̂)‖ - target)², or max(0, ‖∇D(x̂)‖ - target)²;  x̂ = εx + (1 - ε)G(z), ε ~ U(0, 1) an example.
 
     Args:
-      target: of the norm of the gradient, between real and fake examples.
+      target: the wanted norm of the gradient between real and fake examples.
       one_sided: whether smaller slopes are not penalized (WGAN-LP).
 
     Source: Gulrajani et al. 2017, Improved Training of Wasserstein GANs, equation 3, with weight 10; Petzka
@@ -74,8 +74,8 @@ def dragan(*, target: float = 1.0, scale: float = 0.5) -> GradientPenalty:
     std(X) is over all numbers of the whole batch of real examples, over `axis_name` too.
 
     Args:
-      target: of the norm of the gradient, around real examples.
-      scale: of the noise.
+      target: the wanted norm of the gradient around real examples.
+      scale: factor on the noise.
 
     Source: Kodali et al. 2017, On Convergence and Stability of GANs, section 2.3, with weight 10. x̂ is that
     of the authors' published code; the paper's text has x + δ with δ ~ N(0, cI).

@@ -35,7 +35,7 @@ def lecam(*, decay: float = 0.99) -> LogitPenalty:
     into them.
 
     Args:
-      decay: of the averages, in [0, 1).
+      decay: decay of the averages, in [0, 1).
 
     Source: Tseng et al. 2021, Regularizing Generative Adversarial Networks under Limited Data, section 3.2.
     The paper's formula; the published code has max(0, D(x) - α_F)² + max(0, α_R - D(G(z)))², and the same

@@ -76,7 +76,7 @@ def orthogonal(*, networks: str = "generator") -> WeightPenalty:
     W is a kernel as it is stored, before spectral normalization.
 
     Args:
-      networks: 'generator', 'discriminator' or 'both'.
+      networks: to penalize: 'generator', 'discriminator' or 'both'.
 
     Source: Brock et al. 2019, Large Scale GAN Training for High Fidelity Natural Image Synthesis, equation 3,
     with weight 0.0001 on the generator.
@@ -93,7 +93,7 @@ def historical_averaging(*, networks: str = "both") -> WeightPenalty:
     """‖θ - (1/t)·Σ_{i≤t} θ[i]‖², θ[1] the initial parameters, θ = θ[t]; the average is a constant.
 
     Args:
-      networks: 'generator', 'discriminator' or 'both'.
+      networks: to penalize: 'generator', 'discriminator' or 'both'.
 
     Source: Salimans et al. 2016, Improved Techniques for Training GANs, section 3.3.
     """
