@@ -31,7 +31,7 @@ EpsilonOfRoot = Annotated[
 Length = Annotated[int, AtLeast(0), "the schedule's own length in steps; 0: num_steps of a new run"]
 Warmup = Annotated[int, AtLeast(0), "steps of an additional linear warm-up from 0; 0: none"]
 Every = Annotated[int, AtLeast(0), "steps between two drops; 0: a third of num_steps"]
-Factor = Annotated[float, "of each drop"]
+Factor = Annotated[float, "factor of each drop"]
 Final = Annotated[float, "the factor at the end"]
 
 
@@ -118,7 +118,7 @@ def lion(*, learning_rate: LearningRate = 2e-5, b1: Beta1 = 0.9, b2: Beta2 = 0.9
 def rmsprop(
     *,
     learning_rate: LearningRate = 5e-5,
-    decay: Annotated[float, "of the mean of squared gradients"] = 0.9,
+    decay: Annotated[float, "decay of the mean of squared gradients"] = 0.9,
     eps: Annotated[float, "added inside the root"] = 1e-16,
 ):
     """RMSProp (Hinton 2012) with the learning rate of Arjovsky et al. 2017, Wasserstein GAN.
@@ -186,7 +186,7 @@ def staircase(
     num_steps: Length = 0,
     warmup_steps: Warmup = 0,
     every: Annotated[int, AtLeast(0), "steps between two drops; 0: a third of num_steps"] = 0,
-    factor: Annotated[float, "of each drop"] = 0.1,
+    factor: Annotated[float, "factor of each drop"] = 0.1,
 ):
     """× `factor` after each `every` steps (0: each third of `num_steps`), constant from `num_steps` on."""
     every = jnp.maximum(jnp.where(every > 0, every, num_steps / 3), 1.0)

@@ -108,7 +108,7 @@ def isotropic_scale(*, stddev: float = 0.2) -> Geometric:
     """Enlarges about the centre by 2^N(0, stddev²).
 
     Args:
-      stddev: of the factor's binary logarithm, at least 0.
+      stddev: deviation of the factor's binary logarithm, at least 0.
     """
     check("isotropic_scale.stddev", stddev)
 
@@ -124,7 +124,7 @@ def anisotropic_scale(*, stddev: float = 0.2) -> Geometric:
     """Enlarges the width by s = 2^N(0, stddev²) and the height by 1/s, about the centre.
 
     Args:
-      stddev: of the factor's binary logarithm, at least 0.
+      stddev: deviation of the factor's binary logarithm, at least 0.
     """
     check("anisotropic_scale.stddev", stddev)
 

@@ -63,7 +63,7 @@ GROUPS["The run"] = _fields(
     (
         "batch_statistics",
         "synchronized",
-        "of batch norm: synchronized over the whole batch, or each device its own (device; pmap only)",
+        "statistics of batch norm: synchronized over the whole batch, or of each device (device; pmap only)",
         OneOf(("synchronized", "device")),
     ),
     ("deterministic", False, "GPU: use deterministic kernels only, so that a resumed run has the same bits"),
@@ -77,7 +77,7 @@ GROUPS["The game (Goodfellow et al. 2014)"] = {
         (
             "latent_threshold",
             2.0,
-            "of the truncated normal: the largest |z| (Brock et al. 2019, section 3.1)",
+            "largest |z| of the truncated normal (Brock et al. 2019, section 3.1)",
             Above(0),
         ),
         ("latent_dim", 100, "dimension of the latent z", AtLeast(1)),
@@ -128,7 +128,7 @@ GROUPS["Stabilizers; off at 0 (counts: at 1)"] = {
         (
             "instance_noise.stddev",
             0.0,
-            "of the noise added to the discriminator's inputs, in [-1, 1] (Sønderby et al. 2017)",
+            "deviation of noise on the discriminator's inputs, which lie in [-1, 1] (Sønderby et al. 2017)",
             AtLeast(0),
         ),
     ),

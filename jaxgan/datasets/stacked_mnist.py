@@ -35,7 +35,7 @@ def build(
       num_triples: number of triples, the same in every epoch (PacGAN's protocol, which uses MNIST's training
         and test images; here only training images are used). 0: every example of the run is a new triple
         (Unrolled GAN's protocol), without labels.
-      seed: of the triples, in [0, 2^32).
+      seed: seed of the triples, in [0, 2^32).
       digits: a data set of grey images with labels 0 to 9: 'mnist', 'digits', 'idx', 'tfds/kmnist', ...
 
     The i-th triple is a hash of (seed, split, i). The fingerprint is a hash of the digits' fingerprint and of

@@ -37,7 +37,7 @@ def inception_score(
       logits: `[N, K]` of a classifier for fakes. Computed in float64.
       num_splits: p(y) is computed in each split. The score of a split of n examples is at most n and grows
         with n, so only numbers with the same N and splits are comparable. Usual are 10 splits of 5,000.
-      seed: of the shuffle before splitting, which matters if fakes are sorted by class. 2020 is
+      seed: seed of the shuffle before splitting, which matters if fakes are sorted by class. 2020 is
         torch-fidelity's.
 
     Returns:

@@ -91,7 +91,7 @@ def kernel_distance(
       fake_features: `[M, D]`, M ≥ subset_size.
       subset_size: examples of each set in a subset, drawn without replacement.
       num_subsets: 2 or more.
-      seed: of the subsets, drawn by RandomState, whose stream never changes. 2020 gives torch-fidelity's
+      seed: seed of the subsets, drawn by RandomState, whose stream never changes. 2020 gives torch-fidelity's
         subsets.
 
     Returns:

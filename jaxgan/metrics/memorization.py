@@ -130,7 +130,7 @@ def data_copying(
       fake_features: `[m, D]`.
       num_cells: 50, as the authors use for MNIST. Each should have tens of test examples.
       min_fakes: cells with this many fakes or fewer are left out (τ = 20/m).
-      seed: of k-means.
+      seed: seed of k-means.
 
     Returns:
       `data_copying_c_t`: far below 0 if fakes copy the training set in most cells, 0 for the data's own

@@ -117,7 +117,7 @@ def ms_ssim_diversity(
     Args:
       images: uint8 `[N, H, W, C]`, N ≥ 2, H and W ≥ 11.
       num_pairs: drawn with replacement; the paper took 100 a class.
-      seed: of the pairs.
+      seed: seed of the pairs.
 
     Returns:
       `ms_ssim_5_scales`, or as many as the images allow, and `ms_ssim_5_scales_stderr`, the standard error

@@ -23,7 +23,7 @@ class DCGANGenerator(nn.Module):
     Attributes:
       shape: of one image, `(size, size, C)`.
       dense: widths of dense layers in front of the projection.
-      channels: of the projection and of all but the last transposed convolution.
+      channels: channels of the projection and of all transposed convolutions except the last.
       kernels: sizes of the transposed convolutions' kernels; as many as `channels`.
       strides: factors by which they enlarge the image; as many as `channels`.
       batch_norm: whether hidden layers are batch normalized.
@@ -102,7 +102,7 @@ class DCGANDiscriminator(nn.Module):
     """Strided convolutions, then a dense layer to logits `[B]`, or `[B, outputs]` if there are several.
 
     Attributes:
-      channels: of the convolutions, first to last.
+      channels: channels of the convolutions, first to last.
       kernels: sizes of their kernels; as many as `channels`.
       strides: factors by which they shrink the image; as many as `channels`.
       batch_norm: whether all convolutions except the first are batch normalized.

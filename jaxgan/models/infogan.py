@@ -15,7 +15,7 @@ class InfoGANDiscriminator(nn.Module):
     The defaults are those of Chen et al. 2016, InfoGAN, table 1, for MNIST; slopes as in its code.
 
     Attributes:
-      channels: of the convolutions, first to last.
+      channels: channels of the convolutions, first to last.
       kernels: sizes of their kernels; as many as `channels`.
       strides: factors by which they shrink the image; as many as `channels`.
       dense: widths of the dense layers.

@@ -55,7 +55,7 @@ def make_activation(name: str, slope: float) -> Callable[[Float[Array, "..."]], 
 Sizes = Annotated[tuple[int, ...], AtLeast(1)]  # of layers, kernels, strides
 Count = Annotated[int, AtLeast(0)]  # 0: none
 Rate = Annotated[float, Between(0, 1)]  # of dropout
-Activation = Annotated[str, OneOf(tuple(_ACTIVATIONS)), "of hidden layers"]
+Activation = Annotated[str, OneOf(tuple(_ACTIVATIONS)), "activation of hidden layers"]
 Slope = Annotated[float, "slope of leaky_relu below 0"]
 Weights = Annotated[str, OneOf(tuple(_INITIALIZERS))]
 Layers = Annotated[  # see `apply_layer`

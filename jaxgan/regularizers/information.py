@@ -75,8 +75,8 @@ def information(
       categorical, continuous: relative weights of the two kinds of codes.
       routing: what the discriminator's update trains: `both`, the head and the layers below, as in the
         paper's code; or `generator`, the head alone. The generator always learns from it.
-      variance: of the Gaussian posterior of continuous codes: `fixed` at 1, as in the paper's code, or
-        `learned`.
+      variance: variance of the Gaussian posterior of continuous codes: `fixed` at 1, as in the paper's code,
+        or `learned`.
       hidden: width of the head's own layer; 0: none.
       batch_norm: whether that layer is batch normalized, as in the paper.
 
