@@ -8,8 +8,8 @@ Everything that `launch.py` does for one run, as functions:
     numbers = jaxgan.evaluate("runs/mine")["numbers"]
     images = jaxgan.load("runs/mine")(seed=0, num=64)
 
-Wrong input raises `jaxgan.errors.UserError`, whose message is one line with the remedy. Importing the package
-imports none of its dependencies.
+Wrong input raises `jaxgan.errors.UserError`; its message is one line that says what to do. `import jaxgan`
+does not import any dependency.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def default_config() -> ConfigDict:
 
 
 def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> int:
-    """Trains the run in `workdir`, or goes on with it, as `--mode=train` does.
+    """Trains the run in `workdir`, or continues it, as `--mode=train` does.
 
     Args:
       config: of the experiment.
-      workdir: the run's folder, which is made where it is missing.
+      workdir: the run's folder, which is made if it is missing.
 
     Returns:
       0 once the run has all its steps, or 128 + the number of the signal that stopped it.
@@ -64,8 +64,8 @@ def evaluate(
     """Measures the generator of a run, as `--mode=evaluate` does, and adds the numbers to `evaluation.json`.
 
     Args:
-      workdir: of the run, which may still be going.
-      fields: of the config, by their dotted paths, that are set for this evaluation alone:
+      workdir: of the run, which may still be training.
+      fields: config fields, by dotted path, to set for this evaluation:
         `{"evaluation.protocol": "10k"}`.
       step: of the checkpoint; None is the newest, 'best' that of `evaluation.best`.
       weights: 'ema' (averaged) or 'raw'.

@@ -1,11 +1,11 @@
-"""How fast it is, here: a table, and the same as JSON.
+"""Measures the speed on this machine: prints a table, and writes the same as JSON.
 
     python -m jaxgan.benchmark
     python -m jaxgan.benchmark --compare=torch --measure=train --workload=dcgan_mnist:full
 
-In the project's folder. What is compared is measured in one run, in turns, each contender in a process of its
-own; the table tells medians and, in brackets, the least and most of all turns. Ratios are those of
-neighbouring turns. `--compare=torch` needs PyTorch (`pip install torch==2.13.0`), which is no dependency.
+Run it in the project's folder. Things to be compared are measured in turns, each in a process of its own. The
+table has medians over the turns and, in brackets, the smallest and largest value. Ratios are of neighbouring
+turns. `--compare=torch` needs PyTorch (`pip install torch==2.13.0`), which is not a dependency.
 """
 
 import datetime
@@ -50,7 +50,7 @@ OUT = flags.DEFINE_string("out", "benchmark.json", "The file to write.")
 
 
 def machine() -> dict[str, Any]:
-    """The machine and the versions, as far as times depend on them."""
+    """The machine and the versions that affect times."""
     import jax
 
     return {
@@ -65,7 +65,7 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Its model, where the system tells."""
+    """The model of the processor, if the system knows it."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -160,7 +160,7 @@ def main() -> int:
         found = []
         for workload in (None,) if name in measures.OF_THE_MACHINE else options.workloads:
             found += function(options._replace(workloads=(workload,)))
-            measures.write(records + found, out, here)  # an interrupted run keeps what it has
+            measures.write(records + found, out, here)  # an interrupted run keeps its results
         records += found
         terminal.print(table(found))
     print(f"wrote {out}")

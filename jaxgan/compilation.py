@@ -1,4 +1,4 @@
-"""How large programs are compiled: what no source code can say to XLA."""
+"""Compiler options for large programs."""
 
 import functools
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-# Options of `jax.jit` for programs that run once: LLVM would take longer to make them fast than they run.
+# Options of `jax.jit` for programs that run once: optimizing them would take longer than running them.
 ONCE = {"xla_backend_optimization_level": 0}
 
 
@@ -14,17 +14,17 @@ ONCE = {"xla_backend_optimization_level": 0}
 def compiler_options() -> dict[str, str]:
     """Options of `jax.jit` for programs full of convolutions, on the backend in use.
 
-    On a CPU, XLA hands convolutions to the library YNNPACK since JAX 0.10. With those of GANs, in training
-    and in sampling, that takes 1.2 to 3 times as long as its own (`python -m jaxgan.benchmark` measures a
-    whole step; kernel gradients suffer most), and with those of Inception twice as long; matrix products it
-    may keep. `jax.pmap`, on a CPU for tests, takes no options.
+    Since JAX 0.10, XLA uses the library YNNPACK for convolutions on a CPU. For the convolutions of GANs this
+    takes 1.2 to 3 times as long as XLA's own code, most of all for kernel gradients; for those of Inception
+    twice as long (`python -m jaxgan.benchmark` measures whole steps). So it is turned off for convolutions,
+    not for matrix products. `jax.pmap`, used on a CPU only in tests, takes no options.
     """
     if jax.default_backend() != "cpu":
         return {}
     options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
     try:
         jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
-    except jax.errors.JaxRuntimeError:  # an XLA that does not know it, being older or newer
+    except jax.errors.JaxRuntimeError:  # another version of XLA, which does not know the option
         return {}
     return options
 
@@ -32,7 +32,8 @@ def compiler_options() -> dict[str, str]:
 def jit(function: Callable, **arguments) -> Callable:
     """`jax.jit` with `compiler_options()`, for functions of a module.
 
-    They are asked for at the first call, since they look for devices: not before several processes have met.
+    The options are looked up at the first call, because that initializes the devices, which must not happen
+    before several processes are connected.
     """
     compiled = functools.cache(lambda: jax.jit(function, compiler_options=compiler_options(), **arguments))
 
@@ -44,7 +45,7 @@ def jit(function: Callable, **arguments) -> Callable:
 
 
 def float32(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: the function computes in float32, also in a program that has switched x64 on."""
+    """Decorator: the function computes in float32 even if x64 is enabled."""
 
     @functools.wraps(function)
     def wrapped(*args, **kwargs):

@@ -1,4 +1,4 @@
-"""The ways a run ends early on purpose, and the exit status of each."""
+"""Errors that end a run on purpose, with their exit statuses."""
 
 import re
 
@@ -7,18 +7,18 @@ _LONG = re.compile(r"[^\s/]{101,}")  # a name that fills the line: file systems 
 
 
 class UserError(Exception):
-    """What the user gave cannot work; the message is one line that names the remedy. Exit status 2."""
+    """The user's input cannot work; the message is one line that says what to do. Exit status 2."""
 
     exit_status = 2
 
     def __str__(self) -> str:
-        """One line, whatever names stand in the message, of which the middle of long ones is left out."""
+        """Makes one line of a message, and shortens long names in it."""
         line = _LINE_BREAK.sub(lambda found: repr(found[0])[1:-1], super().__str__())
         return _LONG.sub(lambda found: f"{found[0][:40]}...{found[0][-40:]}", line)
 
 
 class WrongArgument(UserError, ValueError):
-    """An argument of a function has a type, a shape or a value that cannot be meant."""
+    """An argument of a function has a wrong type, shape or value."""
 
 
 class Diverged(UserError):
@@ -28,6 +28,6 @@ class Diverged(UserError):
 
 
 class LostProcess(UserError):
-    """Another process of the same run is gone. Exit status 4."""
+    """Another process of the same run has disappeared. Exit status 4."""
 
     exit_status = 4

@@ -1,7 +1,4 @@
-"""Files that are whole whenever somebody looks: written under a name of their own, then moved.
-
-And TFRecord files, read without TensorFlow.
-"""
+"""Atomic writing of files: written under a temporary name, then renamed. And a reader of TFRecord files."""
 
 import contextlib
 import functools
@@ -12,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-_LONGEST = 180  # bytes of a name that a temporary one keeps: with what is added it has to stay below 255
+_LONGEST = 180  # bytes of a name to keep in the temporary name, which must stay below 255
 
 
 @contextlib.contextmanager
 def whole(path: Path, suffix: str = "") -> Iterator[Path]:
-    """A name to write to, which becomes `path` where nothing fails; of several writers the last one counts.
+    """A temporary name to write to, renamed to `path` if nothing fails. The last of several writers wins.
 
     Args:
       path: of the file.
-      suffix: what the name ends with, for writers that look at it.
+      suffix: of the temporary name, for writers that look at it.
     """
     name = os.fsdecode(os.fsencode(path.name)[:_LONGEST])
     temporary = path.with_name(f".{name}.{uuid.uuid4().hex}{suffix}")
@@ -30,13 +27,13 @@ def whole(path: Path, suffix: str = "") -> Iterator[Path]:
             yield temporary
             os.replace(temporary, path)
     finally:
-        with contextlib.suppress(OSError):  # the folder may be gone; a first error is the one to tell
+        with contextlib.suppress(OSError):  # the folder may be gone; the first error is the one to report
             temporary.unlink()
 
 
 @contextlib.contextmanager
 def named(path: Path) -> Iterator[None]:
-    """What fails within names this path: a write has none in its error, and a temporary name says nothing."""
+    """Adds the path to errors within: errors of a write have none, and a temporary name says nothing."""
     try:
         yield
     except OSError as error:
@@ -45,14 +42,14 @@ def named(path: Path) -> Iterator[None]:
 
 
 def replace(path: Path, content: str | bytes) -> None:
-    """Writes a file whole, in one move; a text as UTF-8."""
+    """Writes a file atomically; text as UTF-8."""
     with whole(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 # --- TFRecord files ------------------------------------------------------------------------------------
 
-_RECORDS, _BYTES = 512, 2**24  # that are verified at once: bounds the memory
+_RECORDS, _BYTES = 512, 2**24  # records verified at a time, which bounds the memory
 
 
 class DamagedRecord(Exception):
@@ -65,7 +62,7 @@ def read_records(path: Path) -> Iterator[bytes]:
     A record is its length (uint64, little-endian), the length's checksum, the data, and the data's checksum.
 
     Raises:
-      DamagedRecord: after the last record that is whole.
+      DamagedRecord: after the last complete record.
     """
     with path.open("rb") as file:
         left = os.fstat(file.fileno()).st_size
@@ -90,7 +87,7 @@ def read_records(path: Path) -> Iterator[bytes]:
 
 
 def _are_whole(parts: list[bytes]) -> np.ndarray:
-    """bool [n]: whether each ends with the checksum of what is before it."""
+    """bool [n]: whether each part ends with the checksum of the bytes before."""
     expected = np.array([int.from_bytes(part[-4:], "little") for part in parts], np.uint32)
     return _masked_crc32c([part[:-4] for part in parts]) == expected
 
@@ -98,7 +95,7 @@ def _are_whole(parts: list[bytes]) -> np.ndarray:
 def _masked_crc32c(parts: list[bytes]) -> np.ndarray:
     """uint32 [n]: CRC-32C (Castagnoli) of each part, masked as in TFRecord files.
 
-    All parts at once, a byte of each at a time: they end together, and the longest begins first.
+    All parts are processed together, one byte of each at a time, aligned at their ends.
     """
     lengths = np.array([len(part) for part in parts], int)
     order = np.argsort(-lengths, kind="stable")

@@ -1,14 +1,15 @@
-"""Latent distributions. Each draw depends on the seed and the example's own index alone.
+"""Latent distributions. Each draw depends on the seed and the example's index alone.
 
-So the noise of example i is the same whatever the batch size is and however many devices share the batch.
+So the latent of example i does not depend on the batch size or the number of devices.
 """
 
 import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, UInt32
 
 from jaxgan.declarations import arguments
 from jaxgan.errors import UserError, WrongArgument
@@ -17,8 +18,8 @@ from jaxgan.registry import Registry
 LATENTS = Registry("latent")
 
 
-def make_key(data: jax.Array) -> jax.Array:
-    """The typed key of raw key words, uint32 `[2]`. Threefry: `rbg` draws other numbers under vmap."""
+def make_key(data: UInt32[Array, "2"] | UInt32[np.ndarray, "2"]) -> Key[Array, ""]:
+    """The typed key of raw key words, uint32 `[2]`. Always Threefry: `rbg` draws other numbers under vmap."""
     return jax.random.wrap_key_data(data, impl="threefry2x32")
 
 
@@ -36,7 +37,7 @@ def uniform(key: Key[Array, ""], size: int) -> Float[Array, " size"]:
 
 @LATENTS.register("truncated")
 def truncated(key: Key[Array, ""], size: int, *, threshold: float = 2.0) -> Float[Array, " size"]:
-    """z ~ N(0, 1) given that each |z| ≤ threshold, `[size]`: less variety, better images, the lower it is.
+    """z ~ N(0, 1) given |z| ≤ threshold, `[size]`. A lower threshold gives better images with less variety.
 
     Source: Marchesi 2017; Brock et al. 2019, BigGAN, section 3.1 (the truncation trick, after training).
     """
@@ -68,11 +69,11 @@ def sample_latents(
     return jax.vmap(lambda i: draw(jax.random.fold_in(key, i)))(jnp.asarray(index))
 
 
-def latent_keys(z: jax.Array) -> jax.Array:
-    """A typed key for each latent, made of its own bits: `[B, D]` to `[B]`.
+def latent_keys(z: Float[Array, "B Z"]) -> Key[Array, " B"]:
+    """A typed key for each latent, made from its bits: `[B, D]` to `[B]`.
 
-    What a generator draws with it is a pure function of z. The bits are those of z in bfloat16, so that a
-    network computing in it sees the same, and the last bit of a float32 draw hardly ever matters.
+    So the noise that a generator draws is a pure function of z. The bits are those of z in bfloat16: networks
+    that compute in bfloat16 get the same key, and the last bit of a float32 hardly ever matters.
     """
     bits = lax.bitcast_convert_type(z.astype(jnp.bfloat16), jnp.uint16).astype(jnp.uint32)
 

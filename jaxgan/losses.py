@@ -9,8 +9,7 @@ To add one: write a builder here and register it. Its keyword-only parameters be
 `loss.<name>.<parameter>`, and the contract tests cover it. A parameter whose default is a float is a leaf of
 the state: the step calls the builder with a traced value, which may be computed with but not branched on.
 
-MAD-GAN's discriminator has k + 1 outputs instead of one logit; `real_or_fake` and `identification` at the
-end take them apart.
+MAD-GAN's discriminator has k + 1 outputs instead of one logit: see `real_or_fake` and `identification`.
 """
 
 import math
@@ -26,13 +25,13 @@ from jaxgan.registry import Registry
 
 LOSSES = Registry("loss")
 
-Logits = jax.Array
-PerExample = jax.Array
+Logits = Float[Array, " B"]
+PerExample = Float[Array, " B"]
 
-# What the fields of losses mean.
-RealLabel = Annotated[float, "[0, 1]: what the discriminator should say of real examples; 0.9 is smoothing"]
-FakeLabel = Annotated[float, "[0, 1]: what it should say of fake ones"]
-OfGenerator = Annotated[str, "loss of the generator: nonsaturating or saturating"]
+# Fields that several losses have.
+RealLabel = Annotated[float, "target of D(x) for real examples, in [0, 1]; 0.9 is one-sided smoothing"]
+FakeLabel = Annotated[float, "target of D(x) for fake examples, in [0, 1]"]
+OfGenerator = Annotated[str, "the generator's loss: nonsaturating or saturating"]
 
 
 class Loss(NamedTuple):
@@ -42,17 +41,17 @@ class Loss(NamedTuple):
       discriminator: `(real_logits [B], fake_logits [B]) -> [B]`, minimized by the discriminator.
       generator: `(real_logits [B], fake_logits [B]) -> [B]`, minimized by the generator.
       output_fn: logits → what the paper calls D(x) (a probability for the logistic losses).
-      threshold: the value of D(x) above which an example counts as judged real, for the accuracies
-        that are logged; None where the outputs have no zero point (Wasserstein, relativistic), and the
-        middle between the two batch means is used.
-      relativistic: whether the generator's loss depends on real logits, too; where it does not, unrolling
-        adds the discriminator's of real examples.
+      threshold: an example counts as judged real if D(x) is above this value (for the logged accuracies).
+        None if outputs have no zero point (Wasserstein, relativistic): then the middle between the two batch
+        means is used.
+      relativistic: whether the generator's loss depends on real logits. If it does not, unrolling adds the
+        discriminator's loss of real examples.
     """
 
     discriminator: Callable[[Logits, Logits], PerExample]
     generator: Callable[[Logits, Logits], PerExample]
-    output_fn: Callable[[Logits], jax.Array]
-    threshold: float | jax.Array | None
+    output_fn: Callable[[Logits], PerExample]
+    threshold: float | Float[Array, ""] | None
     relativistic: bool = False
 
 
@@ -63,7 +62,7 @@ def _identity(logits):
 def _cross_entropy(logits, label):
     """-t log D - (1 - t) log(1 - D), with D = sigmoid(logit) and t = label.
 
-    Not the shorter softplus(logit) - t·logit, which is 0 where the exact value is a tail of e^-logit.
+    softplus(logit) - t·logit would be shorter, but it is 0 where the exact value is about e^-logit.
     """
     return label * jax.nn.softplus(-logits) + (1 - label) * jax.nn.softplus(logits)
 
@@ -85,13 +84,13 @@ def minimax(*, real_label: RealLabel = 1.0, fake_label: FakeLabel = 0.0) -> Loss
     """The saturating game as first published: min_G max_D E log D(x) + E log(1 - D(G(z))).
 
     Args:
-      real_label: the probability, in [0, 1], that the discriminator should give real examples; 0.9 is
+      real_label: the discriminator's target for real examples, a probability; 0.9 is
         one-sided label smoothing (Salimans et al. 2016, Improved Techniques for Training GANs, section 3.4).
-      fake_label: and fake ones; above 0, smoothing is two-sided (Szegedy et al. 2016, Rethinking the
-        Inception Architecture, section 7). The generator's loss has no labels.
+      fake_label: its target for fake examples; above 0, smoothing is two-sided (Szegedy et al. 2016,
+        Rethinking the Inception Architecture, section 7). The generator's loss has no labels.
 
     Source: Goodfellow et al. 2014, Generative Adversarial Nets, equation 1. The generator's gradient
-    vanishes where the discriminator is sure of its fakes; see `nonsaturating`.
+    vanishes for fakes that the discriminator recognizes; see `nonsaturating`.
     """
     return _logistic(lambda real, fake: -jax.nn.softplus(fake), real_label, fake_label)
 
@@ -112,7 +111,7 @@ def least_squares(*, a: float = 0.0, b: float = 1.0, c: float = 1.0) -> Loss:
     Args:
       a: the discriminator's target for fake examples.
       b: the discriminator's target for real examples.
-      c: the value that the generator wants the discriminator to give its fakes.
+      c: the generator's target for the discriminator's output on fake examples.
 
     Source: Mao et al. 2017, Least Squares Generative Adversarial Networks, equation 2; (0, 1, 1) is their
     equation 9, and (-1, 1, 0), equation 8, minimizes the Pearson χ² divergence.
@@ -152,16 +151,17 @@ def wasserstein() -> Loss:
 def _f_gan(activation, conjugate, threshold: float, generator: str) -> Loss:
     """D: f*(g(V(G(z)))) - g(V(x));  G: -f*(g(V(G(z)))), saturating, or -g(V(G(z))), nonsaturating.
 
-    The discriminator's minimum is -D_f(P‖Q), P of the real and Q of the fake examples. The builders below
-    write f*(g(v)) in one closed form: the inner exponential of the two is gone, and so is its overflow.
+    The discriminator's minimum is -D_f(P‖Q), with P of the real and Q of the fake examples. The builders
+    below write f*(g(v)) in closed form, without the inner exponential, which could overflow.
 
     Args:
       activation: v → g(v), the output activation g_f.
       conjugate: v → f*(g(v)), with f* the convex conjugate of f.
-      threshold: f'(1), the best output where P = Q.
-      generator: 'nonsaturating' or 'saturating'. The paper found the first useful for every divergence, and
-        it is the default, but for the two whose -g(v) = e^-v explodes where the discriminator is sure of its
-        fakes (on a ring of 8 Gaussians it lost modes with squared Hellinger and overflowed with reverse KL).
+      threshold: f'(1), the optimal output where P = Q.
+      generator: 'nonsaturating' or 'saturating'. The paper recommends the first for every divergence, and it
+        is the default, except for the two divergences with -g(v) = e^-v. There it explodes for fakes that the
+        discriminator recognizes: on a ring of 8 Gaussians, squared Hellinger lost modes, and reverse KL
+        overflowed.
 
     Source: Nowozin et al. 2016, f-GAN, equation 7, tables 1, 2 and 6; section 3.2 for the generator.
     """
@@ -217,7 +217,7 @@ def jensen_shannon(*, generator: OfGenerator = "nonsaturating") -> Loss:
 def _relativistic_average(real_loss, fake_loss) -> Loss:
     """D: real_loss(C(x) - E C(G(z))) + fake_loss(C(G(z)) - E C(x));  G: the same, real and fake swapped.
 
-    The means are over the batch. Only differences of logits count, so the outputs have no zero point.
+    The means are over the batch. Only differences of logits matter, so outputs have no zero point.
     Source: Jolicoeur-Martineau 2018, The relativistic discriminator, section 4.
     """
 
@@ -249,7 +249,7 @@ def relativistic_average_hinge() -> Loss:
 
 @LOSSES.register("relativistic_pairing")
 def relativistic_pairing() -> Loss:
-    """D: -log σ(C(x) - C(G(z)));  G: -log σ(C(G(z)) - C(x)), example i of the one batch with i of the other.
+    """D: -log σ(C(x) - C(G(z)));  G: -log σ(C(G(z)) - C(x)), with pairs of example i of both batches.
 
     Source: Jolicoeur-Martineau 2018, The relativistic discriminator, section 4 (RSGAN); Huang et al. 2024,
     The GAN is dead; long live the GAN! A Modern GAN Baseline, section 2 (RpGAN, the loss of R3GAN).
@@ -264,10 +264,10 @@ def relativistic_pairing() -> Loss:
 
 
 def real_or_fake(outputs: Float[Array, "B classes"]) -> Float[Array, " B"]:
-    """MAD-GAN's logit of "real", l_k - log Σ_{i<k} e^{l_i}, to which any loss applies.
+    """MAD-GAN's logit of "real", l_k - log Σ_{i<k} e^{l_i}, which can be used with any loss.
 
     Args:
-      outputs: `[B, k + 1]`, the discriminator's: one for each of the k generators, the last for "real".
+      outputs: `[B, k + 1]` of the discriminator: one for each of the k generators, the last for "real".
 
     Source: Ghosh et al. 2018, Multi-Agent Diverse Generative Adversarial Networks, section 4. With `minimax`,
     its discriminator loss plus `identification` is the paper's cross entropy over the k + 1 classes.

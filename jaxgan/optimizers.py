@@ -3,8 +3,8 @@
 Every number of an optimizer is a leaf of its state (`optax.inject_hyperparams`), so that one compiled
 program serves every value of it. A schedule is a pure factor `f(step, *, num_steps, ...)` on the learning
 rate, which the step writes into that leaf; its own numbers are leaves of the state too (`hyper.schedule`).
-Every schedule rests after `num_steps` (0: is at rest), and is multiplied by a linear warm-up over
-`warmup_steps`: (step + 1)/warmup_steps until that is 1 (0: none).
+Every schedule is constant after `num_steps` (0: from the start). It is multiplied by a linear warm-up,
+(step + 1)/warmup_steps until that is 1 (0: none).
 """
 
 from typing import Annotated
@@ -19,17 +19,19 @@ OPTIMIZERS = Registry("optimizer")
 SCHEDULES = Registry("schedule")
 
 LearningRate = Annotated[float, AtLeast(0), "η, the size of a step"]
-Beta1 = Annotated[float, "β1, the decay of the mean of gradients"]
+Beta1 = Annotated[float, "β1, decay of the mean of gradients"]
 Beta2 = Annotated[float, "β2, the decay of the mean of their squares"]
 DecayOfSquares = Annotated[float, "decay of the mean of squared gradients"]
 Momentum = Annotated[float, "μ, the share of the last step that is repeated"]
 Decay = Annotated[float, "λ, the decoupled decay of all parameters"]
 Epsilon = Annotated[float, "added to the root of the mean square"]
-EpsilonOfRoot = Annotated[float, "added inside the root; above 0 where one differentiates through the update"]
+EpsilonOfRoot = Annotated[
+    float, "added inside the root; must be above 0 for unrolling, which differentiates the update"
+]
 Length = Annotated[int, AtLeast(0), "the schedule's own length in steps; 0: num_steps of a new run"]
-Warmup = Annotated[int, AtLeast(0), "steps in which the factor also rises from 0 in a straight line; 0: none"]
+Warmup = Annotated[int, AtLeast(0), "steps of an additional linear warm-up from 0; 0: none"]
 Every = Annotated[int, AtLeast(0), "steps between two drops; 0: a third of num_steps"]
-Factor = Annotated[float, "of each drop"]
+Factor = Annotated[float, "factor of each drop"]
 Final = Annotated[float, "the factor at the end"]
 
 
@@ -44,8 +46,9 @@ def adam(
 ):
     """Adam (Kingma and Ba 2015) with the β1 of DCGAN (Radford et al. 2016, section 4).
 
-    θ ← θ - η·m̂ / (√(v̂ + eps_root) + eps). Where one differentiates through the update, as unrolled GANs do,
-    `eps_root` must be above 0, say 1e-16: the derivative of √ at 0 is infinite. So it is with all Adams here.
+    θ ← θ - η·m̂ / (√(v̂ + eps_root) + eps). To differentiate through the update, as unrolled GANs do,
+    `eps_root` must be above 0, for example 1e-16: the derivative of √ at 0 is infinite. This holds for all
+    Adams here.
     """
     return optax.inject_hyperparams(optax.adam)(
         learning_rate=learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root
@@ -81,7 +84,7 @@ def optimistic_adam(
     eps_root: EpsilonOfRoot = 0.0,
     optimism: Annotated[float, "o, how strongly a step anticipates the next one"] = 1.0,
 ):
-    """θ ← θ - η·(r + o·(r - r')): r is Adam's step, r' the one before it (the first time: the same).
+    """θ ← θ - η·(r + o·(r - r')): r is Adam's step and r' the step before it (at first: the same).
 
     Source: Daskalakis et al. 2018, Training GANs with Optimism, algorithm 1 (o = 1).
     """
@@ -91,7 +94,7 @@ def optimistic_adam(
 
 
 def _optimistic_adam(learning_rate, b1, b2, eps, eps_root, optimism):
-    # not optax.optimistic_adam, whose signature is about to change, nor its successor of a passing name
+    # not optax.optimistic_adam, whose signature is about to change, nor its temporary successor
     return optax.chain(
         optax.scale_by_adam(b1, b2, eps, eps_root),
         optax.scale_by_optimistic_gradient(alpha=1.0, beta=optimism),
@@ -115,13 +118,13 @@ def lion(*, learning_rate: LearningRate = 2e-5, b1: Beta1 = 0.9, b2: Beta2 = 0.9
 def rmsprop(
     *,
     learning_rate: LearningRate = 5e-5,
-    decay: Annotated[float, "of the mean of squared gradients"] = 0.9,
+    decay: Annotated[float, "decay of the mean of squared gradients"] = 0.9,
     eps: Annotated[float, "added inside the root"] = 1e-16,
 ):
     """RMSProp (Hinton 2012) with the learning rate of Arjovsky et al. 2017, Wasserstein GAN.
 
-    θ ← θ - η·g / √(v + eps), v ← decay·v + (1 - decay)·g². Inside the root 1e-16 is what 1e-8 is beside it:
-    small next to the gradients of a clipped critic; and the root has a derivative at 0, for unrolling.
+    θ ← θ - η·g / √(v + eps), v ← decay·v + (1 - decay)·g². 1e-16 inside the root corresponds to 1e-8
+    outside: it is small compared with the gradients of a clipped critic. Unrolling needs it inside.
     """
     return optax.inject_hyperparams(optax.rmsprop)(learning_rate=learning_rate, decay=decay, eps=eps)
 
@@ -183,12 +186,12 @@ def staircase(
     num_steps: Length = 0,
     warmup_steps: Warmup = 0,
     every: Annotated[int, AtLeast(0), "steps between two drops; 0: a third of num_steps"] = 0,
-    factor: Annotated[float, "of each drop"] = 0.1,
+    factor: Annotated[float, "factor of each drop"] = 0.1,
 ):
     """× `factor` after each `every` steps (0: each third of `num_steps`), constant from `num_steps` on."""
     every = jnp.maximum(jnp.where(every > 0, every, num_steps / 3), 1.0)
-    last = jnp.minimum(step, num_steps - 1)  # a drop at the very end would be for no step of the run
-    # half a step more: integers stand off the edges, where a rounded quotient could fall to either side
+    last = jnp.minimum(step, num_steps - 1)  # a drop at the very end would affect no step of the run
+    # half a step more keeps integers away from the edges, where rounding could go either way
     drops = jnp.where(num_steps > 0, jnp.floor((last + 0.5) / every), 2.0)
     return _ramp(step, warmup_steps) * jnp.power(factor, drops)
 

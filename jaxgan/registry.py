@@ -1,8 +1,8 @@
 """Name → component: how a config field such as `loss.name` finds its code.
 
-A component's fields, with their defaults, ARE its config fields: the keyword-only parameters of a builder,
-or the fields of a linen class. `config/default.py` reads them from here, so that a new variant is one file.
-What a field may be stands in its annotation (`jaxgan/declarations/`) and is checked here.
+The fields of a component are its config fields: the keyword-only parameters of a builder, or the fields of a
+linen class. `config/default.py` reads them from here, so a new variant is one file. A field's annotation
+gives its range (`jaxgan/declarations/`), which is checked here.
 """
 
 import difflib
@@ -21,9 +21,9 @@ class Registry:
 
     Args:
       kind: what they are called in messages.
-      given: of networks, the arguments that are not config fields, in the order in which they are given. A
-        component gets those of them that it declares.
-      section: of the config, where it is not called like the kind.
+      given: of networks, the arguments that are not config fields, in their order. A component gets those
+        that it declares.
+      section: the config section, if it has another name than the kind.
     """
 
     def __init__(self, kind: str, given: tuple[str, ...] = (), section: str = ""):
@@ -32,7 +32,7 @@ class Registry:
         self._fields: MutableMapping[str, dict[str, Field]] = {}
 
     def register(self, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Decorator that files a builder or a linen class under `name`.
+        """Decorator that registers a builder or a linen class as `name`.
 
         Raises:
           ValueError: another one has this name, or a field cannot be one of a config (`declarations`).
@@ -51,7 +51,7 @@ class Registry:
         return add
 
     def _build(self, name: str, component: Callable[..., Any], *args, **values):
-        """`component` with its fields checked and, of what is given, that which it declares."""
+        """Builds a component: checks its fields, and passes the given arguments that it declares."""
         path, fields = f"{self._section}.{name}", self._fields[name]
         if self.given:
             if len(args) > len(self.given) or values.keys() & set(self.given[: len(args)]):
@@ -73,7 +73,7 @@ class Registry:
         return built
 
     def takes(self, name: str) -> frozenset[str]:
-        """Which of what is given the component called `name` declares."""
+        """Which of the given arguments the component called `name` declares."""
         parameters = inspect.signature(self._component(name)).parameters
         if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
             return frozenset(self.given)
@@ -127,7 +127,7 @@ class Registry:
 
 
 def union(kind: str, families: Mapping[str, Registry]) -> Registry:
-    """The components of several registries as one, for reading; it has what they get later, too."""
+    """A read-only view of several registries as one; it shows later registrations, too."""
     registry = Registry(kind)
     registry._builders = ChainMap(*(family._builders for family in reversed(families.values())))
     registry._fields = ChainMap(*(family._fields for family in reversed(families.values())))

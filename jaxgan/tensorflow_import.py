@@ -1,4 +1,4 @@
-"""TensorFlow at the edges only: it reads TFDS's tfrecords and writes TensorBoard's events."""
+"""The late import of TensorFlow, which is needed only to prepare and decode some sets of TFDS."""
 
 import contextlib
 import os
@@ -10,9 +10,9 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # unused here, and its noti
 
 
 def import_tensorflow() -> ModuleType:
-    """TensorFlow, quiet and kept away from the accelerators, which are JAX's; ImportError without it.
+    """TensorFlow without log messages and accelerators, which JAX uses; ImportError if it is missing.
 
-    Its import takes seconds: call this as late as possible, never when a module is imported.
+    The import takes seconds: call this as late as possible, never when a module is imported.
     """
     import tensorflow
 

@@ -1,9 +1,10 @@
-"""A batch that goes through the networks in microbatches, one after the other (gradient accumulation)."""
+"""Gradient accumulation: a batch goes through the networks in microbatches, one after the other."""
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from jaxtyping import Array, Float
 
 from jaxgan.algorithm.train_state import NetworkState
 
@@ -11,7 +12,7 @@ from jaxgan.algorithm.train_state import NetworkState
 def split(tree, num: int):
     """Every `[B, ...]` as `[num, B/num, ...]`: part i has the examples i, i + num, i + 2·num, ...
 
-    So each part is spread over the devices as the whole is.
+    So each part is distributed over the devices as the whole batch is.
     """
     return jax.tree.map(lambda x: jnp.swapaxes(x.reshape(-1, num, *x.shape[1:]), 0, 1), tree)
 
@@ -43,18 +44,18 @@ def accumulate(update, carry, batch, num: int):
     return carry, jax.tree.map(lambda leaf: leaf / num, sums), join(per_example)
 
 
-def generate(network: NetworkState, z: jax.Array, given: dict, num: int):
-    """Fakes from latents, and the way back.
+def generate(network: NetworkState, z: Float[Array, "B Z"], given: dict, num: int):
+    """Fakes from latents, and the function that pulls gradients back to the parameters.
 
     Args:
       network: the generator.
       z: `[B, latent_dim]`.
-      given: what it is told of each fake, `[B, ...]` by keyword.
-      num: parts in which the batch goes through; above 1, the way back computes each forward pass again.
+      given: conditions of the fakes, `[B, ...]` by keyword.
+      num: number of microbatches; above 1, the backward pass computes each forward pass again.
 
     Returns:
-      fakes `[B, ...]`; the function gradient with respect to them → gradient with respect to the parameters;
-      the generator's mutable collections afterwards.
+      fakes `[B, ...]`; a function from the gradient with respect to them to the gradient with respect to the
+      parameters; the generator's mutable collections afterwards.
     """
     forward = network.forward
     if num == 1:

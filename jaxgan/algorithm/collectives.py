@@ -1,11 +1,11 @@
-"""What couples the devices of a program: the whole batch's values, and the mean over devices."""
+"""Communication between devices: gathering the whole batch, and the mean over devices."""
 
-import jax
 from jax import lax
+from jaxtyping import Array, Shaped
 
 
-def gather(per_example: jax.Array, axis_name: str | None) -> jax.Array:
-    """The whole batch's values from each device's share: losses may couple examples."""
+def gather(per_example: Shaped[Array, "B ..."], axis_name: str | None) -> Shaped[Array, "whole ..."]:
+    """The values of the whole batch, from those of each device: losses may compare examples."""
     return per_example if axis_name is None else lax.all_gather(per_example, axis_name, tiled=True)
 
 

@@ -1,7 +1,7 @@
-"""What both networks are told of an example besides the example: its class, say. `G(z, labels=...)`.
+"""Conditions: further inputs of both networks, such as the class of an example: `G(z, labels=...)`.
 
-What is given stands in a dict by keyword: `labels` int32 `[B]`, or `codes`, a `Codes`. A GAN without a
-condition has none of it, and its program has no trace of it.
+Conditions are passed as a dict of keyword arguments, called `given`: `labels` int32 `[B]`, or `codes`, a
+`Codes`. Without a condition the dict is empty, and the compiled program has no trace of it.
 
 To add one: write a builder here and register it. Its keyword-only parameters become the config fields
 `condition.<name>.<parameter>`.
@@ -15,6 +15,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int32
 
 from jaxgan.algorithm.randomness import named_keys
 from jaxgan.declarations import AtLeast, OneOf
@@ -37,24 +38,24 @@ class Codes(NamedTuple):
       continuous: `[B, c]`, in [-1, 1].
     """
 
-    categorical: tuple[jax.Array, ...]
-    continuous: jax.Array
+    categorical: tuple[Float[Array, "B _"], ...]
+    continuous: Float[Array, "B c"]
 
 
 class Condition(NamedTuple):
-    """What the networks are told of real examples and of fakes.
+    """How the conditions of real examples and of fakes are made.
 
     Attributes:
-      real: `(stored, keys) -> (target, given)`: of what a batch holds, `examples` `[B, ...]` and what it
-        `reads`, the examples that the discriminator takes for real, and what is given with them; `keys` are
-        typed, one for each example.
-      fake: `(keys, given_with_real, numbers) -> given`, with the fakes; `numbers` are `hyper["condition"]`.
-      draw: `keys -> given`, of samples where nothing is asked for.
-      example: what is given, with zeros `[1, ...]`: for the shapes of parameters.
-      reads: what `real` reads of a batch besides its examples: `labels`, or `partner`, other examples in an
+      real: `(stored, keys) -> (target, given)`. `stored` has the batch's `examples` `[B, ...]` and what is in
+        `reads`; `keys` are typed, one an example. `target` are the real examples for the discriminator, and
+        `given` their conditions.
+      fake: `(keys, given_with_real, numbers) -> given`, of the fakes; `numbers` are `hyper["condition"]`.
+      draw: `keys -> given`, of samples for which no condition is requested.
+      example: a condition of zeros `[1, ...]`, for the shapes of parameters.
+      reads: what `real` needs of a batch besides its examples: `labels`; or `partner`, other examples in an
         order of their own, for unpaired data.
-      paired: whether fake i is told what real example i is told.
-      classes: the labels that there are.
+      paired: whether fake i has the condition of real example i.
+      classes: the labels of the data.
     """
 
     real: Callable[[dict[str, jax.Array], jax.Array], tuple[jax.Array, Given]]
@@ -71,7 +72,7 @@ class Condition(NamedTuple):
         return max(self.classes, default=-1) + 1
 
 
-def find_labels(labels: Labels, classes: tuple[int, ...], names: Sequence[str]) -> np.ndarray:
+def find_labels(labels: Labels, classes: tuple[int, ...], names: Sequence[str]) -> Int32[np.ndarray, " n"]:
     """Labels as a user gives them, as int32 `[n]`.
 
     Args:
@@ -102,7 +103,7 @@ def find_labels(labels: Labels, classes: tuple[int, ...], names: Sequence[str]) 
 
 
 def read_codes(asked: Mapping[int, Any], example: Codes | None) -> dict[int, np.ndarray]:
-    """Values for codes as a user gives them, each as an array `[n]`; categorical codes are counted first.
+    """Values for codes as a user gives them, each as an array `[n]`; categorical codes come first.
 
     Raises:
       WrongArgument: there is no such code, or it has no such value.
@@ -167,11 +168,12 @@ def labels(
 
     Args:
       classes: the labels that the data has.
-      fakes: labels of the fakes in training: those of the real batch, each its own (`paired`); drawn as often
-        as the real batches have them (`data`), or all alike (`uniform`). `auto` is paired where a loss or a
-        penalty compares real with fake examples one by one, and else data.
-      generator: how it takes labels, see `models.conditional.ConditionalGenerator`.
-      discriminator: likewise, `ConditionalDiscriminator`; none: through its heads alone.
+      fakes: labels of the fakes in training: `paired`, those of the real batch; `data`, drawn with the
+        frequencies of the data; `uniform`, all equally often. `auto` is `paired` if a loss or a penalty
+        compares real with fake examples one by one, and otherwise `data`.
+      generator: how the generator uses labels, see `models.conditional.ConditionalGenerator`.
+      discriminator: how the discriminator uses labels, see `ConditionalDiscriminator`; none: in class losses
+        alone.
       embedding: width of the embeddings that are joined to latents and to points.
 
     Source: Mirza and Osindero 2014, Conditional Generative Adversarial Nets.
@@ -204,12 +206,12 @@ def codes(
     categorical: Annotated[tuple[int, ...], AtLeast(2)] = (10,),
     continuous: Annotated[int, AtLeast(0)] = 2,
 ) -> Condition:
-    """Latent codes, told to the generator alone; the discriminator's head guesses them (`information`).
+    """Latent codes, an input of the generator alone. A discriminator's head predicts them (`information`).
 
     Args:
-      classes: the labels that the data has; they are not looked at.
-      categorical: of each uniform categorical code, how many values it has.
-      continuous: how many codes U(-1, 1) there are.
+      classes: the labels of the data; not used.
+      categorical: the number of values of each uniform categorical code.
+      continuous: the number of codes from U(-1, 1).
 
     Source: Chen et al. 2016, InfoGAN: Interpretable Representation Learning by Information Maximizing
     Generative Adversarial Nets, section 4.

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jaxtyping import Array, Float, Int, Key, UInt32
 
 from jaxgan.algorithm.conditions import Condition
 from jaxgan.algorithm.train_state import GanState, NetworkState, init_network
@@ -16,16 +18,18 @@ from jaxgan.augment import init_adaptive
 from jaxgan.latents import make_key, sample_latents
 from jaxgan.losses import Loss
 
+KeyWords = UInt32[Array, "2"] | UInt32[np.ndarray, "2"]
+
 UPDATE_ORDERS = ("alternating", "simultaneous")
 
 
 class Regularizer(NamedTuple):
-    """A penalty and how it is applied: interval · weight · schedule(step) · penalty in every interval-th.
+    """A penalty and how it is applied: interval · weight · schedule(step) · penalty, every interval-th time.
 
     Attributes:
       family: a key of `regularizers.FAMILIES`.
       build: `(**numbers) -> penalty`, with the signature of its family.
-      interval: updates of the network from one application to the next (lazy regularization, Karras et al.
+      interval: updates of the network from one application to the next (lazy regularization; Karras et al.
         2020, Analyzing and Improving the Image Quality of StyleGAN, section 3.1).
       schedule: `(step, **numbers) -> factor` on the weight.
     """
@@ -38,9 +42,9 @@ class Regularizer(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GAN:
-    """What is static about a GAN: a new value of any of these is a new program.
+    """What is static about a GAN: a new value of any field needs a new compiled program.
 
-    Components are builders `(**numbers) -> component`, and their numbers stand in `GanState.hyper`.
+    Components are builders `(**numbers) -> component`; their numbers are in `GanState.hyper`.
 
     Attributes:
       generator, discriminator: linen modules (see `jaxgan.models`).
@@ -49,21 +53,22 @@ class GAN:
       schedule: `(step, **hyper.schedule) -> factor` on both learning rates (see `jaxgan.optimizers`).
       latent: name of the latent distribution; `latent_fields` its numbers, `latent_dim` its dimension.
       shape: of one example, `(H, W, C)` or `(D,)`.
-      condition: what both networks are told of an example; None: nothing.
+      condition: further inputs of both networks; None: there are none.
       discriminator_steps: n_D, discriminator updates before each generator update.
-      generator_steps: n_G, generator updates to one of the discriminator.
-      update_order: 'alternating': the generator's update sees the discriminator just updated;
-        'simultaneous': both see the networks as they were before the step.
+      generator_steps: n_G, generator updates for each discriminator update.
+      update_order: 'alternating': the generator's update uses the updated discriminator; 'simultaneous': both
+        updates use the networks from before the step.
       regularizers: by name.
-      augment: differentiable augmentation of all that the discriminator sees, builders by name.
+      augment: differentiable augmentation of the discriminator's inputs, builders by name.
       data_augment: ordinary augmentation of the real examples alone, builders by name.
-      consistency_augment: what consistency penalties ask the discriminator to be indifferent to, by name.
+      consistency_augment: augmentation to which consistency penalties make the discriminator invariant, by
+        name.
       adaptive_interval: discriminator updates from one step of ADA's rule to the next.
-      instance_noise: schedule of the noise on all that the discriminator sees.
+      instance_noise: schedule of the noise on the discriminator's inputs.
       packing: m, examples that the discriminator judges together (PacGAN).
       num_generators: k; above 1 the discriminator has k + 1 outputs (MAD-GAN).
       unrolled_steps: discriminator updates that the generator's update looks ahead.
-      accumulate: parts in which a batch goes through the networks one after the other.
+      accumulate: number of microbatches.
       lookahead_every: steps from one joint backtracking of both networks to the next; 0: none.
       compute_dtype: 'float32' or 'bfloat16', of the networks in training; parameters are float32.
     """
@@ -102,37 +107,39 @@ class GAN:
 
     @property
     def granule(self) -> int:
-        """What the share of a batch that one device has must be a multiple of."""
+        """The batch size of each device must be a multiple of this."""
         return self.accumulate * math.lcm(self.packing, self.num_generators)
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """The labels that examples are made of; none where there is no such condition."""
+        """The labels of the condition; none if there is no such condition."""
         return self.condition.classes if self.condition else ()
 
     @property
     def reads_partners(self) -> bool:
-        """Whether a step looks at a second stream of examples, in an order of its own: unpaired data."""
+        """Whether a step reads a second stream of examples, in an order of its own (unpaired data)."""
         return self.condition is not None and "partner" in self.condition.reads
 
     @property
     def num_codes(self) -> int:
-        """Categorical and continuous codes that the generator is told."""
+        """The number of the generator's categorical and continuous codes."""
         codes = self.given_example.get("codes")
         return len(codes.categorical) + codes.continuous.shape[1] if codes else 0
 
     @property
     def rows(self) -> int:
-        """Of a picture: one for each class, or value of the first categorical code, up to 16; or 0."""
+        """Rows of a picture: one for each class or value of the first categorical code, at most 16; or 0."""
         codes = self.given_example.get("codes")
         return min(16, codes.categorical[0].shape[1] if codes and codes.categorical else len(self.classes))
 
     @property
     def given_example(self) -> dict[str, Any]:
-        """What the networks are told of one example, with zeros `[1, ...]`."""
+        """A condition of zeros `[1, ...]`; empty if there is no condition."""
         return self.condition.example if self.condition else {}
 
-    def sample_latents(self, key: jax.Array, index: jax.Array) -> jax.Array:
+    def sample_latents(
+        self, key: Key[Array, ""], index: Int[Array, " B"]
+    ) -> Float[Array, "B {self.latent_dim}"]:
         """Latents `[B, latent_dim]` of the examples with the given global indices, int32 `[B]`."""
         return sample_latents(self.latent, key, index, self.latent_dim, **self.latent_fields)
 
@@ -142,12 +149,12 @@ class GAN:
 
 
 class Game(NamedTuple):
-    """What both players' updates need to know of a step.
+    """What the updates of both networks need to know about a step.
 
     Attributes:
       gan: what is static.
-      step: int32 `[]`, the steps done before.
-      hyper: the numeric knobs.
+      step: int32 `[]`, the number of steps done before.
+      hyper: the numbers of the state, see `GanState`.
       generator: as it was before the step.
       axis_name: the device axis, under pmap.
     """
@@ -163,17 +170,17 @@ class Game(NamedTuple):
         return self.gan.loss(**self.hyper["loss"])
 
     def operations(self, which: str) -> tuple[Callable, ...]:
-        """Of `augment`, `data_augment` or `consistency_augment`."""
+        """The operations of `augment`, `data_augment` or `consistency_augment`."""
         builders = getattr(self.gan, which)
         return tuple(build(**self.hyper[which][name]) for name, build in builders.items())
 
 
 def packed_shape(shape: tuple[int, ...], packing: int) -> tuple[int, ...]:
-    """Of what the discriminator judges: `packing` examples one behind the other in the last axis."""
+    """Input shape of the discriminator: `packing` examples concatenated along the last axis."""
     return (*shape[:-1], shape[-1] * packing)
 
 
-def init_state(gan: GAN, key: jax.Array, hyper: dict) -> GanState:
+def init_state(gan: GAN, key: KeyWords, hyper: dict) -> GanState:
     """A fresh state. `key` is uint32 `[2]`; `hyper` as in `GanState`, without the learning rates."""
     generator_key, discriminator_key, _ = jax.random.split(jax.random.fold_in(make_key(key), 0), 3)
     z = jnp.zeros((1, gan.latent_dim))
@@ -201,7 +208,7 @@ def init_state(gan: GAN, key: jax.Array, hyper: dict) -> GanState:
 
 
 def init_extras(gan: GAN, hyper: dict, params: dict) -> dict[str, Any]:
-    """What penalties and tricks remember at first; `params` are those of both networks, by name."""
+    """The initial memory of penalties and tricks; `params` are those of both networks, by name."""
     extras: dict[str, Any] = {network: {"regularizers": {}} for network in params}
     for name, (family, build, _, _) in gan.regularizers.items():
         if family == "logit":
@@ -235,11 +242,11 @@ def discriminator_metrics(gan: GAN, hyper: dict) -> tuple[str, ...]:
     return tuple(names)
 
 
-def partner_key(key: jax.Array) -> jax.Array:
-    """The key words, uint32 `[2]`, of the order in which the same run sees the partners of its examples."""
+def partner_key(key: KeyWords) -> KeyWords:
+    """The key words, uint32 `[2]`, of the order of a run's second stream of examples."""
     return jax.random.key_data(jax.random.fold_in(make_key(data_key(key)), 1))
 
 
-def data_key(key: jax.Array) -> jax.Array:
-    """The key words, uint32 `[2]`, of the order in which a run with key words `key` sees its examples."""
+def data_key(key: KeyWords) -> KeyWords:
+    """The key words, uint32 `[2]`, of the order of a run's examples; `key` are the run's key words."""
     return jax.random.key_data(jax.random.split(jax.random.fold_in(make_key(key), 0), 3)[2])

@@ -1,4 +1,4 @@
-"""What a training step tells of its own batch."""
+"""Metrics of a training step's batch."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -24,7 +24,7 @@ def logit_metrics(
 def diversity(
     real: Float[Array, "B ..."], fake: Float[Array, "B ..."], axis_name: str | None
 ) -> Float[Array, ""]:
-    """How much fakes differ within a batch, relative to real examples: 1 as much, 0 collapsed.
+    """How much the fakes of a batch differ, relative to real examples: 1: as much; 0: they are all alike.
 
     The root of the mean (over pixels or coordinates) of the variance over the batch, fake over real.
     """

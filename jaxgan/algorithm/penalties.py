@@ -1,10 +1,11 @@
-"""How penalties are applied: their weights, intervals and schedules, and what they remember."""
+"""How penalties are applied: their weights, intervals, schedules and memories."""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Int
 
 from jaxgan.algorithm.collectives import gather
 from jaxgan.algorithm.gan import Game, Regularizer
@@ -13,14 +14,14 @@ from jaxgan.augment import augment
 from jaxgan.regularizers.classes import Said
 
 
-def penalize(family: str, evaluate: Callable, memory: dict, game: Game, count: jax.Array):
+def penalize(family: str, evaluate: Callable, memory: dict, game: Game, count: Int[Array, ""]):
     """The penalties of one family: Σ interval · weight · schedule(step) · penalty, every interval-th update.
 
     Args:
       family: a key of `regularizers.FAMILIES`.
       evaluate: `(name, penalty, remembered) -> (value, remembered)`. The value is None where the penalty has
         no such term.
-      memory: of the network; its `regularizers` hold what each remembers.
+      memory: of the network; `memory["regularizers"]` has that of each penalty.
       game: the step's.
       count: int32 `[]`, updates of this network done before.
 
@@ -30,7 +31,7 @@ def penalize(family: str, evaluate: Callable, memory: dict, game: Game, count: j
     """
     sum_, kept, values = jnp.zeros(()), dict(memory["regularizers"]), {}
     for name, entry in game.gan.family(family).items():
-        if entry.family == "weight" and name not in kept:  # it is the other network's
+        if entry.family == "weight" and name not in kept:  # a term of the other network
             continue
         numbers, remembered = game.hyper["regularizers"][name], kept.get(name, ())
 
@@ -66,12 +67,12 @@ def consistency_term(side: str, name: str, penalty, critic, generator_params, ba
 
 
 def said(name: str, real, fake, batch: dict, axis_name: str | None) -> tuple[Said, Said]:
-    """What the head called `name` says of the whole batch of real examples, and of fakes.
+    """The outputs of the head called `name` for the whole batch of real examples, and of fakes.
 
     Args:
       name: of a class loss.
       real, fake: `updates.DiscriminatorOutputs`, of this device's share.
-      batch: what is `given` with each.
+      batch: with the conditions, `given`, of each.
       axis_name: the device axis, under pmap.
     """
     sides = []
@@ -82,8 +83,8 @@ def said(name: str, real, fake, batch: dict, axis_name: str | None) -> tuple[Sai
     return tuple(sides)
 
 
-def project(params, game: Game, count: jax.Array):
-    """The discriminator's parameters after all projections, of each weight · schedule(step) of the way."""
+def project(params, game: Game, count: Int[Array, ""]):
+    """The discriminator's parameters after all projections; each goes weight · schedule(step) of the way."""
     for name, entry in game.gan.family("projection").items():
         numbers = game.hyper["regularizers"][name]
         projected = entry.build(**numbers["fields"])(params)
@@ -93,7 +94,7 @@ def project(params, game: Game, count: jax.Array):
 
 
 def remember(memory: dict, params, game: Game) -> dict:
-    """The memory after an update that led to `params`."""
+    """The memory of penalties after an update that gave `params`."""
     kept = dict(memory["regularizers"])
     for name, entry in game.gan.family("weight").items():
         if name in kept:

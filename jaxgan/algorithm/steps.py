@@ -1,14 +1,15 @@
 """The algorithm: one training step of a generative adversarial network, as a pure function of its state.
 
 Goodfellow et al. 2014, algorithm 1: update the discriminator n_D times on fresh batches, then the generator
-once (`updates.py`). What is static (networks, losses, the order of updates) stands in `GAN`; every number
-that training changes or that an ablation may vary is a leaf of `GanState`. A term whose number is absent
-from `GanState.hyper` is absent from the program.
+once (`updates.py`). What is static (networks, losses, the order of updates) is in `GAN`. Every number that
+training changes or that an ablation may vary is a leaf of `GanState`. A term of the loss is compiled only if
+its number is in `GanState.hyper`.
 """
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Int, Shaped
 
 from jaxgan.algorithm.accumulation import generate
 from jaxgan.algorithm.gan import GAN, Game
@@ -22,17 +23,16 @@ from jaxgan.latents import make_key
 
 
 def train_step(
-    state: GanState, batch: dict[str, jax.Array], *, gan: GAN, axis_name: str | None = None
-) -> tuple[GanState, dict[str, jax.Array]]:
+    state: GanState, batch: dict[str, Shaped[Array, "..."]], *, gan: GAN, axis_name: str | None = None
+) -> tuple[GanState, dict[str, Float[Array, ""]]]:
     """One generator update with the discriminator updates before it.
 
     Args:
       state: the state before the step.
       batch: `examples`, uint8 images `[n_D, B, H, W, C]` or float32 points `[n_D, B, D]`, a fresh batch for
-        each discriminator update; `index`, int32 `[B]`, the examples' places in the global batch, from which
-        their noise is drawn (so that it does not depend on how many devices share the batch); `labels`, int32
-        `[n_D, B]`, where classes have weights or are a condition; `partner`, `[n_D, B, ...]`, where a
-        condition reads it.
+        each discriminator update; `index`, int32 `[B]`, the places in the global batch, from which the noise
+        is drawn (so that it does not depend on the number of devices); `labels`, int32 `[n_D, B]`, if
+        classes have weights or are a condition; `partner`, `[n_D, B, ...]`, if a condition reads it.
       gan: what is static.
       axis_name: the device axis, under pmap.
 
@@ -46,7 +46,7 @@ def train_step(
     update_keys = jax.random.split(key, gan.discriminator_steps)
 
     def make_minibatch(i):
-        """What the i-th discriminator update of the step sees."""
+        """The inputs of the i-th discriminator update of the step."""
         z = gan.sample_latents(named_keys(update_keys[i], "latent"), batch["index"])
         keys, real = example_keys(update_keys[i], batch["index"]), scale(batch["examples"][i])
         if gan.data_augment:
@@ -78,7 +78,7 @@ def train_step(
     )
     if gan.generator_steps == 1:
         player, metrics = update(player, minibatch, last)
-    else:  # only every n_G-th step; the others repeat its metrics
+    else:  # only in every n_G-th step; the others repeat its metrics
         player, metrics = lax.cond(
             state.step % gan.generator_steps == 0,
             lambda player: update(player, minibatch, last),
@@ -116,7 +116,9 @@ def train_step(
     return state, {**metrics, **generator_metrics, "diversity": spread}
 
 
-def update_ema(ema: dict, generator: NetworkState, decay: jax.Array, step: jax.Array) -> dict:
+def update_ema(
+    ema: dict, generator: NetworkState, decay: float | Float[Array, ""], step: int | Int[Array, ""]
+) -> dict:
     """ema ← d·ema + (1 - d)·generator, parameters and batch statistics, d = min(decay, (1 + t)/(10 + t)).
 
     The ramp lets the average forget the initial weights at once, so that early samples show learning.
@@ -129,7 +131,7 @@ def update_ema(ema: dict, generator: NetworkState, decay: jax.Array, step: jax.A
 
 
 def _with_condition(gan: GAN, real, keys, batch: dict, i, hyper: dict) -> dict:
-    """The real examples, and what is `given` with the `real` and the `fake` ones: nothing, or a condition."""
+    """The real examples, and the conditions, `given`, of the real examples and of the fakes."""
     if gan.condition is None:
         return {"real": real, "given": {"real": {}, "fake": {}}}
     stored = {"examples": real} | {name: batch[name][i] for name in gan.condition.reads}

@@ -1,4 +1,4 @@
-"""The state of a run: one pytree that holds all that the next step depends on."""
+"""The state of a run: one pytree with everything that the next step depends on."""
 
 import functools
 from typing import Any
@@ -23,7 +23,7 @@ class NetworkState(train_state.TrainState):
     compute_dtype: str = flax.struct.field(pytree_node=False, default="float32")
 
     def forward(self, params, model_state, inputs, given=None, *, dropout_key=None, **kwargs):
-        """Applies the network in training mode to inputs and what is `given` with them by keyword.
+        """Applies the network in training mode to inputs and their conditions, `given` by keyword.
 
         Returns `(outputs, new model_state)`.
         """
@@ -37,7 +37,7 @@ class NetworkState(train_state.TrainState):
         return _cast(outputs, jnp.promote_types(self.compute_dtype, jnp.float32)), dict(updated)
 
     def with_learning_rate(self, learning_rate) -> "NetworkState":
-        """The same state with another learning rate in the optimizer's leaf."""
+        """The same state with another learning rate in the optimizer."""
         hyperparams = {**self.opt_state.hyperparams, "learning_rate": learning_rate}
         return self.replace(opt_state=self.opt_state._replace(hyperparams=hyperparams))
 
@@ -47,7 +47,7 @@ def _cast(tree, dtype):
 
 
 def _cast_floats(tree, dtype):
-    """Labels stay whole numbers."""
+    """Casts floats; labels stay integers."""
     return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
 
@@ -59,14 +59,14 @@ class GanState(flax.struct.PyTreeNode):
       key: uint32 `[2]`, the run's key words; never changes, every draw folds in the step.
       generator, discriminator: the two networks with their optimizers.
       ema: `params` and `model_state` of the averaged generator, which is the one to sample from.
-      hyper: the numeric knobs; one that is switched off is absent, and so is its term from the program.
+      hyper: numbers that an ablation may vary. One that is off is absent, and its term is not compiled.
         `ema_decay`, `loss_weight.{generator,discriminator}`, `loss.*` (the loss's own numbers),
         `learning_rate.{generator,discriminator}`, `schedule.*`,
         `regularizers.<name>.{weight,schedule.*,fields.*}`, `clip_norm.{generator,discriminator}`,
         `augment`, `data_augment`, `consistency_augment` (`<name>.*` each), `augment_probability`,
         `adaptive.{target,length}`, `instance_noise.{stddev,schedule.*}`, `label_flip`,
         `class_weights` `[K]`, `condition.label_shares` `[K]`, `top_k.{k,num_steps}`, `lookahead_alpha`.
-      extras: what penalties and tricks remember: `generator` and `discriminator` (each
+      extras: the memory of penalties and tricks: `generator` and `discriminator` (each
         `regularizers.<name>`; the discriminator's also `adaptive`), `lookahead`, `discriminator_metrics`.
     """
 
@@ -80,7 +80,7 @@ class GanState(flax.struct.PyTreeNode):
 
 
 def variable_shapes(module, shape: tuple[int, ...], given: dict | None = None) -> dict:
-    """Shapes and types of a network's variables, for inputs of `shape` and what is given with one of them."""
+    """Shapes and types of a network's variables, for inputs of `shape` with the condition `given`."""
     init = functools.partial(module.init, train=False, **(given or {}))
     return jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, *shape)))
 
@@ -93,7 +93,7 @@ def init_network(
     given: dict,
     compute_dtype: str = "float32",
 ) -> NetworkState:
-    """A fresh network: parameters drawn with `key`, shapes taken from a batch `example` and what is given."""
+    """A fresh network: parameters drawn with `key`, shapes from the inputs `example` and their condition."""
     variables = dict(module.init(key, example, train=False, **given))
     params = variables.pop("params")
     return NetworkState(

@@ -34,7 +34,7 @@ def unpack(inputs: Float[Array, "packs *middle packed"], m: int) -> Float[Array,
 def flip_labels(
     real_logits: Float[Array, " B"], fake_logits: Float[Array, " B"], flipped: Bool[Array, " B"]
 ) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
-    """The pair with the two sides swapped where `flipped` `[B]`: real taken for fake and fake for real.
+    """Swaps real and fake logits where `flipped` `[B]` is true.
 
     Source: Chintala et al. 2016, How to train a GAN, tip 6.
     """
@@ -50,9 +50,9 @@ def top_k_weights(
     k: float | Float[Array, ""],
     num_steps: int | float | Shaped[Array, ""],
 ) -> Float[Array, " B"]:
-    """Weights `[B]` whose mean product with a loss is its mean over the k fakes of the highest logits.
+    """Weights `[B]` with which the mean of a loss is its mean over the k fakes with the highest logits.
 
-    k falls from B to its value geometrically over `num_steps` steps (0: it has its value from the start).
+    Over `num_steps` steps k falls geometrically from B to its value (0: it has this value from the start).
     Source: Sinha et al. 2020, Top-k Training of GANs, section 3.
     """
     size = fake_logits.shape[0]
@@ -62,15 +62,15 @@ def top_k_weights(
     return jnp.where(rank < k, size / k, 0.0)
 
 
-def clip_by_norm(grads, bound: jax.Array):
+def clip_by_norm(grads, bound: float | Float[Array, ""]):
     """The gradients, scaled down to a global norm of at most `bound` (Pascanu et al. 2013, algorithm 1)."""
     square = optax.tree.norm(grads, squared=True)
-    # bounded inside the root, whose derivative at 0 would make NaN of an unrolled step
+    # bounded inside the root: its derivative at 0 would make an unrolled step NaN
     factor = jnp.minimum(1.0, bound / jnp.sqrt(jnp.maximum(square, 1e-24)))
     return optax.tree.scale(factor, grads)
 
 
-def lookahead(fast, slow, alpha: jax.Array, due: jax.Array):
+def lookahead(fast, slow, alpha: float | Float[Array, ""], due: bool | Bool[Array, ""]):
     """Both networks' weights and their slow copies after a step: `(fast, slow)`.
 
     Where `due`, slow ← slow + α·(fast - slow) and fast ← slow, for both networks at once.

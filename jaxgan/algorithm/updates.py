@@ -1,4 +1,4 @@
-"""The updates of both networks: what the discriminator says, and one descent step of each."""
+"""The updates of both networks: the discriminator's outputs, and one optimizer step of each network."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from jaxtyping import Array, Float, Int, Key
 
 from jaxgan.algorithm.accumulation import accumulate
 from jaxgan.algorithm.collectives import average, gather
@@ -23,39 +24,41 @@ from jaxgan.regularizers.critic import Critic
 
 
 class DiscriminatorOutputs(NamedTuple):
-    """What the discriminator says of B examples: B/m logits, under packing."""
+    """The discriminator's outputs for B examples: B/m logits with packing of m."""
 
-    logits: jax.Array
-    outputs: jax.Array  # the same as the logits, or [B, k + 1] with k generators
-    features: jax.Array | None
-    heads: dict[str, dict[str, jax.Array]]  # what each says, by the name of its class loss
+    logits: Float[Array, " B"]
+    outputs: Float[Array, "B ..."]  # the logits, or `[B, k + 1]` with k generators
+    features: Float[Array, "B F"] | None
+    heads: dict[
+        str, dict[str, Float[Array, "B _"]]
+    ]  # the outputs of each head, by the name of its class loss
 
 
 def discriminate(
     network: NetworkState,
     params,
     model_state,
-    examples: jax.Array,
+    examples: Float[Array, "B ..."],
     given: dict,
-    keys: jax.Array,
+    keys: Key[Array, " B"],
     memory,
     game: Game,
     own: bool = False,
 ) -> tuple[DiscriminatorOutputs, dict]:
-    """What the discriminator says of examples as it sees them: augmented, noisy, packed.
+    """The discriminator's outputs for examples, which are augmented, made noisy and packed first.
 
     Args:
-      network: the discriminator; `params` and `model_state` take the place of its own.
-      params, model_state: what it is applied with.
+      network: the discriminator.
+      params, model_state: used instead of its own.
       examples: `[B, ...]`.
-      given: what it is told of each, `[B, ...]` by keyword.
+      given: conditions of the examples, `[B, ...]` by keyword.
       keys: typed keys `[B]`.
       memory: the discriminator's.
       game: the step's.
-      own: whether it is the discriminator that learns, of which some heads hold what is below them.
+      own: whether this is the discriminator's own update, in which heads may stop the gradient below them.
 
     Returns:
-      its outputs, and the mutable collections after it.
+      its outputs, and its mutable collections afterwards.
     """
     gan, hyper = game.gan, game.hyper
     if gan.augment:
@@ -97,9 +100,9 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
       params: to be differentiated.
       network: the discriminator.
       model_state: its mutable collections.
-      memory: what its penalties and tricks remember.
-      batch: `real`, `fake` `[B, ...]`, what is `given` with each, `z`, `keys` `[B]`, and `weights` `[B]`
-        where classes have weights.
+      memory: of its penalties and tricks.
+      batch: `real`, `fake` `[B, ...]`, conditions `given` of each, `z`, `keys` `[B]`, and `weights` `[B]`
+        if classes have weights.
       game: the step's.
       count: int32 `[]`, discriminator updates done before.
 
@@ -111,7 +114,7 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
     frozen, before = model_state, memory
 
     def judge(examples, like):
-        """Logits with the statistics that the update began with, and the same noise as the real examples."""
+        """Logits with the statistics from before the update, and the same noise as the real examples."""
         given = batch["given"][like]
         return discriminate(network, params, frozen, examples, given, real_keys, before, game)[0].logits
 
@@ -165,7 +168,7 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
     if "adaptive" in memory:
         images = real_logits.size * gan.packing
         numbers = hyper["adaptive"]
-        # above zero where the loss takes an example for real
+        # above zero if the example is judged real
         sure = game.loss.output_fn(real_logits) - game.loss.threshold
         adaptive = update_adaptive(
             memory["adaptive"], sure, images, interval=gan.adaptive_interval, **numbers
@@ -175,8 +178,8 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
     return hyper["loss_weight"]["discriminator"] * loss, (model_state, memory, metrics)
 
 
-def weigh_classes(losses: jax.Array, batch: dict, game: Game) -> jax.Array:
-    """The discriminator's losses times the weights of the real examples' classes, where these have any."""
+def weigh_classes(losses: Float[Array, " B"], batch: dict, game: Game) -> Float[Array, " B"]:
+    """The discriminator's losses, weighted by the real examples' classes if these have weights."""
     if "weights" not in batch:
         return losses
     packing = game.gan.packing
@@ -184,12 +187,12 @@ def weigh_classes(losses: jax.Array, batch: dict, game: Game) -> jax.Array:
 
 
 def update_discriminator(
-    network: NetworkState, memory: dict, batch: dict, game: Game, count: jax.Array
-) -> tuple[tuple[NetworkState, dict], dict[str, jax.Array]]:
-    """One descent step of the discriminator on a batch of real and a batch of fake examples.
+    network: NetworkState, memory: dict, batch: dict, game: Game, count: Int[Array, ""]
+) -> tuple[tuple[NetworkState, dict], dict[str, Float[Array, ""]]]:
+    """One optimizer step of the discriminator on a batch of real and a batch of fake examples.
 
     Returns:
-      the discriminator and what it remembers, and metrics.
+      the discriminator and its memory, and metrics.
     """
     gradient_fn = jax.value_and_grad(discriminator_loss, has_aux=True)
 
@@ -216,26 +219,26 @@ def update_generator(
     batch: dict,
     pull_back: Callable,
     game: Game,
-) -> tuple[tuple[NetworkState, dict], dict[str, jax.Array]]:
-    """One descent step of the generator against the discriminator `critic`.
+) -> tuple[tuple[NetworkState, dict], dict[str, Float[Array, ""]]]:
+    """One optimizer step of the generator against the discriminator `critic`.
 
     Args:
-      network: the generator, its mutable collections as the forward pass that made the fakes left them.
-      memory: what its penalties remember.
-      critic: the discriminator; it stays as it is.
-      critic_memory: what that one remembers.
-      batch: `real`, `fake` `[B, ...]`, what is `given` with each, `z`, `keys` `[B]`, and `weights` `[B]`
-        where classes have weights.
+      network: the generator, with its mutable collections from after the forward pass that made the fakes.
+      memory: of its penalties.
+      critic: the discriminator, which is not changed.
+      critic_memory: the discriminator's memory.
+      batch: `real`, `fake` `[B, ...]`, conditions `given` of each, `z`, `keys` `[B]`, and `weights` `[B]`
+        if classes have weights.
       pull_back: gradient with respect to the fakes → gradient with respect to the generator's parameters.
       game: the step's.
 
     Returns:
-      the generator and what it remembers, and metrics.
+      the generator and its memory, and metrics.
     """
     gan, hyper, axis_name = game.gan, game.hyper, game.axis_name
 
     def loss_fn(fake, batch):
-        """All that depends on the parameters through the fakes."""
+        """The terms that depend on the parameters through the fakes."""
         batch = {**batch, "fake": fake, "keys": named_keys(batch["keys"], "generator")}
         opponent = unroll(critic, critic_memory, batch, game) if gan.unrolled_steps else critic
 
@@ -253,7 +256,7 @@ def update_generator(
             losses = losses * top_k_weights(fake_logits, game.step, **hyper["top_k"])
         metrics = {"generator_loss": jnp.mean(losses)}
         if gan.unrolled_steps and not game.loss.relativistic:
-            # the whole game's value at θ_D^K(θ_G): what that makes of real examples depends on the fakes, too
+            # the value of the whole game at θ_D^K(θ_G): with it real logits depend on the fakes, too
             of_real = game.loss.discriminator(real_logits, lax.stop_gradient(fake_logits))
             losses = losses - weigh_classes(of_real, batch, game)
         loss = hyper["loss_weight"].get("generator", 0.0) * jnp.mean(losses)
@@ -279,7 +282,7 @@ def update_generator(
     grads = pull_back(fake_gradient)
 
     def direct_fn(params):
-        """All that depends on the parameters in other ways."""
+        """The terms that depend on the parameters in other ways."""
 
         def judge(examples, like):
             return discriminate(
@@ -313,8 +316,8 @@ def update_generator(
 def unroll(network: NetworkState, memory: dict, batch: dict, game: Game) -> NetworkState:
     """The discriminator after some more updates on the same batch, as a function of the fakes.
 
-    Source: Metz et al. 2017, Unrolled Generative Adversarial Networks, equations 5 to 7; theirs is the value
-    of the minimax game, real examples included, after these updates.
+    Source: Metz et al. 2017, Unrolled Generative Adversarial Networks, equations 5 to 7; they use the
+    value of the minimax game after these updates, including the term of real examples.
     """
 
     gan = game.gan
@@ -335,8 +338,8 @@ def unroll(network: NetworkState, memory: dict, batch: dict, game: Game) -> Netw
     return lax.scan(update_once, network, counts)[0]
 
 
-def descend(network: NetworkState, grads, name: str, game: Game, count: jax.Array) -> NetworkState:
-    """One step of a network's optimizer, its gradients clipped before and its parameters projected after."""
+def descend(network: NetworkState, grads, name: str, game: Game, count: Int[Array, ""]) -> NetworkState:
+    """One step of a network's optimizer: clips gradients before it, and projects parameters after it."""
     if name in game.hyper.get("clip_norm", {}):
         grads = clip_by_norm(grads, game.hyper["clip_norm"][name])
     network = network.apply_gradients(grads=grads)

@@ -1,4 +1,4 @@
-"""Image augmentations: pure functions of a key and one image, and how their probability adapts.
+"""Image augmentations: pure functions of a key and one image; and ADA's rule for their probability.
 
 An augmentation is `op(key, image [H, W, C]) -> [H, W, C]`: every draw comes from the key, the image keeps
 its type, and gradients flow through. Pixels lie in [-1, 1], so a fill of 0 is the middle grey. `augment`
@@ -38,7 +38,7 @@ def augment(
       ops: augmentations; number i draws from `fold_in(key, i)`. Geometric ones in a row are one resampling.
       keys: one typed key an example, `[B]`.
       images: `[B, H, W, C]`.
-      probability: a scalar, maybe traced; None applies all to all, and no selection is in the program.
+      probability: a scalar, maybe traced; None applies all of them, without a selection in the program.
 
     Returns:
       `[B, H, W, C]`.

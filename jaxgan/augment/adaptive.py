@@ -1,18 +1,18 @@
 """ADA's rule: how the probability of augmentations adapts to overfitting."""
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
 
 from jaxgan.augment.operation import check
 from jaxgan.errors import UserError
 
 
-def init_adaptive(probability: float | jax.Array = 0.0) -> dict[str, jax.Array]:
-    """The memory of `update_adaptive`, with the probability to begin with.
+def init_adaptive(probability: float | Float[Array, ""] = 0.0) -> dict[str, Num[Array, ""]]:
+    """The initial memory of `update_adaptive`.
 
     Returns:
-      `probability`; `heuristic`, the last r_t, 0 before the first; and of the minibatches since then
-      `signs`, the sum of sign(D(x)), and `minibatches`, their number (int32; the others float32).
+      `probability`; `heuristic`, the last r_t, at first 0; `signs`, the sum of sign(D(x)) since then, and
+      `minibatches`, their number (int32; the others float32).
     """
     check("probability", probability, 1)
     return {
@@ -24,18 +24,19 @@ def init_adaptive(probability: float | jax.Array = 0.0) -> dict[str, jax.Array]:
 
 
 def update_adaptive(
-    memory: dict[str, jax.Array],
-    real_logits: jax.Array,
+    memory: dict[str, Num[Array, ""]],
+    real_logits: Float[Array, " B"],
     batch_size: int,
     *,
-    target: float = 0.6,
-    length: float = 500_000.0,
+    target: float | Float[Array, ""] = 0.6,
+    length: float | Float[Array, ""] = 500_000.0,
     interval: int = 4,
-) -> dict[str, jax.Array]:
-    """One minibatch's part in p ← clip(p + sign(r_t - target)·(images since the last move)/length, 0, 1).
+) -> dict[str, Num[Array, ""]]:
+    """Counts a minibatch, and after `interval` of them updates the probability p of augmentations.
 
-    r_t = E[sign(D(x_train))] over the last `interval` minibatches, after which p moves; r_t nears 1 as the
-    discriminator overfits.
+    p ← clip(p + sign(r_t - target)·(images in these minibatches)/length, 0, 1).
+    r_t = E[sign(D(x_train))] over the last `interval` minibatches. It approaches 1 when the discriminator
+    overfits.
 
     Args:
       memory: as `init_adaptive` or the last call returned it.
@@ -43,10 +44,10 @@ def update_adaptive(
       batch_size: images in the minibatch, over all devices: B unless logits judge several at once.
       target: the r_t to hold, in [-1, 1].
       length: images in which p can go from 0 to 1.
-      interval: minibatches from one move to the next.
+      interval: minibatches between two updates of p.
 
     Source: Karras et al. 2020, Training Generative Adversarial Networks with Limited Data, section 3,
-    equation 1. They clamp p at 0 only; above 1 it would be no probability.
+    equation 1. They clip p at 0 only; above 1 it would not be a probability.
     """
     if interval < 1:
         raise UserError(f"adaptive interval={interval} must be at least 1 minibatch")

@@ -1,4 +1,4 @@
-"""ADA's colour transformations, of the channels of each pixel alike. Mid-grey is 0.
+"""ADA's colour transformations, the same for all pixels of an image. 0 is mid-grey.
 
 Source: Karras et al. 2020, Training Generative Adversarial Networks with Limited Data, appendix B.
 """
@@ -27,7 +27,7 @@ def contrast(*, stddev: float = 0.5) -> Augmentation:
     """x ← 2^N(0, stddev²)·x.
 
     Args:
-      stddev: of the factor's binary logarithm, at least 0.
+      stddev: deviation of the factor's binary logarithm, at least 0.
     """
     check("contrast.stddev", stddev)
     return lambda key, image: jnp.exp2(_normal(key, stddev, image)) * image
@@ -74,7 +74,7 @@ def saturation(*, stddev: float = 1.0) -> Augmentation:
     One channel has no saturation, and stays as it is.
 
     Args:
-      stddev: of the factor's binary logarithm, at least 0.
+      stddev: deviation of the factor's binary logarithm, at least 0.
     """
     check("saturation.stddev", stddev)
 

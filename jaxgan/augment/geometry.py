@@ -1,8 +1,8 @@
-"""ADA's geometric transformations: matrices, of which several in a row are one resampling.
+"""ADA's geometric transformations, as matrices: several in a row need one resampling.
 
-Coordinates are pixels from the image's centre, (x right, y down, 1). A matrix maps a place of the old image
-to its place in the new one. What comes in at the edge is the image mirrored about its outermost pixels.
-Between pixels it is bilinear, where the authors' code enlarges the image twofold with a wavelet's filter.
+Coordinates are pixels from the image's centre, (x right, y down, 1). A matrix maps positions of the old image
+to those of the new one. Beyond the edge the image is mirrored about its outermost pixels. Interpolation is
+bilinear, while the authors' code enlarges the image twofold with a wavelet filter.
 
 Source: Karras et al. 2020, Training Generative Adversarial Networks with Limited Data, appendix B.
 """
@@ -14,8 +14,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax.scipy import ndimage
+from jaxtyping import Array, Float, Key
 
-from jaxgan.augment.operation import AUGMENTATIONS, check
+from jaxgan.augment.operation import AUGMENTATIONS, Image, check
+
+Matrix = Float[Array, "3 3"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,20 +27,20 @@ class Geometric:
 
     Attributes:
       matrix: `(key, image) -> [3, 3]`, for the image's shape, of type `precision(image)`.
-      share: of the probability that `augment` is given, the one with which this one is applied.
+      share: from the probability given to `augment` to the probability of this operation.
     """
 
-    matrix: Callable[[jax.Array, jax.Array], jax.Array]
+    matrix: Callable[[Key[Array, ""], Image], Matrix]
     share: Callable[[jax.Array], jax.Array] = lambda probability: probability
 
-    def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
-        """The image `[H, W, C]` after its own matrix alone."""
+    def __call__(self, key: Key[Array, ""], image: Image) -> Image:
+        """Applies only this operation to an image `[H, W, C]`."""
         return resample(image, self.matrix(key, image))
 
 
-def resample(image: jax.Array, matrix: jax.Array) -> jax.Array:
+def resample(image: Image, matrix: Matrix) -> Image:
     """The image `[H, W, C]` whose pixels were moved by `matrix` `[3, 3]`; bilinear, mirrored at the edge."""
-    # by hand: a product at the accelerators' default precision would blur by a tenth of a pixel
+    # written out: a matrix product at an accelerator's default precision is off by a tenth of a pixel
     (a, b, c), (d, e, f), _ = matrix
     determinant = a * e - b * d
     middle_y, middle_x = ((size - 1) / 2 for size in image.shape[:2])
@@ -51,13 +54,13 @@ def resample(image: jax.Array, matrix: jax.Array) -> jax.Array:
     return jax.vmap(sample, -1, -1)(image).astype(image.dtype)
 
 
-def precision(image: jax.Array) -> jnp.dtype:
+def precision(image: Image) -> jnp.dtype:
     """The type of coordinates: the image's, but at least float32."""
     return jnp.promote_types(image.dtype, jnp.float32)
 
 
-def compose(second: jax.Array, first: jax.Array) -> jax.Array:
-    """The matrix `[3, 3]` of two, one after the other."""
+def compose(second: Matrix, first: Matrix) -> Matrix:
+    """The matrix `[3, 3]` of `first`, then `second`."""
     return jnp.matmul(second, first, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -105,7 +108,7 @@ def isotropic_scale(*, stddev: float = 0.2) -> Geometric:
     """Enlarges about the centre by 2^N(0, stddev²).
 
     Args:
-      stddev: of the factor's binary logarithm, at least 0.
+      stddev: deviation of the factor's binary logarithm, at least 0.
     """
     check("isotropic_scale.stddev", stddev)
 
@@ -121,7 +124,7 @@ def anisotropic_scale(*, stddev: float = 0.2) -> Geometric:
     """Enlarges the width by s = 2^N(0, stddev²) and the height by 1/s, about the centre.
 
     Args:
-      stddev: of the factor's binary logarithm, at least 0.
+      stddev: deviation of the factor's binary logarithm, at least 0.
     """
     check("anisotropic_scale.stddev", stddev)
 
@@ -139,7 +142,7 @@ def _any_turn(name, degrees):
         angle = jax.random.uniform(key, (), precision(image), -1, 1) * jnp.asarray(degrees, precision(image))
         return _turn(angle * (math.pi / 180), precision(image))
 
-    # of two such turns one is then applied with the probability p: 1 - (1 - share)² = p
+    # so that at least one of the two rotations is applied with probability p: 1 - (1 - share)² = p
     return Geometric(matrix, lambda probability: 1 - jnp.sqrt(1 - probability))
 
 

@@ -1,4 +1,4 @@
-"""What is usual for real images: flips, crops, small turns, scaling."""
+"""Ordinary augmentations of real images: flips, crops, small rotations, scaling."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jaxgan.errors import UserError
 
 @AUGMENTATIONS.register("flip")
 def flip() -> Augmentation:
-    """Left and right change places, with probability 1/2."""
+    """Mirrors left and right with probability 1/2."""
     return lambda key, image: jnp.where(jax.random.bernoulli(key), image[:, ::-1], image)
 
 

@@ -1,1 +1,1 @@
-"""What `python -m jaxgan.benchmark` is made of."""
+"""The parts of `python -m jaxgan.benchmark`."""

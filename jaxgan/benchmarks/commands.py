@@ -1,4 +1,4 @@
-"""Whole commands, timed from outside: what a user waits for."""
+"""Times whole commands from outside, as a user waits for them."""
 
 import os
 import shlex
@@ -31,7 +31,7 @@ def with_empty_caches(folder: str) -> dict[str, str]:
 
 
 def seconds_to_first_step(folder: Path, name: str) -> float:
-    """Runs the main job for a step and reads from its progress when that was done."""
+    """Runs the main job for a step, and returns when this step was done, from its progress lines."""
     command = [sys.executable, "launch.py", "--config=configs/dcgan_digits.py", f"--workdir={folder / name}"]
     command += ["--config.num_steps=1", "--config.log_every=1"]
     environment = with_empty_caches(str(folder))

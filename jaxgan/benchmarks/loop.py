@@ -1,6 +1,7 @@
-"""What the training loop adds to its program: one run, in which the rest now joins the program, now does not.
+"""The cost of the training loop beside its program: a run in which parts of the loop are turned on and off.
 
-One process, and turns of seconds: two processes differ by more than what a loop may cost; so do two minutes.
+Measured in one process, in turns of seconds, because processes and minutes differ by more than the loop
+costs.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ from jaxgan.jobs import train
 from jaxgan.run import monitor
 from jaxgan.run.monitor import Monitor
 
-# What there is in a turn, and the periods of a config that are without effect in it.
+# What is on in a turn, and the periods of the config that are without effect in it.
 _TURNS = {
     "program": ("sample_every", "checkpoint_every"),
     "lines alone": ("sample_every", "checkpoint_every"),
@@ -32,8 +33,7 @@ def take_turns(workload: str, repeats: int, seconds: float) -> tuple[dict[str, T
     """Times of a step in turns of one run on one device: 'program', 'lines alone', 'lines and grids', 'run'.
 
     'program' waits for each call and does nothing else. 'lines' are progress, metrics and TensorBoard. A turn
-    holds whole periods of grids and checkpoints, and ends a line after them, so that most of what it began to
-    write is written by then.
+    has whole periods of grids and checkpoints, and ends one line later, when most of their writing is done.
 
     Args:
       workload: a key of WORKLOADS.
@@ -50,7 +50,7 @@ def take_turns(workload: str, repeats: int, seconds: float) -> tuple[dict[str, T
             config.dataset.name, config.dataset.fallback = "array", ""
             config.dataset.path = f"{folder}/examples.npy"
             config.num_devices = 1
-            config.eval_every = 0  # what evaluation costs is another question
+            config.eval_every = 0  # evaluation is not part of the measurement
             config.num_steps = 10**9  # it ends with the last turn
         turns = _Turns(config, repeats, seconds)
         nothing = mock.patch.object(monitor, "diagnose", lambda *args, **kwargs: {})  # the examples are noise
@@ -60,15 +60,15 @@ def take_turns(workload: str, repeats: int, seconds: float) -> tuple[dict[str, T
 
 
 class _Turns:
-    """Whose turn it is, and how long each took."""
+    """The order and the times of the turns."""
 
     def __init__(self, config, repeats: int, seconds: float):
         self.times: dict[str, list[float]] = {name: [] for name in _TURNS}
         self.periods = {name: config[name] for name in ("sample_every", "checkpoint_every")}
         self._granule = math.lcm(config.log_every, *(period for period in self.periods.values() if period))
         self._seconds = seconds
-        # two to get going: one that compiles, one to choose how long a turn is; then now in one order, now in
-        # the other, so that a machine that becomes slower makes none of them slower than the others
+        # two turns to start: one compiles, one sets the length of a turn. Then the order alternates, so that
+        # a machine that becomes slower affects all alike
         turns = [name for i in range(repeats) for name in (_TURNS if i % 2 else reversed(_TURNS))]
         self._rest = iter([(False, "run"), (False, "run"), *((True, name) for name in turns)])
         self._counts, self.name = next(self._rest)
@@ -78,7 +78,7 @@ class _Turns:
         return _Monitor(self, *args)
 
     def end_of_call(self, step: int) -> bool:
-        """Notes the time where a turn ends with this step; returns whether another one follows."""
+        """Records the time if a turn ends with this step; returns whether another turn follows."""
         if step < self._begin + self._length:
             return True
         now = time.perf_counter()
@@ -93,7 +93,7 @@ class _Turns:
 
 
 class _Monitor(Monitor):
-    """A monitor that does only what the turn has."""
+    """A monitor that does only what is on in the turn."""
 
     def __init__(self, turns: _Turns, *args):
         super().__init__(*args)

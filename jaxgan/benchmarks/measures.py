@@ -1,4 +1,4 @@
-"""What is measured, by name: functions `(options) -> records`, each record one line of the result."""
+"""The measures by name: functions `(options) -> records`, each record a line of the result."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ Record = dict[str, Any]
 
 MEASURES = Registry("measure")
 
-OF_THE_MACHINE = ("matrix_product", "launches", "start")  # measures that no workload changes
+OF_THE_MACHINE = ("matrix_product", "launches", "start")  # measures without a workload
 
 _SIZES = 512, 1024, 2048, 4096  # of square matrices
 _STEPS_PER_CALL = 1, 2, 5, 10, 20, 50, 100, 200
@@ -30,13 +30,13 @@ _MOST_SECONDS_A_CALL = 5.0  # so that signals and progress stay prompt
 
 
 class Options(NamedTuple):
-    """What the command line asks for.
+    """The options of the command line.
 
     Attributes:
       workloads: keys of WORKLOADS.
       batch_sizes: of 'batch_size'.
       population_sizes: of 'population'.
-      torch: whether PyTorch is compared with; compiled: also through torch.compile.
+      torch: whether to compare with PyTorch; compiled: also with torch.compile.
       compute_dtype: of the networks in training, 'float32' or 'bfloat16'.
       repeats: turns of each contender.
       seconds: of a turn.
@@ -61,7 +61,7 @@ def _torch(function: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _record(measure: str, workload: str, contender: str, times: Times, items: float, **more: Any) -> Record:
-    """One line: seconds of a piece of work (median, least, most), and items a second."""
+    """A record: seconds of a piece of work (median, smallest, largest), and items a second."""
     low, high = min(times.seconds), max(times.seconds)
     return {
         "measure": measure,
@@ -77,12 +77,12 @@ def _record(measure: str, workload: str, contender: str, times: Times, items: fl
 
 
 def _ratios(times: dict[str, Times], name: str, references: Iterable[str]) -> Record:
-    """How many times as long as each reference: median, least and most of neighbouring turns."""
+    """Ratios of times to each reference: median, smallest and largest of neighbouring turns."""
     return {"ratios": {other: times[name].per(times[other]) for other in references if other != name}}
 
 
 def _compare_training(measure: str, options: Options, workload: str, batch_size: int) -> list[Record]:
-    """One step of both update orders, ours beside PyTorch's."""
+    """A step with both update orders, beside PyTorch's."""
     peak = _peak(options)
     records = []
     for order in ("alternating", "simultaneous") if measure == "train" else ("alternating",):
@@ -164,7 +164,7 @@ def sample(options: Options) -> list[Record]:
 
 @MEASURES.register("input")
 def inputs(options: Options) -> list[Record]:
-    """What the input side costs: data on the device, and streamed, against batches that are there already."""
+    """The cost of input: data on the device, and streamed, relative to a constant batch."""
 
     def contenders_of(workload):
         images = len(WORKLOADS[workload].shape) == 3
@@ -180,7 +180,7 @@ def inputs(options: Options) -> list[Record]:
 
 @MEASURES.register("loop")
 def loop(options: Options) -> list[Record]:
-    """What the training loop adds to its program: progress, metrics, grids, TensorBoard, checkpoints."""
+    """The cost of the training loop: progress, metrics, grids, TensorBoard, checkpoints."""
     records = []
     for workload in options.workloads:
         times, batch = apart(take_turns_of_a_run, workload, options.repeats, options.seconds)
@@ -194,7 +194,7 @@ def _compare(
     contenders_of: Callable[[str], dict[str, tuple[str, dict[str, Any]]]],
     reference: str,
 ) -> list[Record]:
-    """Of each workload, all contenders, and their ratios to one of them."""
+    """All contenders of each workload, and their ratios to one of them."""
     records = []
     for workload in options.workloads:
         with contenders(**contenders_of(workload)) as running:
@@ -207,7 +207,7 @@ def _compare(
 def _records(
     measure: str, workload: str, times: dict[str, Times], batches: dict[str, int], reference: str
 ) -> list[Record]:
-    """One line for each, with its ratio to the reference where that is among them."""
+    """A record for each contender, with its ratio to the reference if there is one."""
     references = times.keys() & {reference}
     return [
         _record(
@@ -225,7 +225,7 @@ def _records(
 
 @MEASURES.register("steps_per_call")
 def steps_per_call(options: Options) -> list[Record]:
-    """How many steps one compiled call should have: the time of a step, and of a call."""
+    """The time of a step and of a call, for different numbers of steps in a call."""
     records = []
     for workload in options.workloads:
         with contenders(run=_ours("train", workload=workload)) as running:
@@ -249,7 +249,7 @@ def steps_per_call(options: Options) -> list[Record]:
 
 @MEASURES.register("population")
 def population(options: Options) -> list[Record]:
-    """A member's step where many runs train as one program, against the step of a run alone."""
+    """The time of a member's step when many runs train as one program, relative to a single run."""
 
     def contenders_of(workload):
         sizes = {f"{size} members": size for size in options.population_sizes}
@@ -263,7 +263,7 @@ def population(options: Options) -> list[Record]:
 
 @MEASURES.register("launches")
 def launches(options: Options) -> list[Record]:
-    """Short runs, start-up and compilation included: each launched by itself, and all as one sweep."""
+    """Short runs with start-up and compilation: each launched by itself, and all as one sweep."""
     seeds = range(_LAUNCHES)
     config = ["--config=configs/gan_ring.py:small", "--config.num_steps=2000", "--config.log_every=500"]
     turns: dict[str, list[float]] = {"launches": [], "sweep": []}
@@ -295,8 +295,8 @@ _FLAGS = "from absl import app; from ml_collections import config_flags"
 def start(options: Options) -> list[Record]:
     """From the command to the first step done, on the embedded digits, and to the end of `--help`.
 
-    Beside them the bare imports of what they need: 'cold' with empty and 'warm' with full caches, and how
-    much longer than these imports each takes.
+    'cold' is with empty and 'warm' with full caches. Also measures the bare imports, and how much longer each
+    takes.
     """
     bare = {f"python -c '{code}'": [sys.executable, "-c", code] for code in (_LIBRARIES, _FLAGS)}
     commands = {**bare, "launch.py --help": [sys.executable, "launch.py", "--help"]}

@@ -58,11 +58,11 @@ def train(
       workload: a key of WORKLOADS.
       batch_size: 0: the config's.
       update_order: see `GAN.update_order`.
-      inputs: 'resident': the data set lies on the device, as a run has it; 'constant': so does one batch,
-        which is all that there is; 'streamed': batches are read from a memory-mapped file; 'encoded': they
-        are read, and decoded, from PNGs in array_record files.
-      steps_per_call: 0: as many as a run has.
-      prefetch: batches that are read ahead, where they are read.
+      inputs: 'resident': the data set is on the device, as in a run; 'constant': a single batch is on the
+        device; 'streamed': batches are read from a memory-mapped file; 'encoded': batches are read and
+        decoded from PNGs in array_record files.
+      steps_per_call: 0: as in a run.
+      prefetch: batches to read ahead.
       compute_dtype: of the networks.
     """
     config, gan, state = fresh(WORKLOADS[workload], batch_size, update_order, compute_dtype)
@@ -89,7 +89,7 @@ def train(
         "state_bytes": size,
         "device": jax.devices()[0].device_kind,
     }
-    if jax.default_backend() != "cpu":  # where the host only dispatches
+    if jax.default_backend() != "cpu":  # here the host only dispatches
         work(steps)
         begun = time.perf_counter()
         state, _ = program.train_steps(state, next_data(), steps)
@@ -112,7 +112,7 @@ def _streamed(program, gan: GAN, workload: Workload, batch_size: int, steps: int
     file = folder / "examples.npy"
     np.save(file, workload.draw_examples())
     examples = np.load(file, mmap_mode="r")
-    shutil.rmtree(folder)  # the map keeps what it maps
+    shutil.rmtree(folder)  # the memory map keeps the file
     dataset = Dataset("noise", examples, None, "", "")
     return _feed(program, gan, dataset, batch_size, steps, state, prefetch)
 

@@ -1,8 +1,8 @@
 """The same GANs as a good PyTorch user writes them: contenders to compare with.
 
-The same networks, and the same work in a step: one batch of fakes for both updates, one Adam step of the
-discriminator, one of the generator. This project's step does more: the average of the generator, gradient
-norms and the other metrics. `torch` is no dependency of the project.
+The networks and the work in a step are the same: one batch of fakes for both updates, an Adam step of the
+discriminator, and one of the generator. jaxgan's step also averages the generator, and computes gradient
+norms and other metrics. `torch` is not a dependency of the project.
 """
 
 from typing import Any
@@ -124,7 +124,7 @@ _DISCRIMINATORS = {"dcgan": _dcgan_discriminator, "mlp": _mlp_discriminator}
 def networks(config, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
     """Generator and discriminator of a config, images `[B, C, H, W]`; as many parameters as this project's.
 
-    Images are mirrored, beside this project's: padding of even sizes begins on the other side.
+    Padding of even sizes begins on the other side than in this project, so images are mirrored.
     """
     generator, generator_fields = selected(config, "generator")
     discriminator, discriminator_fields = selected(config, "discriminator")
@@ -259,7 +259,7 @@ def sample(workload: str, batch_size: int = 64):
 
 
 def _set_up() -> str:
-    jax.config.update("jax_platforms", "cpu")  # it counts parameters here, and is to take no GPU memory
+    jax.config.update("jax_platforms", "cpu")  # only to count parameters: it should not take GPU memory
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")  # TF32, as JAX's default precision is on a GPU
     torch.backends.cudnn.allow_tf32 = True

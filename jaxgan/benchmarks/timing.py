@@ -1,6 +1,6 @@
-"""Turns: contenders do their work one after the other, again and again, each in a process of its own.
+"""Contenders do their work in turns, each in a process of its own.
 
-What one contender's turn finds, the others' turns right beside it find too: machines are shared and noisy.
+Shared machines are noisy, so times of neighbouring turns are compared.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ def _pool() -> Executor:
 
 
 class Times(NamedTuple):
-    """Seconds of one piece of work, turn by turn; the n-th of every contender lie beside each other."""
+    """Seconds of a piece of work in each turn; the n-th turns of all contenders are neighbours."""
 
     seconds: tuple[float, ...]
 
@@ -32,7 +32,7 @@ class Times(NamedTuple):
         return statistics.median(self.seconds)
 
     def per(self, other: "Times") -> tuple[float, float, float]:
-        """The median of each turn's own ratio to the other's, and its least and most."""
+        """The median, smallest and largest ratio of neighbouring turns."""
         ratios = [mine / theirs for mine, theirs in zip(self.seconds, other.seconds, strict=True)]
         return statistics.median(ratios), min(ratios), max(ratios)
 
@@ -47,12 +47,12 @@ def apart(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class Contender:
-    """Work that lives in a process of its own.
+    """Work in a process of its own.
 
     Args:
       make: 'module:function', called with `arguments`; it returns `work` and facts about it. `work(num)` does
-        the work `num` times, a multiple of `facts.get('granule', 1)`, and waits for its end; where not all of
-        that is to count, it returns the seconds.
+        the work `num` times, a multiple of `facts.get('granule', 1)`, and waits for its end. If only a part
+        of this counts, it returns the seconds.
     """
 
     def __init__(self, make: str, **arguments: Any):
@@ -65,7 +65,7 @@ class Contender:
         self._num = self._granule = self.facts.get("granule", 1)
 
     def calibrate(self, seconds: float) -> None:
-        """Chooses how many pieces of work a turn has, so that it takes about `seconds`."""
+        """Chooses the number of pieces of work in a turn, so that it takes about `seconds`."""
         for _ in range(2):  # the first one may be slow
             self._num = self._granule * max(1, round(seconds / self.turn() / self._granule))
 
@@ -74,7 +74,7 @@ class Contender:
         return self._pool.submit(_time, self._num).result() / self._num
 
     def peak_bytes(self) -> int:
-        """Most memory so far: of the accelerator, or else of the whole process, libraries and all."""
+        """The peak memory so far: of the accelerator, or of the whole process."""
         return self._pool.submit(_peak_bytes).result()
 
     def close(self) -> None:

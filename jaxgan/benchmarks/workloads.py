@@ -1,4 +1,4 @@
-"""The GANs that are timed, by name: a config, and what it is timed on."""
+"""The GANs to time, by name: a config, and the size of its data."""
 
 import importlib
 from typing import NamedTuple
@@ -15,7 +15,7 @@ class Workload(NamedTuple):
     Attributes:
       config: the name of a file of configs/, with its variant.
       shape: of one example.
-      num_examples: in the data set that it is timed on, which holds noise: no time depends on the content.
+      num_examples: in the data set, which has noise, because times do not depend on the content.
     """
 
     config: str
@@ -25,7 +25,7 @@ class Workload(NamedTuple):
     def read(
         self, batch_size: int = 0, update_order: str = "alternating", compute_dtype: str = "float32"
     ) -> ConfigDict:
-        """Its config, with another batch size where one is given.
+        """The config, with another batch size if one is given.
 
         Raises:
           UserError: configs/ is not in the current folder.

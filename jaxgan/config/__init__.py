@@ -1,1 +1,1 @@
-"""From a config to the objects that it names, and what a config may not say."""
+"""Builds the objects that a config names, and refuses configs that make no sense."""

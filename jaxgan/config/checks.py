@@ -1,4 +1,4 @@
-"""Refuses, before anything is built or written, what can be seen in the config alone."""
+"""Checks of the config alone, before anything is built or written."""
 
 import math
 
@@ -29,7 +29,7 @@ from jaxgan.regularizers import family_of
 
 
 def check(config: ConfigDict) -> None:
-    """Refuses a config that cannot be meant.
+    """Refuses a config that makes no sense.
 
     Raises:
       UserError: an unknown name, a number out of its range, or fields that contradict each other.
@@ -58,13 +58,13 @@ def check(config: ConfigDict) -> None:
 
 
 def cautions(config: ConfigDict) -> list[str]:
-    """What is allowed, but hardly meant: a line each, with the remedy."""
+    """Warnings about settings that are allowed but probably mistakes: a line each, with the remedy."""
     families = {family_of(name) for name in active_regularizers(config)}
     spectral_norm = selected(config, "discriminator")[1].get("spectral_norm")
     if config.loss.name == "wasserstein" and not families & {"gradient", "projection"} and not spectral_norm:
         name = config.discriminator.name
         return [
-            "loss.name=wasserstein, but nothing bounds the critic's slope, and so its loss has no bound: set "
+            "loss.name=wasserstein, but nothing bounds the critic's slope, so its loss is unbounded: set "
             "regularizers.wgan_gp.weight=10, regularizers.clip.weight=1 or "
             f"discriminator.{name}.spectral_norm=."
         ]

@@ -1,10 +1,11 @@
-"""Conditions: from a config to what both networks are told of an example, and what may not be asked for."""
+"""Builds the condition that a config asks for, and refuses conditions that make no sense."""
 
 import inspect
 from typing import Any
 
 import flax.linen as nn
 import numpy as np
+from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from jaxgan.algorithm.conditions import CONDITIONS, Condition
@@ -22,7 +23,7 @@ def wants_labels(config: ConfigDict) -> bool:
 
 
 def make_condition(config: ConfigDict, classes: tuple[int, ...]) -> Condition | None:
-    """What both networks are told, for data with the labels `classes`; None: nothing."""
+    """The condition of both networks, for data with the labels `classes`; None: there is none."""
     name, fields = selected(config, "condition")
     if fields.get("fakes") == "auto":
         fields["fakes"] = "paired" if comparing(config) else "data"
@@ -30,7 +31,7 @@ def make_condition(config: ConfigDict, classes: tuple[int, ...]) -> Condition | 
 
 
 def comparing(config: ConfigDict) -> str:
-    """The field that compares real with fake examples one by one; '' where none does."""
+    """The field that compares real with fake examples one by one; '' if none does."""
     if config.loss.name == "relativistic_pairing":
         return "loss.name=relativistic_pairing"
     for name in active_regularizers(config):
@@ -40,13 +41,13 @@ def comparing(config: ConfigDict) -> str:
 
 
 def told_shape(config: ConfigDict, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Of what the discriminator within `with_condition` looks at, for examples of `shape`."""
+    """The input shape of the discriminator inside `with_condition`, for examples of `shape`."""
     _, fields = selected(config, "condition")
     return joined_shape(shape, fields["embedding"]) if fields.get("discriminator") == "joined" else shape
 
 
 def num_outputs(config: ConfigDict, condition: Condition | None) -> int:
-    """Of the discriminator: one, or one for each generator and one for the data, or one for each class."""
+    """The discriminator's number of outputs: 1, or one a generator and one for real, or one a class."""
     if config.num_generators > 1:
         return config.num_generators + 1
     _, fields = selected(config, "condition")
@@ -60,7 +61,7 @@ def with_condition(
     discriminator: nn.Module,
     losses: dict[str, ClassLoss],
 ) -> tuple[nn.Module, nn.Module]:
-    """Both networks, told what the condition says, and the heads of class losses on the discriminator.
+    """Both networks with the condition as an input, and heads for class losses on the discriminator.
 
     Raises:
       UserError: one of them cannot be.
@@ -103,7 +104,7 @@ def _require_batch_norm(name: str, generator: nn.Module) -> None:
         raise UserError(f"{field}, but the generator has none: set generator.{name}.batch_norm=True")
 
 
-def condition_numbers(config: ConfigDict, labels: np.ndarray | None) -> dict[str, Any]:
+def condition_numbers(config: ConfigDict, labels: Int[np.ndarray, " N"] | None) -> dict[str, Any]:
     """`hyper["condition"]`: how often each class is drawn for fakes, float32 `[K]`, where it is drawn."""
     name, fields = selected(config, "condition")
     if name != "labels" or fields["fakes"] == "paired" or fields["fakes"] == "auto" and comparing(config):

@@ -1,12 +1,12 @@
 """Every field of an experiment, with its meaning. The files in `configs/` begin with it and override a few.
 
-Below a section that names a component (`dataset`, `generator`, `loss`, the optimizers, every `schedule`)
-stand `name` and, for each known name, its fields, read from the component's declaration in `jaxgan/`: for
-example `--config.loss.name=least_squares --config.loss.least_squares.a=-1`. Below `regularizers` stand all
-penalties, each switched on by its weight: `--config.regularizers.r1.weight=5`.
+A section that names a component (`dataset`, `generator`, `loss`, the optimizers, every `schedule`) has a
+field `name` and, for each known name, that component's fields. These are read from its declaration in
+`jaxgan/`. For example: `--config.loss.name=least_squares --config.loss.least_squares.a=-1`. The section
+`regularizers` has all penalties, which are switched on by weights: `--config.regularizers.r1.weight=5`.
 
-Fields that are floats live in the training state, where another value is not another program; but not those
-of the networks (slope, dropout) and of the data, nor latent_threshold.
+Float fields are part of the training state: another value does not need another compiled program. Exceptions
+are the fields of networks (slope, dropout) and of data, and latent_threshold.
 
 `python launch.py --mode=fields` and `configs/FIELDS.md` show what is declared here.
 """
@@ -23,7 +23,7 @@ from jaxgan.registry import Registry
 
 
 class Choice(NamedTuple):
-    """A section that names one component of a registry, or any number; their fields stand below it."""
+    """A section that selects one component of a registry, or any number of them, and holds their fields."""
 
     registry: Registry
     default: str | tuple[str, ...]
@@ -37,38 +37,38 @@ class Penalties(NamedTuple):
 
 
 def _fields(*declared: tuple) -> dict[str, Field]:
-    """Of each a dotted path, the default, what it means, and what its values may be."""
+    """Fields by dotted path, from `(path, default, meaning, *ranges)`."""
     return {path: own_field(path, *rest) for path, *rest in declared}
 
 
 _SEED = Between(0, 2**32)
 _SHARE = Between(0, 1, closed=True)
 
-# By heading, in the order in which they are shown: dotted path → what stands there.
+# All fields, by heading and dotted path, in the order in which they are shown.
 GROUPS: dict[str, dict[str, Field | Choice | Penalties]] = {}
 
 GROUPS["The run"] = _fields(
-    ("seed", 0, "all randomness of the run", _SEED),
-    ("num_steps", 10_000, "generator updates; may be raised later to go on", AtLeast(1)),
+    ("seed", 0, "seed of all randomness in the run", _SEED),
+    ("num_steps", 10_000, "generator updates; may be raised later to train longer", AtLeast(1)),
     (
         "max_minutes",
         0.0,
-        "of the training loop, all starts together, after which a run stops; 0: any",
+        "minutes in the training loop, over all starts, after which the run stops; 0: no limit",
         AtLeast(0),
     ),
-    ("batch_size", 64, "examples in each update, over all devices", AtLeast(1)),
-    ("steps_per_call", 50, "steps in one compiled call; no influence on the result", AtLeast(1)),
-    ("parallel", "auto", "auto, jit (one global view over all devices) or pmap"),
-    ("num_devices", 0, "how many devices, over all processes; 0: all", AtLeast(0)),
+    ("batch_size", 64, "examples in each update, summed over all devices", AtLeast(1)),
+    ("steps_per_call", 50, "training steps in one compiled call; does not change the result", AtLeast(1)),
+    ("parallel", "auto", "auto, jit (one program over all devices) or pmap"),
+    ("num_devices", 0, "number of devices to use, over all processes; 0: all", AtLeast(0)),
     (
         "batch_statistics",
         "synchronized",
-        "of batch norm: synchronized, over the whole batch; or device, over each one's share (pmap only)",
+        "statistics of batch norm: synchronized over the whole batch, or of each device (device; pmap only)",
         OneOf(("synchronized", "device")),
     ),
-    ("deterministic", False, "GPU: only deterministic kernels, so that a resumed run has the same bits"),
-    ("init_from", "", "another workdir whose networks this run starts from"),
-    ("modules", (), "your own Python modules to import first; they may register components"),
+    ("deterministic", False, "GPU: use deterministic kernels only, so that a resumed run has the same bits"),
+    ("init_from", "", "workdir of another run whose networks this run starts from"),
+    ("modules", (), "your own Python modules to import first; they can register components"),
 )
 
 GROUPS["The game (Goodfellow et al. 2014)"] = {
@@ -77,10 +77,10 @@ GROUPS["The game (Goodfellow et al. 2014)"] = {
         (
             "latent_threshold",
             2.0,
-            "truncated: |z| is at most this (Brock et al. 2019, section 3.1)",
+            "largest |z| of the truncated normal (Brock et al. 2019, section 3.1)",
             Above(0),
         ),
-        ("latent_dim", 100, "length of z", AtLeast(1)),
+        ("latent_dim", 100, "dimension of the latent z", AtLeast(1)),
     ),
     "loss": Choice(SECTIONS["loss"], "nonsaturating", "adversarial loss of both networks"),
     **_fields(
@@ -88,7 +88,7 @@ GROUPS["The game (Goodfellow et al. 2014)"] = {
         (
             "generator_loss_weight",
             1.0,
-            "of the adversarial loss; 0: the generator matches features alone",
+            "weight of the adversarial loss; 0: the generator learns from its other terms alone",
             AtLeast(0),
         ),
         (
@@ -97,11 +97,11 @@ GROUPS["The game (Goodfellow et al. 2014)"] = {
             "discriminator updates before each generator update, on fresh batches",
             AtLeast(1),
         ),
-        ("generator_steps", 1, "generator updates (steps) to one discriminator update", AtLeast(1)),
+        ("generator_steps", 1, "generator updates (steps) for each discriminator update", AtLeast(1)),
         (
             "update_order",
             "alternating",
-            "alternating; or simultaneous: the generator sees the discriminator of before the step",
+            "alternating; or simultaneous: the generator uses the discriminator from before the step",
             OneOf(UPDATE_ORDERS),
         ),
         (
@@ -114,20 +114,27 @@ GROUPS["The game (Goodfellow et al. 2014)"] = {
 }
 
 GROUPS["Penalties, any number at once"] = {
-    "regularizers": Penalties("weight 0: absent from the program"),
+    "regularizers": Penalties("a weight of 0 removes the penalty from the program"),
 }
 
-GROUPS["Stabilizers; each 0 (or 1, of counts) is absent from the program"] = {
+GROUPS["Stabilizers; off at 0 (counts: at 1)"] = {
     **_fields(
-        ("label_flip", 0.0, "share of pairs whose real and fake are swapped (Chintala et al. 2016)", _SHARE),
+        (
+            "label_flip",
+            0.0,
+            "share of pairs in which real and fake are swapped (Chintala et al. 2016)",
+            _SHARE,
+        ),
         (
             "instance_noise.stddev",
             0.0,
-            "of noise on all that the discriminator sees (Sønderby et al. 2017); images lie in [-1, 1]",
+            "deviation of noise on the discriminator's inputs, which lie in [-1, 1] (Sønderby et al. 2017)",
             AtLeast(0),
         ),
     ),
-    "instance_noise.schedule": Choice(SECTIONS["schedule"], "constant", "factor on the noise's deviation"),
+    "instance_noise.schedule": Choice(
+        SECTIONS["schedule"], "constant", "factor on the standard deviation of the noise"
+    ),
     **_fields(
         (
             "packing",
@@ -144,7 +151,7 @@ GROUPS["Stabilizers; each 0 (or 1, of counts) is absent from the program"] = {
         (
             "unrolled_steps",
             0,
-            "discriminator updates that the generator foresees (Metz et al. 2017)",
+            "discriminator updates that the generator looks ahead (Metz et al. 2017)",
             Between(0, 10, closed=True),
         ),
         (
@@ -157,117 +164,163 @@ GROUPS["Stabilizers; each 0 (or 1, of counts) is absent from the program"] = {
         (
             "lookahead_every",
             0,
-            "steps between joint backtrackings (LookaheadGAN, Chavdarova et al. 2021)",
+            "steps between two backtracking steps (LookaheadGAN, Chavdarova et al. 2021)",
             AtLeast(0),
         ),
-        ("lookahead_alpha", 0.5, "how far the slow weights follow", _SHARE),
+        ("lookahead_alpha", 0.5, "α: how far the slow weights move towards the fast ones", _SHARE),
     ),
 }
 
 # Of images, any of `names` in their order: --config.augment.names=flip,crop.
 GROUPS["Augmentation of images"] = {
-    "augment": Choice(AUGMENTATIONS, (), "of all that the discriminator sees (Zhao et al. 2020)"),
+    "augment": Choice(
+        AUGMENTATIONS, (), "differentiable augmentation of the discriminator's inputs (Zhao et al. 2020)"
+    ),
     **_fields(
-        ("augment.probability", 1.0, "of each operation on each image", _SHARE),
-        ("augment.adaptive", False, "ADA's rule (Karras et al. 2020): begin with probability 0"),
+        ("augment.probability", 1.0, "probability of each operation, for each image", _SHARE),
+        (
+            "augment.adaptive",
+            False,
+            "adapt the probability by ADA's rule (Karras et al. 2020); it must begin at 0",
+        ),
         (
             "augment.target",
             0.6,
-            "ADA: what the mean sign of the real logits is steered to",
+            "ADA: target of the mean sign of the real logits",
             Between(-1, 1, closed=True),
         ),
-        ("augment.length", 500_000.0, "ADA: images in which the probability goes from 0 to 1", Above(0)),
+        (
+            "augment.length",
+            500_000.0,
+            "ADA: number of images in which the probability can go from 0 to 1",
+            Above(0),
+        ),
         ("augment.adaptive_interval", 4, "ADA: discriminator updates between two adjustments", AtLeast(1)),
     ),
-    "data_augment": Choice(AUGMENTATIONS, (), "ordinary: of the real images alone"),
-    "consistency_augment": Choice(AUGMENTATIONS, (), "what regularizers.cr and bcr compare with"),
+    "data_augment": Choice(AUGMENTATIONS, (), "ordinary augmentation, of real images alone"),
+    "consistency_augment": Choice(
+        AUGMENTATIONS,
+        (),
+        "augmentation under which regularizers.cr and bcr compare the discriminator's outputs",
+    ),
 }
 
 GROUPS["Data"] = {
-    "dataset": Choice(SECTIONS["dataset"], "mnist", "tfds is written with the set's name: tfds/cifar10"),
+    "dataset": Choice(
+        SECTIONS["dataset"],
+        "mnist",
+        "data set to train on; tfds is followed by the name of the set: tfds/cifar10",
+    ),
     **_fields(
-        ("dataset.path", "", "folder or file of your own data, or TFDS's data_dir"),
-        ("dataset.fallback", "", "set to train on, and to say so, where the named one cannot be had"),
+        ("dataset.path", "", "folder or file of your data, or data_dir of TFDS"),
+        (
+            "dataset.fallback",
+            "",
+            "data set to use instead if the named one is not available; a warning says so",
+        ),
         (
             "dataset.hold_out",
             False,
-            "train without the validation part (every sixth example), evaluate on it instead of the test set",
+            "leave every sixth training example out, and evaluate on these instead of the test set",
         ),
-        ("dataset.image_size", 0, "pixels; shorter side resized, centre cropped; 0: as stored"),
-        ("dataset.max_device_bytes", 2**31, "sets up to this size stay on the device, others are streamed"),
+        (
+            "dataset.image_size",
+            0,
+            "side in pixels: the shorter side is resized, the centre cropped; 0: as stored",
+        ),
+        (
+            "dataset.max_device_bytes",
+            2**31,
+            "data sets up to this size are kept on the device, larger ones are streamed",
+        ),
         (
             "class_balance",
             "none",
-            "resample: all classes alike; weights: classes weigh in the loss",
+            "resample: draw all classes equally often; weights: weigh classes in the loss",
             OneOf(("none", "resample", "weights")),
         ),
-        ("class_weights", (), "one for each class; (): the inverse of its frequency", AtLeast(0)),
+        ("class_weights", (), "a weight for each class; (): the inverse of its frequency", AtLeast(0)),
     ),
 }
 
 GROUPS["Networks"] = {
     "condition": Choice(
-        SECTIONS["condition"], "none", "what both networks are told of each example: none, labels or codes"
+        SECTIONS["condition"], "none", "conditional input of the networks: none, labels or codes"
     ),
-    "generator": Choice(SECTIONS["generator"], "dcgan", "z → example"),
-    "discriminator": Choice(SECTIONS["discriminator"], "dcgan", "example → logit"),
+    "generator": Choice(SECTIONS["generator"], "dcgan", "network from z to an example"),
+    "discriminator": Choice(SECTIONS["discriminator"], "dcgan", "network from an example to a logit"),
 }
 
 GROUPS["Optimization"] = {
-    "generator_optimizer": Choice(SECTIONS["generator_optimizer"], "adam", "of the generator"),
-    "discriminator_optimizer": Choice(SECTIONS["discriminator_optimizer"], "adam", "of the discriminator"),
+    "generator_optimizer": Choice(SECTIONS["generator_optimizer"], "adam", "optimizer of the generator"),
+    "discriminator_optimizer": Choice(
+        SECTIONS["discriminator_optimizer"], "adam", "optimizer of the discriminator"
+    ),
     "schedule": Choice(SECTIONS["schedule"], "constant", "factor on both learning rates"),
     **_fields(
-        ("generator_clip_norm", 0.0, "largest global norm of the generator's gradient; 0: any", AtLeast(0)),
+        (
+            "generator_clip_norm",
+            0.0,
+            "largest global norm of the generator's gradient; 0: no clipping",
+            AtLeast(0),
+        ),
         (
             "discriminator_clip_norm",
             0.0,
-            "largest global norm of the discriminator's gradient; 0: any",
+            "largest global norm of the discriminator's gradient; 0: no clipping",
             AtLeast(0),
         ),
         (
             "accumulate",
             1,
-            "parts in which a batch goes through the networks, to save memory. Batch norm, LeCam, ADA and "
-            "DRAGAN see one part; the averages of batch norm and LeCam, and ADA's count of minibatches, move "
-            "with each",
+            "number of microbatches (gradient accumulation), to save memory. Batch norm, LeCam, ADA and "
+            "DRAGAN see one microbatch at a time, and update their averages after each",
             AtLeast(1),
         ),
         (
             "compute_dtype",
             "float32",
-            "of the networks in training; parameters are float32",
+            "data type of the networks in training; parameters are float32",
             OneOf(("float32", "bfloat16")),
         ),
     ),
 }
 
-GROUPS["What is written, in steps; 0: never"] = _fields(
-    ("log_every", 50, "metrics: means over the steps since the last line", AtLeast(1)),
-    ("sample_every", 500, "grids of fixed latents", AtLeast(0)),
+GROUPS["What is written, and after how many steps (0: never)"] = _fields(
+    ("log_every", 50, "steps between two lines of metrics, which are means over these steps", AtLeast(1)),
+    ("sample_every", 500, "steps between two grids of samples, always from the same latents", AtLeast(0)),
     (
         "checkpoint_every",
         1_000,
-        "a killed run goes on from the last one; 0: of the last step alone",
+        "steps between two checkpoints; 0: only the last step",
         AtLeast(0),
     ),
-    ("checkpoints_kept", 3, "how many of the newest", AtLeast(1)),
-    ("eval_every", 0, "numbers of `evaluation`", AtLeast(0)),
-    ("profile_at", 0, "step at which one call is traced into <workdir>/profile", AtLeast(0)),
+    ("checkpoints_kept", 3, "number of the newest checkpoints to keep", AtLeast(1)),
+    ("eval_every", 0, "steps between two evaluations", AtLeast(0)),
+    ("profile_at", 0, "step at which one compiled call is traced into <workdir>/profile", AtLeast(0)),
 )
 
 GROUPS["Evaluation, of the averaged generator"] = {
-    **_fields(("evaluation.protocol", "10k", "2.5k, 10k, 25.6k, 26k, 50k, or a number of samples")),
-    "evaluation.extractor": Choice(SECTIONS["evaluation.extractor"], "auto", "of features"),
+    **_fields(("evaluation.protocol", "10k", "protocol: 2.5k, 10k, 25.6k, 26k, 50k, or a number of samples")),
+    "evaluation.extractor": Choice(SECTIONS["evaluation.extractor"], "auto", "extractor of features"),
     "evaluation.statistics": Choice(
         LISTS["evaluation.statistics"],
         ("frechet_distance",),
-        "computed every eval_every steps; --mode=evaluate takes all, with the fields given here",
+        "computed every eval_every steps; --mode=evaluate computes all, with these fields",
     ),
     **_fields(
-        ("evaluation.best", "", "number whose best checkpoint is kept, as classifier_frechet_distance_10k"),
-        ("evaluation.best_is", "lowest", "which of its values is best", OneOf(("lowest", "highest"))),
-        ("evaluation.seed", 0, "of the latents, and of the choice of real examples", _SEED),
+        (
+            "evaluation.best",
+            "",
+            "number whose best checkpoint is kept, for example classifier_frechet_distance_10k",
+        ),
+        (
+            "evaluation.best_is",
+            "lowest",
+            "whether its lowest or its highest value is best",
+            OneOf(("lowest", "highest")),
+        ),
+        ("evaluation.seed", 0, "seed of the latents and of the choice of real examples", _SEED),
     ),
 }
 
@@ -277,7 +330,7 @@ OWN: dict[str, Field] = {
 
 
 def get_config() -> ConfigDict:
-    """The config of a DCGAN on MNIST, with every field that there is, locked."""
+    """The config of a DCGAN on MNIST, with all fields, locked."""
     config = ConfigDict()
     for group in GROUPS.values():
         for path, entry in group.items():

@@ -1,4 +1,4 @@
-"""Fields that have an effect only where another field is set: refused elsewhere, or set back."""
+"""Fields that have an effect only if another field is set. Otherwise they are refused, or reset."""
 
 from collections.abc import Collection
 from typing import Any
@@ -17,7 +17,7 @@ from jaxgan.config.fields import (
 )
 from jaxgan.errors import UserError
 
-# Fields that have no effect without another one, or but for one value of it, with their defaults.
+# Fields that need another field, or a value of it, to have an effect; with their defaults.
 NEEDS = {
     "lookahead_every": {"lookahead_alpha": 0.5},
     "top_k": {"top_k_steps": 0},
@@ -46,7 +46,7 @@ _WITHOUT_A_PATH = ("digits", "ring", "grid")
 
 
 def refuse_idle(config: ConfigDict) -> None:
-    """Refuses fields that are set, but have no effect because of another one.
+    """Refuses fields that are set, but have no effect because of another field.
 
     Raises:
       UserError: there is one, with the remedy.
@@ -64,9 +64,9 @@ def refuse_idle(config: ConfigDict) -> None:
 
 
 def reset_idle(config: ConfigDict, switches: Collection[str], keep: Collection[str]) -> None:
-    """Sets back to their defaults the fields that some others leave without effect, and what hangs on those.
+    """Resets fields to their defaults if another field leaves them without effect.
 
-    So a trick that a config file or a command line has set up is switched off by one field.
+    So one field switches a trick off that a config file or the command line has set up.
 
     Args:
       config: its fields are set.

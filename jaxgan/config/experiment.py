@@ -1,6 +1,6 @@
-"""From a config to the objects that it names.
+"""Builds the objects that a config names.
 
-Only this room and those above it (`tests/test_layering.py`) see a config; all below take plain keyword
+Only this room and those above it see a config (`tests/test_layering.py`). All rooms below take plain keyword
 arguments.
 """
 
@@ -10,6 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
+from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
 from jaxgan import datasets
@@ -39,8 +40,8 @@ def load_dataset(config: ConfigDict, split: str = "train") -> Dataset:
 
     Args:
       config: the config.
-      split: 'train' or 'test'. Under `dataset.hold_out` the second is the validation part, which the first
-        lacks.
+      split: 'train' or 'test'. With `dataset.hold_out` 'test' is the validation part, and 'train' is without
+        it.
     """
     name, fields = selected(config, "dataset")
     section = config.dataset
@@ -151,7 +152,7 @@ def make_gan(
 
 
 def _require_declared(config: ConfigDict, discriminator: nn.Module, outputs: int) -> None:
-    """Refuses what a network of one's own would pass over in silence."""
+    """Refuses fields that a user's own network would ignore silently."""
     name = config.discriminator.name
     takes = {network: registry.takes(config[network].name) for network, registry in (
         ("generator", GENERATORS), ("discriminator", DISCRIMINATORS)
@@ -175,8 +176,8 @@ def latent_fields(config: ConfigDict) -> dict[str, float]:
     return {"threshold": config.latent_threshold} if config.latent == "truncated" else {}
 
 
-def make_hyper(config: ConfigDict, labels: np.ndarray | None = None) -> dict[str, Any]:
-    """The numeric knobs of the config that live in the state; one that is switched off is absent.
+def make_hyper(config: ConfigDict, labels: Int[np.ndarray, " N"] | None = None) -> dict[str, Any]:
+    """The numeric fields of the config that are part of the state; those that are off are absent.
 
     Args:
       config: the config.
@@ -230,7 +231,7 @@ def make_hyper(config: ConfigDict, labels: np.ndarray | None = None) -> dict[str
     return hyper
 
 
-def class_weights(labels: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
+def class_weights(labels: Int[np.ndarray, " N"], weights: tuple[float, ...]) -> Float[np.ndarray, " K"]:
     """Weights `[K]` of the classes, scaled so that their mean over the data set is 1.
 
     Args:

@@ -40,10 +40,15 @@ SECTIONS = {
 TRANSFORMATIONS = ("augment", "data_augment", "consistency_augment")
 LISTS = {**dict.fromkeys(TRANSFORMATIONS, AUGMENTATIONS), "evaluation.statistics": STATISTICS}
 
-# What every penalty has beside its schedule and its own fields.
+# Fields of every penalty, besides its schedule and its own fields.
 OF_PENALTIES = (
-    own_field("weight", 0.0, "factor on the penalty; 0: absent from the program", AtLeast(0)),
-    own_field("interval", 1, "in every interval-th update, interval times as strong (lazily)", AtLeast(1)),
+    own_field("weight", 0.0, "weight of the penalty; 0: off", AtLeast(0)),
+    own_field(
+        "interval",
+        1,
+        "apply the penalty in every interval-th update, interval times as strong (lazy regularization)",
+        AtLeast(1),
+    ),
 )
 
 
@@ -126,7 +131,7 @@ def listed(config: ConfigDict, path: str) -> dict[str, dict[str, Any]]:
 
 
 def names_of(section: ConfigDict) -> tuple[str, ...]:
-    """The names of a section; the command line gives several as one, joined by commas."""
+    """The names of a section; on the command line they are one string, joined by commas."""
     return tuple(name for entry in section.names for name in entry.split(","))
 
 
@@ -140,7 +145,7 @@ def _refuse_unused(registry, section, path, used, remedy):
 
 
 def _checked(registry: Registry, name: str, values: dict[str, Any], path: str) -> dict[str, Any]:
-    """The values within their declared ranges; those of a recorded config may be more."""
+    """The values, checked against their declared ranges. A recorded config may have further fields."""
     known = registry.fields(name)
     return {f: known[f].convert(v, f"{path}.{f}") if f in known else v for f, v in values.items()}
 
@@ -156,7 +161,7 @@ def active_regularizers(config: ConfigDict) -> dict[str, ConfigDict]:
 
 
 def own_fields(section: ConfigDict) -> dict[str, Any]:
-    """Those of a penalty, without what every penalty has."""
+    """A penalty's own fields, without those that every penalty has."""
     common = ("weight", "interval", "schedule")
     return {field: value for field, value in section.items() if field not in common}
 
@@ -180,7 +185,7 @@ def fix_schedule(config: ConfigDict) -> ConfigDict:
     return config
 
 
-# Fields that a record leaves out at their defaults: runs of before them go on, and have the same record.
+# Fields that a record leaves out at their defaults, so that runs from before them keep theirs.
 UNSAID = {"max_minutes": 0.0, "dataset.hold_out": False}
 
 
@@ -207,7 +212,7 @@ def essential(config: ConfigDict) -> dict[str, Any]:
             else:
                 chosen = [section["name"].partition("/")[0]]
             parent[last] = {k: v for k, v in section.items() if k in chosen or k not in registry}
-    if tree.get("condition", {}).get("name") == "none":  # as in the records of runs before there were any
+    if tree.get("condition", {}).get("name") == "none":  # as in records from before these fields
         del tree["condition"]
     return tree
 
@@ -238,10 +243,10 @@ def _place(error: Exception) -> str:
 
 
 def with_own_modules(config: ConfigDict) -> ConfigDict:
-    """The config whose `modules` also name those of all selected components that are not the house's own.
+    """The config with the modules of all selected user components added to `modules`.
 
-    A config file may have imported them without a word; to sample from the run they are imported by name.
-    What has no importable module (a notebook's cell) is left out.
+    A config file may have imported them without naming them; sampling from the run imports them by name.
+    Components without an importable module (of a notebook) are left out.
     """
     chosen = [
         (registry, name) for path, registry in LISTS.items() for name in names_of(section_of(config, path))

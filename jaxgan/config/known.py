@@ -1,4 +1,4 @@
-"""Refuses a config that is none, or not one of this version: before anything reads its fields."""
+"""Refuses an object that is no config, or not one of this version, before its fields are read."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from jaxgan.errors import WrongArgument
 
 
 def require_config(config: Any) -> None:
-    """WrongArgument where it is no config at all, or lacks what is read first."""
+    """WrongArgument if it is no config, or lacks the fields that are read first."""
     if not isinstance(config, ConfigDict) or not {"modules", "deterministic"} <= set(config):
         raise WrongArgument(f"config={shown(config)}: give a ConfigDict, begun with jaxgan.default_config()")
 
 
 def require_known(config: ConfigDict) -> None:
-    """WrongArgument where the config has other fields than `default.py`, or values of other types."""
+    """WrongArgument if the config has other fields than `default.py`, or values of other types."""
     tree = config.to_dict()
     try:
         foreign = foreign_fields(tree)

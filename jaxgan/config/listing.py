@@ -1,4 +1,4 @@
-"""All fields of a config, as a list to read, and the nearest ones of a name that is none."""
+"""The list of all config fields, and the nearest fields to a name that does not exist."""
 
 import difflib
 import re
@@ -15,9 +15,9 @@ from jaxgan.optimizers import SCHEDULES
 from jaxgan.registry import Registry
 from jaxgan.regularizers import FAMILIES
 
-EVERY = "NAME"  # stands for each penalty, in the paths of what all of them have
+EVERY = "NAME"  # stands for the name of any penalty, in paths of fields that all penalties have
 
-# What fields are called elsewhere → paths, or ends of paths.
+# Common other names of fields → paths, or ends of paths.
 SYNONYMS = {
     "lr": ("learning_rate",),
     "g_lr": ("generator_optimizer.adam.learning_rate",),
@@ -97,9 +97,9 @@ class Entry(NamedTuple):
     Attributes:
       heading: of its group.
       path: dotted; `regularizers.NAME.weight` stands for all penalties.
-      default: its value where nothing is said.
+      default: its default value.
       kind: the type of its value.
-      allowed: its range, in words; '' for all that the type has.
+      allowed: its range, in words; '' if there is no restriction.
       sentence: what it means.
     """
 
@@ -212,12 +212,11 @@ def markdown() -> str:
     for entry in entries():
         if entry.heading != heading:
             heading = entry.heading
-            lines += ["", f"## {heading}", "", "| field | default | values | meaning |"]
-            lines.append("| --- | --- | --- | --- |")
+            lines += ["", f"## {heading}", ""]
         about = entry.kind + (f", {entry.allowed}" if entry.allowed else "")
         default = _written(entry.default)
-        cells = [f"`{entry.path}`", f"`{default}`" if default else "", about, entry.sentence]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        default = f"; default `{default}`" if default else ""
+        lines.append(f"- `{entry.path}` ({about}{default}): {entry.sentence}")
     return "\n".join(lines) + "\n"
 
 
@@ -232,17 +231,16 @@ def _written(value: Any) -> str:
 
 
 def hint(name: str, config: ConfigDict | None = None) -> str:
-    """What to say after a field that does not exist: the nearest ones, and where all are listed."""
+    """A hint for a field that does not exist: the nearest fields, and where all are listed."""
     found = nearest(name, config)
     several = f" The nearest: {', '.join(found)}." if found else ""
     return f"{several} All: python launch.py --mode=fields"
 
 
 def nearest(name: str, config: ConfigDict | None = None, most: int = 3) -> list[str]:
-    """The fields that are most likely meant, the likeliest first, over all dotted paths.
+    """The fields that are most likely meant, the likeliest first.
 
-    Fields of components that the config selects come before those of others; of equally near ones the
-    shorter first.
+    Fields of selected components come before those of others, and shorter paths before longer ones.
 
     Args:
       name: dotted, without `config.`.
@@ -277,6 +275,6 @@ def _likeness(one: str, other: str) -> float:
 
 
 def _shares_words(name: str, path: str) -> float:
-    """The share of the words of a name that stand in a path."""
+    """The share of the words of a name that occur in a path."""
     words = set(re.split(r"[._]", name)) - {""}
     return len(words & set(re.split(r"[._]", path))) / max(len(words), 1)

@@ -1,4 +1,4 @@
-"""The config of a run as a config file: what `--workdir=RUN` without `--config` stands for.
+"""The config of a run as a config file: used for `--workdir=RUN` without `--config`.
 
 python launch.py --config=jaxgan/config/recorded.py:RUN/config.json
 """
@@ -15,7 +15,7 @@ from jaxgan.errors import UserError
 
 
 def get_config(path: str) -> ConfigDict:
-    """All fields of the run whose `config.json` this is, those of components that it does not use included.
+    """All fields of the run with this `config.json`, including those of components that it does not use.
 
     Raises:
       UserError: the file cannot be read, or another version of jaxgan made it.
@@ -31,7 +31,7 @@ def get_config(path: str) -> ConfigDict:
 
 
 def foreign_fields(recorded: dict[str, Any]) -> list[str]:
-    """What a recorded config has more, and less, than this version of jaxgan writes; in words."""
+    """How the fields of a recorded config differ from those of this version, in words."""
     fields, known = flatten(recorded), flatten(default.get_config().to_dict())
     more = [f"{field} is not known" for field in sorted(fields.keys() - known.keys())]
     expected = flatten(essential(_complete(recorded)))

@@ -1,6 +1,6 @@
 """Data sets by name: `load` gives one split as images (uint8, NHWC) or points (float32).
 
-A data set is a builder in a file of its own, filed in DATASETS; see `dataset.py`.
+A data set is a builder in a file of its own, registered in DATASETS; see `dataset.py`.
 """
 
 from jaxgan.datasets import (  # noqa: F401 (files the builders)

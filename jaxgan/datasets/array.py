@@ -1,4 +1,4 @@
-"""`array`: one's own images or points in a `.npy` or `.npz` file. Never unpickled."""
+"""`array`: the user's own images or points in a `.npy` or `.npz` file. Pickles are never loaded."""
 
 import itertools
 import math
@@ -13,7 +13,7 @@ from jaxgan.errors import UserError
 
 _EXAMPLE_KEYS = {"train": ("images", "x_train", "arr_0"), "test": ("x_test",)}
 _LABEL_KEYS = {"train": ("labels", "y_train"), "test": ("y_test",)}
-_CHUNK = 1 << 26  # bytes converted at a time: bounds the memory of a file of any size
+_CHUNK = 1 << 26  # bytes converted at a time, which bounds the memory
 _NPY_MAGIC = b"\x93NUMPY"
 _ZIP_MAGIC = b"PK\3\4"  # a .npz file
 
@@ -34,8 +34,8 @@ def build(
     the test split is `x_test` (`y_test`) if there is one, else every sixth example is held out.
 
     Args:
-      low, high: the values that stand for 0 and 255 in an array of floats; nothing is guessed.
-      in_memory_gb: a `.npy` file of more than this many 10^9 bytes is converted, a part at a time, into the
+      low, high: the values of black and white (0 and 255) in an array of floats; they are never guessed.
+      in_memory_gb: a `.npy` file of more than this many 10^9 bytes is converted piece by piece into the
         memory-mapped cache.
     """
     file = Path(path)
@@ -127,7 +127,9 @@ def _load(file):
                         f"it holds '{other[0]}', which is no array; a folder is dataset 'images'"
                     )
                 return found
-    except Exception as error:  # NumPy's readers raise what the damage leads to, tokenize.TokenError included
+    except (
+        Exception
+    ) as error:  # NumPy's readers raise any kind of error for damaged files, even tokenize.TokenError
         reason = " ".join(str(error).split())
         if "allow_pickle" in reason or "objects in dtype" in reason:
             raise UserError(

@@ -1,8 +1,8 @@
-"""Decoded once, memory-mapped from then on: uint8 .npy files under the user's cache folder.
+"""The cache of decoded data sets: uint8 .npy files, which are memory-mapped.
 
 An entry is a folder `<cache>/datasets/<name>-<key>/` with `examples.npy`, `labels.npy` where there are
-labels, and `meta.json`. It is written under another name and renamed when complete, in chunks, so that
-neither a crash nor a set larger than memory can hurt. Entries may be deleted at any time.
+labels, and `meta.json`. It is written in chunks under a temporary name and renamed when complete. So crashes
+do no harm, and sets may be larger than memory. Entries may be deleted at any time.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ from absl import logging
 from jaxgan.datasets.dataset import Digest, Fingerprint
 from jaxgan.errors import UserError
 
-_FORMAT = 1  # raise it when decoding, resizing or this layout change, and old entries are left behind
-_VERIFY_BELOW = 1 << 28  # bytes: smaller sets have their whole content checked at every start (~0.1 s)
+_FORMAT = 1  # increase it when decoding, resizing or this layout change, so that old entries are not used
+_VERIFY_BELOW = 1 << 28  # bytes; the whole content of smaller sets is checked at every start (~0.1 s)
 
-_MOST_IN_MEMORY = 4 << 30  # bytes, where nothing can be kept on disk
+_MOST_IN_MEMORY = 4 << 30  # bytes, if nothing can be written to disk
 
 Chunks = Iterator[tuple[np.ndarray, np.ndarray | None]]
 
@@ -54,7 +54,7 @@ def folder() -> Path:
 
 
 def identity(files: Iterable[Path]) -> str:
-    """Hash of the files' paths, sizes and times: changes when a source changes, costs no reading."""
+    """Hash of the files' paths, sizes and times: shows changes without reading the files."""
     content = hashlib.blake2b(digest_size=16)
     for file in files:
         status = os.stat(file)
@@ -64,13 +64,13 @@ def identity(files: Iterable[Path]) -> str:
 
 
 def decoded(name: str, key: dict[str, Any], chunks: Callable[[], Chunks]) -> Decoded:
-    """The cached entry for `key`, made from `chunks()` where there is none or it is damaged.
+    """The cached entry for `key`, made from `chunks()` if there is none or it is damaged.
 
     Args:
       name: readable part of the entry's folder name.
       key: everything the content depends on, as JSON: the sources' `identity`, the split, the size.
-      chunks: yields (examples [n, ...], labels [n] or None) in order; called once more if the cache
-        folder turns out not to be writable, in which case the result lies in memory.
+      chunks: yields (examples [n, ...], labels [n] or None) in order. If the cache folder is not writable, it
+        is called again, and the result is in memory.
     """
     key = {"format": _FORMAT, **key}
     digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=10).hexdigest()
@@ -92,12 +92,12 @@ def decoded(name: str, key: dict[str, Any], chunks: Callable[[], Chunks]) -> Dec
 
 
 class _Unwritable(Exception):
-    """Writing an entry failed, as opposed to reading what it is made from."""
+    """Writing an entry failed (not reading its source)."""
 
 
 @contextlib.contextmanager
 def _written(path: Path) -> Iterator[BinaryIO]:
-    """A new file to write; on a full disk closing it fails, too, which must not hide the first error."""
+    """A new file to write. On a full disk closing fails, too; the first error must be reported."""
     with _writing():
         file = open(path, "wb")
     try:
@@ -122,7 +122,7 @@ def _make(entry: Path, scratch: Path, key: dict[str, Any], chunks: Callable[[], 
     content, count, labels, shape, dtype = Fingerprint(), 0, [], (), np.dtype(np.uint8)
     with _written(scratch / "examples.npy") as file:
         for examples, some_labels in chunks():
-            with _writing():  # plain writes: a full disk is an error here, under a memory map a SIGBUS
+            with _writing():  # plain writes, because a full disk under a memory map raises SIGBUS
                 if not count:
                     shape, dtype = examples.shape[1:], examples.dtype
                     header = _write_header(file, (0, *shape), dtype)
@@ -152,7 +152,7 @@ def _make(entry: Path, scratch: Path, key: dict[str, Any], chunks: Callable[[], 
             json.dumps({**meta, "digest": _meta_digest(meta)}, indent=1), encoding="utf-8"
         )
         was_there = entry.exists()
-        if (found := _read(entry)) is not None:  # another process was faster: its entry is as good
+        if (found := _read(entry)) is not None:  # another process was faster: use its entry
             return found
         if was_there:  # damaged
             shutil.rmtree(entry, ignore_errors=True)
@@ -174,11 +174,11 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> in
 
 
 def _read(entry: Path) -> Decoded | None:
-    """The entry, or None where it is absent or damaged; the latter with a line in the log."""
+    """The entry; None if it is absent, or damaged, which is logged."""
     try:
         if not stat.S_ISDIR(entry.stat().st_mode):
             return None
-    except OSError:  # it is not there, or nothing of such a name can be
+    except OSError:  # it is not there, or the name is impossible
         return None
     try:
         meta = json.loads((entry / "meta.json").read_text(encoding="utf-8"))

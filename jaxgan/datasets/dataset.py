@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the code: examples, labels and a hash of both."""
+"""The type of all data sets: examples, labels and a hash of both."""
 
 import dataclasses
 import hashlib
@@ -7,10 +7,15 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int, Shaped, UInt8
 
 from jaxgan.declarations import arguments
 from jaxgan.errors import UserError
 from jaxgan.registry import Registry
+
+# Images, or points; and their labels.
+Examples = UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N D"]
+Labels = Int[np.ndarray, " N"]
 
 # Builders `(split, path, image_size, *, fields) -> Dataset`; the keyword-only fields are config fields.
 DATASETS = Registry("dataset")
@@ -21,7 +26,7 @@ _HASH_ROWS = 1024  # of a source
 
 
 class MissingDataset(UserError):
-    """The data set is neither on the machine nor to be had: the one error that a fallback may answer.
+    """The data set is not on the machine and cannot be downloaded. Only after this error a fallback is used.
 
     Attributes:
       image_size: the side in pixels that its images would have had; 0 when unknown.
@@ -35,12 +40,12 @@ class MissingDataset(UserError):
 class Mixture(NamedTuple):
     """Gaussians N(centres[k], std² I) of equal weight; `centres` is float64 `[K, D]`."""
 
-    centres: np.ndarray
+    centres: Float[np.ndarray, "K D"]
     std: float
 
 
 def title(name: str, fallback_for: str) -> str:
-    """What a picture says of its data set."""
+    """The name of a data set in a picture."""
     return f"{name} (in place of {fallback_for})" if fallback_for else name
 
 
@@ -49,25 +54,25 @@ class Dataset:
     """One split of a data set.
 
     Attributes:
-      name: what was really used: 'mnist', 'digits', 'tfds/cifar10', ...
+      name: of the set that was really used: 'mnist', 'digits', 'tfds/cifar10', ...
       examples: uint8 [N, H, W, C] images or float32 [N, D] points, in memory or memory-mapped; or a
         random-access source with `shape`, `dtype`, `len()` and
         `__getitems__(int array [n]) -> uint8 [n, H, W, C]`. `take` reads either.
       labels: int32 [N], or None where there are none.
-      fingerprint: hash of the content (examples, labels, shape, type), the same wherever the files lie. It is
-        computed by `load` where it is left out, and where it is written by hand.
+      fingerprint: hash of the content (examples, labels, shape, type), whatever the files' location. `load`
+        computes it if it is missing or was not computed from the content.
       origin: where it came from, one line for logs.
-      fallback_for: the data set that was asked for and is missing, else ''.
-      class_names: the labels' names, where known.
-      parts: the set whose examples are the channels of these, of Stacked-MNIST and its like; else None.
-      mixture: the Gaussians that the points are drawn from, where they are; else None.
-      held_out: of the training split, how many examples of the same files are kept for the test split; 0
-        where that has files of its own.
+      fallback_for: the requested data set if it is missing, else ''.
+      class_names: names of the labels, if known.
+      parts: for stacked sets such as Stacked-MNIST, the set whose examples are the channels; else None.
+      mixture: the Gaussians from which points are drawn; else None.
+      held_out: of the training split, the number of examples held out for the test split; 0 if that has files
+        of its own.
     """
 
     name: str
     examples: Any
-    labels: np.ndarray | None
+    labels: Labels | None
     fingerprint: str = ""
     origin: str = ""
     fallback_for: str = ""
@@ -77,7 +82,7 @@ class Dataset:
     held_out: int = 0
 
     def __post_init__(self):
-        """Lets go of a hash of other content, which `dataclasses.replace` keeps: `load` computes it."""
+        """Removes a hash of other content, which `dataclasses.replace` would keep; `load` computes it."""
         if isinstance(digest := self.fingerprint, Digest):
             digest.of = digest.of or (self.examples, self.labels)
             if digest.of[0] is not self.examples or digest.of[1] is not self.labels:
@@ -97,7 +102,7 @@ class Dataset:
 
     @property
     def num_modes(self) -> int | None:
-        """Gaussians of a mixture, or classes; of stacked images every combination of classes; else None."""
+        """Gaussians of a mixture, or classes; for stacked images combinations of classes; else None."""
         if self.mixture is not None:
             return len(self.mixture.centres)
         if self.parts is not None and self.parts.num_modes:
@@ -110,7 +115,7 @@ class Dataset:
         return len(self) * math.prod(self.shape) * np.dtype(self.examples.dtype).itemsize
 
 
-def take(examples: Any, rows: np.ndarray) -> np.ndarray:
+def take(examples: Any, rows: Int[np.ndarray, " n"]) -> Shaped[np.ndarray, "n ..."]:
     """The examples at `rows` [n], from an array or from a random-access source: [n, ...], in memory."""
     rows = np.asarray(rows)
     read = getattr(examples, "__getitems__", None)
@@ -121,25 +126,25 @@ class Digest(str):
     """A hash that was computed of the content.
 
     Attributes:
-      of: the examples and labels of the data set that it first came with. It is no hash of another's.
+      of: the examples and labels that it is a hash of.
     """
 
     of: tuple[Any, Any] | None = None
 
 
 class Fingerprint:
-    """Hash of a data set's content, fed chunk by chunk; the chunking does not matter."""
+    """Hash of a data set's content, which is given in chunks of any size."""
 
     def __init__(self):
         self._hash = hashlib.blake2b(digest_size=16)
 
-    def update(self, chunk: np.ndarray) -> None:
+    def update(self, chunk: Shaped[np.ndarray, "n ..."]) -> None:
         rows = max(1, _HASH_CHUNK // max(1, chunk[:1].nbytes))
         for start in range(0, len(chunk), rows):
             self._hash.update(np.ascontiguousarray(chunk[start : start + rows]).data)
 
-    def digest(self, shape: Iterable[int], dtype: Any, labels: np.ndarray | None) -> Digest:
-        """The hash, once every example has gone through `update`. `shape` is [N, ...], `labels` int32 [N]."""
+    def digest(self, shape: Iterable[int], dtype: Any, labels: Labels | None) -> Digest:
+        """The hash, after `update` with every example. `shape` is [N, ...], `labels` int32 [N]."""
         trailer = f"|{tuple(int(n) for n in shape)}|{np.dtype(dtype).str}|{labels is not None}|"
         self._hash.update(trailer.encode())
         if labels is not None:
@@ -147,7 +152,7 @@ class Fingerprint:
         return Digest(self._hash.hexdigest())
 
 
-def fingerprint(examples: Any, labels: np.ndarray | None) -> Digest:
+def fingerprint(examples: Any, labels: Labels | None) -> Digest:
     """Hash of the content: examples [N, ...] in their order, labels int32 [N] or None, shape and type.
 
     `examples` may be a random-access source, too: see `Dataset.examples`.
@@ -164,10 +169,8 @@ def fingerprint(examples: Any, labels: np.ndarray | None) -> Digest:
     return content.digest(examples.shape, examples.dtype, labels)
 
 
-def from_arrays(
-    name: str, examples: np.ndarray, labels: np.ndarray | None, origin: str, **more: Any
-) -> Dataset:
-    """A Dataset of arrays: what a data set of one's own returns.
+def from_arrays(name: str, examples: Examples, labels: Labels | None, origin: str, **more: Any) -> Dataset:
+    """A Dataset from arrays, for users' own data sets.
 
     Args:
       name: of the data set.
@@ -205,21 +208,21 @@ def from_arrays(
     return Dataset(name, examples, labels, fingerprint(examples, labels), origin, **more)
 
 
-def validation_rows(count: int) -> np.ndarray:
+def validation_rows(count: int) -> Int[np.ndarray, " n"]:
     """Rows of the validation part of a training set: every sixth example, 10,000 of MNIST's 60,000.
 
-    No feature extractor is trained on it. Floors of numbers are made of it.
+    No feature extractor is trained on it. It is used for the floors of numbers.
     """
     return hold_out(count, "test")
 
 
-def hold_out(count: int, split: str, what: str = "the data set") -> np.ndarray:
+def hold_out(count: int, split: str, what: str = "the data set") -> Int[np.ndarray, " n"]:
     """Rows of a split, for sets that come without one: every sixth example (5, 11, 17, ...) is the test set.
 
     Args:
       count: number of examples, N.
       split: 'train' or 'test'.
-      what: to call the set in a message.
+      what: name of the set in messages.
 
     Returns:
       int64 rows; the two splits are disjoint and cover range(N). MNIST has the same proportion.

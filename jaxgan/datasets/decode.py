@@ -1,4 +1,4 @@
-"""From the bytes of an image file to uint8 [H, W, C]."""
+"""Decodes image files to uint8 [H, W, C]."""
 
 import io
 import struct
@@ -9,14 +9,15 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jaxgan.datasets.resize import RULE, resize
 from jaxgan.errors import UserError
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # whatever the name ends with
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # whatever the suffix is
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-_CHUNK = 512  # images decoded at a time: bounds the memory of a set of any size
+_CHUNK = 512  # images decoded at a time, which bounds the memory
 # What Pillow raises on damaged files (OSError, SyntaxError, ...) has no common base.
 _PILLOW_ERRORS = (
     OSError,
@@ -32,14 +33,14 @@ Item = TypeVar("Item")
 
 
 class DamagedImage(Exception):
-    """The bytes are no complete image; the message is Pillow's reason."""
+    """The bytes are not a complete image; the message is Pillow's."""
 
 
 class RefusedImage(Exception):
-    """The image is whole, but is not taken as it is; the message goes behind its name, and has the remedy."""
+    """The image is complete, but not accepted; the message follows its name, and says what to do."""
 
 
-def decode(data: bytes, channels: int, size: int = 0) -> np.ndarray:
+def decode(data: bytes, channels: int, size: int = 0) -> UInt8[np.ndarray, "H W C"]:
     """Decode one image, turn it upright by its EXIF tag, convert it to `channels`, resize it.
 
     Args:
@@ -52,12 +53,12 @@ def decode(data: bytes, channels: int, size: int = 0) -> np.ndarray:
 
     Raises:
       DamagedImage: truncated, a wrong checksum, or no image at all.
-      RefusedImage: too large, or with too much text beside the pixels, or not of whole numbers.
+      RefusedImage: too large, too much text in it, or pixels that are not integers.
     """
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.format == "PNG":
-                image.verify()  # the checksums, which loading alone ignores for the pixels
+                image.verify()  # verifies checksums, which loading alone ignores
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             image.load()
             image = _convert(ImageOps.exif_transpose(image), channels, image.format)
@@ -78,7 +79,7 @@ def decode(data: bytes, channels: int, size: int = 0) -> np.ndarray:
 def _convert(image: Image.Image, channels: int, form: str | None) -> Image.Image:
     if image.mode == "F":
         raise RefusedImage("has floating-point pixels, whose range is not known: save it as PNG")
-    if image.mode == "I" and form != "PNG":  # there it is of 16 bits, as older Pillows give it
+    if image.mode == "I" and form != "PNG":  # in this mode it is 16-bit, as in older versions of Pillow
         raise RefusedImage("has grey values of 32 bits, whose range is not known: save it as PNG of 16 bits")
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion would clip at 255
         values = np.asarray(image).astype(np.int64)
@@ -89,22 +90,22 @@ def _convert(image: Image.Image, channels: int, form: str | None) -> Image.Image
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     elif image.mode not in ("L", "1"):
-        image = image.convert("RGB")  # on the way to grey, too: a palette or CMYK has no luma of its own
+        image = image.convert("RGB")  # also for grey: palettes and CMYK have no luma
     return image.convert(MODES[channels])
 
 
 def in_chunks(
     items: Iterable[Item], read: Callable[[Item], Any], pool: ThreadPoolExecutor
 ) -> Iterator[tuple[list[Item], list[Any]]]:
-    """`read` of every item, in order, by threads (Pillow releases the GIL), a bounded number at a time."""
+    """Reads every item in threads (Pillow releases the GIL), in order, a bounded number at a time."""
     iterator = iter(items)
     while chunk := list(islice(iterator, _CHUNK)):
         yield chunk, list(pool.map(read, chunk))
 
 
 def stack(
-    images: Sequence[np.ndarray], names: Sequence[Any], what: str, shape: tuple[int, ...]
-) -> np.ndarray:
+    images: Sequence[UInt8[np.ndarray, "_ _ _"]], names: Sequence[Any], what: str, shape: tuple[int, ...]
+) -> UInt8[np.ndarray, "n H W C"]:
     """uint8 [n, *shape]; UserError with the remedy at the first image of another shape."""
     for image, name in zip(images, names, strict=True):
         if image.shape != shape:

@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int32, UInt8
 
 from jaxgan.datasets.dataset import DATASETS, Dataset, from_arrays
 from jaxgan.datasets.resize import resize_array
@@ -33,7 +34,7 @@ def build(split: str, path: str, image_size: int) -> Dataset:
 
 
 def find(folder: Path, split: str) -> dict[str, Path | None]:
-    """The files of a split by kind, 'images' and 'labels'; None for one that is not there."""
+    """The files of a split by kind, 'images' and 'labels'; None for a missing file."""
     found: dict[str, Path | None] = {}
     for kind, dims in (("images", 3), ("labels", 1)):
         stem = f"{_PREFIXES[split]}-{kind}"
@@ -47,7 +48,7 @@ def is_present(folder: Path) -> bool:
     return any(file for split in _PREFIXES for file in find(folder, split).values())
 
 
-def read(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+def read(folder: Path, split: str) -> tuple[UInt8[np.ndarray, "N H W 1"], Int32[np.ndarray, " N"]]:
     """Images uint8 [N, H, W, 1] and labels int32 [N]; UserError names the file that is missing or damaged."""
     if not folder.is_dir():
         raise UserError(f"dataset.path = '{folder}' is not a folder; name the one with the IDX files")
@@ -70,8 +71,8 @@ def read(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     return images[..., None], labels.astype(np.int32)
 
 
-def md5(array: np.ndarray) -> str:
-    """Of the IDX file, unzipped, that holds an array of unsigned bytes."""
+def md5(array: UInt8[np.ndarray, "..."]) -> str:
+    """The MD5 of the unzipped IDX file of an array of unsigned bytes."""
     header = bytes([0, 0, _UBYTE, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     return hashlib.md5(header + array.tobytes(), usedforsecurity=False).hexdigest()
 
@@ -98,7 +99,7 @@ def _read_array(file: Path, dims: int) -> np.ndarray:
 
 
 def _read_bytes(file: Path) -> bytes:
-    """The content, unzipped where it begins with gzip's magic number, whatever the file is called."""
+    """The content, unzipped if it begins with gzip's magic number, whatever the file's name."""
     try:
         data = file.read_bytes()
         return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data

@@ -1,4 +1,4 @@
-"""`images`: a folder of one's own image files."""
+"""`images`: a folder of the user's own image files."""
 
 import os
 import warnings
@@ -16,7 +16,7 @@ from jaxgan.datasets.resize import require_square
 from jaxgan.errors import UserError
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-# What the folders of splits are called, in any case; the first that is there counts.
+# Names of the folders of splits, in upper or lower case; the first that exists is used.
 _TRAIN = ("train", "training")
 _TEST = ("test", "testing", "val", "valid", "validation")
 
@@ -27,15 +27,15 @@ def build(
 ) -> Dataset:
     """All images below `path`, in the order of their relative names, decoded once into the cache.
 
-    Subfolders of the first level are the classes, in sorted order, if there are at least two and no image
-    lies beside them. A subfolder `train` (or `Train`, `training`) means that it and `test` (or `testing`,
-    else `val`, `valid`, `validation`) hold the splits, and the classes of both are those below `train`;
-    without such a second one, every sixth image is held out. Mixed sizes need `image_size`: see
+    Subfolders of the first level are the classes, in sorted order, if there are at least two and no images
+    beside them. If there is a subfolder `train` (or `Train`, `training`), it has the training split, and
+    `test` (or `testing`, else `val`, `valid`, `validation`) the test split; the classes are those in `train`.
+    Without a test split, every sixth image is held out. Images of different sizes need `image_size`: see
     `resize.RULE`.
 
     Args:
       channels: 1 (grey), 3 (RGB; transparent parts show white) or 4 (RGBA).
-      skip_damaged: leave damaged images out, with a warning that counts them, instead of an error.
+      skip_damaged: leave damaged images out and print a warning with their number, instead of an error.
     """
     if channels not in MODES:
         raise UserError(f"dataset.images.channels = {channels}; known: 1 (grey), 3 (RGB), 4 (RGBA)")
@@ -58,7 +58,7 @@ def build(
         logging.info("decoding %d images of %s once into %s", len(files), root, cache.folder())
         return _decode_all(root, files, labels, channels, image_size, skip_damaged)
 
-    with warnings.catch_warnings():  # Pillow's, of metadata that it passes over: pixels that lack are errors
+    with warnings.catch_warnings():  # Pillow's warnings about ignored metadata; missing pixels are errors
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         decoded = cache.decoded(f"images-{root.name}", key, chunks)
     origin = f"{len(decoded.examples):,} images in {root}"
@@ -72,7 +72,7 @@ def build(
 
 
 def _root(path, split):
-    """(the folder to read, the one of the training split, whether the split must be held out of it)."""
+    """(the folder to read, that of the training split, whether the split is held out from it)."""
     root = Path(path)
     if not path or not root.is_dir():
         raise UserError(
@@ -98,7 +98,7 @@ def _root(path, split):
 
 
 def _list(root):
-    """Every image file below the folder, sorted by relative name; hidden files are passed over."""
+    """All image files below the folder, sorted by relative name, except hidden files."""
 
     def fail(error):
         raise UserError(f"cannot read the folder {error.filename}: {error.strerror}; check its permissions")
@@ -127,7 +127,7 @@ def _is_image(name):
 
 
 def _classes(root, files, train, train_files):
-    """(labels int32 [N], class names), those of `train`; or (None, ()) where the folders make no classes."""
+    """(labels int32 [N], class names), those of `train`; or (None, ()) if the folders are not classes."""
     names, folders = tuple(sorted(set(_folders(train, train_files)))), _folders(root, files)
     if len(names) < 2 or not folders:
         return None, ()
@@ -141,7 +141,7 @@ def _classes(root, files, train, train_files):
 
 
 def _folders(root, files):
-    """The subfolder that each image lies in, of the first level; none where an image lies beside them."""
+    """The first-level subfolder of each image; empty if there are images beside the subfolders."""
     parts = [file.relative_to(root).parts for file in files]
     return [] if any(len(part) == 1 for part in parts) else [part[0] for part in parts]
 
@@ -150,7 +150,7 @@ def _decode_all(root, files, labels, channels, image_size, skip_damaged) -> cach
     def read(n):
         try:
             return decode(files[n].read_bytes(), channels, image_size)
-        except RefusedImage as error:  # whole, and so nothing to skip
+        except RefusedImage as error:  # not damaged, so not skipped
             raise UserError(f"{files[n]} {error}") from error
         except OSError as error:
             raise UserError(f"cannot read {files[n]}: {error.strerror}; check its permissions") from error

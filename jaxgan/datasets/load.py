@@ -1,4 +1,4 @@
-"""From the name in a config to a data set, or to the fallback that the config names."""
+"""Loads the data set that a config names, or its fallback."""
 
 import dataclasses
 import os
@@ -13,7 +13,7 @@ from jaxgan.declarations import arguments
 from jaxgan.errors import UserError
 
 SPLITS = ("train", "test")
-MAX_SIDE = 2**16 - 1  # pixels: of what Pillow scales to
+MAX_SIDE = 2**16 - 1  # pixels: the largest size to scale to
 
 
 def load(
@@ -26,12 +26,12 @@ def load(
       split: 'train' or 'test'.
       path: the user's folder or file, or TFDS's `data_dir`; '' where the set needs none.
       image_size: side in pixels; 0 keeps the stored size, which must then be square. See `resize.RULE`.
-      fallback: the set to use when `name` is neither on the machine nor to be had; '' to raise instead.
+      fallback: the set to use if `name` is not on the machine and cannot be downloaded; '': raise an error.
         It is resized to `image_size`, or to the size of the missing set.
       **fields: the builder's own keyword-only fields.
 
     Raises:
-      UserError: bad input, in one line with the remedy; MissingDataset where nothing was found.
+      UserError: bad input, in one line with the remedy; MissingDataset if nothing was found.
     """
     arguments.choice("split", split, SPLITS)
     image_size = arguments.whole("dataset.image_size", image_size, 0, MAX_SIDE + 1)
@@ -53,7 +53,7 @@ def load(
 
 def _build(name, split, path, image_size, fields):
     family, _, member = name.partition("/")
-    if family == "tfds":  # one builder for a whole catalogue: the rest of the name says which set
+    if family == "tfds":  # one builder for the whole catalogue; the rest of the name is the set's
         dataset = DATASETS[family](split, path, image_size, member, **fields)
     else:
         dataset = DATASETS[name](split, path, image_size, **fields)

@@ -7,6 +7,7 @@ networks", NeurIPS 2018, section 4.1, after VEEGAN): 100,000 points, modes of eq
 import math
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxgan.datasets.dataset import DATASETS, Dataset, Mixture, from_arrays
 from jaxgan.errors import UserError
@@ -14,13 +15,13 @@ from jaxgan.errors import UserError
 _STREAMS = {"train": 0, "test": 1}
 
 
-def ring_modes(num_modes: int = 8, radius: float = 1.0) -> np.ndarray:
+def ring_modes(num_modes: int = 8, radius: float = 1.0) -> Float[np.ndarray, "num_modes 2"]:
     """Mode centres radius * (cos, sin)(2 pi k / num_modes): float64 [num_modes, 2]."""
     angles = 2 * np.pi * np.arange(num_modes) / num_modes
     return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def grid_modes(side: int = 5, spacing: float = 2.0) -> np.ndarray:
+def grid_modes(side: int = 5, spacing: float = 2.0) -> Float[np.ndarray, "modes 2"]:
     """Mode centres of a side x side square lattice around the origin: float64 [side**2, 2]."""
     axis = spacing * (np.arange(side) - (side - 1) / 2)
     return np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -41,11 +42,11 @@ def ring(
     """Gaussians of deviation `std` on a circle: float32 [num_points, 2]; a point's label is its mode.
 
     Args:
-      num_modes: Gaussians.
-      radius: of the circle of their centres.
-      std: of each Gaussian.
-      num_points: examples.
-      seed: [0, 2^32): of the draws.
+      num_modes: number of Gaussians.
+      radius: radius of the circle with their centres.
+      std: standard deviation of each Gaussian.
+      num_points: number of examples.
+      seed: seed of the draws, in [0, 2^32).
     """
     _check("ring", num_modes=num_modes, radius=radius, std=std, num_points=num_points)
     return _sample("ring", ring_modes(num_modes, radius), std, num_points, seed, split)
@@ -66,22 +67,22 @@ def grid(
     """Gaussians of deviation `std` on a lattice: float32 [num_points, 2]; a point's label is its mode.
 
     Args:
-      side: Gaussians in a row, and rows.
-      spacing: between neighbouring centres.
-      std: of each Gaussian.
-      num_points: examples.
-      seed: [0, 2^32): of the draws.
+      side: number of Gaussians in a row, and of rows.
+      spacing: distance of neighbouring centres.
+      std: standard deviation of each Gaussian.
+      num_points: number of examples.
+      seed: seed of the draws, in [0, 2^32).
     """
     _check("grid", side=side, spacing=spacing, std=std, num_points=num_points)
     return _sample("grid", grid_modes(side, spacing), std, num_points, seed, split)
 
 
 def _sample(name, modes, std, num_points, seed, split):
-    """Independent draws: a mode, each as likely, then N(mode, std^2 I). The splits are separate streams."""
+    """Independent draws of a uniform mode, then of N(mode, std^2 I). Each split has its own stream."""
     if not 0 <= seed < 2**32:
         raise UserError(f"dataset.{name}.seed = {seed}: must lie in [0, 2^32)")
-    # RandomState's streams are frozen by NumPy's compatibility policy, Generator's are not: the
-    # fingerprint of a mixture must outlive a NumPy release.
+    # NumPy guarantees the streams of RandomState, not those of Generator. The fingerprint of a mixture must
+    # not depend on NumPy's version.
     bits = np.random.MT19937(np.random.SeedSequence([seed, _STREAMS[split]]))
     random = np.random.RandomState(bits)
     labels = random.randint(len(modes), size=num_points)

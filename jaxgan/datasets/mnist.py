@@ -1,4 +1,4 @@
-"""`mnist`: wherever it is on the machine, else downloaded through TFDS."""
+"""`mnist`: searched for on the machine, otherwise downloaded by TFDS."""
 
 from pathlib import Path
 
@@ -21,9 +21,9 @@ MD5 = {  # of the published files, unzipped
 def build(split: str, path: str, image_size: int) -> Dataset:
     """MNIST (LeCun et al., 1998): 28x28 grey, 60,000 + 10,000.
 
-    Looked for in this order: IDX files in `path`; prepared by TFDS in `path`; prepared by TFDS in
-    `$TFDS_DATA_DIR` or ~/tensorflow_datasets; TFDS's download. What is there but damaged or incomplete is an
-    error and ends the search.
+    Searched in this order: IDX files in `path`; prepared by TFDS in `path`; prepared by TFDS in
+    `$TFDS_DATA_DIR` or ~/tensorflow_datasets; download by TFDS. Damaged or incomplete files are an error and
+    end the search.
 
     Raises:
       MissingDataset: it is in none of these places and the network does not answer.

@@ -1,8 +1,8 @@
-"""Whether the hosts of some addresses answer, decided within a hard deadline.
+"""Checks within a fixed time whether the hosts of some addresses answer.
 
-A name server or a firewall that drops packets makes a plain request hang for minutes, in calls that
-cannot be cancelled. So each host is asked in a thread of its own, and the threads that do not come back
-in time are left behind; they are daemons and do not keep the process alive.
+If a name server or a firewall drops packets, a plain request hangs for minutes and cannot be cancelled. So
+each host is asked in a thread of its own. Threads that do not finish in time are abandoned; they are daemons
+and do not keep the process alive.
 """
 
 import queue
@@ -19,16 +19,16 @@ _WEB = ("http", "https")
 def unreachable(
     urls: Iterable[str], deadline: float = DEADLINE, ask: Callable[[str, float], None] | None = None
 ) -> str:
-    """'' where every host answers; else one that does not, with the reason: 'a.org (no answer in 20 s)'.
+    """'' if every host answers; otherwise a host that does not, with the reason: 'a.org (no answer in 20 s)'.
 
     Args:
-      urls: addresses; one of each host is asked for. Proxies are honoured as `requests` does.
-      deadline: seconds until the answer, whatever the network does.
-      ask: `(url, timeout) -> None`, raising where the host does not answer.
+      urls: addresses; one of each host is requested. Proxies are used as in `requests`.
+      deadline: seconds after which this returns in any case.
+      ask: `(url, timeout) -> None`, raises if the host does not answer.
     """
     hosts = {_host(url): url for url in urls}
     if ask is None:
-        # late: a cached or prepared set needs no network; here: threads at once could get it half imported
+        # late, because cached sets need no network; and here, because parallel imports in threads could fail
         import requests  # noqa: F401
     answers: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
 
@@ -36,7 +36,7 @@ def unreachable(
         try:
             (ask or _ask)(url, deadline)
             answers.put((host, ""))
-        except Exception as error:  # whatever goes wrong on the way, the host was not reached
+        except Exception as error:  # any error means that the host was not reached
             answers.put((host, type(error).__name__))
 
     for host, url in hosts.items():
@@ -66,7 +66,7 @@ def _ask(url: str, timeout: float) -> None:
     import requests
 
     address = url if parts.scheme in _WEB else "https://storage.googleapis.com"
-    # Any answer will do, a redirect or a refusal of HEAD too, but not that of a gateway for a dead host.
+    # Any answer counts, also a redirect or a refusal of HEAD, but not a gateway's error for a dead host.
     status = requests.head(address, timeout=timeout, allow_redirects=False).status_code
     if status == 407 or status >= 500:
         raise OSError(f"HTTP status {status}")

@@ -1,14 +1,14 @@
 """Which examples a step sees: a pure function of (key, step), the same in NumPy and in JAX.
 
-Examples are numbered by position p = step * batch + i; epoch p // size shows every example once,
-in an order of its own, and its tail joins the next epoch: a batch may straddle epochs or exceed one.
-No permutation is stored. An epoch's order is a keyed bijection of range(size), evaluated only where it
-is needed: a Feistel network over Z_a x Z_b with a * b >= size, iterated ("cycle walking") until the
-value falls inside. Black & Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002, section 5.
+Position p = step * batch + i belongs to epoch p // size. Every epoch shows each example once, in an order of
+its own. A batch may contain the end of one epoch and the beginning of the next, or more than one epoch.
+No permutation is stored. An epoch's order is a keyed bijection of range(size), evaluated only where needed: a
+Feistel network over Z_a x Z_b with a * b >= size, iterated ("cycle walking") until the value falls inside.
+Black & Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002, section 5.
 
-`balanced_rows` draws instead, each example by itself and every class as often. `draws` are plain ones.
+`balanced_rows` draws with replacement instead, all classes equally often. `draws` are plain random draws.
 
-The orders are reproducible and look random; they are not cryptography.
+The orders are reproducible and look random, but are not cryptographically secure.
 """
 
 import math
@@ -18,25 +18,26 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
-MAX_SIZE = 2**30  # so that sums of two remainders stay below 2^32
+MAX_SIZE = 2**30  # so that the sum of two remainders is below 2^32
 _ROUNDS = 8
 _GOLDEN = 0x9E3779B9  # 2^32 / golden ratio: spreads the round numbers
-_EPOCH_SALTS = (0x243F6A88, 0x85A308D3)  # digits of pi: without them, zeros would mix to zeros
+_EPOCH_SALTS = (0x243F6A88, 0x85A308D3)  # digits of pi; without them zeros would be mixed to zeros
 
 
 class Groups(NamedTuple):
     """The examples of a data set by class, for the K classes that it has.
 
     Attributes:
-      rows: int32 [N], the examples sorted by class, in their old order within it.
+      rows: int32 [N], the examples sorted by class, in their original order within a class.
       starts: int32 [K], where each class begins in `rows`.
       sizes: int32 [K], its number of examples.
     """
 
-    rows: np.ndarray
-    starts: np.ndarray
-    sizes: np.ndarray
+    rows: Int[np.ndarray, " N"]
+    starts: Int[np.ndarray, " K"]
+    sizes: Int[np.ndarray, " K"]
 
 
 def rows(key, step, batch: int, size: int, first=0, count: int | None = None, *, xp: ModuleType = np):
@@ -67,8 +68,8 @@ def balanced_rows(
 ):
     """Like `rows`, but drawn with replacement: a uniform class, then a uniform example of that class.
 
-    Each draw is a hash of (key, position), reduced to n choices by its remainder: one of n has a chance
-    above 1/n by a factor of at most 1 + n / 2^32 (1.000014 for 60,000).
+    Each draw is a hash of (key, position) modulo n. So a probability may exceed 1/n by a factor of at most
+    1 + n / 2^32 (1.000014 for 60,000).
 
     Args:
       groups: of `group_by_class`; arrays of either kind.
@@ -90,10 +91,10 @@ def balanced_rows(
     return examples[starts[drawn] + place.astype(xp.int32)]
 
 
-def draws(key, index: np.ndarray, size: int, num: int) -> np.ndarray:
+def draws(key, index: Int[np.ndarray, " n"], size: int, num: int) -> Int[np.ndarray, "n num"]:
     """`num` independent draws from range(size) for each index, with replacement: a hash of (key, index).
 
-    Reduced by their remainder, as in `balanced_rows`.
+    The hash is taken modulo `size`, as in `balanced_rows`.
 
     Args:
       key: uint32 [2].
@@ -109,7 +110,7 @@ def draws(key, index: np.ndarray, size: int, num: int) -> np.ndarray:
     return (_noise(index, words, 0, np) % np.uint32(size)).astype(np.int64)
 
 
-def group_by_class(labels: np.ndarray) -> Groups:
+def group_by_class(labels: Int[np.ndarray, " N"]) -> Groups:
     """The examples by class; `labels` int [N], classes are the values that occur."""
     if not 0 < len(labels) < MAX_SIZE:
         raise ValueError(f"need 0 < labels < 2^30; got {len(labels)}")
@@ -149,7 +150,7 @@ def _split_device(step, batch, size, first, count):
 
 
 def _permute(key, epoch, index, size, xp):
-    """The place in range(size) of each index, in the order that (key, epoch) names. All uint32 [n]."""
+    """The example at each index in the order of (key, epoch). All uint32 [n]."""
     a = math.isqrt(size - 1) + 1
     b = -(-size // a)
     words = _words(key, epoch, xp)
@@ -182,7 +183,7 @@ def _permute(key, epoch, index, size, xp):
 
 def _words(key, epoch, xp):
     """Two words for each epoch, uint32 [n], each of which depends on all 64 bits of the key."""
-    # One-element arrays, not scalars: NumPy warns when a scalar wraps around.
+    # One-element arrays, because NumPy warns when a scalar wraps around.
     words = [
         _mix(_mix(epoch + xp.uint32(salt), xp) ^ key[w : w + 1], xp) for w, salt in enumerate(_EPOCH_SALTS)
     ]

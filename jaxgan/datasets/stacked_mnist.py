@@ -1,8 +1,9 @@
-"""`stacked_mnist`: three random digits as the colours of one image: 1,000 modes that can be counted."""
+"""`stacked_mnist`: three random digits as the colour channels of an image, for 1,000 countable modes."""
 
 import hashlib
 
 import numpy as np
+from jaxtyping import Int
 
 from jaxgan.datasets import order
 from jaxgan.datasets.dataset import DATASETS, Dataset, Digest, MissingDataset, take
@@ -11,7 +12,7 @@ from jaxgan.errors import UserError
 
 NUM_TEST = 26_000  # triples of the test split: as many samples as VEEGAN and PacGAN evaluate
 _STREAMS = {"train": 0, "test": 1}
-_FORMAT = 1  # raise it when other triples are drawn from the same seed
+_FORMAT = 1  # increase it when the same seed gives other triples
 
 
 @DATASETS.register("stacked_mnist")
@@ -30,15 +31,15 @@ def build(
     NUM_TEST triples of the digits' own test split, whatever `num_triples` is.
 
     Args:
-      split, path, image_size: as of the set of digits.
-      num_triples: so many, the same in every epoch (PacGAN's protocol, whose triples are of MNIST's training
-        and test images together; here they are of the training images). 0: every example of the run is a new
-        triple (Unrolled GAN's protocol), read by index, without labels.
-      seed: which triples, [0, 2^32).
+      split, path, image_size: of the set of digits.
+      num_triples: number of triples, the same in every epoch (PacGAN's protocol, which uses MNIST's training
+        and test images; here only training images are used). 0: every example of the run is a new triple
+        (Unrolled GAN's protocol), without labels.
+      seed: seed of the triples, in [0, 2^32).
       digits: a data set of grey images with labels 0 to 9: 'mnist', 'digits', 'idx', 'tfds/kmnist', ...
 
     The i-th triple is a hash of (seed, split, i). The fingerprint is a hash of the digits' fingerprint and of
-    what else the triples follow from, not of their pixels.
+    these arguments, not of pixels.
 
     Raises:
       UserError: a field out of range, or a set of other images or labels; MissingDataset without the digits.
@@ -81,7 +82,7 @@ def build(
 
 
 class Triples:
-    """Triples of grey examples, put together when they are read; see `Dataset.examples`.
+    """Triples of grey examples, stacked when they are read; see `Dataset.examples`.
 
     Args:
       digits: uint8 [N, H, W, 1], in memory, memory-mapped or a random-access source.
@@ -98,8 +99,8 @@ class Triples:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def rows(self, triples: np.ndarray) -> np.ndarray:
-        """int64 [n, 3]: the digits that some triples [n] are made of, each any with the same chance."""
+    def rows(self, triples: Int[np.ndarray, " n"]) -> Int[np.ndarray, "n 3"]:
+        """int64 [n, 3]: the digits of some triples [n], drawn uniformly."""
         return order.draws(self._key, triples, len(self._digits), 3)
 
     def __getitems__(self, triples: np.ndarray) -> np.ndarray:

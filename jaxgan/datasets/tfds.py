@@ -1,8 +1,8 @@
-"""`tfds/<name>`: any image set of TensorFlow Datasets, under TFDS's own rules for where it lies.
+"""`tfds/<name>`: any image set of TensorFlow Datasets, in the folders that TFDS uses.
 
-Sets prepared as tfrecord cannot be indexed and are decoded once into the cache; so are small sets prepared as
-array_record, and large ones stay encoded and are read by index. TensorFlow prepares sets, and decodes the
-JPEGs of tfrecord files.
+Sets prepared as tfrecord cannot be indexed and are decoded once into the cache, and so are small sets
+prepared as array_record. Large ones stay encoded and are read by index. TensorFlow prepares sets, and decodes
+the JPEGs of tfrecord files.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ def build(
     label_key: str = "label",
     decode_below_gb: float = 4.0,
 ) -> Dataset:
-    """An image set by its TFDS name, downloaded and prepared where it is not yet.
+    """An image set by its TFDS name, downloaded and prepared if needed.
 
     Args:
       split: 'train' or 'test'; a set without 'test' gives its 'validation', and without both every sixth
@@ -37,7 +37,7 @@ def build(
       path: TFDS's `data_dir`; '' for `$TFDS_DATA_DIR` or ~/tensorflow_datasets.
       image_size: side in pixels; 0 keeps the stored size.
       name: TFDS's name, with configuration and version as it writes them: 'cifar10', 'cifar10:3.0.2'.
-      image_key, label_key: the features to use; labels are left out where there is no such feature.
+      image_key, label_key: the features to use; without the second there are no labels.
       decode_below_gb: array_record sets that are larger once decoded (10^9 bytes) stay encoded.
 
     The order is that of the prepared files, which TFDS shuffles when it writes them.
@@ -112,7 +112,7 @@ def read(
 
 
 def _resolve_split(builder, name, split):
-    """(TFDS's split to read, whether the wanted one must be held out of it)."""
+    """(TFDS's split to read, whether the requested one is held out from it)."""
     known = list(builder.info.splits)
     tests = [test for test in ("test", "validation") if test in known]
     if "train" in known and not tests:
@@ -124,12 +124,12 @@ def _resolve_split(builder, name, split):
 
 
 def _is_class(feature: Any) -> bool:
-    """A whole number: no text, as the names of persons, and no tensor."""
+    """Whether a feature is an integer, not a text (such as names of persons) or a tensor."""
     return not feature.shape and np.issubdtype(feature.np_dtype, np.integer)
 
 
 def _image_shape(features, name, image_key):
-    """(H, W, C) with None for what varies; UserError for what is no uint8 image."""
+    """(H, W, C) with None for sizes that vary; UserError if it is no uint8 image."""
     import tensorflow_datasets as tfds
 
     feature = features[image_key] if image_key in features else None

@@ -16,7 +16,7 @@ from jaxgan.datasets.dataset import MissingDataset
 from jaxgan.errors import UserError
 from jaxgan.tensorflow_import import import_tensorflow
 
-_LONGEST = 400  # characters of a foreign error in ours
+_LONGEST = 400  # characters to keep of other libraries' errors
 # Where TFDS's community sets, 'huggingface:...' and the like, are looked up.
 _COMMUNITY_URLS = ("https://huggingface.co", "https://storage.googleapis.com")
 
@@ -34,7 +34,7 @@ def find(name: str, data_dir: str = "") -> Any | None:
     builder = make_builder(name, data_dir)
     folder = Path(builder.data_path)
     if not folder.is_dir() and ":" not in name:
-        # Another version may lie there, prepared by another TFDS: as good, and needs no network.
+        # Use another version if it is prepared: this needs no network.
         with contextlib.suppress(Exception):
             builder = make_builder(f"{name}:*.*.*", data_dir)
             folder = Path(builder.data_path)
@@ -52,12 +52,12 @@ def prepare(name: str, data_dir: str = "") -> Any:
     """Download a set and prepare it under `data_dir`, as `tfds.load` does; returns its builder.
 
     Raises:
-      MissingDataset: the network does not answer, which is decided within `network.DEADLINE` seconds.
-      UserError: what was downloaded is damaged, must be fetched by hand, or has no room.
+      MissingDataset: the network does not answer within `network.DEADLINE` seconds.
+      UserError: the download is damaged or must be done by hand, or the disk is full.
     """
     tfds = import_tfds()
     builder = make_builder(name, data_dir)
-    # Sets that one must fetch by hand list their addresses, too, and need no network once that is done.
+    # Sets that must be downloaded by hand also list addresses, but need no network afterwards.
     urls = {} if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else builder.url_infos or {}
     if reason := network.unreachable(urls):
         raise MissingDataset(f"it cannot be downloaded: {reason}")
@@ -126,6 +126,6 @@ def require_tensorflow(purpose: str) -> ModuleType:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, in one line that is not too long."""
+    """The message of an error in one line, shortened."""
     words = " ".join(str(error).split()) or type(error).__name__
     return words if len(words) < _LONGEST else f"{words[:_LONGEST]} ..."

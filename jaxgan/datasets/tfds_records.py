@@ -18,11 +18,11 @@ from jaxgan.datasets.resize import resize_array
 from jaxgan.errors import UserError
 from jaxgan.files import read_records
 
-_BATCH = 512  # examples read at a time: bounds the memory
+_BATCH = 512  # examples read at a time, which bounds the memory
 
 
 class Records:
-    """The images and labels of one split, by the two ways that TFDS stores them.
+    """Reads the images and labels of one split from either of TFDS's file formats.
 
     Args:
       builder: TFDS's, of a prepared set.
@@ -42,7 +42,7 @@ class Records:
         self._count = builder.info.splits[split].num_examples
 
     def from_tfrecord(self) -> cache.Chunks:
-        """The images and labels, in the files' order; needs TensorFlow only for what is no plain PNG."""
+        """The images and labels, in the files' order; TensorFlow is needed except for plain PNGs."""
         logging.info("decoding %s once into %s", self.name, cache.folder())
         count, stored = 0, self._stored()
         threads = os.cpu_count() or 1
@@ -52,7 +52,9 @@ class Records:
                 wanted = self.rows[first:end] - count
                 count += len(examples)
                 if examples := [examples[i] for i in wanted]:
-                    size = -(-len(examples) // threads)  # a task for each image costs more than a small image
+                    size = -(
+                        -len(examples) // threads
+                    )  # a task for each image would cost more than decoding a small image
                     parts = [examples[i : i + size] for i in range(0, len(examples), size)]
                     images = [image for part in pool.map(self._images_of_tfrecord, parts) for image in part]
                     yield self.stack(images, self.rows[first:end]), self._labels(examples)
@@ -72,7 +74,7 @@ class Records:
             yield np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 16), self._labels(examples)
 
     def source(self) -> Any:
-        """TFDS's random-access source over array_record: of records, not yet parsed."""
+        """TFDS's random-access source of unparsed records in array_record files."""
         import tensorflow_datasets as tfds
 
         raw = tfds.decode.DeserializeMethod.RAW_BYTES
@@ -94,7 +96,7 @@ class Records:
 
     @functools.cached_property
     def _parse(self) -> Callable[[bytes], dict[str, Any]]:
-        """From a record to the wanted features alone, without TensorFlow; the image stays encoded."""
+        """A function from a record to the requested features, without TensorFlow; images stay encoded."""
         import tensorflow_datasets as tfds
 
         features = tfds.features.FeaturesDict({k: self._builder.info.features[k] for k in self._features})
@@ -135,7 +137,7 @@ class Records:
         return [self._image_of_tfrecord(example) for example in examples]
 
     def _image_of_tfrecord(self, example: dict[str, Any]) -> np.ndarray:
-        """uint8 [H, W, C], with the numbers that TensorFlow gives: its JPEG decoder is not Pillow's."""
+        """uint8 [H, W, C], decoded by TensorFlow, whose JPEG decoder differs from Pillow's."""
         data, channels = example[self._image_key], self.shape[2]
         if _is_plain_png(data, channels):
             try:
@@ -171,7 +173,7 @@ class Records:
 
 
 def _is_plain_png(data: bytes, channels: int) -> bool:
-    """Whether it is a PNG of 8 bits and just these channels, which all decoders read alike."""
+    """Whether it is an 8-bit PNG with these channels, which all decoders read alike."""
     colour_type = {1: 0, 3: 2, 4: 6}[channels]
     plain = data[:8] == b"\x89PNG\r\n\x1a\n" and data[24:26] == bytes([8, colour_type])
     return plain and b"tRNS" not in data and b"eXIf" not in data

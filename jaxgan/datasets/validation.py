@@ -1,4 +1,4 @@
-"""A training set without its validation part, and that part in the place of the test set."""
+"""Splits a training set into the validation part and the rest."""
 
 import dataclasses
 import hashlib
@@ -11,7 +11,7 @@ from jaxgan.errors import UserError
 
 
 def validation_split(train: Dataset, split: str) -> Dataset:
-    """Every example but the validation part ('train'), or this part ('test'): see `validation_rows`.
+    """The examples without the validation part ('train'), or this part ('test'): see `validation_rows`.
 
     Args:
       train: the whole training set.
@@ -46,7 +46,7 @@ class _Rows:
         return self.shape[0]
 
     def __getitems__(self, rows: np.ndarray) -> np.ndarray:
-        """The same rows as `hold_out` lists, by arithmetic: a set of ever new triples has 2^30."""
+        """The same rows as `hold_out`, computed by arithmetic: there may be 2^30 of them."""
         rows, kept = np.asarray(rows, np.int64), HOLD_OUT_EVERY - 1
         rows = rows * HOLD_OUT_EVERY + kept if self._split == "test" else rows + rows // kept
         return take(self._examples, rows)

@@ -1,7 +1,7 @@
-"""What components declare: their config fields, the defaults of these, and what their values may be.
+"""Declarations of components: their config fields with defaults, ranges and meanings.
 
-A range stands in an annotation: `Annotated[int, AtLeast(1)]`, `Annotated[tuple[int, ...], AtLeast(1)]`. What
-a field means stands there, too, as a text, or in the docstring, below `Args:` or `Attributes:`.
+An annotation gives the range: `Annotated[int, AtLeast(1)]`, `Annotated[tuple[int, ...], AtLeast(1)]`. The
+meaning is a text in the annotation, or an entry of the docstring below `Args:` or `Attributes:`.
 """
 
 import ast
@@ -18,11 +18,15 @@ from typing import Any
 
 from jaxgan.errors import UserError
 
-_OF_LINEN = {"name", "parent", "scope"}  # what linen gives every module; it drops an own field of that name
+_OF_LINEN = {
+    "name",
+    "parent",
+    "scope",
+}  # fields that linen adds to every module; it drops own fields of these names
 _IN_A_CONFIG = bool | int | float | str | None
 
 
-# --- What a value may be ------------------------------------------------------------------------------
+# --- Ranges -------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,12 +112,12 @@ class Field:
 
     Attributes:
       name: of the field.
-      default: its value where a config says nothing.
-      annotation: its type as it is written.
+      default: its default value.
+      annotation: its annotation as written.
       kind: the type of its value, or of each entry of a tuple.
       is_tuple: whether its value is a tuple.
-      ranges: what its value, or each entry, may be.
-      sentence: what it means.
+      ranges: of its value, or of each entry.
+      sentence: its meaning.
     """
 
     name: str
@@ -125,9 +129,9 @@ class Field:
     sentence: str = ""
 
     def convert(self, value: Any, path: str) -> Any:
-        """The value, lists as tuples; UserError naming `path` where it cannot be meant.
+        """The value, with lists as tuples; UserError naming `path` if it is not allowed.
 
-        Only values that Python itself knows are looked at: in a compiled program a number is a tracer.
+        Tracers of compiled programs are not checked.
         """
         if value is None and self.default is None:
             return value
@@ -150,14 +154,14 @@ class Field:
 
 
 def own_field(name: str, default: Any, sentence: str, *ranges: Range) -> Field:
-    """A field of no component; its type is that of the default; of a tuple, text, or numbers in a range."""
+    """A field that belongs to no component. Its type is that of the default; tuples hold text, or numbers."""
     kind, is_tuple = type(default), isinstance(default, tuple)
     of_entries = float if ranges else str
     return Field(name, default, kind, of_entries if is_tuple else kind, is_tuple, ranges, sentence)
 
 
 def _make_field(of: str, name: str, default: Any, annotation: Any, sentence: str = "") -> Field:
-    """A field of the component called `of`; ValueError where no config could hold or check it."""
+    """A field of the component `of`; ValueError if a config cannot hold or check it."""
     if not _is_plain(default):
         raise ValueError(
             f"{of}: the default of '{name}', {default!r}, is nothing that a config holds: make it a ClassVar"
@@ -199,7 +203,7 @@ def _extras(annotation: Any):
 
 
 def sentences(docstring: str) -> dict[str, str]:
-    """What the names below `Args:` and `Attributes:` of a docstring mean; two may share an entry."""
+    """The meanings of the names below `Args:` and `Attributes:` of a docstring."""
     found: dict[str, str] = {}
     names: list[str] = []
     inside = False
@@ -215,10 +219,10 @@ def sentences(docstring: str) -> dict[str, str]:
 
 
 def fields_of_class(of: str, cls: type, given: tuple[str, ...]) -> dict[str, Field]:
-    """The config fields of a linen class, less what it is given and what linen adds.
+    """The config fields of a linen class, without given arguments and fields of linen.
 
     Raises:
-      ValueError: one has no default, or one that no config holds, or linen would drop it.
+      ValueError: a field has no default, or one that no config can hold, or linen would drop it.
     """
     annotations: dict[str, Any] = {}
     meanings: dict[str, str] = {}
@@ -250,7 +254,7 @@ def fields_of_class(of: str, cls: type, given: tuple[str, ...]) -> dict[str, Fie
 
 
 def _written_fields(cls: type) -> set[str]:
-    """The fields in the source of a class: linen writes its own among the annotations."""
+    """The fields in the source of a class, because linen adds its own to the annotations."""
     try:
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     except (OSError, TypeError, SyntaxError):  # defined where there is no file
@@ -264,8 +268,8 @@ def fields_of_function(of: str, function: Callable[..., Any], given: tuple[str, 
     """The config fields of a builder: its keyword-only parameters.
 
     Raises:
-      ValueError: one has no default, or one that no config holds; or a default makes another parameter look
-        like one.
+      ValueError: a field has no default, or one that no config can hold; or a parameter with a default is not
+        keyword-only.
     """
     fields = {}
     meanings = sentences(function.__doc__ or "")

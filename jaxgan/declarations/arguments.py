@@ -1,4 +1,4 @@
-"""What a caller may give: values of public arguments, checked and converted, or refused in one line."""
+"""Checks and conversions of public arguments, with errors of one line."""
 
 import math
 import operator
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Num
 
 from jaxgan.errors import WrongArgument
 
@@ -16,7 +17,7 @@ NUMBERS = "fiub"  # kinds of NumPy types
 
 
 def shown(value: Any) -> str:
-    """A value in a message: short, and in one line."""
+    """A value for a message: short, and in one line."""
     if hasattr(value, "dtype") and getattr(value, "shape", ()):
         return f"{value.dtype} {list(value.shape)}"
     return " ".join(reprlib.repr(value).split())
@@ -26,7 +27,7 @@ def whole(name: str, value: Any, low: int | None = 0, high: int | None = None) -
     """A whole number from `low` on, below `high`; None: any.
 
     Raises:
-      WrongArgument: it is another one, or none; True and False are none.
+      WrongArgument: it is something else, or out of range; True and False are refused, too.
     """
     try:
         number = None if isinstance(value, bool | np.bool_) else operator.index(value)
@@ -44,7 +45,7 @@ def positive(name: str, value: Any) -> float:
     """A finite number above 0.
 
     Raises:
-      WrongArgument: it is another one, or none.
+      WrongArgument: it is something else, or out of range.
     """
     try:
         number = math.nan if isinstance(value, str | bytes) or np.ndim(value) else float(value)
@@ -56,16 +57,16 @@ def positive(name: str, value: Any) -> float:
 
 
 def array(name: str, value: Any, *layouts: str, kinds: str = NUMBERS) -> np.ndarray:
-    """An array on the host, of the type that it has.
+    """The value as a NumPy array, with its own type.
 
     Args:
       name: of the argument.
       value: an array of any library, or nested lists.
-      *layouts: that its axes may have, as '[N, D]'.
-      kinds: of NumPy types that it may have; bfloat16 is a float, too.
+      *layouts: allowed axes, such as '[N, D]'.
+      kinds: allowed kinds of NumPy types; bfloat16 is a float, too.
 
     Raises:
-      WrongArgument: it is none, or has another type or number of axes.
+      WrongArgument: it is no array, or has another type or number of axes.
     """
     layout = " or ".join(layouts)
     try:
@@ -79,32 +80,32 @@ def array(name: str, value: Any, *layouts: str, kinds: str = NUMBERS) -> np.ndar
     return found
 
 
-def finite(name: str, value: np.ndarray) -> np.ndarray:
-    """The same array; WrongArgument where it has NaN or infinite numbers."""
+def finite(name: str, value: Num[np.ndarray, "*shape"]) -> Num[np.ndarray, "*shape"]:
+    """The same array; WrongArgument if it has NaN or infinite numbers."""
     if not np.isfinite(value).all():
         raise WrongArgument(f"{name} have NaN or infinite numbers: leave these out")
     return value
 
 
 def choice(name: str, value: Any, choices: Collection[str]) -> str:
-    """One of some words; WrongArgument where it is another one, or none."""
+    """One of the choices; WrongArgument if it is something else."""
     if not isinstance(value, str) or value not in choices:
         raise WrongArgument(f"{name}={shown(value)} is not known; choose one of {', '.join(choices)}")
     return value
 
 
 def text(name: str, value: Any) -> str:
-    """A text; WrongArgument where it is none."""
+    """A text; WrongArgument if it is something else."""
     if not isinstance(value, str):
         raise WrongArgument(f"{name}={shown(value)}: give a text")
     return value
 
 
 def folder(name: str, value: Any) -> Path:
-    """The path of a folder, `~` expanded, whether it is there or not.
+    """The path of a folder, which need not exist, with `~` expanded.
 
     Raises:
-      WrongArgument: it is no path, an empty one, or below the home of nobody.
+      WrongArgument: it is no path, or empty, or its home directory does not exist.
     """
     try:
         path = os.fspath(value)

@@ -1,1 +1,1 @@
-"""Devices, placement and processes: how the pure step runs on them, and how much arithmetic it is."""
+"""Devices and processes: running the pure step on them, and counting its floating-point operations."""

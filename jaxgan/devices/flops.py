@@ -1,4 +1,4 @@
-"""How much arithmetic a training step is, counted in its own program, and so how many of them make a call."""
+"""Counts the floating-point operations of a training step, and chooses the number of steps in a call."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,16 +11,17 @@ from jaxgan.algorithm.gan import GAN
 from jaxgan.algorithm.steps import train_step
 from jaxgan.algorithm.train_state import GanState
 
-_LONG_CALL = 2.5e11  # operations, for one core of a CPU: some seconds
+_LONG_CALL = 2.5e11  # operations: some seconds on one core of a CPU
 
 
 def program_flops(jaxpr: Jaxpr) -> float:
     """Floating-point operations of the matrix products and convolutions of a traced program.
 
-    Two for each multiplication and addition, borders included, of whatever layer. Of a scan all turns count,
-    of a conditional the longest branch, of what differs by platform the default, and of a loop of unknown
-    length one turn. Not counted are work element by element (sums, distances), the zeros between the inputs
-    of a transposed convolution and, outside of loops, what no result depends on.
+    A multiplication and an addition are two operations, also at the borders of images. All iterations of a
+    scan are counted, the longest branch of a conditional, the default of platform-dependent code, and one
+    iteration of a loop of unknown length. Not counted: elementwise operations (sums, distances), the zeros
+    between the inputs of a transposed convolution, and, outside of loops, operations without effect on a
+    result.
     """
     total, needed = 0.0, set(map(id, jaxpr.outvars))
     for equation in reversed(jaxpr.eqns):
@@ -60,7 +61,7 @@ def step_flops(gan: GAN, state: GanState, batch_size: int, axis_name: str | None
       gan: what is static about the GAN.
       state: a state of it, or its shapes.
       batch_size: real examples of an update, over all devices.
-      axis_name: of the devices, where the networks know one.
+      axis_name: the device axis, if the networks use one.
     """
     shape = gan.discriminator_steps, batch_size
     batch = {
@@ -75,7 +76,7 @@ def step_flops(gan: GAN, state: GanState, batch_size: int, axis_name: str | None
     def step(state, batch):
         return train_step(state, batch, gan=gan, axis_name=axis_name)
 
-    if axis_name:  # one device, which has the whole batch
+    if axis_name:  # one device with the whole batch
         one = jax.vmap(step, (None, None), axis_name=axis_name, axis_size=1)
         return program_flops(jax.make_jaxpr(one)(state, batch).jaxpr)
     return program_flops(jax.make_jaxpr(step)(state, batch).jaxpr)
@@ -91,19 +92,20 @@ def steps_of_a_call(
     axis_name: str | None = None,
     trace: Callable[[], tuple[Jaxpr | None, int]] | None = None,
 ) -> int:
-    """How many steps one compiled call should have, so that signals and progress stay prompt.
+    """The number of steps in one compiled call, small enough for prompt signals and progress.
 
-    As many as the config says, or fewer where on a CPU the call would take longer than about 5 s by its
-    arithmetic.
+    This is the config's number, or fewer if the call would take more than about 5 s on a CPU, estimated from
+    its operations.
 
     Args:
       gan, state, batch_size: of a run, see `step_flops`.
-      cores: that work on it; below 1, the share of a core that a member of a population has.
-      most: what the config says.
-      periods: in steps. A shorter call divides them all if it can, for each other length is another program.
+      cores: number of cores; below 1 for a member of a population, which has a share of a core.
+      most: the config's number.
+      periods: in steps. A shorter call divides all of them if possible, because every further length of a
+        call is another program.
       axis_name: see `step_flops`.
-      trace: gives the program of a call, which is traced anyhow, and the number of its steps; without it the
-        step is traced once more, which takes as long as to load a compiled one.
+      trace: returns the traced program of a call and its number of steps, if a call is traced anyway. Without
+        it the step is traced again, which takes as long as loading a compiled program.
     """
     if jax.default_backend() != "cpu":
         return most

@@ -1,7 +1,7 @@
-"""Devices, placement, and the wrapping of the pure step: jit over a mesh, or pmap.
+"""Runs the pure step on devices: by jit over a mesh, or by pmap.
 
-Both scan `num` steps in one compiled call and donate the state. The scanned program is the only one that
-trains, so that a run's bits do not depend on where its calls begin and end.
+Both scan `num` steps in one compiled call and donate the state. All training uses the scanned program, so
+that the bits of a run do not depend on where its calls begin and end.
 """
 
 import functools
@@ -32,17 +32,17 @@ AXIS = "data"
 
 
 class Program(NamedTuple):
-    """The compiled training program and the placement of what it takes.
+    """The compiled training program, and the placement of its inputs.
 
     Attributes:
       train_steps: `(state, data, num) -> (state, metrics)`, `num` steps in one call; `metrics` are arrays
         `[num]` by name. The state given is donated: do not use it again.
       place_state: state on the host or on any devices → state on this program's devices.
-      place_data: the data → devices: `examples` `[N, ...]`, which may be flat, with `labels` `[N]` where
-        steps look at them, `partner` `[M, ...]`, of whose rows conditions read (without it: of the examples),
-        and `groups` (see `order.group_by_class`) where they are balanced; or, streamed,
-        the blocks of one call: `examples` `[num, n_D, count, ...]` and `labels` `[num, n_D, count]`.
-      first, count: which part of each batch of B this process streams; all of it, if it is alone.
+      place_data: data → devices. A whole set: `examples` `[N, ...]`, which may be flat; `labels` `[N]` if
+        steps need them; `partner` `[M, ...]`, the second stream of conditions (default: the examples);
+        `groups` (see `order.group_by_class`) if classes are balanced. Or the streamed blocks of one call:
+        `examples` `[num, n_D, count, ...]` and `labels` `[num, n_D, count]`.
+      first, count: the part of each batch of B that this process streams; all of it for a single process.
     """
 
     train_steps: Callable[[GanState, Data, int], tuple[GanState, dict[str, jax.Array]]]
@@ -52,7 +52,7 @@ class Program(NamedTuple):
     count: int
 
     def trace(self, state: GanState, data: Data, num: int) -> Jaxpr | None:
-        """The program of a call, which need not be traced for the call once more; None under pmap."""
+        """The traced program of a call, which the call then uses; None under pmap."""
         trace = getattr(self.train_steps, "trace", None)
         return trace(state, data, num).jaxpr.jaxpr if trace else None
 
@@ -60,15 +60,15 @@ class Program(NamedTuple):
 def make_program(
     gan: GAN, mode: str, batch_size: int, *, streamed: bool = False, num_devices: int = 0
 ) -> Program:
-    """Wraps `train_step` for the devices of this machine, or of all processes of the run.
+    """The training program for the devices of this machine, or of all processes of the run.
 
     Args:
       gan: what is static.
       mode: 'jit': one global view over a mesh of all devices, batch statistics over the whole batch;
         'pmap': one program a device, gradients averaged; 'auto' is jit.
       batch_size: B, of the whole batch over all devices.
-      streamed: whether data comes in blocks, call by call, in place of a whole data set on the devices.
-      num_devices: how many devices to use, over all processes, as many of each; 0 is all.
+      streamed: whether data comes in blocks, one a call, instead of a whole data set on the devices.
+      num_devices: number of devices, over all processes, equally many of each; 0: all.
 
     Raises:
       UserError: an unknown mode, more devices than there are, or a batch size that they do not divide.
@@ -89,13 +89,13 @@ def make_program(
 
 
 def choose_devices(num: int) -> list[jax.Device]:
-    """The devices of a run, those of one process beside each other; as many of every process.
+    """The devices of a run, grouped by process; equally many of every process.
 
     Args:
       num: how many, over all processes; 0 is all.
 
     Raises:
-      UserError: there are not as many, or the processes cannot give as many each.
+      UserError: there are fewer, or they cannot be shared equally by the processes.
     """
     devices, processes = jax.devices(), jax.process_count()
     own = [[d for d in devices if d.process_index == process] for process in range(processes)]
@@ -114,7 +114,7 @@ def choose_devices(num: int) -> list[jax.Device]:
 
 
 def num_cores() -> int:
-    """Of this process, by its affinity and its container's quota."""
+    """The number of cores of this process, by its affinity and its container's quota."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
@@ -125,7 +125,7 @@ def num_cores() -> int:
 
 
 def local(tree: Any) -> Any:
-    """This process's own copy of arrays that all devices hold alike, for work that it does by itself."""
+    """This process's own copy of replicated arrays, for work of this process alone."""
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
@@ -140,10 +140,10 @@ def scan_steps(
     share: Callable[[dict], dict],
     axis_name: str | None = None,
 ) -> tuple[GanState, dict[str, jax.Array]]:
-    """`num` training steps. `share` takes or marks this device's part of each global batch."""
+    """Makes `num` training steps. `share` selects this device's part of each global batch."""
     if streamed:
         blocks = data
-    else:  # which examples all of the steps see, at once: the order has loops of its own
+    else:  # the examples of all steps at once, because computing the order has loops of its own
         per_step = gan.discriminator_steps * batch_size
         place, count = (data_key(state.key), state.step, per_step), num * per_step
         if "groups" in data:
@@ -175,8 +175,8 @@ def scan_steps(
 
     if num > 1:
         return lax.scan(body, state, blocks, length=num)
-    # XLA dissolves a loop of one iteration and compiles its body in another way, with other roundings: run
-    # the scan's loop with a length that XLA cannot see.
+    # XLA removes a loop of one iteration, and compiles its body with other roundings. So run the scan's loop
+    # with a length that XLA does not know.
     block = jax.tree.map(lambda blocks: blocks[0], blocks)
     body = jax.jit(body, inline=True)  # traced once for both
     like = jax.eval_shape(body, state, block)[1]
@@ -187,9 +187,9 @@ def scan_steps(
 
 
 def _copy_to(sharding: NamedSharding) -> Callable[[GanState], GanState]:
-    """Copies a state: the caller's arrays must outlive the donation, and no two devices may share a buffer.
+    """Copies a state, because it is donated while the caller keeps its arrays.
 
-    `jax.device_put` alone lets simulated devices share one, which the first donation frees for all.
+    With `jax.device_put` alone simulated devices share a buffer, which the first donation frees for all.
     """
     return jax.jit(lambda state: jax.tree.map(jnp.copy, state), out_shardings=sharding)
 
@@ -214,14 +214,14 @@ def _make_jit(gan, batch_size, streamed, devices) -> Program:
             compiler_options=compiler_options(),
         ),
         _copy_to(replicated),
-        # a process gives the rows of its own devices; what is replicated it has whole
+        # a process has the rows of its own devices, and all of what is replicated
         lambda data: jax.make_array_from_process_local_data(blocks if streamed else replicated, data),
         *_share_of_process(batch_size, devices),
     )
 
 
 def _make_pmap(gan, batch_size, streamed, devices) -> Program:
-    """What goes into pmap, and comes out, are arrays on the devices of this process alone."""
+    """Inputs and outputs of pmap are arrays on the devices of this process alone."""
     part = batch_size // len(devices)
     here = [device for device in devices if device.process_index == jax.process_index()]
     begin, count = _share_of_process(batch_size, devices)
@@ -253,7 +253,7 @@ def _make_pmap(gan, batch_size, streamed, devices) -> Program:
         devices=devices,
     )
     mesh = _mesh(here)
-    # pmap wants one argument that is split, too
+    # pmap needs an argument that is split
     first = begin + np.arange(len(here), dtype=np.int32) * part
     first = jax.device_put(first, NamedSharding(mesh, PartitionSpec(AXIS)))
     replicated = NamedSharding(mesh, PartitionSpec())
@@ -268,19 +268,19 @@ def _make_pmap(gan, batch_size, streamed, devices) -> Program:
 
 
 def _mesh(devices) -> Mesh:
-    # in the order given: jax.make_mesh may choose another, and a process's rows would lie scattered
+    # jax.make_mesh could choose another order, and scatter the rows of a process
     return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
 def _share_of_process(batch_size, devices) -> tuple[int, int]:
-    """The first row and the number of rows of each batch that go to this process's devices."""
+    """The first row and the number of rows of each batch for this process's devices."""
     part = batch_size // len(devices)
     here = [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
     return here[0] * part, len(here) * part
 
 
 def missing_platforms() -> str:
-    """`JAX_PLATFORMS`, where JAX has no device for it; else ''."""
+    """`JAX_PLATFORMS` if JAX has no such device; else ''."""
     try:
         jax.devices()
     except (RuntimeError, AssertionError):

@@ -1,10 +1,9 @@
-"""Several processes that train one run together: how they meet, how they agree, and how they end.
+"""Several processes that train one run: how they connect, agree and end.
 
-JAX's coordination service, which process 0 hosts, connects them. Process 0 alone writes files, prints and
-evaluates; what the others must know of it they get with `from_first`. Where a process fails, it tells the
-others, which end at once with its status. Where one is lost without a word (SIGKILL, a machine that dies),
-either a collective fails, which ends a process with `LostProcess`, or JAX's heartbeats time out, upon which
-its runtime ends the process with SIGABRT.
+Process 0 hosts JAX's coordination service, which connects them. Process 0 alone writes files, prints and
+evaluates; the others get results by `from_first`. If a process fails, it tells the others, which end at once
+with its status. If one disappears (SIGKILL, a machine that crashes), either a collective fails, and processes
+end with `LostProcess`; or JAX's heartbeats time out, and its runtime ends the process with SIGABRT.
 
 With a single process all of this does nothing.
 """
@@ -29,12 +28,14 @@ from jaxgan.errors import LostProcess, UserError
 
 T = TypeVar("T")
 
-HEARTBEAT_TIMEOUT = 30  # seconds without a sign of life after which a process is dead; JAX's own is 100
+HEARTBEAT_TIMEOUT = (
+    30  # seconds without a heartbeat after which a process counts as dead; JAX's default is 100
+)
 CONNECT_TIMEOUT = 300  # seconds in which all processes must have started
 _FOREVER = 10**9  # milliseconds: eleven days
 _FAILURE = "jaxgan/failure"
 _numbers = itertools.count()
-# What a collective, the coordination service or Orbax's barriers say where another process is gone.
+# Messages of collectives, the coordination service and Orbax's barriers when another process is gone.
 _GONE = re.compile(
     r"[Gg]loo|NCCL|UNAVAILABLE|DEADLINE_EXCEEDED|Socket closed|Connection reset|[Cc]oordination ?[Ss]ervice|"
     r"heartbeat|[Bb]arrier"
@@ -42,16 +43,16 @@ _GONE = re.compile(
 
 
 def connect(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
-    """Meets the other processes: before anything else, as JAX must not have looked for devices yet.
+    """Connects to the other processes. This must come first, before JAX initializes its devices.
 
     Args:
-      coordinator: 'host:port' of process 0, which opens the port there; None: JAX finds out, under SLURM and
-        Open MPI and on TPU pods.
-      num_processes: how many there are.
-      process_id: which this is, from 0.
+      coordinator: 'host:port' of process 0, which opens this port; None: JAX finds it, under SLURM and Open
+        MPI and on TPU pods.
+      num_processes: their number.
+      process_id: the number of this one, from 0.
 
     Raises:
-      UserError: it does not know where the others are, or did not reach them.
+      UserError: the others are not known, or were not reached.
     """
     given = [value is not None for value in (coordinator, num_processes, process_id)]
     if any(given) and not all(given):
@@ -74,10 +75,10 @@ def connect(coordinator: str | None, num_processes: int | None, process_id: int 
             f"{CONNECT_TIMEOUT} seconds, with srun, with mpirun or on a TPU pod, or give --coordinator, "
             "--num_processes and --process_id"
         ) from error
-    # JAX has taken SIGTERM for its own notice of preemption: back to Python's idea of it.
+    # JAX handles SIGTERM as a notice of preemption: restore Python's handler.
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     _listener.start()
-    if _process_id():  # devices are not to be looked for yet
+    if _process_id():  # devices must not be initialized yet
         sys.stdout = open(os.devnull, "w", encoding="utf-8")
 
 
@@ -92,7 +93,7 @@ def _check_flags(coordinator: str, num_processes: int, process_id: int) -> None:
 
 
 def connected() -> bool:
-    """Whether this is one of several processes; it does not make JAX look for devices."""
+    """Whether this is one of several processes; does not initialize JAX's devices."""
     return _client() is not None
 
 
@@ -102,9 +103,9 @@ def is_first() -> bool:
 
 
 def from_first(compute: Callable[[], Any]) -> Any:
-    """What `compute()` gives in process 0, a JSON value, in all processes; the others do not call it.
+    """Broadcasts the JSON value of `compute()`, which only process 0 calls.
 
-    All processes must come here alike. If it raises, the others end with process 0.
+    All processes must call this. If `compute` raises, the others end with process 0.
     """
     if not connected():
         return compute()
@@ -115,7 +116,7 @@ def from_first(compute: Callable[[], Any]) -> Any:
 
 
 def first_then_others(make: Callable[[], T]) -> T:
-    """`make()` in process 0, then in all others at once: these find what it has left in a cache."""
+    """Calls `make()` in process 0, then in all others, which find its result in a cache."""
     if not is_first():
         from_first(lambda: None)
         return make()
@@ -125,22 +126,22 @@ def first_then_others(make: Callable[[], T]) -> T:
 
 
 def require_same(what: str, value: Any) -> None:
-    """UserError in every process where the JSON value differs from that of process 0."""
+    """UserError in every process whose JSON value differs from that of process 0."""
     if json.dumps(from_first(lambda: value)) != json.dumps(value):
         raise UserError(
             f"{what} differs between process 0 and process {jax.process_index()}: start all processes with "
             "the same command, on machines that see the same files"
         )
-    if connected():  # nobody goes on before all have found it the same
+    if connected():  # no process continues before all have compared it
         _client().wait_at_barrier(f"jaxgan/same/{next(_numbers)}", _FOREVER)
 
 
 class Agreement:
-    """Whether to stop, decided by all processes at the same call: `agree(signal) -> signal or 0`.
+    """Lets all processes stop at the same call: `agree(signal) -> signal or 0`.
 
-    The largest signal that any process has seen, reduced over the devices behind the call that was just
-    dispatched, and read at the next one, when that call is done: nobody waits for it, and all read the same.
-    With a single process, its own signal at once.
+    The largest signal of any process is reduced over the devices, after the call that was just dispatched. It
+    is read at the next call, so no process waits for it, and all read the same. A single process gets its own
+    signal at once.
     """
 
     def __init__(self):
@@ -163,7 +164,7 @@ class Agreement:
 
 
 def is_loss(error: BaseException) -> bool:
-    """Whether an error, or what it came from, says that another process of this run is gone."""
+    """Whether an error or its cause says that another process of this run is gone."""
     if not connected():
         return False
     while error is not None:
@@ -176,22 +177,22 @@ def is_loss(error: BaseException) -> bool:
 
 
 def fail(status: int, message: str) -> None:
-    """Ends this process, which is one of several, with `status`, and the others with it; does not return.
+    """Ends this process, one of several, with `status`, and ends the others; does not return.
 
-    For the others a crash (1) is the loss of a process. JAX's own way out would wait for the others, and they
-    for this one.
+    For the others a crash (1) is a lost process. JAX's own shutdown would wait for the others, and they for
+    this one.
     """
     told = LostProcess.exit_status if status == 1 else status
     value = json.dumps({"process": _process_id(), "status": told, "message": message})
     try:
         _client().key_value_set(_FAILURE, value)
-    except Exception:  # another was faster, or the service is gone
+    except Exception:  # another process was faster, or the service is gone
         pass
     _exit(status)
 
 
 def leave() -> None:
-    """Ends a run that is done in all its processes; the first that is done waits for the last."""
+    """Ends a finished run in all its processes; the first waits for the last."""
     if connected():
         _client().wait_at_barrier("jaxgan/end", _FOREVER)
         if is_first():
@@ -200,7 +201,7 @@ def leave() -> None:
 
 
 def _end_with_others() -> None:
-    """Waits for the failure of any process, and ends this one with it."""
+    """Waits until any process fails, and then ends this one."""
     try:
         told = json.loads(_client().blocking_key_value_get(_FAILURE, _FOREVER))
     except Exception:  # the service is gone: JAX's runtime is about to end this process
@@ -216,10 +217,10 @@ _listener = threading.Thread(target=_end_with_others, daemon=True)
 
 
 def _exit(status: int) -> None:
-    if not _ending.acquire(blocking=False):  # another thread is at it
+    if not _ending.acquire(blocking=False):  # another thread is ending the process
         time.sleep(_FOREVER)
-    # until the others have heard it: first they are told, then connections break; with process 0 goes what
-    # carries the message
+    # wait until the others have the message before connections break: process 0 hosts the service that
+    # carries it
     time.sleep(4 * _LINGER if _process_id() == 0 else _LINGER)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -227,13 +228,13 @@ def _exit(status: int) -> None:
 
 
 def _process_id() -> int:
-    """As jax.process_index(), but it does not wait for the backend."""
+    """Like jax.process_index(), but without waiting for the backend."""
     from jax._src import distributed
 
     return distributed.global_state.process_id
 
 
 def _client():
-    from jax._src import distributed  # not public, and what Orbax uses too
+    from jax._src import distributed  # not public, but Orbax uses it, too
 
     return distributed.global_state.client

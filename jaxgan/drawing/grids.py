@@ -12,8 +12,8 @@ from PIL.PngImagePlugin import PngInfo
 from jaxgan.datasets.dataset import Mixture
 from jaxgan.files import whole
 
-CLASS_COLUMNS = 8  # samples in the row of a class
-_VIEW = 1.4  # of a scatter plot of a mixture, times the reach of its modes
+CLASS_COLUMNS = 8  # samples in a row, for a class
+_VIEW = 1.4  # half-width of a scatter plot of a mixture, relative to that of its modes
 
 
 def draw_samples(
@@ -27,13 +27,13 @@ def draw_samples(
     """A picture of examples: uint8 images `[N, H, W, C]` in a grid, float points `[N, D]` as a scatter plot.
 
     Args:
-      examples: what to draw; of points of more dimensions than two the first two are drawn, of one its
-        histogram.
+      examples: what to draw. Of points with more than two dimensions, the first two are drawn; points of one
+        dimension are drawn as a histogram.
       title: written above.
       columns: images in a row; 0 makes the grid square.
-      pixels: small images are enlarged, by a whole number, to a grid of about this longer side.
-      mixture: the true density of points. All plots of one mixture have the same axes, around its modes,
-        which are drawn as circles of 3 σ; points beyond are counted in the title.
+      pixels: small images are enlarged by an integer, so that the longer side of the grid is about this.
+      mixture: the true density of points. All plots of a mixture have the same axes. Its modes are drawn as
+        circles of 3 σ; the title counts points outside of the axes.
     """
     if examples.ndim == 4:
         return _draw_grid(examples, title, columns, pixels)
@@ -48,7 +48,7 @@ def to_image(image: UInt8[np.ndarray, "H W C"]) -> Image.Image:
 
 
 def save(picture: Image.Image, path: Path, about: Mapping[str, object] | None = None) -> None:
-    """Writes a PNG file in one move, and its folder where there is none.
+    """Writes a PNG file atomically, and makes its folder if needed.
 
     Args:
       picture: what to write.
@@ -58,13 +58,15 @@ def save(picture: Image.Image, path: Path, about: Mapping[str, object] | None = 
     path.parent.mkdir(exist_ok=True)
     text = PngInfo()
     for keyword, value in (about or {}).items():
-        text.add_itxt(keyword, str(value).encode(errors="backslashreplace").decode())  # paths of any bytes
+        text.add_itxt(
+            keyword, str(value).encode(errors="backslashreplace").decode()
+        )  # paths may have any bytes
     with whole(path) as temporary:
         picture.save(temporary, format="png", pnginfo=text)
 
 
 def render(figure) -> Image.Image:
-    """A matplotlib figure as an RGB picture, by no window system."""
+    """A matplotlib figure as an RGB picture, without a window system."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)
@@ -113,12 +115,12 @@ def _draw_points(points, title, mixture):
             draw_circles(axes, mixture.centres, 3 * mixture.std)
             inside = (abs(points - middle) <= reach).all(axis=1).sum()
             title += f"; {len(points) - inside:,} of {len(points):,} outside" if inside < len(points) else ""
-    axes.locator_params(nbins=5)  # ticks are what takes the time
+    axes.locator_params(nbins=5)  # drawing ticks takes most of the time
     axes.set_title(title, fontsize=9, y=1.0)
     return render(figure)
 
 
-def draw_circles(axes, centres: np.ndarray, radii: np.ndarray | float) -> None:
+def draw_circles(axes, centres: Float[np.ndarray, "K 2"], radii: Float[np.ndarray, " K"] | float) -> None:
     """Draws circles on matplotlib axes, in the units of the data: centres `[K, 2]`, radii `[K]` or one."""
     from matplotlib.collections import EllipseCollection
 
@@ -133,11 +135,11 @@ def draw_circles(axes, centres: np.ndarray, radii: np.ndarray | float) -> None:
 def draw_real_and_fake(
     real: UInt8[np.ndarray, "N H W C"], fake: UInt8[np.ndarray, "M H W C"], title: str = ""
 ) -> Image.Image:
-    """Real and fake images in two square grids of as many, side by side.
+    """Real and fake images in two square grids of the same size, side by side.
 
     Args:
-      real, fake: uint8 `[N, H, W, C]` of one shape, C from 1 to 4; of each the first k² are drawn, k = ⌊√N⌋
-        of the smaller N.
+      real, fake: uint8 `[N, H, W, C]` of one shape, C from 1 to 4; the first k² of each are drawn,
+        k = ⌊√N⌋ with the smaller N.
       title: written above.
     """
     _require_images(real, fake)
@@ -204,7 +206,7 @@ def _require_images(one, other):
 
 
 def _paste(canvas, picture, place):
-    """Transparent parts show the canvas."""
+    """Pastes an image; transparent parts show the canvas."""
     canvas.paste(picture, place, picture if picture.mode == "RGBA" else None)
 
 
@@ -224,7 +226,7 @@ def write_animation(frames: Sequence[Path], path: Path, seconds: float = 6.0) ->
     images = []
     for frame in frames:
         with Image.open(frame) as image:
-            image = image.convert("RGBA")  # a GIF has no half transparency: it shows white
+            image = image.convert("RGBA")  # GIFs have no partial transparency: show white
             images.append(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
     size = tuple(max(image.size[axis] for image in images) for axis in (0, 1))
     padded = []
@@ -233,5 +235,5 @@ def write_animation(frames: Sequence[Path], path: Path, seconds: float = 6.0) ->
         canvas.paste(image)
         padded.append(canvas.quantize(64))
     milliseconds = max(40, int(1000 * seconds / len(padded)))
-    durations = [milliseconds] * (len(padded) - 1) + [milliseconds + 1500]  # rest on the last
+    durations = [milliseconds] * (len(padded) - 1) + [milliseconds + 1500]  # show the last one longer
     padded[0].save(path, save_all=True, append_images=padded[1:], duration=durations, loop=0)

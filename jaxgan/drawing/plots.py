@@ -1,4 +1,4 @@
-"""Plots to read a run by: the curves of its metrics, and samples over the true density."""
+"""Plots of a run: curves of its metrics, and samples over the true density."""
 
 import math
 import re
@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image
 
 from jaxgan.datasets.dataset import Mixture
 from jaxgan.drawing.grids import draw_circles, render
 
-# Curves that share a panel: its title, the pattern of their names, its scale. What a name has of the pattern
-# is left out of the legend. A 'share' shows all of [0, 1] if it keeps to it.
+# Panels: title, pattern of the names of curves, scale. The legend has only the part of a name that the
+# pattern leaves open. A 'share' shows all of [0, 1] if its values are within.
 _PANELS = (
     ("losses", r"_loss$", "linear"),
     ("mean output of the discriminator", r"^(?=D\()", "share"),
@@ -30,24 +31,23 @@ _PANELS = (
 _LEFT_OUT = ("step", "images_per_second")
 _ERROR = re.compile(r"_(stderr|std)(?=_|$)")  # a metric's error bar
 _IS_FAKE, _IS_REAL = re.compile(r"generator|fake|G\(z"), re.compile(r"discriminator|real|D\(x")
-_FAKE, _REAL = "#d55e00", "#0072b2"  # Okabe and Ito's colours, which the colour-blind can tell apart
+_FAKE, _REAL = "#d55e00", "#0072b2"  # Okabe and Ito's colours, distinguishable for the colour-blind
 _OTHERS = ("#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#555555")
-_SMOOTH_FROM = 100  # points; fewer are drawn as they are
-_MARK_UP_TO = 40  # points; evaluations are few
+_SMOOTH_FROM = 100  # points; fewer are drawn without a mean
+_MARK_UP_TO = 40  # points; curves with fewer have markers
 _SMALL = {"fontsize": 8}
-_FIELD = 200  # points on a side at which the discriminator is asked
+_FIELD = 200  # points on a side at which the discriminator is evaluated
 
 
 def draw_curves(lines: Sequence[dict[str, Any]], title: str = "") -> Image.Image:
-    """All metrics of a run over its steps, in panels of those that belong together.
+    """All metrics of a run over its steps, in panels of related metrics.
 
-    A curve of many points is faint, with its running mean over it (of the logarithms on a logarithmic scale);
-    its panel shows all of the mean and the middle 99 % of the points. A curve of few points, of evaluations
-    for instance, has a marker at each. `NAME_stderr` and `NAME_std` become the error bars of `NAME`.
+    A curve of many points is drawn faint, with its running mean (of logarithms on a logarithmic scale). The
+    panel shows all of the mean and the middle 99 % of the points. A curve of few points, for example of
+    evaluations, has markers. `NAME_stderr` and `NAME_std` become the error bars of `NAME`.
 
     Args:
-      lines: of metrics.jsonl, parsed. A curve takes the lines that have its name; what is no finite number is
-        passed over, and so are timings.
+      lines: of metrics.jsonl, parsed. Timings and numbers that are not finite are ignored.
       title: written above.
     """
     from matplotlib.figure import Figure
@@ -141,7 +141,7 @@ def _draw_panel(axes, pattern, scale, curves, errors):
 
 
 def _running_mean(values):
-    """The centred mean over about a twentieth of the points, over fewer at the ends."""
+    """The centred running mean over about a twentieth of the points, over fewer at the ends."""
     half = len(values) // 40
     sums = np.concatenate([[0.0], np.cumsum(values)])
     place = np.arange(len(values))
@@ -150,26 +150,26 @@ def _running_mean(values):
 
 
 def draw_mixture(
-    samples: np.ndarray,
+    samples: Float[np.ndarray, "N 2"],
     mixture: Mixture,
-    discriminator: Callable[[np.ndarray], np.ndarray],
+    discriminator: Callable[[Float[np.ndarray, "M 2"]], Float[np.ndarray, " M"]],
     title: str = "",
     *,
     threshold: float | None = 0.0,
 ) -> Image.Image:
-    """Samples over the true density and the discriminator's field; and how far they are from their modes.
+    """Samples over the true density and the discriminator's output; and their offsets from the modes.
 
-    On the left the discriminator's output, in colours that part where it tells real from fake, with a line
-    there; circles of 3 σ around the modes; the samples. On the right every sample from its nearest mode,
-    in σ.
+    The left plot shows the discriminator's output in two colours, with a line at the threshold between real
+    and fake; circles of 3 σ around the modes; and the samples. The right plot shows the offset of every
+    sample from its nearest mode, in σ.
 
     Args:
-      samples: `[N, 2]`; those that are not finite or far away are counted instead of drawn.
+      samples: `[N, 2]`; those that are not finite or far away are counted, not drawn.
       mixture: the true density, in two dimensions.
-      discriminator: points float32 `[K, 2]` -> outputs `[K]`, larger for what it takes for real.
+      discriminator: points float32 `[K, 2]` -> outputs `[K]`, larger for examples that it judges real.
       title: written above.
-      threshold: the output at which it is undecided: 0 for logits, ½ for probabilities. None, for a critic
-        that has none: halfway between its mean outputs on the modes and on the samples.
+      threshold: the output between real and fake: 0 for logits, ½ for probabilities. None: halfway between
+        the mean outputs on the modes and on the samples (for critics).
     """
     from matplotlib.figure import Figure
 
@@ -210,7 +210,7 @@ def draw_mixture(
 
 
 def _view(points, mixture):
-    """Middle [2] and reach of the square to show: all modes, and 99 % of the points unless far off."""
+    """Centre [2] and half-width of the square to show: all modes, and 99 % of the points unless far away."""
     middle = (mixture.centres.min(axis=0) + mixture.centres.max(axis=0)) / 2
     modes = abs(mixture.centres - middle).max() + 6 * mixture.std
     far = np.quantile(abs(points - middle).max(axis=1), 0.99)
@@ -218,7 +218,7 @@ def _view(points, mixture):
 
 
 def _draw_field(axes, middle, reach, samples, mixture, discriminator, threshold):
-    """The discriminator's output in colours around its threshold, a line there; returns the colour bar."""
+    """Draws the discriminator's output in colours, with a line at the threshold; returns the colour bar."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
@@ -232,7 +232,7 @@ def _draw_field(axes, middle, reach, samples, mixture, discriminator, threshold)
     field = discriminate(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(x.shape)
     spread = np.quantile(abs(field - threshold), 0.98) or 1
     beyond = abs(field - threshold).max() > 1.01 * spread
-    pale = colormaps["RdBu"](np.linspace(0.25, 0.75, 256))  # its dark ends would hide the samples
+    pale = colormaps["RdBu"](np.linspace(0.25, 0.75, 256))  # without the dark ends, which would hide samples
     image = axes.imshow(
         field,
         cmap=ListedColormap(pale),

@@ -1,4 +1,4 @@
-"""Numbers that compare: statistics of fakes against held-out real examples, under a stated protocol."""
+"""Statistics of fakes against held-out real examples, under a stated protocol, so that numbers compare."""
 
 import dataclasses
 import functools
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -13,6 +14,7 @@ from jaxgan.algorithm.gan import GAN
 from jaxgan.config import experiment
 from jaxgan.config.fields import listed, selected
 from jaxgan.datasets import Dataset, take
+from jaxgan.datasets.dataset import Examples
 from jaxgan.errors import UserError
 from jaxgan.evaluation import features
 from jaxgan.evaluation.features import Extracted
@@ -23,35 +25,36 @@ from jaxgan.metrics.conditional import Labelled
 from jaxgan.metrics.memorization import Neighbours, nearest_training
 from jaxgan.metrics.protocol import find_protocol
 
-_OF_TRAINING = {"neighbours", "training"}  # families that look at the training set
-_MOST_TRAINING = 60_000  # examples that fakes are searched for in: all of MNIST
+_OF_TRAINING = {"neighbours", "training"}  # families of statistics that look at the training set
+_MOST_TRAINING = 60_000  # training examples to search in: all of MNIST
 
 
 class Evaluator:
     """`evaluator(weights) -> {name: number}`, for any weights of one GAN's generator.
 
-    A number's name says which features it is of and of how many fakes: `classifier_frechet_distance_10k`.
-    Only of Inception's features it is called `fid_10k`.
+    The name of a number tells its features and the number of fakes: `classifier_frechet_distance_10k`. With
+    Inception's features alone it is called `fid_10k`.
 
     Args:
       gan: what is static about the GAN.
       load: `split -> Dataset`, of what it is trained on.
       extractor: of the features.
-      statistics: the fields of each that is wanted, by name.
+      statistics: the fields of each requested statistic, by name.
       protocol: a name that `find_protocol` knows.
       seed: of the latents and of the choice of real examples, in [0, 2^32).
-      everything: the other statistics as well, with their defaults, and all only as far as this data allows.
+      everything: also compute all other statistics, with their defaults; skip those that the data does not
+        allow.
 
     Attributes:
-      floor: the same numbers with as many real examples in the place of fakes, disjoint from those that they
-        are compared with, and none of which the extractor was trained on: what a perfect generator reaches.
-        Statistics of the training set have none.
-      no_floor: why there is no floor, where too few such examples are left; else ''.
-      skipped: by statistic, why this data does not allow it.
-      protocol: what the numbers depend on beside the weights, as JSON values.
+      floor: the same numbers with as many real examples instead of fakes: what a perfect generator reaches.
+        They are disjoint from those that they are compared with, and the extractor was not trained on them.
+        Statistics that look at the training set have no floor.
+      no_floor: why there is no floor, if too few such examples are left; else ''.
+      skipped: from skipped statistics to the reason.
+      protocol: everything else on which the numbers depend, as JSON values.
 
     Raises:
-      UserError: a statistic that was asked for cannot be had of this data.
+      UserError: the data does not allow a requested statistic.
     """
 
     def __init__(
@@ -84,7 +87,7 @@ class Evaluator:
                 f"no floor: {left:,} real examples are left that the extractor '{extractor.name}' was not "
                 f"trained on, and {self._num:,} are needed"
             )
-            self._others = real  # what shows which statistics are possible
+            self._others = real  # to find out which statistics are possible
         self._classes = np.array(gan.classes)
         self._real_rows, self._real = real, self._of_real(real)
         if not families.isdisjoint(_OF_TRAINING):
@@ -117,14 +120,14 @@ class Evaluator:
         return self._measure(self._last, self._statistics)
 
     def names(self) -> list[str]:
-        """What all numbers are called, also those without a floor; found out by computing them."""
+        """The names of all numbers, also of those without a floor; found by computing them."""
         real = self._of_real(self._others, self._with_examples)
         return list(self._measure(self._fill(real), self._statistics))
 
-    def closest(self, num: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of the fakes that were last evaluated, those whose features are nearest to a training example's.
+    def closest(self, num: int) -> tuple[Examples, Examples, Float[np.ndarray, " N"]]:
+        """The fakes of the last evaluation whose features are nearest to those of a training example.
 
-        Needs a statistic of the training set and one of images among those computed.
+        Needs that a statistic of the training set and one of images were computed.
 
         Args:
           num: how many, at most.
@@ -143,7 +146,7 @@ class Evaluator:
         return {**defaults, **self._statistics[name]}
 
     def _measure(self, fake: Extracted, names: Iterable[str]) -> dict[str, float]:
-        """The numbers of some statistics; those that are not possible are refused, or skipped from now on."""
+        """The numbers of some statistics. Impossible ones are refused, or skipped from now on."""
         numbers = {}
         for name in tqdm([*names], "statistics", disable=None, leave=False):
             if name in self.skipped:
@@ -166,7 +169,7 @@ class Evaluator:
                 continue
             try:
                 numbers |= self._compute(name, real)
-            except UserError:  # what no fakes would allow either is refused now, not after hours of training
+            except UserError:  # impossible for fakes, too: refuse it now, not after hours of training
                 self._measure(self._fill(real), [name])
         return numbers
 
@@ -180,14 +183,14 @@ class Evaluator:
         predicted = self._classes[some.logits.argmax(axis=1)] if known else None
         return Labelled(some.features, some.labels, predicted)
 
-    def labelled_examples(self, num: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """The first `num` of the real examples that fakes are compared with; their labels, where known."""
+    def labelled_examples(self, num: int) -> tuple[Examples, Int[np.ndarray, " N"] | None]:
+        """The first `num` real examples that fakes are compared with, and their labels if known."""
         ((dataset, rows),) = self._real_rows
         labels = None if dataset.labels is None else dataset.labels[rows[:num]]
         return take(dataset.examples, rows[:num]), labels
 
     def _fill(self, real: Extracted) -> Extracted:
-        """As many examples as there are fakes: where too few are left, they are repeated."""
+        """Repeats examples until there are as many as fakes."""
         rows = np.arange(self._num) % len(real.features)
         return Extracted(*(None if part is None else part[rows] for part in real))
 
@@ -197,7 +200,7 @@ class Evaluator:
         return {number_name(family, key, self._extractor.name, self._num): v for key, v in found.items()}
 
     def _arguments(self, family: str, fake: Extracted) -> tuple:
-        """What the statistics of a family look at."""
+        """The inputs of the statistics of a family."""
         if family == "features":
             return self._real.features, fake.features
         if family == "labels":
@@ -229,14 +232,14 @@ class Evaluator:
         return nearest_training(self._train.features, self._test.features)
 
     def _of_fakes(self, fake: Extracted) -> Neighbours:
-        """Searched for once, as the pictures have them too."""
+        """The nearest training examples of fakes; kept, because pictures need them, too."""
         if self._searched[0] is not fake.features:
             self._searched = fake.features, nearest_training(self._train.features, fake.features)
         return self._searched[1]
 
 
 class Best(NamedTuple):
-    """Where a number was best so far; a checkpoint keeps it."""
+    """The step at which a number was best so far; part of a checkpoint."""
 
     name: str = ""
     highest: bool = False
@@ -244,7 +247,7 @@ class Best(NamedTuple):
     value: float | None = None
 
     def updated(self, step: int, numbers: dict[str, float]) -> "Best":
-        """With the numbers of a further step."""
+        """Updated with the numbers of a further step."""
         if not self.name:
             return self
         value = numbers[self.name]
@@ -253,7 +256,7 @@ class Best(NamedTuple):
 
 
 def find_best(config: ConfigDict, evaluator: Evaluator | None, extra: dict[str, Any]) -> Best:
-    """Where the number of `evaluation.best` was best before, as a checkpoint's `extra` says, or nowhere.
+    """The best value of `evaluation.best` before, from the `extra` of a checkpoint, if there is one.
 
     Raises:
       UserError: the evaluations do not give it.
@@ -272,7 +275,7 @@ def make_evaluator(config: ConfigDict, gan: GAN, dataset: Dataset, everything: b
       config: the config.
       gan: what is static about the GAN.
       dataset: the training set.
-      everything: all statistics that there are, those that the config names with its fields.
+      everything: all statistics; those that the config names have its fields.
     """
 
     @functools.cache
@@ -286,7 +289,7 @@ def make_evaluator(config: ConfigDict, gan: GAN, dataset: Dataset, everything: b
     name, fields = selected(config, "evaluation.extractor")
     held_out = config.dataset.get("hold_out", False)
     extractor = EXTRACTORS[name](load_whole if held_out else load, gan.shape, **fields)
-    if held_out:  # the test split is the validation part now, and the training set has none
+    if held_out:  # now the test split is the validation part, and the training set has none
         kept = "test" if dataset.parts is None else "none"
         unseen = {"all": "all", "validation": kept, "test": "none"}[extractor.unseen]
         extractor = dataclasses.replace(extractor, unseen=unseen)

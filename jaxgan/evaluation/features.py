@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from jax import lax
+from jaxtyping import Float, Int
 from tqdm import tqdm
 
 import jaxgan
@@ -19,33 +20,34 @@ from jaxgan import sampler
 from jaxgan.algorithm.gan import GAN
 from jaxgan.compilation import jit
 from jaxgan.datasets import Dataset, cache, order, take, validation_rows
+from jaxgan.datasets.dataset import Examples
 from jaxgan.errors import UserError
 from jaxgan.extractors import Extractor, files
 
-_FORMAT = 2  # raise it when features come to be made in another way, and old caches are left behind
+_FORMAT = 2  # increase it when features are computed differently, so that old caches are not used
 _BATCHES = 8  # of the sampler's batches of fakes in one compiled call
 _ROWS = 512  # real examples in one call
 
-# Rows of data sets, which together are one set of examples.
-Rows = list[tuple[Dataset, np.ndarray]]
+# Rows of data sets that together are one set of examples.
+Rows = list[tuple[Dataset, Int[np.ndarray, " n"]]]
 
 
 class Extracted(NamedTuple):
-    """What statistics look at, of one set of N examples, on the host.
+    """The inputs of statistics from one set of N examples, on the host.
 
     Attributes:
       features: float32 `[N, F]`.
-      logits: float32 `[N, K]`, or None where the extractor does not classify.
-      modes: int32 `[N]`, or None where the extractor tells no modes of this data apart.
-      examples: uint8 images or float32 points `[N, ...]`, or None where no statistic looks at them.
-      labels: int32 `[N]`, of fakes those that were asked for, or None without a condition.
+      logits: float32 `[N, K]`, or None if the extractor does not classify.
+      modes: int32 `[N]`, or None if the extractor cannot tell the data's modes.
+      examples: uint8 images or float32 points `[N, ...]`, or None if no statistic needs them.
+      labels: int32 `[N]`, of fakes the requested ones; None without a condition.
     """
 
-    features: np.ndarray
-    logits: np.ndarray | None = None
-    modes: np.ndarray | None = None
-    examples: np.ndarray | None = None
-    labels: np.ndarray | None = None
+    features: Float[np.ndarray, "N F"]
+    logits: Float[np.ndarray, "N K"] | None = None
+    modes: Int[np.ndarray, " N"] | None = None
+    examples: Examples | None = None
+    labels: Int[np.ndarray, " N"] | None = None
 
 
 def choose(
@@ -56,10 +58,10 @@ def choose(
     unseen: str = "all",
     whole: bool = False,
 ) -> tuple[Rows, Rows]:
-    """Two disjoint sets of real examples: `num` of the split, or all; and `num` others, for floors.
+    """Chooses two disjoint sets of real examples: `num` of the split, or all; and `num` others, for floors.
 
-    The others are examples that the extractor was not trained on: of the same split as far as it goes, then
-    of the other one. Where there are fewer than `num` of them, the second set has these.
+    The extractor was not trained on the others. They come from the same split, and if these are too few, from
+    the other split. If there are fewer than `num` in all, the second set is smaller.
 
     Args:
       load: `split -> Dataset`.
@@ -95,7 +97,7 @@ def choose(
     return [(first, chosen)], [(dataset, some) for dataset, some in others if len(some)]
 
 
-def labels_of(rows: Rows) -> np.ndarray:
+def labels_of(rows: Rows) -> Int[np.ndarray, " N"]:
     """The labels of these examples, int32 `[N]`.
 
     Raises:
@@ -111,7 +113,7 @@ def labels_of(rows: Rows) -> np.ndarray:
 
 
 def of_real(extractor: Extractor, rows: Rows, with_examples: bool = False) -> Extracted:
-    """What is extracted of real examples; all but the examples themselves is kept in the cache folder."""
+    """Features of real examples; they are cached, except for the examples themselves."""
     parts = [_cached(extractor, dataset, some) for dataset, some in rows]
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if with_examples:
@@ -148,7 +150,7 @@ def _cached(extractor: Extractor, dataset: Dataset, rows: np.ndarray) -> dict[st
 
 
 def versions() -> dict[str, str]:
-    """Of the libraries that numbers may depend on."""
+    """The versions of the libraries on which numbers may depend."""
     return {library.__name__: library.__version__ for library in (jaxgan, jax, flax, np)}
 
 
@@ -162,13 +164,13 @@ def _extract(extractor, weights, examples):
 
 
 class Fakes:
-    """`fakes(weights, num) -> Extracted` of generated examples, which do not leave the device unasked.
+    """`fakes(weights, num) -> Extracted` of generated examples, which stay on the device unless requested.
 
     Args:
       gan: what is static about the GAN.
       extractor: of the features.
       seed: of the latents, in [0, 2^32).
-      with_examples: whether the examples come along.
+      with_examples: whether to return the examples, too.
     """
 
     def __init__(self, gan: GAN, extractor: Extractor, seed: int, with_examples: bool = False):
@@ -190,18 +192,18 @@ class Fakes:
         return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:]), found)
 
     def _given(self, first: int, size: int) -> dict[str, Any]:
-        """What is given with these samples where nothing is asked for: `[batches, batch, ...]`."""
+        """The conditions of these samples if none are requested: `[batches, batch, ...]`."""
         places = range(first, first + size, sampler.batch_of(self._gan))
         given = [sampler.conditions(self._gan, np.uint32(self._seed), np.int32(place)) for place in places]
         return jax.tree.map(lambda *parts: jnp.stack(parts), *given)
 
     def __call__(self, weights: dict[str, Any], num: int, labels: np.ndarray | None = None) -> Extracted:
-        """What is extracted of samples 0 to num - 1 of the seed.
+        """Features of the samples 0 to num - 1 of the seed.
 
         Args:
           weights: `params` and `model_state` of a generator.
           num: how many.
-          labels: int32 `[N]`, which they have in turn; None: without a condition.
+          labels: int32 `[N]`, repeated if fewer than `num`; None: without a condition.
 
         Raises:
           UserError: some are NaN or infinite.

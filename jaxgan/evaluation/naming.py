@@ -1,12 +1,12 @@
-"""The names of numbers: of which features, and of how many fakes."""
+"""Names of numbers, which tell the features and the number of fakes."""
 
 import re
 
 from jaxgan.metrics.number import Number, find_number
 
-# What numbers of Inception's features are called in the literature.
+# Names of the literature for numbers of Inception's features.
 _PUBLISHED = {"frechet_distance": "fid", "kernel_distance": "kid", "kernel_distance_stderr": "kid_stderr"}
-_OF_EXAMPLES = ("images", "mixture")  # families that look at no features
+_OF_EXAMPLES = ("images", "mixture")  # families that need no features
 
 
 def number_name(family: str, key: str, extractor: str, num: int) -> str:
@@ -14,7 +14,7 @@ def number_name(family: str, key: str, extractor: str, num: int) -> str:
 
     Args:
       family: of the statistic.
-      key: what the statistic calls its number.
+      key: the statistic's own name of its number.
       extractor: of the features.
       num: of fakes.
     """
@@ -26,7 +26,7 @@ def number_name(family: str, key: str, extractor: str, num: int) -> str:
 
 
 def number_of(name: str) -> Number | None:
-    """What a number with a name of `number_name` means; None where no statistic describes it."""
+    """The meaning of a number with a name of `number_name`; None if no statistic describes it."""
     name = re.sub(r"_[\d.]+k?$", "", name)
     name = next((key for key, published in _PUBLISHED.items() if name == published), name)
     while name:

@@ -1,10 +1,10 @@
-"""What numbers are made of: a network (or nothing) that turns examples into features, one file a kind.
+"""Feature extractors: networks (or none) that turn examples into features, one kind a file.
 
-Statistics (`jaxgan/metrics/`) are of features, whatever they come from; every number is named after its
-extractor, and only those of Inception-v3 are called FID, KID and inception score.
+Statistics (`jaxgan/metrics/`) work on any features. A number is named after its extractor; only numbers of
+Inception-v3 are called FID, KID and inception score.
 
-A builder takes what the run trains on, as `load: split -> Dataset`, to be called only if it is needed, and
-the shape of one example; its keyword-only parameters are the config fields `evaluation.extractor.<name>.*`.
+A builder takes the run's data as `load: split -> Dataset`, which is called only if needed, and the shape of
+an example. Its keyword-only parameters are the config fields `evaluation.extractor.<name>.*`.
 To add one: write it in a file here and register it; import it below.
 """
 
@@ -26,17 +26,17 @@ class Extractor:
     """A feature extractor.
 
     Attributes:
-      name: what its numbers are called after.
+      name: part of the names of its numbers.
       extract: `(weights, examples) -> {"features": float32 [B, F], ...}`, with `logits` float32 `[B, K]`
-        where it classifies, or else `modes` int32 `[B]` where it tells modes apart. Pure, to be jitted.
+        if it classifies, or `modes` int32 `[B]` if it tells modes. Pure, to be jitted.
         Examples are as a data set holds them: uint8 `[B, H, W, C]`, or float32 points `[B, D]`.
       weights: a pytree of arrays, not compiled into the program.
-      protocol: what `evaluation.json` says of it, as JSON values: at least `digest` (of the weights, '' where
-        there are none), `resize` and `value_range`.
+      protocol: its description in `evaluation.json`, as JSON values: at least `digest` (of the weights, or
+        ''), `resize` and `value_range`.
       unseen: which real examples it was not trained on: 'all', 'none', those of the 'test' split alone, or
         also the 'validation' part of the training set (`datasets.validation_rows`).
-      mode_shares: float64 `[M]`, the data's share of each mode that its logits or modes tell; None where its
-        classes are not the data set's own.
+      mode_shares: float64 `[M]`, the data's share of each mode; None if its classes are not those of the data
+        set.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The best extractor that is at hand."""
+"""Chooses the best available extractor."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from jaxgan.extractors import EXTRACTORS, Extractor
 
 @EXTRACTORS.register("auto")
 def auto(load, shape, *, inception_weights: str = "") -> Extractor:
-    """`inception` where its weights are given, else `classifier` where images have classes, else `raw`.
+    """`inception` if its weights are given, else `classifier` if images have classes, else `raw`.
 
     Args:
       load: `split -> Dataset`.

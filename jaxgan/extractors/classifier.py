@@ -1,8 +1,8 @@
-"""A small convolutional classifier, trained on the data set's own labels: for numbers without Inception.
+"""A small convolutional classifier, trained on the labels of the data set: for numbers without Inception.
 
-It is trained once for each data set and kept in the cache folder. Its numbers compare only between runs that
-used the same weights, which the digest in `evaluation.json` tells; `weights` names a file to share. It is not
-trained on the validation part of the training set, so that floors can be made of it.
+It is trained once for each data set and kept in the cache folder. Numbers are comparable only if they come
+from the same weights, which have a digest in `evaluation.json`; `weights` names a file to share. The
+validation part of the training set is left out of its training, for floors.
 """
 
 import functools
@@ -25,10 +25,10 @@ from jaxgan.errors import UserError
 from jaxgan.extractors import EXTRACTORS, Extractor, files
 from jaxgan.models.layers import Conv, batch_norm
 
-_FORMAT = 2  # raise it when the network or its training change, and old classifiers are left behind
+_FORMAT = 2  # increase it when the network or its training change, so that old classifiers are not used
 _BATCH = 128
 _STEPS_PER_CALL = 100
-_GOOD = 0.9  # accuracy; numbers of a worse classifier say so in their name
+_GOOD = 0.9  # accuracy; the names of a worse classifier's numbers say so
 _BLOCK_BYTES = 2**28  # at most, of the images of a call
 
 
@@ -54,15 +54,14 @@ class Classifier(nn.Module):
 def classifier(load, shape, *, num_steps: int = 1_200, weights: str = "") -> Extractor:
     """The last hidden layer (128 numbers, after its ReLU) and the class logits.
 
-    Its numbers are called after `classifier`, or after `weak_classifier` where its accuracy is below 90 %: to
-    such a one noise can look like the data.
+    Its numbers are called `classifier_...`. If its accuracy is below 90 %, they are called
+    `weak_classifier_...`: for such a classifier noise can look like the data.
 
-    Where images are stacked of others as channels (Stacked-MNIST), the classifier is of one channel: features
-    are the channels' together, there are no logits, and the mode is the number that the channels' classes
-    write.
+    If the channels are images of their own (Stacked-MNIST), the classifier looks at one channel. Features of
+    the channels are concatenated, there are no logits, and the mode is the number with the classes as digits.
 
     Args:
-      load: `split -> Dataset`, with labels; where the test split has none, the accuracy is that of the
+      load: `split -> Dataset`, with labels. If the test split has none, the accuracy is measured on the
         validation part.
       shape: of one image.
       num_steps: training steps of 128 images.
@@ -163,7 +162,7 @@ def _train(network: Classifier, train: Dataset, test: Dataset, num_steps: int):
         rows = order.rows(np.zeros(2, np.uint32), first, _BATCH, len(training), count=len(steps) * _BATCH)
         rows = training[rows]
         images = take(train.examples, rows).reshape(len(steps), _BATCH, *train.shape)
-        jax.block_until_ready(state)  # of the call before, so that no more than two blocks are held
+        jax.block_until_ready(state)  # wait for the previous call, so that at most two blocks are in memory
         state = run(state, (steps, images, labels[rows].reshape(len(steps), _BATCH)))
     weights = jax.device_get({"params": state[0], **state[1]})
     seen = {"num_steps": num_steps, "num_train": len(training), "num_validation": len(validation)}

@@ -1,4 +1,4 @@
-"""Weights of an extractor in a file: arrays by path in an .npz, with what is known of them."""
+"""Files with the weights of an extractor: an .npz with arrays by path, and facts as JSON."""
 
 import contextlib
 import hashlib
@@ -27,7 +27,7 @@ def digest(weights: dict[str, Any]) -> str:
 
 
 def write(path: Path, weights: dict[str, Any], about: dict[str, Any]) -> None:
-    """Writes nested dicts of arrays and JSON values, in one move."""
+    """Writes nested dicts of arrays, and JSON values, atomically."""
     with _temporary(path, weights, about) as temporary:
         os.replace(temporary, path)
 
@@ -48,9 +48,9 @@ def _temporary(path: Path, weights: dict[str, Any], about: dict[str, Any]) -> It
 def store(
     path: Path, weights: dict[str, Any], about: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Writes to a cache, or warns that this cannot be, and returns what counts.
+    """Writes to a cache, or warns if this is impossible; returns the weights to use.
 
-    Of several processes that make the same at once, what the first one kept counts: all measure by it.
+    If several processes make the same file at once, all use the one that was written first.
     """
     try:
         with _temporary(path, weights, about) as temporary:
@@ -68,14 +68,14 @@ def store(
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The weights of `write`, and what is known of them.
+    """The weights that `write` wrote, and the facts about them.
 
     Raises:
       OSError: there is no such file, or it cannot be read.
       ValueError: it is something else, or damaged.
     """
     try:
-        # opened here: where the content is damaged, NumPy leaves the file open
+        # opened here, because NumPy leaves the file open if the content is damaged
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         about = json.loads(str(arrays.pop(_ABOUT)))

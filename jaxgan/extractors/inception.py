@@ -1,4 +1,4 @@
-"""Inception-v3 on images of any size: what FID, KID and the inception score are of."""
+"""Features of Inception-v3 for images of any size: for FID, KID and the inception score."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
+from jaxtyping import Array, Float32, Num
 
 from jaxgan.errors import UserError
 from jaxgan.extractors import EXTRACTORS, Extractor, files
@@ -28,17 +29,17 @@ WHERE = f"{_REMEDY} (release fid_weights; 95,628,359 bytes, SHA-256 {PUBLISHED})
 def inception(load, shape, *, weights: str = "") -> Extractor:
     """The 2048 features of FID and KID, and the 1008 logits of the inception score.
 
-    Images are scaled to 299 x 299 by `resize` and to (x - 128) / 128, grey ones go in as three equal
-    channels: all as in FID's own code, whatever may be said against its resizing. The logits are without the
-    last layer's bias, as in the inception score's own code (and torch-fidelity's `logits_unbiased`).
+    Images are scaled to 299 x 299 by `resize` and to (x - 128) / 128; grey images become three equal
+    channels. All this is as in FID's own code, including its resizing. The logits are without the last
+    layer's bias, as in the inception score's own code (and torch-fidelity's `logits_unbiased`).
 
     Args:
       load: not needed.
       shape: of an image, `(H, W, 1)` or `(H, W, 3)`.
-      weights: path of the converted weights. They are of 95 MB, and are not downloaded.
+      weights: path of the converted weights (95 MB). They are not downloaded.
 
-    The protocol's `weights` says whether they are the published ones, by the hash of the file they are from;
-    numbers from others are not FID.
+    The protocol's `weights` says, by a hash, whether they are the published weights. Numbers of other weights
+    are not FID.
 
     Raises:
       UserError: points, or images with an alpha channel; no weights, or a file that is not of them.
@@ -78,12 +79,12 @@ def inception(load, shape, *, weights: str = "") -> Extractor:
     return Extractor("inception", extract, variables, protocol)
 
 
-def resize(images: jax.Array, size: int) -> jax.Array:
+def resize(images: Num[Array, "B H W C"], size: int) -> Float32[Array, "B {size} {size} C"]:
     """`[B, H, W, C] -> float32 [B, size, size, C]`, bilinear as TensorFlow 1's `resize_bilinear` by default.
 
-    Output pixel i lies at i · H / size of the input, and between the two pixels about that place, so that all
-    is shifted by up to half a pixel against today's convention, and pixels are skipped when an image shrinks.
-    The 0..255 stay; nothing is rounded to whole numbers.
+    Output pixel i is interpolated at position i · H / size of the input. Compared with today's convention,
+    the image is shifted by up to half a pixel, and pixels are skipped when an image shrinks. Values stay in
+    0..255 and are not rounded.
     """
     images = images.astype(jnp.float32)
     for axis in (2, 1):  # first along the rows, as the original, for the same rounding

@@ -1,7 +1,7 @@
 """Inception-v3 as FID, KID and the inception score define it: the network of 2015-12-05, for inference.
 
-Modules are called as in the network's PyTorch ports (pytorch-fid, torch-fidelity), so that weights are
-converted by name, and layers compared: `apply(..., capture_intermediates=True)` tells every one's output.
+Modules have the names of the network's PyTorch ports (pytorch-fid, torch-fidelity), so that weights can be
+converted by name, and layers compared: `apply(..., capture_intermediates=True)` returns every output.
 """
 
 import functools
@@ -16,8 +16,8 @@ SIZE = 299  # pixels of a side
 NUM_FEATURES = 2048
 NUM_CLASSES = 1008  # ImageNet's thousand in positions 1 to 1000; the others were never trained
 
-# An accelerator's own choice for float32 is bfloat16 or TF32, of 3 digits: another network than the published
-# one, whose distances are not those of other people's tables.
+# By default accelerators multiply float32 in bfloat16 or TF32, with 3 digits. Distances would then differ
+# from those in published tables.
 _PRECISION = lax.Precision.HIGHEST
 
 
@@ -51,7 +51,7 @@ _reduce = functools.partial(_conv, stride=2, padding="VALID")
 
 
 def _mean_pool(x):
-    """3 x 3, of the pixels inside the image alone: TensorFlow's; PyTorch's own counts the border's zeros."""
+    """3 x 3 mean of the pixels inside the image, as in TensorFlow; PyTorch's default counts zeros outside."""
     return nn.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)
 
 
@@ -124,7 +124,7 @@ class InceptionD(nn.Module):
 
 
 class InceptionE(nn.Module):
-    """`[B, 8, 8, C] -> [B, 8, 8, 2048]`. The network's last one takes maxima where the others take means."""
+    """`[B, 8, 8, C] -> [B, 8, 8, 2048]`. The last block has a max pool instead of an average pool."""
 
     max_pool: bool = False
 
@@ -156,7 +156,7 @@ class _Logits(nn.Module):
 
 
 class InceptionV3(nn.Module):
-    """`[B, 299, 299, 3]`, float32 in [-1, 1], to what the statistics are of.
+    """`[B, 299, 299, 3]`, float32 in [-1, 1], to features and logits.
 
     Returns:
       `features` `[B, 2048]`: means over the last 8 x 8 positions, `pool_3` of the original.
@@ -164,7 +164,7 @@ class InceptionV3(nn.Module):
 
     Source: Szegedy et al. 2016, Rethinking the Inception Architecture for Computer Vision, as trained on
     ImageNet and frozen by TensorFlow on 2015-12-05, which Salimans et al. 2016 and Heusel et al. 2017 used.
-    It differs from other Inception-v3's by its average pools, one max pool, 1008 classes and its weights.
+    It differs from other Inception-v3 networks in its average pools, one max pool, 1008 classes and weights.
     """
 
     @nn.compact

@@ -1,9 +1,9 @@
-"""Reads a PyTorch state dict (.pth) without PyTorch, and without running anything that the file may say.
+"""Reads a PyTorch state dict (.pth) without PyTorch, and without running code from the file.
 
 `torch.save` writes a pickle of the dict, in which each tensor is a call of `_rebuild_tensor_v2` on a storage,
-and the storages' bytes beside it: since 1.6 as members of a zip archive, before that one after the other.
-A pickle may name any function to be called. Here nothing but what rebuilds a tensor can be named, and even
-that is replaced by plain records of what it was given: tensors are made of them later, within their storage.
+and the bytes of the storages: since version 1.6 as members of a zip archive, before that one after the other.
+A pickle can call any function. Here it can name only those that rebuild tensors, and these are replaced by
+records of their arguments. Tensors are made from the records afterwards, and must lie within their storage.
 """
 
 import collections
@@ -51,7 +51,7 @@ class _Tensor(NamedTuple):
 
 
 def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
-    """The tensors by name, of what `torch.save(model.state_dict(), path)` wrote in either of its formats.
+    """The tensors by name from a file of `torch.save(model.state_dict(), path)`, in either format.
 
     Raises:
       UserError: no such file; or not a dict of tensors alone; or it asks for any code, which is not run.
@@ -149,7 +149,7 @@ def _tensor(name: str, tensor: _Tensor, content: bytes) -> np.ndarray:
     if not math.prod(shape):
         return np.zeros(shape, storage.dtype)
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-    # strides are the file's word: without this they would read memory that is not the file's
+    # without this check, strides from the file could read other memory
     if min(offset, *shape, *strides, 0) < 0 or last >= len(numbers):
         raise ValueError(f"'{name}' lies outside its storage")
     steps = [stride * numbers.itemsize for stride in strides]

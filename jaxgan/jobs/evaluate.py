@@ -27,7 +27,7 @@ from jaxgan.metrics.codes import code_agreement, information_bounds
 from jaxgan.run import record
 from jaxgan.run.record import may_change
 
-_MOST_JUDGED = 20_000  # examples times classes, of which the discriminator gives logits
+_MOST_JUDGED = 20_000  # examples times classes for which the discriminator computes logits
 _PAIRS = 16  # of fakes and their nearest training examples in a picture
 
 
@@ -35,12 +35,12 @@ _PAIRS = 16  # of fakes and their nearest training examples in a picture
 def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, weights: str) -> dict[str, Any]:
     """Computes statistics of a run's generator, and adds them to `evaluation.json`.
 
-    All that its data allows, or those that `changes` names.
+    These are all that the data allows, or those that `changes` names.
 
     Args:
-      workdir: of the run, which may still be going.
-      changes: fields of the config by their paths, 'evaluation.protocol' and the like, that are set for this
-        evaluation; None leaves a field as the run has it.
+      workdir: of the run, which may still be training.
+      changes: config fields to set for this evaluation, by path, such as 'evaluation.protocol'; None keeps
+        the run's value.
       step: of the checkpoint; None is the newest, 'best' that of `evaluation.best`.
       weights: 'ema' or 'raw'.
 
@@ -77,18 +77,18 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
         _add(path, entry)
         written = [path, *pictures.draw_run(workdir, drawn, dataset, weights)]
         if drawn.gan.is_images and everything:
-            of = f"of {evaluator.protocol['num_fake']} fakes the nearest to the training set"
+            of = f"the nearest of {evaluator.protocol['num_fake']} fakes to the training set"
             title = f"step {drawn.step}: {of}"
             about = pictures.describe(workdir, drawn, weights)
             written.append(pictures.draw_neighbours(workdir, *evaluator.closest(_PAIRS), title, about))
         print("wrote " + ", ".join(map(str, written)))
-    except OSError as error:  # somebody else's run, or a full disk: the numbers are on the screen
+    except OSError as error:  # another user's run, or a full disk: the numbers are on the screen
         logging.warning("nothing more is written to %s (%s)", workdir, error.strerror)
     return entry
 
 
 def _classify(drawn: sampler.Sampler, evaluator: Evaluator) -> dict[str, float]:
-    """What the discriminator knows of real examples: their classes, or the codes that name them."""
+    """Whether the discriminator knows the classes of real examples, or codes agree with them."""
     if drawn.gan.num_codes:
         return _read_codes(drawn, evaluator)
     if not drawn.gan.classes:
@@ -100,7 +100,7 @@ def _classify(drawn: sampler.Sampler, evaluator: Evaluator) -> dict[str, float]:
 
 
 def _read_codes(drawn: sampler.Sampler, evaluator: Evaluator) -> dict[str, float]:
-    """How far InfoGAN's codes are in its fakes, and how well the first categorical one names real classes."""
+    """The information between codes and fakes, and how well the first categorical code names real classes."""
     num = _MOST_JUDGED // 10
     fakes, codes = drawn(num=num), drawn.codes(num=num)
     numbers = information_bounds(codes, drawn.posterior(fakes))
@@ -112,7 +112,7 @@ def _read_codes(drawn: sampler.Sampler, evaluator: Evaluator) -> dict[str, float
 
 
 def _require_fields(changes: Any) -> None:
-    """UserError where they are no fields of an evaluation."""
+    """UserError if they are not fields of an evaluation."""
     if not isinstance(changes, Mapping):
         raise WrongArgument(f"fields={arguments.shown(changes)}: give a dict of dotted paths and values")
     known = flatten(default.get_config().to_dict())
@@ -127,7 +127,7 @@ def _require_fields(changes: Any) -> None:
 
 
 def _change(config: ConfigDict, changes: dict[str, Any]) -> ConfigDict:
-    """The config with other values; the record has no fields of components that were not selected."""
+    """The config with other values; records lack the fields of components that were not selected."""
     tree = config.to_dict()
     for path, value in changes.items():
         if value is not None:
@@ -155,7 +155,7 @@ def _change(config: ConfigDict, changes: dict[str, Any]) -> ConfigDict:
 
 
 def _add(path: Path, entry: dict[str, Any]) -> None:
-    """Adds to a list of evaluations; one of the same weights and protocol is replaced."""
+    """Adds an entry to the list of evaluations; it replaces one of the same weights and protocol."""
     entry = json.loads(json.dumps(entry))
     with path.with_name(f".{path.name}.lock").open("a", encoding="utf-8") as lock:
         with contextlib.suppress(OSError):  # a file system without locks
@@ -181,7 +181,7 @@ def _print(entry: dict[str, Any], is_images: bool) -> None:
         f"'{extractor['name']}' (hash {extractor['digest'][:8] or 'none'}{known})"
     )
     width = max(map(len, entry["numbers"]))
-    floor = entry["no_floor"] or f"floor: {protocol['num_floor']} other real examples in the place of fakes"
+    floor = entry["no_floor"] or f"floor: {protocol['num_floor']} other real examples instead of fakes"
     print(f"{'':{width}}  {'fakes':>10}  {'floor':>10}  ({floor})")
     for name, value in entry["numbers"].items():
         floor, number = entry["floor"].get(name), number_of(name)
@@ -191,4 +191,4 @@ def _print(entry: dict[str, Any], is_images: bool) -> None:
     for name, reason in entry["skipped"].items():
         print(f"no {name}: {reason}")
     if is_images and extractor["name"] != "inception":
-        print(f"FID and KID are of Inception's features: give --inception_weights=FILE.npz; {WHERE}")
+        print(f"FID and KID need Inception's features: give --inception_weights=FILE.npz; {WHERE}")

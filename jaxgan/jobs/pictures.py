@@ -1,9 +1,10 @@
-"""The pictures in `<workdir>/plots`: how training went, and what the generator makes beside the data."""
+"""The pictures in `<workdir>/plots`: curves of the training, and samples beside the data."""
 
 import json
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 from jaxgan.datasets import Dataset, order, take, title
@@ -17,7 +18,8 @@ _POINTS = 2_500
 
 
 def draw_run(workdir: Path, sampler: Sampler, dataset: Dataset, weights: str = "ema") -> list[Path]:
-    """Writes the curves of all metrics; a real and a fake grid; of mixtures samples over the density.
+    """Writes curves of all metrics, grids of real and fake examples, and for mixtures samples over the
+    density.
 
     Args:
       workdir: of the run, with its metrics.jsonl.
@@ -48,12 +50,12 @@ def draw_run(workdir: Path, sampler: Sampler, dataset: Dataset, weights: str = "
 
 
 def describe(workdir: Path, sampler: Sampler, weights: str) -> dict[str, object]:
-    """What pictures of a sampler's examples show, for their metadata and their captions.
+    """What pictures of a sampler's examples show, for metadata and captions.
 
     Args:
       workdir: of the run.
       sampler: of its generator.
-      weights: that were asked for, 'ema' or 'raw'. Where the run averages none, these are raw.
+      weights: the requested ones, 'ema' or 'raw'. If the run does not average, they are raw.
     """
     averages = record.read_record(workdir)["config"]["ema_decay"]
     return {
@@ -71,9 +73,9 @@ def caption_of(about: dict[str, object]) -> str:
 
 def draw_neighbours(
     workdir: Path,
-    fakes: np.ndarray,
-    neighbours: np.ndarray,
-    distances: np.ndarray,
+    fakes: UInt8[np.ndarray, "N H W C"],
+    neighbours: UInt8[np.ndarray, "N H W C"],
+    distances: Float[np.ndarray, " N"],
     title: str,
     about: dict[str, object],
 ) -> Path:

@@ -25,18 +25,18 @@ def sample(
     labels: list[str] | None = None,
     codes: list[str] | None = None,
 ) -> int:
-    """Writes a grid, an interpolation strip and the animation of the training grids; and `num` examples.
+    """Writes a grid, an interpolation, an animation of the grids of the training, and `num` examples.
 
     Args:
-      workdir: of the run, which may still be going.
+      workdir: of the run, which may still be training.
       num: how many examples to write to `out`; 0 is none.
       out: a `.npz` file (array `images`, or `points`), or a folder for PNG files `00000000.png`, ...;
         None is `<workdir>/samples.npz`.
       seed: of the latents, in [0, 2^32).
       step: of the checkpoint; None is the newest.
       weights: 'ema' or 'raw'.
-      labels: of a conditional generator, which take turns, numbers or names of classes; None: of all classes.
-      codes: of InfoGAN's generator, `NUMBER:VALUE` each; several values of one code take turns.
+      labels: for a conditional generator, numbers or names of classes, repeated if fewer; None: all classes.
+      codes: for InfoGAN's generator, `NUMBER:VALUE` each; several values of one code are used in turn.
 
     Returns:
       the exit status, 0.
@@ -83,7 +83,7 @@ def sample(
         if frames:
             write_animation(frames, workdir / "training.gif")
             written.append(workdir / "training.gif")
-    except OSError as error:  # somebody else's run, say; what was asked for is there
+    except OSError as error:  # another user's run, for example; the samples are written
         if not num or out.parent == workdir:
             raise
         logging.warning("no pictures in %s: %s", workdir, error.strerror)
@@ -92,7 +92,7 @@ def sample(
 
 
 def _require_no_samples(folder: Path) -> None:
-    """UserError where earlier samples would mix with the new ones."""
+    """UserError if the folder has earlier samples, which would be mixed with the new ones."""
     if folder.is_dir() and (before := sorted(folder.glob("[0-9]" * 8 + ".png"))):
         raise UserError(
             f"--out={folder} already holds {len(before)} samples ({before[0].name} for one): remove them, or "

@@ -1,4 +1,4 @@
-"""Starting from the networks of another run, which may have had another condition, or other heads."""
+"""Starting from the networks of another run, which may have another condition or other heads."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ from jaxgan.models.conditional import is_of_condition
 
 
 def merge(mine: dict[str, Any], tree: dict[str, Any], where: str) -> tuple[dict, list[str], list[str]]:
-    """What of a checkpoint fits networks by name.
+    """The arrays of a checkpoint that fit networks, by name.
 
     Args:
-      mine: of `generator`, `discriminator` and `ema` their `params` and `model_state`, shapes alone.
-      tree: of the checkpoint, the same and more.
-      where: it is from, for messages.
+      mine: shapes of `params` and `model_state` of `generator`, `discriminator` and `ema`.
+      tree: of the checkpoint, which has these and more.
+      where: the run, for messages.
 
     Returns:
-      the arrays that fit, by path; the names of those that are left, and of mine that are not there.
+      the arrays that fit, by path; the names of those that are left over, and of those that are missing.
 
     Raises:
-      UserError: other parts than those for conditions are missing, or shapes differ.
+      UserError: parts that are not for conditions are missing, or shapes differ.
     """
     shapes = flatten_dict(mine)
     try:
@@ -38,10 +38,10 @@ def merge(mine: dict[str, Any], tree: dict[str, Any], where: str) -> tuple[dict,
 
 
 def fill(mine: dict[str, Any], fitting: dict) -> dict[str, Any]:
-    """The same networks with the arrays that fit in the place of their own."""
+    """The networks with the fitting arrays instead of their own."""
     return unflatten_dict({**flatten_dict(mine, keep_empty_nodes=True), **fitting})
 
 
 def _names(paths) -> list[str]:
-    """Of the networks themselves, without their averages."""
+    """Names in the networks themselves, without their averages."""
     return sorted(f"{path[0]}/{'/'.join(path[2:])}" for path in paths if path[0] != "ema")

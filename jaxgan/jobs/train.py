@@ -34,14 +34,14 @@ from jaxgan.run.monitor import Monitor
 from jaxgan.run.workdir import Stop, claim
 from jaxgan.run.writers import last_step
 
-_OUT_OF_TIME = 1  # a reason to stop; those for signals are larger
+_OUT_OF_TIME = 1  # a reason to stop; signals have larger numbers
 
 
 @float32
 def train(config: ConfigDict, workdir: Path) -> int:
-    """Trains, or goes on training, the run in `workdir`; returns the exit status (128 + signal if stopped).
+    """Trains the run in `workdir`, or continues it; returns the exit status (128 + signal if stopped).
 
-    Where several processes train it (see `processes`), all of them call this alike.
+    If several processes train it (see `processes`), all of them call this.
 
     Raises:
       UserError: the input is wrong, in one line with the remedy.
@@ -61,8 +61,8 @@ def train(config: ConfigDict, workdir: Path) -> int:
 
 def _train(config: ConfigDict, workdir: Path) -> int:
     before = _newest(workdir) if processes.from_first(lambda: bool(record.read_record(workdir))) else None
-    if before:  # a run that has no checkpoint yet begins anew
-        before.tree.clear()  # of the whole run only `_start` needs it, which reads it again
+    if before:  # a run without a checkpoint starts again
+        before.tree.clear()  # only `_start` needs it, and reads it again
         recorded = record.read_record(workdir)
         config = record.agree(config, recorded, workdir)
         if before.step >= config.num_steps:
@@ -78,7 +78,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
     processes.require_same("the data set", dataset.fingerprint)
     if before:
         record.require_same_dataset(dataset, recorded, workdir)
-    axis_name = parallel.AXIS if config.parallel == "pmap" else None  # jit sees the whole batch as it is
+    axis_name = parallel.AXIS if config.parallel == "pmap" else None  # jit sees the whole batch anyway
     require_labels(config, dataset)
     gan = experiment.make_gan(config, dataset.shape, axis_name, classes_of(dataset))
     streamed = dataset.nbytes > config.dataset.max_device_bytes
@@ -117,14 +117,14 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                     end = _end_of_call(step, most, config)
                     data = next_data(end - step)
                     traced = processes.is_first() and step < config.profile_at <= end
-                    if traced:  # this call alone, and to its end
+                    if traced:  # only this call, until its end
                         monitor.flush()
                         jax.block_until_ready(state)
                     with _traced(workdir, traced):
                         begun = time.monotonic()
                         state, metrics = program.train_steps(state, data, end - step)
                         budget.begin()  # once the first call is compiled
-                        monitor.write()  # of the call before, while the devices are busy with this one
+                        monitor.write()  # of the previous call, while the devices compute this one
                         if traced:
                             jax.block_until_ready(metrics)
                     step, samples, ema = end, None, parallel.local(state.ema)
@@ -163,15 +163,15 @@ def _train(config: ConfigDict, workdir: Path) -> int:
 
 
 def _reason(stop: Stop, budget: Budget) -> int:
-    """Why to stop: 0 not at all, 1 for the time, or twice a signal, of which processes take the largest."""
+    """Why to stop: 0: do not; 1: time is up; twice a signal. Several processes take the largest."""
     return 2 * stop.signal or _OUT_OF_TIME * budget.is_spent()
 
 
 def _require_nothing_to_lose(workdir: Path, config: ConfigDict) -> None:
-    """A run without a checkpoint begins anew, unless it had one: what it left would be overwritten."""
+    """Starts a run without a checkpoint again. Refuses if it had one: its files would be overwritten."""
     step = last_step(workdir)
-    removed = step and not (workdir / "checkpoints").is_dir()  # made before the first line
-    if removed or step > 2 * config.checkpoint_every > 0:  # one may be lost while it is saved
+    removed = step and not (workdir / "checkpoints").is_dir()  # before the first line
+    if removed or step > 2 * config.checkpoint_every > 0:  # one checkpoint may be lost while it is saved
         raise UserError(
             f"{workdir} holds a run of {step} steps, but no whole checkpoint to go on from: choose another "
             "--workdir, or remove this one"
@@ -187,7 +187,7 @@ def _sampler(gan: GAN, state: GanState, step: int, dataset: Dataset) -> sampler.
 
 
 def _make_fresh_state(gan: GAN, config: ConfigDict, hyper: dict, ignore_weights: bool):
-    """`() -> GanState`, a function to jit: a fresh state, with the weights of `init_from` where it is set."""
+    """`() -> GanState`, to be jitted: a fresh state, with the weights of `init_from` if it is set."""
     # the words of jax.random.key(seed), whatever the default generator is
     key = np.array([0, config.seed], np.uint32)
     fresh = functools.partial(init_state, gan, key, hyper)
@@ -227,12 +227,12 @@ def _weights(state: GanState) -> dict:
 
 
 def _quoted(workdir: Path) -> str:
-    """As a shell takes it."""
+    """Quoted for a shell."""
     return shlex.quote(str(workdir))
 
 
 def _start(fresh, checkpoints: Checkpoints) -> tuple[GanState, int, list, float]:
-    """The state to start from: the newest whole checkpoint, or a fresh one; step, open window, seconds."""
+    """The state to start from, restored or fresh; its step, metrics since the last line, and seconds."""
     checkpoint = checkpoints.restore()
     if checkpoint is None:
         return jax.jit(fresh, compiler_options=ONCE)(), 0, [], 0.0
@@ -242,7 +242,7 @@ def _start(fresh, checkpoints: Checkpoints) -> tuple[GanState, int, list, float]
 
 
 def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: int, streamed: bool, stack):
-    """`num -> data` of the next call: the whole set on the devices, or `num` steps read ahead from disk."""
+    """`num -> data` of the next call: the whole set on the devices, or `num` steps streamed from disk."""
     if not streamed:
         data = program.place_data(resident_data(config, dataset))
         return lambda num: data
@@ -273,11 +273,11 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
 
 
 def resident_data(config: ConfigDict, dataset: Dataset) -> dict[str, Any]:
-    """What a program takes of a data set that stays on the devices (see `parallel.Program`)."""
+    """The inputs of a program from a data set that stays on the devices (see `parallel.Program`)."""
     examples = dataset.examples
     if not isinstance(examples, np.ndarray):  # encoded on disk, but small enough once decoded
         examples = datasets.take(examples, np.arange(len(dataset)))
-    # flat, as accelerators may pad the last axes of images: those of MNIST to 150 times their size on a TPU
+    # flat, because accelerators pad the last axes: a TPU would pad MNIST to 150 times its size
     data: dict[str, Any] = {"examples": examples.reshape(len(examples), -1)}
     if wants_labels(config):
         data["labels"] = dataset.labels
@@ -287,13 +287,13 @@ def resident_data(config: ConfigDict, dataset: Dataset) -> dict[str, Any]:
 
 
 def _periods(config: ConfigDict) -> list[int]:
-    """At whose multiples calls end, whatever their length."""
+    """Periods at whose multiples calls end."""
     names = "log_every", "sample_every", "checkpoint_every", "eval_every"
     return [config[name] for name in names if config[name]]
 
 
 def _end_of_call(step: int, most: int, config: ConfigDict) -> int:
-    """Where the call that begins at `step` ends: the next multiple of a period, whatever came before."""
+    """The end of the call that begins at `step`: the next multiple of a period."""
     ends = [(step // period + 1) * period for period in (most, *_periods(config))]
     return min(config.num_steps, *ends)
 
@@ -303,7 +303,7 @@ def _due(every: int, step: int, config: ConfigDict) -> bool:
 
 
 def _wants_samples(step: int, config: ConfigDict) -> bool:
-    first = step == config.log_every  # with the first line, so that there is soon something to see
+    first = step == config.log_every  # with the first line, so that there is soon a picture
     return bool(config.sample_every) and (first or _due(config.sample_every, step, config))
 
 
@@ -316,13 +316,13 @@ def _save(saved: Checkpoints, step: int, state: GanState, monitor: Monitor, best
 
 
 def _newest(workdir: Path) -> Checkpoint | None:
-    """The newest whole checkpoint of a run."""
+    """The newest complete checkpoint of a run."""
     with Checkpoints(workdir / "checkpoints", read_only=True) as saved:
         return saved.restore()
 
 
 def _traced(workdir: Path, wanted: bool):
-    """A profiler trace of what happens within, for TensorBoard or Perfetto."""
+    """Traces the block with the profiler, for TensorBoard or Perfetto."""
     return jax.profiler.trace(str(workdir / "profile")) if wanted else contextlib.nullcontext()
 
 
@@ -333,5 +333,5 @@ def require_determinism(deterministic: bool) -> None:
     flag = "--xla_gpu_deterministic_ops=true"
     if flag not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
-    # nor those that another run has found to be the fastest
+    # nor the kernels that another run found to be the fastest
     jax.config.update("jax_persistent_cache_enable_xla_caches", "none")

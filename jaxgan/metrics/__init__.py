@@ -1,8 +1,8 @@
 """Statistics: of features, of class probabilities, of images, of modes, of the nearest training examples.
 
-A statistic is a pure function on the host, `-> {name: float}`; it does not know where its features are from.
-What it looks at is its family's signature, and its keyword-only parameters are the config fields
-`evaluation.statistics.<name>.*`:
+A statistic is a pure function on the host, `-> {name: float}`, for features of any origin. Its family
+determines its arguments. Its keyword-only parameters are the config fields `evaluation.statistics.<name>.*`.
+Families:
 
 - features, `(real_features [N, F], fake_features [M, F])`;
 - logits, `(logits [M, K])` of fakes;
@@ -13,7 +13,7 @@ What it looks at is its family's signature, and its keyword-only parameters are 
 - labels, `(real, fake)`: `conditional.Labelled` of each;
 - training, `(train_features, test_features, fake_features)`.
 
-To add one: write it in a file here and register it with its family; import the file below.
+To add one: write it in a file here, register it with its family, and import the file below.
 """
 
 from jaxgan import registry

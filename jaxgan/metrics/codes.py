@@ -1,31 +1,42 @@
-"""What InfoGAN's codes have found: how far they agree with classes that nobody told them."""
+"""How far InfoGAN's codes agree with classes, which were not used in training."""
 
 import numpy as np
+from jaxtyping import Int
 
 from jaxgan.metrics.number import Number, describe
 
 
 @describe(
     {
-        "code_purity": Number("higher", "real examples of the class that their code is matched with", 0, 1),
-        "code_nmi": Number("higher", "information of code and class, over the mean of their entropies", 0, 1),
-        "code_evenness": Number("higher", "entropy of the codes of real examples, over its maximum", 0, 1),
-        "code_information_*": Number("higher", "lower bound of the information of code and fake, in nats"),
+        "code_purity": Number(
+            "higher", "share of real examples whose class is matched with their code", 0, 1
+        ),
+        "code_nmi": Number(
+            "higher", "mutual information of code and class, divided by their mean entropy", 0, 1
+        ),
+        "code_evenness": Number(
+            "higher", "entropy of the codes of real examples, divided by its maximum", 0, 1
+        ),
+        "code_information_*": Number(
+            "higher", "lower bound of the mutual information of code and fake, in nats"
+        ),
     }
 )
-def code_agreement(codes: np.ndarray, labels: np.ndarray, num_codes: int) -> dict[str, float]:
+def code_agreement(
+    codes: Int[np.ndarray, " N"], labels: Int[np.ndarray, " N"], num_codes: int
+) -> dict[str, float]:
     """How well a categorical code names the classes of real examples.
 
     Args:
-      codes: integers `[N]`, what the posterior takes for each example's code.
+      codes: integers `[N]`, the most likely code of each example.
       labels: integers `[N]`, their classes, which training did not see.
       num_codes: k; the codes lie in [0, k).
 
     Returns:
-      `code_purity`: the share of examples whose class is that of their code, each class matched with one code
-      at most so that the share is largest (Hungarian matching): 1 - the error of InfoGAN, section 7.2;
+      `code_purity`: the share of examples whose class is matched with their code; the matching is one to one
+      and makes this share as large as possible (Hungarian algorithm): 1 - the error of InfoGAN, section 7.2;
       `code_nmi`: I(code; class) / ((H(code) + H(class)) / 2), 0 where either is constant;
-      `code_evenness`: H(code) / log k, 1 where all codes are used alike.
+      `code_evenness`: H(code) / log k, 1 if all codes are equally frequent.
 
     Source: Chen et al. 2016, InfoGAN, section 7.2.
     """
@@ -54,8 +65,8 @@ def _entropy(shares):
 def information_bounds(codes, posterior) -> dict[str, float]:
     """H(c) - E[-log Q(c | x)] in nats of each code: `code_information_<i>`.
 
-    Of a continuous code Q is the Gaussian around the posterior's mean with the variance that fits best, one
-    for all examples: a fixed variance of 1, as in training, would bound it by less than 0.
+    For a continuous code, Q is a Gaussian around the posterior's mean, with the variance that fits all
+    examples best. The fixed variance of 1 in training would give a bound below 0.
 
     Args:
       codes: `conditions.Codes` of N fakes.

@@ -1,8 +1,9 @@
-"""Whether fakes are of the class that was asked for, and each class as varied as the data's."""
+"""Whether fakes have the requested class, and whether each class is as varied as in the data."""
 
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
@@ -15,26 +16,28 @@ class Labelled(NamedTuple):
 
     Attributes:
       features: float32 `[N, F]`.
-      labels: int `[N]`; of fakes those that were asked for.
-      predicted: int `[N]`, the labels that a classifier gives them; None: there is no classifier.
+      labels: int `[N]`; of fakes the requested ones.
+      predicted: int `[N]`, labels by a classifier; None: there is no classifier.
     """
 
-    features: np.ndarray
-    labels: np.ndarray
-    predicted: np.ndarray | None = None
+    features: Float[np.ndarray, "N F"]
+    labels: Int[np.ndarray, " N"]
+    predicted: Int[np.ndarray, " N"] | None = None
 
 
 @FAMILIES["labels"].register("class_accuracy")
 @describe(
     {
-        "class_accuracy": Number("higher", "share of fakes of the class that was asked for", 0, 1),
-        "discriminator_class_accuracy": Number("", "real examples whose class D knows", 0, 1),
+        "class_accuracy": Number(
+            "higher", "share of fakes that the classifier assigns to the requested class", 0, 1
+        ),
+        "discriminator_class_accuracy": Number("", "share of real examples whose class D recognizes", 0, 1),
     }
 )
 def class_accuracy(real: Labelled, fake: Labelled) -> dict[str, float]:
-    """The share of fakes that the classifier gives the label that was asked for.
+    """The share of fakes that the classifier assigns to the requested label.
 
-    Its floor, of real examples and their own labels, is the classifier's accuracy. It says nothing of how
+    Its floor, for real examples with their own labels, is the classifier's accuracy. It does not show how
     varied a class is.
 
     Source: Odena et al. 2017, Conditional Image Synthesis with Auxiliary Classifier GANs, section 4.1.
@@ -49,15 +52,16 @@ def class_accuracy(real: Labelled, fake: Labelled) -> dict[str, float]:
     {
         "intra_class_distance": Number("lower", "Fréchet distance within a class, mean over classes", 0),
         "intra_class_distance_worst": Number("lower", "the same, of the worst class", 0),
-        "intra_class_fakes": Number("", "fakes of the class that has the fewest", 0),
+        "intra_class_fakes": Number("", "number of fakes in the class with the fewest", 0),
     }
 )
 def intra_class_distance(real: Labelled, fake: Labelled) -> dict[str, float]:
-    """The Fréchet distance of real examples and fakes of one class: the mean over classes, and the worst.
+    """The Fréchet distance between real examples and fakes of a class: mean over classes, and the worst
+    class.
 
     Returns:
-      `intra_class_distance`, `intra_class_distance_worst`; and `intra_class_fakes`, the fakes of the class
-      that has the fewest, as the distance grows with fewer of them.
+      `intra_class_distance`, `intra_class_distance_worst`; and `intra_class_fakes`, the number of
+      fakes in the class with the fewest. The distance grows when there are fewer.
 
     Raises:
       UserError: a class has fewer than two real examples or fakes.

@@ -1,14 +1,15 @@
-"""Euclidean distances between many features, block by block: the N x N matrix is never whole."""
+"""Euclidean distances between many features, in blocks, so that the N x N matrix is never in memory."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Num
 
 from jaxgan.metrics.features import check_width
 
 _ROWS = 2048  # of a block: 32 MiB of distances in float64, and as much for its features at D = 2048
-_PAIRS, _FEW = 1024, 64  # so many pairs, or one in so many, may be computed by themselves
+_PAIRS, _FEW = 1024, 64  # the largest number and share of pairs to compute one by one
 _CHUNK = 512  # pairs at a time
 
 
@@ -17,7 +18,7 @@ def _blocks(count):
 
 
 def _squares(x, y):
-    """‖xᵢ - yⱼ‖² by ‖x‖² + ‖y‖² - 2 x·y, `[n, m]`; what rounding leaves of 0 is 0."""
+    """‖xᵢ - yⱼ‖² by ‖x‖² + ‖y‖² - 2 x·y, `[n, m]`; rounding errors of 0 become 0."""
     sizes = np.einsum("ij,ij->i", x, x)[:, None] + np.einsum("ij,ij->i", y, y)
     squares = (-2 * x) @ y.T
     squares += sizes
@@ -46,18 +47,18 @@ class _Rows(NamedTuple):
 class Block:
     """Squared Euclidean distances of some examples `[n, D]` to some others `[m, D]`, exact where it matters.
 
-    What is asked of distances is their order. Float32 tells it of almost all pairs, in half the time; where
-    its rounding leaves it open, the pairs in question are computed in float64, from differences.
+    Only the order of distances matters. Float32 decides it for almost all pairs, in half the time. Pairs that
+    float32 cannot order are computed in float64, from differences.
 
     Args:
       near: `[n, D]`.
       far: `[m, D]`.
-      same: whether the two are one and the same, and an example is not its own neighbour.
-      screened: whether float32 decides what it can; else all are computed in float64, by a matrix product.
+      same: whether the two sets are the same, so that an example is not its own neighbour.
+      screened: whether to use float32 first; otherwise all are computed in float64, by a matrix product.
 
     Raises:
-      Undecided: in its methods, if screened: float32 leaves too much open, as among equal examples. What is
-        compared with each other must be computed in one way, so begin again without it.
+      Undecided: by its methods, if screened: float32 cannot order too many pairs, for example equal examples.
+        Distances must all be computed in the same way, so begin again without it.
     """
 
     def __init__(self, near: "_Rows", far: "_Rows", same: bool = False, screened: bool = True):
@@ -79,7 +80,7 @@ class Block:
         if max(size.max() for size in sizes) > np.finfo(np.float32).max / 8:
             raise Undecided
 
-    def exact(self) -> np.ndarray:
+    def exact(self) -> Float[np.ndarray, "n m"]:
         """All of them, float64 `[n, m]`."""
         squares = _squares(self._near, self._far)
         if self._same:
@@ -95,7 +96,9 @@ class Block:
             squares[part] = np.einsum("ij,ij->i", difference, difference)
         return squares
 
-    def within(self, radius: np.ndarray, closed: bool) -> np.ndarray:
+    def within(
+        self, radius: Float[np.ndarray, "n 1"] | Float[np.ndarray, " m"], closed: bool
+    ) -> Bool[np.ndarray, "n m"]:
         """Whether each is below `radius`, `[n, 1]` or `[m]`, or equal to it if `closed`: bool `[n, m]`."""
         compare = np.less_equal if closed else np.less
         if not self._screened:
@@ -113,13 +116,15 @@ class Block:
         found[rows, columns] = compare(self._exact_of(rows, columns), radius)
         return found
 
-    def nearest(self, k: int, limits: np.ndarray, transposed: bool = False) -> np.ndarray:
-        """The k least of each row that are not above its limit, `[n, k]`, in any order, filled up with inf.
+    def nearest(
+        self, k: int, limits: Float[np.ndarray, " n"], transposed: bool = False
+    ) -> Float[np.ndarray, "n {k}"]:
+        """The k smallest distances of each row up to its limit, `[n, k]`, in any order, padded with inf.
 
         Args:
           k: at least 1.
           limits: float64 `[n]`.
-          transposed: of each column in the place of each row; n is m then.
+          transposed: for each column instead of each row; then n is m.
         """
         if not self._screened:
             squares = self.exact().T if transposed else self.exact()
@@ -144,7 +149,7 @@ class Block:
 
 
 def _least_of_rows(rows: np.ndarray, values: np.ndarray, count: int, k: int) -> np.ndarray:
-    """The k least values of each of `count` rows, `[count, k]`; row numbers ascend; filled up with inf."""
+    """The k smallest values of each of `count` rows, `[count, k]`, padded with inf; `rows` ascend."""
     values = values[np.lexsort((values, rows))]
     rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
     least = np.full((count, k), np.inf)
@@ -153,20 +158,23 @@ def _least_of_rows(rows: np.ndarray, values: np.ndarray, count: int, k: int) -> 
 
 
 def blocks(
-    x: np.ndarray, y: np.ndarray | None, origin: np.ndarray, screened: bool = True
+    x: Num[np.ndarray, "N D"],
+    y: Num[np.ndarray, "M D"] | None,
+    origin: Num[np.ndarray, " D"],
+    screened: bool = True,
 ) -> Iterator[tuple[slice, slice, Block]]:
     """Blocks (rows of x, rows of y, their distances) of all pairs.
 
     Args:
       x: `[N, D]`.
       y: `[M, D]`, or None for the pairs of x itself: the blocks on and above the diagonal alone.
-      origin: `[D]`, subtracted from both. Distances stay, but a common offset, which costs digits, goes; take
-        an example rather than a mean, and whole numbers stay whole and their ties exact.
+      origin: `[D]`, subtracted from both. This removes a common offset, which would cost precision. Give an
+        example, not a mean: then integers stay integers, and ties stay exact.
       screened: see `Block`.
 
     Memory: 5 blocks of 2,048 rows in float64, 160 MiB at D = 2,048. The error is about ε = 2e-16 of
-    ‖x - origin‖², and squares below max(64, D) ε (‖x‖² + ‖y‖²) count as 0 where all are computed, so that
-    equal examples are at no distance.
+    ‖x - origin‖², and without screening squares below max(64, D) ε (‖x‖² + ‖y‖²) count as 0, so that
+    equal examples have distance 0.
     """
     others = x if y is None else y
     check_width(x, others)
@@ -181,14 +189,16 @@ def blocks(
 
 
 def squared_distances(
-    x: np.ndarray, y: np.ndarray, origin: np.ndarray
-) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    x: Num[np.ndarray, "N D"], y: Num[np.ndarray, "M D"], origin: Num[np.ndarray, " D"]
+) -> Iterator[tuple[slice, slice, Float[np.ndarray, "n m"]]]:
     """Blocks (rows of x, rows of y, ‖xᵢ - yⱼ‖² in float64) of all pairs; see `blocks`."""
     for rows, columns, block in blocks(x, y, origin, screened=False):
         yield rows, columns, block.exact()
 
 
-def nearest_squares(features: np.ndarray, k: int, origin: np.ndarray, screened: bool = True) -> np.ndarray:
+def nearest_squares(
+    features: Num[np.ndarray, "N D"], k: int, origin: Num[np.ndarray, " D"], screened: bool = True
+) -> Float[np.ndarray, "N k"]:
     """The squared distances `[N, k]`, ascending, from each of N > k features to its k nearest others."""
     nearest = np.full((len(features), k), np.inf)
     for rows, columns, block in blocks(features, None, origin, screened):

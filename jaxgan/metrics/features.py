@@ -1,23 +1,24 @@
-"""What every statistic asks of features: one row an example, enough rows, finite numbers."""
+"""Checks of features for every statistic: the shape, enough rows, finite numbers."""
 
 import numpy as np
+from jaxtyping import Num
 
 from jaxgan.declarations import arguments
 from jaxgan.errors import UserError, WrongArgument
 
-_ROWS = 4096  # as many are looked at at a time
+_ROWS = 4096  # rows checked at a time
 
 
 def check_features(
-    features: np.ndarray, name: str, *, at_least: int = 1, what: str = "features"
-) -> np.ndarray:
-    """The features `[N, D]` on the host, as they are.
+    features: Num[np.ndarray, "N D"], name: str, *, at_least: int = 1, what: str = "features"
+) -> Num[np.ndarray, "N D"]:
+    """The features `[N, D]` as a NumPy array, unchanged.
 
     Args:
       features: `[N, D]` of any real type.
       name: what to call them in a message: 'real', 'fake'.
-      at_least: the rows that the statistic needs.
-      what: the numbers of a row are.
+      at_least: rows that the statistic needs.
+      what: what the numbers are, for messages.
 
     Raises:
       WrongArgument: another shape, or no real numbers.
@@ -36,17 +37,17 @@ def check_features(
 
 
 def check_pair(
-    real_features: np.ndarray, fake_features: np.ndarray, *, at_least: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """`check_features` of both, and the same D."""
+    real_features: Num[np.ndarray, "N D"], fake_features: Num[np.ndarray, "M D"], *, at_least: int = 1
+) -> tuple[Num[np.ndarray, "N D"], Num[np.ndarray, "M D"]]:
+    """`check_features` of both, which must have the same D."""
     real = check_features(real_features, "real", at_least=at_least)
     fake = check_features(fake_features, "fake", at_least=at_least)
     check_width(real, fake)
     return real, fake
 
 
-def check_width(features: np.ndarray, others: np.ndarray):
-    """WrongArgument where two sets of features differ in D."""
+def check_width(features: Num[np.ndarray, "N D"], others: Num[np.ndarray, "M D"]):
+    """WrongArgument if two sets of features differ in D."""
     if features.shape[1] != others.shape[1]:
         raise WrongArgument(
             f"features of {features.shape[1]} and of {others.shape[1]} numbers do not compare"

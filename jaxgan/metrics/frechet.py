@@ -1,9 +1,9 @@
-"""The Fréchet distance between Gaussians fitted to two sets of features: FID, where they are Inception's."""
+"""The Fréchet distance between Gaussians fitted to two sets of features: FID, for Inception's features."""
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import FAMILIES
@@ -15,10 +15,10 @@ _MOST_FEATURES = 8192  # a covariance is 512 MiB then, several are needed, and e
 
 
 class Moments(NamedTuple):
-    """Mean and covariance of features that come in batches, in float64; a value, nothing is changed in place.
+    """Mean and covariance of features that come in batches, in float64. Immutable.
 
-    Deviations are taken from the mean of their own batch before they are multiplied, so that a mean much
-    larger than the deviations costs no digits (E[x²] - E[x]² would lose them all).
+    Deviations from the mean of their own batch are multiplied, so a mean much larger than the deviations
+    costs no precision (E[x²] - E[x]² would lose all digits).
 
     Attributes:
       count: how many features, N.
@@ -30,22 +30,22 @@ class Moments(NamedTuple):
     """
 
     count: int
-    mean: np.ndarray
-    scatter: np.ndarray
+    mean: Float[np.ndarray, " D"]
+    scatter: Float[np.ndarray, "D D"]
 
     @classmethod
     def empty(cls, dim: int) -> "Moments":
-        """Of no features yet."""
+        """Without features."""
         return cls(0, np.zeros(dim), np.zeros((dim, dim)))
 
     @classmethod
-    def of(cls, features: np.ndarray, name: str = "given") -> "Moments":
+    def of(cls, features: Num[np.ndarray, "N D"], name: str = "given") -> "Moments":
         """Of features `[N, D]`; `name` is for messages ('real', 'fake')."""
         features = check_features(features, name)
         return cls.empty(features.shape[1]).add(features, name)
 
-    def add(self, features: np.ndarray, name: str = "given") -> "Moments":
-        """With a further batch `[B, D]`, of any size; hundreds at a time are faster, each time costs D²."""
+    def add(self, features: Num[np.ndarray, "B D"], name: str = "given") -> "Moments":
+        """Adds a batch `[B, D]`. Batches of hundreds are faster, since each costs D²."""
         features = check_features(features, name)
         check_width(self.scatter, features)
         moments = self
@@ -67,7 +67,7 @@ class Moments(NamedTuple):
         return Moments(count, self.mean + delta * (len(features) / count), scatter)
 
     def merge(self, other: "Moments") -> "Moments":
-        """Of both sets together: the scatters' sum + (δ δᵀ) n m / (n + m), δ the difference of the means."""
+        """Moments of both sets: the scatters' sum + (δ δᵀ) n m / (n + m), δ the difference of the means."""
         check_width(self.scatter, other.scatter)
         if not other.count:
             return self
@@ -78,7 +78,7 @@ class Moments(NamedTuple):
         scatter += other.scatter
         return Moments(count, self.mean + delta * (other.count / count), scatter)
 
-    def finish(self) -> tuple[np.ndarray, np.ndarray]:
+    def finish(self) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, "D D"]]:
         """Mean `[D]` and unbiased covariance `[D, D]`, divided by N - 1 as FID's own code does."""
         if self.count < 2:
             raise ValueError(f"a covariance needs 2 examples, not {self.count}")
@@ -87,12 +87,16 @@ class Moments(NamedTuple):
 
 @FAMILIES["features"].register("frechet_distance")
 @describe(
-    {"frechet_distance": Number("lower", "Gaussians fitted to the features of fakes and of real examples", 0)}
+    {
+        "frechet_distance": Number(
+            "lower", "distance of Gaussians fitted to the features of fakes and of real examples", 0
+        )
+    }
 )
 def frechet_distance(
     real_features: Float[np.ndarray, "N D"], fake_features: Float[np.ndarray, "M D"]
 ) -> dict[str, float]:
-    """`frechet_of_moments` of features `[N, D]` and `[M, D]`, two of each at least, D at most 8,192."""
+    """`frechet_of_moments` of features `[N, D]` and `[M, D]`, at least two of each, D at most 8,192."""
     real = check_features(real_features, "real", at_least=2)
     fake = check_features(fake_features, "fake", at_least=2)
     if real.shape[1] > _MOST_FEATURES:
@@ -107,19 +111,19 @@ def frechet_of_moments(real: Moments, fake: Moments) -> dict[str, float]:
     """‖μ - ν‖² + Tr Σ + Tr Τ - 2 Tr (Σ^½ Τ Σ^½)^½, of the Gaussians N(μ, Σ) and N(ν, Τ).
 
     Returns:
-      `frechet_distance`: in squared units of the features, 0 for equal moments. It grows with fewer examples
-      (about as 1/N) whatever the generator does, so only numbers of the same N compare.
+      `frechet_distance`: in squared units of the features, 0 for equal moments. It is larger for
+      fewer examples (by about 1/N) for every generator, so only numbers with the same N are comparable.
 
-    The root's trace is that of (ΣΤ)^½, but of a symmetric matrix: its eigenvalues are real and well
-    conditioned, also where N < D and the covariances are singular. Rounding leaves some eigenvalues slightly
-    below 0: they are clipped, and so is the distance. Each of the up to D eigenvalues that should be 0 errs
-    by √ε = 1.5e-8 of the largest after the root.
+    The trace of the root equals that of (ΣΤ)^½, but the matrix is symmetric. So its eigenvalues are real and
+    well conditioned, even if N < D and the covariances are singular. Eigenvalues and the distance that
+    rounding makes negative are clipped at 0. An eigenvalue that should be 0 has an error of √ε = 1.5e-8 of
+    the largest.
 
     Source: Heusel et al. 2017, GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
     Equilibrium, equation 6; Dowson and Landau 1982 for the formula.
     """
-    # OpenBLAS's threads wait for one another at every column of an eigendecomposition: one is 2 times as fast
-    # on 2 idle cores, and up to 90 times on busy ones
+    # OpenBLAS's threads wait for each other at every column of an eigendecomposition. One thread is 2 times
+    # as fast on 2 idle cores, and up to 90 times on busy ones
     from threadpoolctl import threadpool_limits  # late: reached through scikit-learn, for evaluation alone
 
     check_width(real.scatter, fake.scatter)

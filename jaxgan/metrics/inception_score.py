@@ -1,4 +1,4 @@
-"""The inception score: how sure a classifier is of each image, and how evenly its classes are met."""
+"""The inception score: how confident a classifier is for each image, and how evenly the classes occur."""
 
 import numpy as np
 from jaxtyping import Float
@@ -24,20 +24,20 @@ def _score(logits):
 @FAMILIES["logits"].register("inception_score")
 @describe(
     {
-        "inception_score_*_std": Number("", "standard deviation of it over the splits", 0),
-        "inception_score_*": Number("higher", "sure and varied predictions of the classifier", 1),
+        "inception_score_*_std": Number("", "its standard deviation over the splits", 0),
+        "inception_score_*": Number("higher", "confident and varied predictions of the classifier", 1),
     }
 )
 def inception_score(
     logits: Float[np.ndarray, "M K"], *, num_splits: int = 10, seed: int = 2020
 ) -> dict[str, float]:
-    """exp E KL(p(y|x) ‖ p(y)), the mean over splits and the deviation; from 1 to the number of classes K.
+    """exp E KL(p(y|x) ‖ p(y)), the mean over splits and their deviation; from 1 to the number of classes K.
 
     Args:
-      logits: `[N, K]` of fakes, a classifier's. Float64 is computed with.
-      num_splits: p(y) is that of a split, and the score of a split of n examples is at most n and grows with
-        it, so numbers of the same N and splits compare; published are 10 splits of 5,000.
-      seed: of the shuffle before the splits, which matters where fakes are sorted by class; 2020 gives
+      logits: `[N, K]` of a classifier for fakes. Computed in float64.
+      num_splits: p(y) is computed in each split. The score of a split of n examples is at most n and grows
+        with n, so only numbers with the same N and splits are comparable. Usual are 10 splits of 5,000.
+      seed: seed of the shuffle before splitting, which matters if fakes are sorted by class. 2020 is
         torch-fidelity's.
 
     Returns:

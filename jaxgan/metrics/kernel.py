@@ -52,16 +52,16 @@ def _mmd2(real, fake):
 def mmd2(real_features: Float[np.ndarray, "N D"], fake_features: Float[np.ndarray, "M D"]) -> float:
     """Σ_{i≠j} k(xᵢ, xⱼ) / n(n-1) + Σ_{i≠j} k(yᵢ, yⱼ) / m(m-1) - 2 Σ k(xᵢ, yⱼ) / nm, k = (x·y/D + 1)³.
 
-    The unbiased estimate, below 0 about as often as above where both sets are of one distribution.
+    This estimate is unbiased: for two sets from one distribution it is below 0 about as often as above.
 
     Args:
       real_features: x `[n, D]`, n ≥ 2.
       fake_features: y `[m, D]`, m ≥ 2.
 
-    Products of deviations from the mean are taken in float32, twice as fast, and all else in float64: x·y =
-    (x - c)·(y - c) + c·x + c·y - c·c. Their rounding averages out over the pairs: of the mean kernel the
-    error is 1e-11 at n = 1,000 and D = 2,048, 1e-8 at D = 4, and below 1e-6 for a few points. Float32
-    throughout was 0.8 % off a distance of -8e-6, between two sets of 5,000 from one distribution.
+    With x·y = (x - c)·(y - c) + c·x + c·y - c·c, the first product is computed in float32, which is twice as
+    fast, and all else in float64. Rounding errors average out over the pairs: the error of the mean kernel is
+    1e-11 at n = 1,000 and D = 2,048, 1e-8 at D = 4, and below 1e-6 for a few points. Float32 alone was 0.8 %
+    off a distance of -8e-6, between two sets of 5,000 from one distribution.
 
     Source: Gretton et al. 2012, A Kernel Two-Sample Test, equation 3; Bińkowski et al. 2018, Demystifying
     MMD GANs, section 4 for the kernel.
@@ -73,7 +73,7 @@ def mmd2(real_features: Float[np.ndarray, "N D"], fake_features: Float[np.ndarra
 @describe(
     {
         "kernel_distance": Number("lower", "squared maximum mean discrepancy of the features, unbiased"),
-        "kernel_distance_stderr": Number("", "standard error of it over random subsets", 0),
+        "kernel_distance_stderr": Number("", "its standard error over random subsets", 0),
     }
 )
 def kernel_distance(
@@ -91,12 +91,13 @@ def kernel_distance(
       fake_features: `[M, D]`, M ≥ subset_size.
       subset_size: examples of each set in a subset, drawn without replacement.
       num_subsets: 2 or more.
-      seed: of the subsets. RandomState's stream never changes, and 2020 gives torch-fidelity's subsets.
+      seed: seed of the subsets, drawn by RandomState, whose stream never changes. 2020 gives torch-fidelity's
+        subsets.
 
     Returns:
       `kernel_distance`: unbiased, so 0 on average for equal distributions at any N.
-      `kernel_distance_stderr`: the deviation over the subsets by √num_subsets. Subsets that share examples
-      are not independent, so where num_subsets · subset_size > N it understates the error of drawing N.
+      `kernel_distance_stderr`: the deviation over the subsets, divided by √num_subsets. Subsets that share
+      examples are not independent, so it is too small if num_subsets · subset_size > N.
 
     Memory: a float32 copy of all features.
 

@@ -1,9 +1,9 @@
-"""Does a generator repeat its training set? Fakes' nearest training examples, against a test set's."""
+"""Whether a generator copies its training set: are fakes nearer to it than test examples are?"""
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jaxgan.declarations import arguments
 from jaxgan.errors import UserError
@@ -17,14 +17,14 @@ class Neighbours(NamedTuple):
     """The nearest training example of each query.
 
     Attributes:
-      index: int64 `[N]`, of the training example, the first of equally near ones.
-      distance: float64 `[N]`, Euclidean; 0 for an exact copy and for no other.
+      index: int64 `[N]`, of the training example; the first if several are equally near.
+      distance: float64 `[N]`, Euclidean; 0 exactly for copies.
     """
 
-    index: np.ndarray
-    distance: np.ndarray
+    index: Int[np.ndarray, " N"]
+    distance: Float[np.ndarray, " N"]
 
-    def closest(self, count: int) -> np.ndarray:
+    def closest(self, count: int) -> Int[np.ndarray, " closest"]:
         """int64 `[count]`: the queries that are nearest to the training set, nearest first."""
         return np.argsort(self.distance, kind="stable")[:count]
 
@@ -38,7 +38,7 @@ def _nearest(train, queries):
         nearer = squares < least[rows]
         index[rows] = np.where(nearer, columns.start + best, index[rows])
         least[rows] = np.where(nearer, squares, least[rows])
-    # again from the differences: exact where the expanded square has lost its digits
+    # recomputed from differences, which is exact also for near copies
     distance = [
         np.linalg.norm(query.astype(np.float64) - train[i]) for query, i in zip(queries, index, strict=True)
     ]
@@ -48,7 +48,7 @@ def _nearest(train, queries):
 def nearest_training(
     train_features: Float[np.ndarray, "L D"], features: Float[np.ndarray, "N D"]
 ) -> Neighbours:
-    """The nearest of the training examples `[L, D]` to each of `[N, D]`, by blocks; memory as `prdc`'s.
+    """The nearest of the training examples `[L, D]` to each of `[N, D]`, in blocks; memory as for `prdc`.
 
     Features may be pixels, `images.reshape(len(images), -1)`; their type is kept, blocks are float64.
     """
@@ -70,10 +70,10 @@ def _nearer(test, fake):
 @describe(
     {
         "nearer_than_test": Number(
-            "", "how often a fake is nearer to the training set than a real one", 0, 1
+            "", "how often a fake is nearer to the training set than a test example", 0, 1
         ),
-        "data_copying_z": Number("", "the same as a z-score: far below 0 copies the training set"),
-        "copies": Number("lower", "share of fakes that are training examples to the bit", 0, 1),
+        "data_copying_z": Number("", "nearer_than_test as a z-score; far below 0: copies the training set"),
+        "copies": Number("lower", "share of fakes that are exact copies of training examples", 0, 1),
     }
 )
 def memorization(test: Neighbours, fake: Neighbours) -> dict[str, float]:
@@ -90,7 +90,7 @@ def memorization(test: Neighbours, fake: Neighbours) -> dict[str, float]:
       the data's own distribution, far below 0 for copying (-3 is 1 in 1,000), above 0 for underfitting.
       `copies`: the share of fakes that equal a training example exactly.
 
-    A generator that copies where it is dense and blurs elsewhere can hide in these; see `data_copying`.
+    A generator that copies dense regions and blurs others can have inconspicuous numbers; see `data_copying`.
 
     Source: Meehan, Chaudhuri and Dasgupta 2020, A Non-Parametric Test to Detect Data-Copying in Generative
     Models (Δ_T and Z_U, on the whole space).
@@ -106,8 +106,8 @@ def memorization(test: Neighbours, fake: Neighbours) -> dict[str, float]:
 @FAMILIES["training"].register("data_copying")
 @describe(
     {
-        "data_copying_c_t": Number("", "z-score of fakes by cells of the data: far below 0 copies it"),
-        "data_copying_cells": Number("", "cells of the data that it is the mean of", 0),
+        "data_copying_c_t": Number("", "z-score by cells of the data; far below 0: copies the training set"),
+        "data_copying_cells": Number("", "number of cells in data_copying_c_t", 0),
     }
 )
 def data_copying(
@@ -128,14 +128,14 @@ def data_copying(
       train_features: `[L, D]`; the cells are its k-means clusters.
       test_features: `[n, D]`, real examples that are not in the training set.
       fake_features: `[m, D]`.
-      num_cells: 50, as the authors took for MNIST. Each should hold tens of test examples.
-      min_fakes: cells with fewer or as many are left out (τ = 20/m).
-      seed: of k-means.
+      num_cells: 50, as the authors use for MNIST. Each should have tens of test examples.
+      min_fakes: cells with this many fakes or fewer are left out (τ = 20/m).
+      seed: seed of k-means.
 
     Returns:
-      `data_copying_c_t`: far below 0 where fakes copy the training set in most cells, 0 for the data's own
+      `data_copying_c_t`: far below 0 if fakes copy the training set in most cells, 0 for the data's own
       distribution, above 0 for underfitting.
-      `data_copying_cells`: how many cells were met by enough fakes and by the test set.
+      `data_copying_cells`: the number of cells with enough fakes and with test examples.
 
     Source: as `memorization`, C_T; cells and τ as in the authors' MNIST experiment. Their code adds ½ to U.
     """

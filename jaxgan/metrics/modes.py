@@ -8,8 +8,8 @@ from jaxgan.errors import UserError, WrongArgument
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.number import Number, describe
 
-# A sample counts as good within this many standard deviations of its mode, and a mode as found with one
-# good sample: Lin et al. 2018, PacGAN, section 4.1, after Srivastava et al. 2017, VEEGAN.
+# A sample is good if it is within this many standard deviations of its mode. A mode is found if it has a good
+# sample: Lin et al. 2018, PacGAN, section 4.1, after Srivastava et al. 2017, VEEGAN.
 _WITHIN = 3.0
 
 
@@ -23,8 +23,8 @@ def _reverse_kl(share, true):
     {
         "modes": Number("higher", "modes of the data with at least one sample", 0, counts_modes=True),
         "good": Number("higher", "share of samples within 3 std of a mode", 0, 1),
-        "reverse_kl": Number("lower", "how unevenly the modes are met, in nats", 0),
-        "reverse_kl_nearest": Number("lower", "the same, each sample given to its nearest mode", 0),
+        "reverse_kl": Number("lower", "how unevenly the modes are covered, in nats", 0),
+        "reverse_kl_nearest": Number("lower", "the same, with each sample assigned to its nearest mode", 0),
         "reverse_kl_uniform": Number("lower", "the same, against equal shares of all modes", 0),
     }
 )
@@ -41,12 +41,12 @@ def mode_coverage(
     Returns:
       `modes`: modes with at least one good sample, one that lies within 3·std of a centre;
       `good`: the share of good samples, [0, 1];
-      `reverse_kl`: KL(q ‖ p) in nats, q the distribution over modes of the good samples, p the uniform one; 0
-      where all modes are met alike, log M where all good samples are of one mode, and where none is good;
-      `reverse_kl_nearest`: the same of all samples, each given to its nearest mode, however far that is.
+      `reverse_kl`: KL(q ‖ p) in nats, q the distribution of the good samples over the modes, p uniform: 0
+      if all modes are equally frequent, log M if all good samples are in one mode or none is good;
+      `reverse_kl_nearest`: the same for all samples, each assigned to its nearest mode at any distance.
 
     Source: Lin et al. 2018, PacGAN: The power of two samples in generative adversarial networks, section 4.1.
-    `reverse_kl` counts as its published code does.
+    `reverse_kl` is that of its published code.
     """
     samples = arguments.finite("samples", arguments.array("samples", samples, "[N, D]").astype(np.float64))
     modes = arguments.finite("modes", arguments.array("modes", modes, "[M, D]").astype(np.float64))
@@ -72,9 +72,9 @@ def mode_coverage(
 
 @FAMILIES["classes"].register("class_coverage")
 def class_coverage(predicted: Int[np.ndarray, " M"], shares: Float[np.ndarray, " K"]) -> dict[str, float]:
-    """Modes found and the reverse KL divergence, where a classifier names each sample's mode.
+    """Modes found and the reverse KL divergence, with modes assigned by a classifier.
 
-    Stacked-MNIST's measure: the mode is the three digits' number, 0 to 999.
+    Used for Stacked-MNIST, where the mode is the number of three digits, 0 to 999.
 
     Args:
       predicted: integers `[N]`, the mode of each sample, from 0 to M - 1.
@@ -85,8 +85,8 @@ def class_coverage(predicted: Int[np.ndarray, " M"], shares: Float[np.ndarray, "
       `reverse_kl`: KL(q ‖ p) in nats, q the shares of the samples;
       `reverse_kl_uniform`: KL(q ‖ 1/M), as in the published tables of Stacked-MNIST.
 
-    A perfect sampler does not reach 0 but about (M - 1) / 2N: .0194 for 26,000 samples of 1,000 modes; to
-    uniform modes .0236 where the digits have MNIST's own counts.
+    A perfect sampler does not reach 0, but about (M - 1) / 2N: .0194 for 26,000 samples of 1,000 modes.
+    Against uniform modes it is .0236 with MNIST's own counts of digits.
 
     Source: Srivastava et al. 2017, VEEGAN, section 4; Lin et al. 2018, PacGAN, section 4.2.
     """

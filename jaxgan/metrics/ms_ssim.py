@@ -1,4 +1,4 @@
-"""MS-SSIM diversity: how alike pairs of generated images look, by multi-scale structural similarity."""
+"""MS-SSIM: the similarity of pairs of generated images, by multi-scale structural similarity."""
 
 import functools
 
@@ -20,7 +20,7 @@ _PAIRS = 64  # compared at a time
 
 
 def num_scales(height: int, width: int) -> int:
-    """How many scales, 5 at most, the 11 x 11 window fits into: 5 from 161 pixels, 2 for 28 and 32."""
+    """The number of scales in which the 11 x 11 window fits: 5 (the most) from 161 pixels on, 2 for 28."""
     shorter, scales = min(height, width), 0
     while scales < len(_WEIGHTS) and shorter >= _WINDOW:
         shorter, scales = -(-shorter // 2), scales + 1
@@ -41,8 +41,8 @@ def _window_means(images):
         return band
 
     _, height, width, _ = images.shape
-    # as matrix products, which XLA runs far faster on a CPU than one-channel convolutions; at the highest
-    # precision, for an accelerator's default would keep 3 digits of squares that are then subtracted
+    # as matrix products, which are far faster on a CPU than one-channel convolutions. At the highest
+    # precision, because squares are subtracted, and an accelerator's default keeps 3 digits
     return jnp.einsum(
         "ph,bhwc,qw->bpqc", matrix(height), images, matrix(width), precision=lax.Precision.HIGHEST
     )
@@ -79,7 +79,7 @@ def ms_ssim(
     Source: Wang, Simoncelli and Bovik 2003, Multi-scale structural similarity for image quality assessment,
     equation 7; borders, odd sizes and negative factors as in tf.image.ssim_multiscale.
     """
-    # variances do not mind the shift, and their squares lose fewer digits
+    # the shift does not change variances, and their squares lose fewer digits
     x, y = (images.astype(jnp.float32) - 127.5 for images in (first, second))
     weights = np.array(_WEIGHTS[:scales])
     if scales < len(_WEIGHTS):
@@ -102,22 +102,22 @@ def ms_ssim(
 @FAMILIES["images"].register("ms_ssim")
 @describe(
     {
-        "ms_ssim_*_stderr": Number("", "standard error of it over pairs", 0),
-        "ms_ssim_*": Number("", "likeness of pairs of fakes; above the floor they lack variety", -1, 1),
+        "ms_ssim_*_stderr": Number("", "its standard error over pairs", 0),
+        "ms_ssim_*": Number("", "similarity of pairs of fakes; above the floor they lack variety", -1, 1),
     }
 )
 def ms_ssim_diversity(
     images: UInt8[np.ndarray, "M H W C"], *, num_pairs: int = 1000, seed: int = 0
 ) -> dict[str, float]:
-    """The mean MS-SSIM of random pairs of different images: higher is less diverse, 1 is collapsed.
+    """The mean MS-SSIM of random pairs of different images: higher is less diverse; 1: all are alike.
 
-    Compare it with that of as many real images. It tells little between classes, which differ anyway: give
-    images of one class where there are any, as its authors did.
+    Compare it with that of as many real images. Classes differ anyway, so give images of one class if there
+    are classes, as its authors did.
 
     Args:
       images: uint8 `[N, H, W, C]`, N ≥ 2, H and W ≥ 11.
       num_pairs: drawn with replacement; the paper took 100 a class.
-      seed: of the pairs.
+      seed: seed of the pairs.
 
     Returns:
       `ms_ssim_5_scales`, or as many as the images allow, and `ms_ssim_5_scales_stderr`, the standard error

@@ -1,4 +1,4 @@
-"""What the numbers of statistics mean, which direction is better, and what range they have."""
+"""The meaning, the better direction and the range of the numbers of statistics."""
 
 import fnmatch
 import math
@@ -13,7 +13,7 @@ class Number(NamedTuple):
       better: 'higher' or 'lower'; '' where neither is better by itself.
       meaning: one line.
       low, high: its range.
-      counts_modes: whether it is at most the number of the data's modes, beside.
+      counts_modes: whether the number of the data's modes is also an upper bound.
     """
 
     better: str
@@ -24,7 +24,7 @@ class Number(NamedTuple):
 
     @property
     def arrow(self) -> str:
-        """↑ where higher is better, ↓ where lower is, else nothing."""
+        """↑ if higher is better, ↓ if lower is better, else ''."""
         return {"higher": "↑", "lower": "↓"}.get(self.better, "")
 
 
@@ -32,7 +32,7 @@ _NUMBERS: dict[str, Number] = {}
 
 
 def describe(numbers: dict[str, Number]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator of a statistic that says what its numbers mean, by their names; `*` stands for anything."""
+    """Decorator of a statistic: describes its numbers by name; `*` stands for anything."""
 
     def add(statistic):
         _NUMBERS.update(numbers)
@@ -42,5 +42,5 @@ def describe(numbers: dict[str, Number]) -> Callable[[Callable[..., Any]], Calla
 
 
 def find_number(name: str) -> Number | None:
-    """The number that a statistic calls so; None where no statistic describes it."""
+    """The description of the number `name` of a statistic; None if there is none."""
     return next((number for pattern, number in _NUMBERS.items() if fnmatch.fnmatchcase(name, pattern)), None)

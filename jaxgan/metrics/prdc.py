@@ -1,4 +1,4 @@
-"""Fidelity and diversity apart: precision and recall, density and coverage, by nearest neighbours."""
+"""Fidelity and diversity separately: precision and recall, density and coverage, by nearest neighbours."""
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from jaxgan.metrics.number import Number, describe
     {
         "precision": Number("higher", "share of fakes within the real examples' manifold", 0, 1),
         "recall": Number("higher", "share of real examples within the fakes' manifold", 0, 1),
-        "density": Number("higher", "how many real neighbourhoods a fake lies in; 1 where both are alike", 0),
+        "density": Number("higher", "real neighbourhoods that a fake lies in, over the expected number", 0),
         "coverage": Number("higher", "share of real examples with a fake in their neighbourhood", 0, 1),
     }
 )
@@ -27,10 +27,10 @@ def prdc(
     precision_k: int = 3,
     density_k: int = 5,
 ) -> dict[str, float]:
-    """Improved precision and recall, density and coverage; one pass over the distances serves all four.
+    """Improved precision and recall, density and coverage, from one pass over the distances.
 
-    With B_k(x) the ball around x that reaches to its k-th nearest other example of its own set, N real x and
-    M fake y:
+    B_k(x) is the ball around x that reaches to its k-th nearest other example of the same set. For N real x
+    and M fake y:
 
     - `precision`: the share of fakes that lie in some B_k(x), k = precision_k; [0, 1].
     - `recall`: the share of real examples that lie in some B_k(y), k = precision_k; [0, 1].
@@ -39,12 +39,12 @@ def prdc(
 
     Args:
       real_features: `[N, D]`, N > both k. fake_features: `[M, D]`, M > both k. Coverage grows with M/N, and
-        precision and recall depend on both, so numbers of the same N and M compare.
+        precision and recall depend on both, so only numbers with the same N and M are comparable.
       precision_k: the neighbour that a ball reaches to, of precision and recall.
       density_k: the same, of density and coverage.
 
-    Balls are closed for precision and recall, open for density and coverage: so are the authors' own codes.
-    It counts for repeated examples: a real set of one image only has precision 1 and density 0.
+    As in the authors' code, balls are closed for precision and recall, and open for density and coverage.
+    This matters for repeated examples: a real set that repeats one image has precision 1 and density 0.
 
     Work: N²/2 + M²/2 + NM distances. Memory: under 300 MiB beside features of 2,048 numbers, at any N and M.
 

@@ -1,4 +1,4 @@
-"""How many examples are compared with how many: numbers of another protocol do not compare."""
+"""How many fakes are compared with how many real examples. Only numbers with the same protocol compare."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ class Protocol(NamedTuple):
     Attributes:
       num: of fakes, and of real examples (or all that there are).
       split: of the real examples.
-      whole: whether they are all of the split, however many fakes there are.
+      whole: whether all real examples of the split are used.
     """
 
     num: int
@@ -29,7 +29,7 @@ PROTOCOLS = {
 
 
 def find_protocol(name: str) -> Protocol:
-    """The preset called `name`; or for a number, as many fakes against the test set."""
+    """The preset called `name`; for a number N: N fakes against the test set."""
     if name in PROTOCOLS:
         return PROTOCOLS[name]
     if not name.isdecimal() or int(name) < 2:

@@ -2,21 +2,21 @@
 
 A generator maps `(z [B, latent_dim], train)` to images `[B, H, W, C]` in [-1, 1], or to points `[B, D]`. A
 discriminator maps `(images, train)` to logits `[B]`, and with `features=True` also to its last features
-`[B, F]`. A generator that takes a `condition`, `[B, K]`, hands it to its batch norms (`layers.batch_norm`);
-labels reach both networks from around them (`conditional.py`).
+`[B, F]`. A generator that takes a `condition`, `[B, K]`, passes it to its batch norms (`layers.batch_norm`).
+Other uses of labels are wrappers around both networks (`conditional.py`).
 
 A network is one class, registered under its name. Its fields, with their defaults, are the config fields
-`generator.<name>.*` and `discriminator.<name>.*`. Their annotations say what they may be, and `check()`,
-where there is one, what several of them together may not be. Of the following a class declares what it needs:
+`generator.<name>.*` and `discriminator.<name>.*`. Their annotations give their ranges. A method `check()`
+may refuse combinations of fields. A class declares which of the following it needs:
 
 - `shape`, of one example;
-- `axis_name`, the device axis, for layers that couple the examples of a batch;
+- `axis_name`, the device axis, for layers that compare the examples of a batch;
 - `synchronized`, whether batch norm is one of these layers;
 - `outputs`, of a discriminator: above 1 the logits are `[B, outputs]`.
 
-`check()` raises `errors.UserError`, or ValueError, with what is wrong; the network's name is put in front. A
-builder, a function that takes these and returns a module, can be registered as well. A field that no config
-holds, a function or a type, is a `ClassVar`.
+`check()` raises `errors.UserError` or ValueError with what is wrong; the network's name is added in front. A
+function that takes these arguments and returns a module can also be registered. A field that cannot be in a
+config, such as a function or a type, must be a `ClassVar`.
 """
 
 from jaxgan.registry import Registry

@@ -1,6 +1,6 @@
-"""Networks that are told the class of an example, or codes: around any generator and discriminator.
+"""Wrappers that add labels or codes to any generator and discriminator.
 
-Both share the scope of the network within: its parameters keep their names, and their initial values.
+They share the scope of the wrapped network, so its parameters keep their names and initial values.
 """
 
 import math
@@ -11,24 +11,28 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Int
 
 from jaxgan.models.heads import apply_head
 from jaxgan.models.layers import apply_layer, normal_init
 from jaxgan.regularizers.classes import Head
 
+# Of each example: its label, or a mixture of classes.
+Labels = Int[Array, " B"] | Float[Array, "B classes"]
 
-def class_vectors(labels: jax.Array, classes: int, dtype) -> jax.Array:
-    """Labels int `[B]` as one-hot vectors `[B, classes]`; such vectors, mixtures of classes too, stay."""
+
+def class_vectors(labels: Labels, classes: int, dtype) -> Float[Array, "B classes"]:
+    """Labels int `[B]` as one-hot vectors `[B, classes]`; vectors (also mixtures of classes) stay."""
     return jax.nn.one_hot(labels, classes, dtype=dtype) if labels.ndim == 1 else labels.astype(dtype)
 
 
 class Embedding(nn.Module):
-    """A vector for each class, N(0, 1) at first: `[B, classes]` (see `class_vectors`) to `[B, width]`."""
+    """An embedding of classes, initially N(0, 1): `[B, classes]` (see `class_vectors`) to `[B, width]`."""
 
     width: int
 
     @nn.compact
-    def __call__(self, vectors: jax.Array) -> jax.Array:
+    def __call__(self, vectors: Float[Array, "B classes"]) -> Float[Array, "B width"]:
         shape = vectors.shape[-1], self.width
         return vectors @ self.param("embedding", nn.initializers.normal(1.0), shape)
 
@@ -38,7 +42,7 @@ class ConditionalGenerator(nn.Module):
 
     Attributes:
       generator: the network.
-      classes: K, where there are labels.
+      classes: K, if there are labels.
       labels: 'joined': an embedding of the class beside z (Mirza and Osindero 2014, Conditional Generative
         Adversarial Nets); 'batch_norm': every batch norm has a gain and a bias of the class, see
         `layers.batch_norm`.
@@ -55,8 +59,8 @@ class ConditionalGenerator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: jax.Array, train: bool = False, labels: jax.Array | None = None, codes: Any = None
-    ) -> jax.Array:
+        self, z: Float[Array, "B Z"], train: bool = False, labels: Labels | None = None, codes: Any = None
+    ) -> Float[Array, "B ..."]:
         if codes is not None:
             z = jnp.concatenate([z, *codes.categorical, codes.continuous], axis=-1)
         if labels is None:
@@ -69,19 +73,19 @@ class ConditionalGenerator(nn.Module):
 
 
 class ConditionalDiscriminator(nn.Module):
-    """`discriminator` with labels, as a generator has them; it passes codes over, which its heads guess.
+    """`discriminator` with labels in the same form. It ignores codes, which its heads predict.
 
     Attributes:
-      discriminator: the network. Where labels are joined it takes one channel more, or `embedding` numbers.
+      discriminator: the network. With joined labels its input has one more channel, or `embedding` numbers.
       classes: K.
       labels: 'joined': an embedding of the class, as one more channel of an image, or beside the numbers of a
         point (Mirza and Osindero 2014); 'projection': the logit is D(x) + ⟨v_y, h⟩ with its last features h
         and a vector v_y of the class (Miyato and Koyama 2018, cGANs with Projection Discriminator, equation
-        3; v is spectrally normalized where the network's pattern matches 'projection'); 'select': of its K
-        outputs the label's is the logit (Mescheder et al. 2018, Which Training Methods for GANs do actually
-        Converge?, section 6); 'none': it is not told.
+        3; v is spectrally normalized if the network's pattern matches 'projection'); 'select': the logit is
+        the label's own output out of K (Mescheder et al. 2018, Which Training Methods for GANs do actually
+        Converge?, section 6); 'none': labels are not used.
       embedding: width of the embedding that is joined to points.
-      heads: what class losses ask for, by name.
+      heads: those that class losses need, by name.
     """
 
     discriminator: nn.Module
@@ -96,17 +100,17 @@ class ConditionalDiscriminator(nn.Module):
     @nn.compact
     def __call__(
         self,
-        images: jax.Array,
+        images: Float[Array, "B ..."],
         train: bool = False,
         features: bool = False,
         heads: bool = False,
         hold: bool = False,
-        labels: jax.Array | None = None,
+        labels: Labels | None = None,
         codes: Any = None,
     ):
         """Logits `[B]`; with `features` (logits, features); with `heads` (logits, said, features).
 
-        `hold` keeps gradients of heads that ask for it from what is below them.
+        With `hold`, heads that ask for it stop the gradient to the layers below.
         """
         pattern = getattr(self.discriminator, "spectral_norm", "")
         axis_name = getattr(self.discriminator, "axis_name", None)
@@ -137,19 +141,21 @@ class ConditionalDiscriminator(nn.Module):
 
 
 def is_of_condition(path: tuple[str, ...]) -> bool:
-    """Whether a variable is there for a condition or for a head, or another where batch norm has one."""
+    """Whether a variable belongs to a condition or a head, or depends on a batch norm's condition."""
     return any(
         re.match(r"(spectral_)?(head_|proxies_|projection|label_embedding|batch_norm_)", p) for p in path
     )
 
 
 def joined_shape(shape: tuple[int, ...], embedding: int) -> tuple[int, ...]:
-    """Of what `join` makes of one example of `shape`."""
+    """The shape of an example of `shape` after `join`."""
     return (*shape[:-1], shape[-1] + (1 if len(shape) == 3 else embedding))
 
 
-def join(examples: jax.Array, vectors: jax.Array, embedding: int) -> jax.Array:
-    """Images with a map of their class, `[B, H, W, C + 1]`; points with its embedding, `[B, D + embedding]`.
+def join(
+    examples: Float[Array, "B *size C"], vectors: Float[Array, "B classes"], embedding: int
+) -> Float[Array, "B *size joined"]:
+    """Joins the class: images get one more channel, `[B, H, W, C + 1]`; points `[B, D + embedding]`.
 
     Call it inside a compact `__call__`.
     """

@@ -1,11 +1,11 @@
-"""Convolution, its transpose and its kernel gradient: three functions that XLA:CPU runs fast in loops, too.
+"""Convolution, its transpose and its kernel gradient, so written that XLA:CPU also runs them fast in loops.
 
 The form T(x, y, k) = <conv(x; k), y> is linear in each of a large image x, a small image y and a kernel k,
 so the three functions below are each other's derivatives, to any order (gradient penalties need two).
-They say so by hand for the CPU's sake: XLA:CPU has a fast path for convolutions in the dimension order
-NHWC, HWIO -> NHWC only. The order that automatic differentiation makes is brought into this form outside
-of loops, but not within the loop that scans the training steps, where it is 40 to 80 times slower; and the
-kernel gradient of a dilated convolution is slow everywhere. (`compilation.py` has more of this kind.)
+The derivatives are written by hand for speed on the CPU. XLA:CPU has a fast path only for convolutions with
+the dimension order NHWC, HWIO -> NHWC. XLA brings the derivatives of automatic differentiation into this form
+outside of loops, but not in the loop over training steps, where they are 40 to 80 times slower. The kernel
+gradient of a dilated convolution is slow everywhere. (See also `compilation.py`.)
 """
 
 import functools
@@ -13,6 +13,7 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 _FEW_CHANNELS = 4
 
@@ -30,7 +31,9 @@ def _canonical_conv(lhs, rhs, stride, padding, lhs_dilation=1, rhs_dilation=1):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+def conv(
+    x: Float[Array, "N H W I"], kernel: Float[Array, "kh kw I O"], stride: int
+) -> Float[Array, "N h w O"]:
     """Strided convolution with "SAME" padding.
 
     Args:
@@ -48,10 +51,12 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def conv_transpose(y: jax.Array, kernel: jax.Array, stride: int, size: tuple[int, int]) -> jax.Array:
+def conv_transpose(
+    y: Float[Array, "N h w O"], kernel: Float[Array, "kh kw I O"], stride: int, size: tuple[int, int]
+) -> Float[Array, "N H W I"]:
     """Transposed convolution with "SAME" padding: the adjoint of `conv` in its first argument.
 
-    It equals `lax.conv_transpose(..., transpose_kernel=True)` where `size` is `stride` times y's.
+    It equals `lax.conv_transpose(..., transpose_kernel=True)` if `size` is `stride` times the size of y.
 
     Args:
       y: `[N, h, w, O]`.
@@ -72,7 +77,9 @@ def conv_transpose(y: jax.Array, kernel: jax.Array, stride: int, size: tuple[int
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def conv_kernel_gradient(x: jax.Array, y: jax.Array, stride: int, size: tuple[int, int]) -> jax.Array:
+def conv_kernel_gradient(
+    x: Float[Array, "N H W I"], y: Float[Array, "N h w O"], stride: int, size: tuple[int, int]
+) -> Float[Array, "kh kw I O"]:
     """The gradient of <conv(x; kernel), y> with respect to a kernel of height and width `size`.
 
     Args:
@@ -85,7 +92,7 @@ def conv_kernel_gradient(x: jax.Array, y: jax.Array, stride: int, size: tuple[in
       `[kh, kw, I, O]`.
     """
     padding = _padding(x.shape[1:3], size, stride)
-    # y is the kernel here, the channels of x are the batch, and the batch is what is summed over
+    # here y is the kernel, the channels of x are the batch, and the sum is over the batch
     gradient = _canonical_conv(
         jnp.transpose(x, (3, 1, 2, 0)), jnp.transpose(y, (1, 2, 0, 3)), 1, padding, rhs_dilation=stride
     )
@@ -93,7 +100,7 @@ def conv_kernel_gradient(x: jax.Array, y: jax.Array, stride: int, size: tuple[in
 
 
 def dilated_transpose(y, kernel, stride, size):
-    """As a convolution of y with zeros between its pixels, which libraries know how to skip."""
+    """A convolution of y with zeros between its pixels, which libraries can skip."""
     padding = []
     for k, (low, high) in zip(kernel.shape[:2], _padding(size, kernel.shape, stride), strict=True):
         padding.append((k - 1 - low, k - 1 - high))
@@ -103,10 +110,10 @@ def dilated_transpose(y, kernel, stride, size):
 
 
 def subpixel_transpose(y, kernel, stride, size):
-    """As a convolution of y itself, to stride² times as many channels that are then spread over the pixels.
+    """A convolution of y to stride² times as many channels, which are then rearranged as pixels.
 
-    Pixel s·q + r of the result is Σ_d y[q + d]·kernel[r + low - s·d], for each d and r of one pixel of the
-    kernel or none. XLA:CPU is about twice as fast at it as at the zeros.
+    Pixel s·q + r of the result is Σ_d y[q + d]·kernel[r + low - s·d], where at most one pixel of
+    the kernel belongs to each d and r. On XLA:CPU this is about twice as fast as with zeros.
     Source: Shi et al. 2016, Is the deconvolution layer the same as a convolutional layer?
     """
     s, padding, pad = stride, [], []
@@ -130,20 +137,20 @@ def subpixel_transpose(y, kernel, stride, size):
 
 
 def summed_transpose(y, kernel, stride, size):
-    """As one matrix product and, for each pixel of the kernel, one shifted addition.
+    """One matrix product and, for each pixel of the kernel, one shifted addition.
 
-    XLA:CPU is about four times as fast at it where the result has few channels, such as an image.
+    On XLA:CPU this is about four times as fast if the result has few channels, such as an image.
     """
     kh, kw, features, channels = kernel.shape
     n, h, w, _ = y.shape
-    exact = jnp.promote_types(y.dtype, jnp.float32)  # sums in bfloat16 would be those of k² rounded terms
+    exact = jnp.promote_types(y.dtype, jnp.float32)  # in bfloat16, k² rounded terms would be summed
     terms = jnp.matmul(y.reshape(-1, channels), kernel.reshape(-1, channels).T, preferred_element_type=exact)
     terms = terms.reshape(n, h, w, kh, kw, features)
     (top, _), (left, _) = _padding(size, kernel.shape, stride)
     x = jnp.zeros((n, *size, features), terms.dtype)
     for a in range(kh):
         for b in range(kw):
-            # how far the terms of pixel (a, b) lie inside the result, on either side; negative is cut off
+            # padding of the terms of pixel (a, b) within the result, on both sides; negative values crop
             spread = []
             for big, small, before in zip(size, (h, w), (a - top, b - left), strict=True):
                 spread.append((before, big - stride * (small - 1) - 1 - before, stride - 1))
@@ -152,24 +159,24 @@ def summed_transpose(y, kernel, stride, size):
 
 
 def _padding(size, kernel_size, stride):
-    """Where `conv` reads: (low, high) padding a dimension, "SAME" but for pixels it never looks at."""
+    """The (low, high) padding of each dimension: "SAME", but without pixels that `conv` never reads."""
     padding = []
     for big, k in zip(size, kernel_size[:2], strict=True):
         read = (-(-big // stride) - 1) * stride + k  # pixels that the windows span
         low = max(read - big, 0) // 2
-        padding.append((low, read - big - low))  # negative where windows leave a rest unread
+        padding.append((low, read - big - low))  # negative if the windows do not read the end
     return padding
 
 
 def _enlarge(image, kernel, padding, dilation=1):
-    """The image with zeros behind it, at least as large as the kernel, and its padding without them.
+    """Appends zeros so that the image is at least as large as the kernel, and takes them off the padding.
 
-    Where the kernel is the larger one, XLA swaps the two and leaves the fast path.
+    If the kernel is larger, XLA swaps the two and leaves the fast path.
     """
     rest = [max(k - h, 0) for h, k in zip(image.shape[1:3], kernel.shape[:2], strict=True)]
     if not any(rest):
         return image, padding
-    # The barrier is against XLA: it would take the zeros for padding again.
+    # Without the barrier XLA would turn the zeros into padding again.
     image = lax.optimization_barrier(jnp.pad(image, ((0, 0), (0, rest[0]), (0, rest[1]), (0, 0))))
     return image, [(low, high - dilation * r) for (low, high), r in zip(padding, rest, strict=True)]
 

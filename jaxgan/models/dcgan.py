@@ -1,8 +1,8 @@
 """Convolutional networks: Radford et al. 2016, Unsupervised Representation Learning with DCGANs."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.errors import UserError
 from jaxgan.latents import latent_keys
@@ -16,19 +16,19 @@ class DCGANGenerator(nn.Module):
     """A projection to s·s·channels[0], s = ⌈size / (product of strides)⌉, then transposed convolutions.
 
     With the defaults and 28×28 images: 7·7·256, then transposed convolutions to 128, 64 and the image's
-    channels with kernels 5, 5, 7. Batch norm and activation follow every layer but the last, which is tanh.
-    Sizes that the strides do not divide are those of a convolution back from the image, rounded up, as in the
-    widespread port to TensorFlow (carpedm20/DCGAN-tensorflow): 4 → 7 → 14 → 28 with strides 2, 2, 2.
+    channels with kernels 5, 5, 7. Batch norm and activation follow every layer except the last, which has
+    tanh. If the strides do not divide the size, sizes are rounded up, as in the widespread port to TensorFlow
+    (carpedm20/DCGAN-tensorflow): 4 → 7 → 14 → 28 with strides 2, 2, 2.
 
     Attributes:
       shape: of one image, `(size, size, C)`.
       dense: widths of dense layers in front of the projection.
-      channels: of the projection and of all but the last transposed convolution.
+      channels: channels of the projection and of all transposed convolutions except the last.
       kernels: sizes of the transposed convolutions' kernels; as many as `channels`.
       strides: factors by which they enlarge the image; as many as `channels`.
       batch_norm: whether hidden layers are batch normalized.
-      noise: whether hidden layers get noise, see `models.injection`: interpolations in z flicker with it.
-      latent_injection: whether hidden layers but the first get z once more.
+      noise: whether hidden layers get noise, with which interpolations in z flicker; see `models.injection`.
+      latent_injection: whether all hidden layers except the first also get z.
     """
 
     shape: tuple[int, ...]
@@ -55,7 +55,9 @@ class DCGANGenerator(nn.Module):
         check_injection(len(self.dense) + len(self.channels), self.noise, self.latent_injection)
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = False, condition: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, z: Float[Array, "B Z"], train: bool = False, condition: Float[Array, "B K"] | None = None
+    ) -> Float[Array, "B H W C"]:
         activation = layers.make_activation(self.activation, self.slope)
         axis_name = self.axis_name if self.synchronized else None
         keys = latent_keys(z) if self.noise else None
@@ -97,15 +99,15 @@ class DCGANGenerator(nn.Module):
 
 @DISCRIMINATORS.register("dcgan")
 class DCGANDiscriminator(nn.Module):
-    """Strided convolutions, then dense layers to the logit `[B]`, or to `[B, outputs]` of several.
+    """Strided convolutions, then dense layers to logits `[B]`, or `[B, outputs]` if there are several.
 
     Attributes:
-      channels: of the convolutions, first to last.
+      channels: channels of the convolutions, first to last.
       kernels: sizes of their kernels; as many as `channels`.
       strides: factors by which they shrink the image; as many as `channels`.
-      dense: widths of dense layers between the convolutions and the last one, as InfoGAN's discriminator has.
-      batch_norm: whether all hidden layers but the first are batch normalized.
-      dropout: the share of units dropped after each hidden layer in training.
+      dense: widths of dense layers between the convolutions and the last layer, as in InfoGAN's discriminator.
+      batch_norm: whether all hidden layers except the first are batch normalized.
+      dropout: share of units dropped after each hidden layer in training.
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
       minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
     """
@@ -131,7 +133,7 @@ class DCGANDiscriminator(nn.Module):
         require_same_length(self)
 
     @nn.compact
-    def __call__(self, images, train: bool = False, features: bool = False):
+    def __call__(self, images: Float[Array, "B H W C"], train: bool = False, features: bool = False):
         activation = layers.make_activation(self.activation, self.slope)
         axis_name = self.axis_name if self.synchronized else None
         x = images
@@ -163,7 +165,7 @@ class DCGANDiscriminator(nn.Module):
 
 
 def _sizes(size, strides):
-    """Sides of the projection and after each layer, to the image's `size`."""
+    """The side of the projection and of each layer's output, up to the image's `size`."""
     sizes = [size]
     for stride in reversed(strides):
         sizes.append(-(-sizes[-1] // stride))
@@ -171,7 +173,7 @@ def _sizes(size, strides):
 
 
 def require_images(shape: tuple[int, ...]) -> None:
-    """UserError where a discriminator would look at points."""
+    """UserError if the examples are points."""
     if len(shape) != 3:
         raise UserError(
             f"looks at images, but an example of the dataset has shape {shape}; use "
@@ -180,7 +182,7 @@ def require_images(shape: tuple[int, ...]) -> None:
 
 
 def require_same_length(network: nn.Module) -> None:
-    """UserError where the fields of a network's convolutions are not as many."""
+    """UserError if channels, kernels and strides have different lengths."""
     channels, kernels, strides = network.channels, network.kernels, network.strides
     if not len(channels) == len(kernels) == len(strides) >= 1:
         raise UserError(

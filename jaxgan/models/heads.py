@@ -1,15 +1,16 @@
-"""Heads on the last features of a discriminator: what class losses look at (`regularizers/classes.py`)."""
+"""Heads on the last features of a discriminator, for class losses (`regularizers/classes.py`)."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.models.layers import apply_layer, batch_norm, normal_init
 from jaxgan.regularizers.classes import Head
 
 
-def unit(vectors: jax.Array) -> jax.Array:
-    """Vectors in the last axis, of length 1."""
+def unit(vectors: Float[Array, "... W"]) -> Float[Array, "... W"]:
+    """The vectors along the last axis, scaled to length 1."""
     return vectors * jax.lax.rsqrt(jnp.sum(jnp.square(vectors), axis=-1, keepdims=True) + 1e-12)
 
 
@@ -19,24 +20,30 @@ class Proxies(nn.Module):
     num: int
 
     @nn.compact
-    def __call__(self, embedding: jax.Array) -> jax.Array:
+    def __call__(self, embedding: Float[Array, "B W"]) -> Float[Array, "B num"]:
         proxies = self.param("embedding", nn.initializers.normal(1.0), (self.num, embedding.shape[-1]))
         return embedding @ unit(proxies).T
 
 
 def apply_head(
-    head: Head, name: str, features: jax.Array, *, spectral_norm: str, train: bool, axis_name: str | None
-) -> dict:
-    """What a head says of last features `[B, F]`: its `logits`, and its `embedding` where it has one.
+    head: Head,
+    name: str,
+    features: Float[Array, "B F"],
+    *,
+    spectral_norm: str,
+    train: bool,
+    axis_name: str | None,
+) -> dict[str, Float[Array, "B _"]]:
+    """The outputs of a head for last features `[B, F]`: `logits`, and `embedding` if it has one.
 
     Call it inside a compact `__call__`.
 
     Args:
-      head: what is asked.
+      head: its shape.
       name: of its layers, 'head_<name>'.
-      features: the discriminator's.
+      features: of the discriminator.
       spectral_norm: see `layers.apply_layer`.
-      train: whether the power iteration moves on.
+      train: whether to make a step of the power iteration.
       axis_name: the device axis, for batch norm.
     """
     if head.hidden:

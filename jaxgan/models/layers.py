@@ -1,4 +1,4 @@
-"""Layers and layer helpers that linen does not have, or has too slow."""
+"""Layers and helpers that linen lacks, or that are too slow there."""
 
 import functools
 import re
@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from jaxgan.declarations import AtLeast, Between, OneOf, Pattern
 from jaxgan.errors import UserError
@@ -41,7 +42,7 @@ _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 
 
-def make_activation(name: str, slope: float) -> Callable[[jax.Array], jax.Array]:
+def make_activation(name: str, slope: float) -> Callable[[Float[Array, "..."]], Float[Array, "..."]]:
     """The activation called `name`: relu, leaky_relu (with `slope`), elu, tanh or swish."""
     if name not in _ACTIVATIONS:
         raise UserError(f"unknown activation '{name}'; known: {', '.join(_ACTIVATIONS)}")
@@ -50,15 +51,15 @@ def make_activation(name: str, slope: float) -> Callable[[jax.Array], jax.Array]
     return _ACTIVATIONS[name]
 
 
-# What the fields of networks may be.
+# Types of the fields of networks.
 Sizes = Annotated[tuple[int, ...], AtLeast(1)]  # of layers, kernels, strides
 Count = Annotated[int, AtLeast(0)]  # 0: none
 Rate = Annotated[float, Between(0, 1)]  # of dropout
-Activation = Annotated[str, OneOf(tuple(_ACTIVATIONS)), "of hidden layers"]
-Slope = Annotated[float, "of leaky_relu below 0"]
+Activation = Annotated[str, OneOf(tuple(_ACTIVATIONS)), "activation of hidden layers"]
+Slope = Annotated[float, "slope of leaky_relu below 0"]
 Weights = Annotated[str, OneOf(tuple(_INITIALIZERS))]
 Layers = Annotated[  # see `apply_layer`
-    str, Pattern(), "regular expression of the layers with spectral norm; '.': all, '': none"
+    str, Pattern(), "regular expression for the names of layers with spectral norm; '.': all, '': none"
 ]
 
 
@@ -71,7 +72,7 @@ class Conv(nn.Module):
     use_bias: bool = True
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         y = conv(x, self.param("kernel", normal_init, shape), self.stride)
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
@@ -91,7 +92,7 @@ class ConvTranspose(nn.Module):
     size: tuple[int, int] | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
         shape = (self.kernel_size, self.kernel_size, self.features, x.shape[-1])
         size = self.size or (x.shape[1] * self.stride, x.shape[2] * self.stride)
         y = conv_transpose(x, self.param("kernel", normal_init, shape), self.stride, size)
@@ -99,16 +100,16 @@ class ConvTranspose(nn.Module):
 
 
 class SpectralNorm(nn.Module):
-    """`layer` with its kernel divided by its largest singular value, as a matrix of outputs by all else.
+    """`layer` with its kernel divided by its largest singular value, as a matrix with a row for each output.
 
-    Not linen's: that one stores the weights normalized when it initializes them, and takes the inputs of a
-    transposed convolution for its outputs. The norm is computed in float32 whatever the kernel is kept in.
+    linen's own layer stores normalized weights at initialization, and confuses inputs and outputs of
+    transposed convolutions. Here the norm is always computed in float32.
     """
 
     layer: nn.Module
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
         if self.is_initializing():
             self.layer(x)
         params = self.layer.variables["params"]
@@ -131,18 +132,19 @@ def _normalize(vector):
     return vector * lax.rsqrt(jnp.sum(jnp.square(vector)) + 1e-12)
 
 
-def apply_layer(layer: nn.Module, x: jax.Array, *, spectral_norm: str, train: bool) -> jax.Array:
+def apply_layer(
+    layer: nn.Module, x: Float[Array, "B ..."], *, spectral_norm: str, train: bool
+) -> Float[Array, "B ..."]:
     """Applies `layer` to `x`, spectrally normalized if its name matches `spectral_norm`.
 
-    Its weights are divided by their largest singular value, estimated by one power iteration a training
-    step whose vectors live in the collection `batch_stats`.
-    Call it inside a compact `__call__`.
+    The kernel is divided by its largest singular value. This is estimated by one power iteration in each
+    training step; the vectors are in the collection `batch_stats`. Call it inside a compact `__call__`.
 
     Args:
       layer: a named layer with a `kernel`.
-      spectral_norm: a regular expression (`re.search`); '' matches nothing here, '.' every dense and
-        convolutional layer (the tensor of minibatch discrimination is none).
-      train: whether the power iteration moves on.
+      spectral_norm: a regular expression (`re.search`); '' matches nothing, '.' every dense and
+        convolutional layer (not the tensor of minibatch discrimination).
+      train: whether to make a step of the power iteration.
 
     Source: Miyato et al. 2018, Spectral Normalization for GANs, algorithm 1.
     """
@@ -152,23 +154,23 @@ def apply_layer(layer: nn.Module, x: jax.Array, *, spectral_norm: str, train: bo
 
 
 def batch_norm(
-    x: jax.Array,
+    x: Float[Array, "B *pixels C"],
     *,
     train: bool,
     axis_name: str | None,
     name: str,
-    condition: jax.Array | None = None,
+    condition: Float[Array, "B K"] | None = None,
     spectral_norm: str = "",
-) -> jax.Array:
-    """Batch normalization with the field's constants: running averages of momentum 0.9, epsilon 1e-5.
+) -> Float[Array, "B *pixels C"]:
+    """Batch normalization with momentum 0.9 of the running averages and epsilon 1e-5.
 
-    Statistics are over all axes but the last, and over `axis_name` too where it is given. With a condition c,
-    `[B, K]`, gain and bias are of each example: (1 + c·W_gain)·BN(x) + c·W_bias.
+    Statistics are over all axes except the last, and over `axis_name` if it is given. With a condition c,
+    `[B, K]`, each example has its own gain and bias: (1 + c·W_gain)·BN(x) + c·W_bias.
     Call it inside a compact `__call__`.
 
     Source: Ioffe and Szegedy 2015; the constants are those of the widespread port of DCGAN to TensorFlow,
     carpedm20/DCGAN-tensorflow. The condition: de Vries et al. 2017, Modulating early visual processing by
-    language; 1 + gain as in BigGAN (Brock et al. 2019). W is spectrally normalized where `spectral_norm`
+    language; 1 + gain as in BigGAN (Brock et al. 2019). W is spectrally normalized if `spectral_norm`
     matches the layers '<name>_gain' and '<name>_bias', as in SAGAN.
     """
     affine = condition is None

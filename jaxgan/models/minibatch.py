@@ -1,13 +1,15 @@
-"""What lets a discriminator compare the examples of a batch: no single one shows that all are alike."""
+"""Layers with which a discriminator compares the examples of a batch, and so detects mode collapse."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 
-def minibatch_stddev(x: jax.Array, group_size: int, axis_name: str | None = None) -> jax.Array:
-    """Appends the standard deviation over a group of examples, averaged over all features, as one more.
+def minibatch_stddev(
+    x: Float[Array, "B *pixels F"], group_size: int, axis_name: str | None = None
+) -> Float[Array, "B *pixels F+1"]:
+    """Appends a feature: the standard deviation over a group of examples, averaged over all features.
 
     mean_f √(mean_i (x_if - mean_i x_if)² + 1e-8) over the group's examples i, features f (and pixels).
     Of B examples, the i-th is of group i mod B/G, where G, the size of a group, is the largest divisor of B
@@ -15,8 +17,8 @@ def minibatch_stddev(x: jax.Array, group_size: int, axis_name: str | None = None
 
     Args:
       x: `[B, H, W, C]` or `[B, F]`.
-      group_size: at least 1, where all groups are of one.
-      axis_name: the device axis over which the batch is spread.
+      group_size: at least 1.
+      axis_name: the device axis over which the batch is distributed.
 
     Returns:
       `[B, H, W, C + 1]` or `[B, F + 1]`.
@@ -37,7 +39,7 @@ def minibatch_stddev(x: jax.Array, group_size: int, axis_name: str | None = None
 
 
 class MinibatchDiscrimination(nn.Module):
-    """Appends how near each example is to the others, as many features as `kernels`: `[B, F + kernels]`.
+    """Appends `kernels` features that show how near an example is to the others: `[B, F + kernels]`.
 
     o_b(x_i) = Σ_{j≠i} exp(-‖M_ib - M_jb‖₁), M_i = x_i·T, a matrix `[kernels, dim]`.
 
@@ -45,7 +47,7 @@ class MinibatchDiscrimination(nn.Module):
 
     Attributes:
       kernels, dim: of the matrix.
-      axis_name: the device axis over which the batch is spread.
+      axis_name: the device axis over which the batch is distributed.
     """
 
     kernels: int
@@ -53,8 +55,8 @@ class MinibatchDiscrimination(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        # Columns of length 1, as the published code normalizes them: smaller ones see no distances.
+    def __call__(self, x: Float[Array, "B F"]) -> Float[Array, "B F+{self.kernels}"]:
+        # Columns of length 1, as in the published code: with smaller ones all distances would be near 0.
         initializer = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
         kernel = self.param("kernel", initializer, (x.shape[-1], self.kernels * self.dim))
         matrix = (x @ kernel).astype(jnp.promote_types(x.dtype, jnp.float32))
@@ -66,9 +68,9 @@ class MinibatchDiscrimination(nn.Module):
 
 
 def with_batch_features(
-    x: jax.Array, *, stddev: int, discrimination: int, axis_name: str | None
-) -> jax.Array:
-    """A discriminator's last features `[B, F]`, of its last maps or units, and what its fields ask for.
+    x: Float[Array, "B *pixels F"], *, stddev: int, discrimination: int, axis_name: str | None
+) -> Float[Array, "B features"]:
+    """Last features `[B, F]` of a discriminator, from its last maps or units, with minibatch features.
 
     Call it inside a compact `__call__`.
 
@@ -76,7 +78,7 @@ def with_batch_features(
       x: `[B, H, W, C]` or `[B, F]`.
       stddev: the group size of `minibatch_stddev`; 0: none.
       discrimination: the kernels of `MinibatchDiscrimination`; 0: none.
-      axis_name: the device axis over which the batch is spread.
+      axis_name: the device axis over which the batch is distributed.
     """
     if stddev:
         x = minibatch_stddev(x, stddev, axis_name)

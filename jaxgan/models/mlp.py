@@ -3,8 +3,8 @@
 import math
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.latents import latent_keys
 from jaxgan.models import DISCRIMINATORS, GENERATORS, layers
@@ -14,15 +14,15 @@ from jaxgan.models.minibatch import with_batch_features
 
 @GENERATORS.register("mlp")
 class MLPGenerator(nn.Module):
-    """z → dense layers → tanh image `[B, H, W, C]`, or an unbounded point `[B, D]` where `shape` is `(D,)`.
+    """z → dense layers → tanh image `[B, H, W, C]`, or an unbounded point `[B, D]` if `shape` is `(D,)`.
 
     Attributes:
       shape: of one example, `(H, W, C)` or `(D,)`.
       hidden: widths of the hidden layers, first to last.
       batch_norm: whether each hidden layer is batch normalized.
-      weights: the initial ones, see `layers.make_initializer`.
-      noise: whether hidden layers get noise, see `models.injection`: interpolations in z flicker with it.
-      latent_injection: whether hidden layers but the first get z once more.
+      weights: initial weights, see `layers.make_initializer`.
+      noise: whether hidden layers get noise, with which interpolations in z flicker; see `models.injection`.
+      latent_injection: whether all hidden layers except the first also get z.
     """
 
     shape: tuple[int, ...]
@@ -41,7 +41,9 @@ class MLPGenerator(nn.Module):
         check_injection(len(self.hidden), self.noise, self.latent_injection)
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = False, condition: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, z: Float[Array, "B Z"], train: bool = False, condition: Float[Array, "B K"] | None = None
+    ) -> Float[Array, "B ..."]:
         activation = layers.make_activation(self.activation, self.slope)
         initializer = layers.make_initializer(self.weights)
         keys = latent_keys(z) if self.noise else None
@@ -73,9 +75,9 @@ class MLPDiscriminator(nn.Module):
 
     Attributes:
       hidden: widths of the hidden layers, first to last.
-      maxout: pieces of a maxout unit (Goodfellow et al. 2013), in place of the activation; 0 is none.
+      maxout: pieces of a maxout unit (Goodfellow et al. 2013), instead of the activation; 0: none.
       dropout: the share of units dropped after each hidden layer in training.
-      weights: the initial ones, see `layers.make_initializer`.
+      weights: initial weights, see `layers.make_initializer`.
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
       minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
     """
@@ -93,7 +95,7 @@ class MLPDiscriminator(nn.Module):
     minibatch_discrimination: layers.Count = 0
 
     @nn.compact
-    def __call__(self, images, train: bool = False, features: bool = False):
+    def __call__(self, images: Float[Array, "B ..."], train: bool = False, features: bool = False):
         initializer = layers.make_initializer(self.weights)
         x = images.reshape(images.shape[0], -1)
         for i, width in enumerate(self.hidden):

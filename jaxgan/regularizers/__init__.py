@@ -8,11 +8,11 @@ one place, `jaxgan/algorithm/penalties.py`.
 - consistency, `(critic, generator, augment, real, z, keys) -> {"discriminator": [B], "generator": [B]}`;
 - weight, `WeightPenalty`: of either network, on its parameters, with a memory;
 - projection, `params -> params`: of the discriminator, after its update;
-- class, `ClassLoss`: of both networks, on what the discriminator's heads say of labels or codes;
+- class, `ClassLoss`: of both networks, on the outputs of discriminator heads that predict labels or codes;
 - feature, `(real_features, fake_features) -> scalar`: of the generator, on the discriminator's features.
 
-Under a condition `critic(x)` judges with what is given with the real examples, `critic.of_fakes(critic)(x)`
-with that of the fakes. Where a penalty does not tell the two apart, both must be the same (`ONE_SIDED`).
+With a condition, `critic(x)` uses the conditions of the real examples, and `critic.of_fakes(critic)(x)` those
+of the fakes. Penalties that do not distinguish them need the same conditions for both (see `ONE_SIDED`).
 
 To add one: write a builder in its family's file and register it, under a name that no family has. Its
 keyword-only parameters become the config fields `regularizers.<name>.<parameter>`, and the contract tests
@@ -31,8 +31,8 @@ PROJECTIONS = Registry("projection", section="regularizers")
 CLASS_LOSSES = Registry("class loss", section="regularizers")
 FEATURE_PENALTIES = Registry("feature penalty", section="regularizers")
 
-# Gradient and consistency penalties that look at real examples with what is given with these, and at fakes
-# likewise. Others ask for fakes that are given the same as the real examples, one by one.
+# Gradient and consistency penalties that use real examples with their conditions and fakes with theirs. The
+# others need fake i to have the condition of real example i.
 ONE_SIDED = frozenset({"r1", "r2", "dragan", "cr", "bcr", "zcr"})
 
 FAMILIES = {

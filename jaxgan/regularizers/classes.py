@@ -1,9 +1,10 @@
-"""Class losses: of both networks, on what heads of the discriminator say of an example's class.
+"""Class losses of both networks, on discriminator heads that predict the class of an example.
 
-A class loss asks for a head on the discriminator's last features, and has a part for each network,
-`(real, fake) -> [B]`. Both sides are of the whole batch, over all devices, so that examples may be compared.
+A class loss has a head on the discriminator's last features, and a part for each network,
+`(real, fake) -> [B]`. Both sides are the whole batch, over all devices, so that examples may be compared.
 
-y is an example's label, of K classes; c the cosine between an embedding e and another, or a class's proxy p.
+y is an example's label among K classes; c is the cosine between an embedding e and another embedding, or the
+proxy p of a class.
 """
 
 import functools
@@ -13,20 +14,21 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Int
 
 from jaxgan.declarations import AtLeast, OneOf
 from jaxgan.regularizers import CLASS_LOSSES
 
 
 class Head(NamedTuple):
-    """What is asked of the discriminator.
+    """The shape of a head on the discriminator.
 
     Attributes:
-      outputs: logits, linear in its last features; with an embedding the cosines to as many learned proxies.
-      embedding: width of an embedding of length 1, linear in the features before; 0: none.
-      hidden: width of a leaky ReLU layer before; 0: none.
+      outputs: number of logits, linear in the last features; with an embedding, cosines to learned proxies.
+      embedding: width of an embedding of length 1, linear in the features; 0: none.
+      hidden: width of a leaky ReLU layer in front; 0: none.
       batch_norm: whether that layer is batch normalized.
-      held: whether the discriminator's own update leaves what is below the head out.
+      held: whether the discriminator's own update trains only the head, not the layers below.
     """
 
     outputs: int
@@ -37,57 +39,62 @@ class Head(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What the head says of the examples of a whole batch.
+    """The outputs of a head for the whole batch.
 
     Attributes:
       logits: `[B, outputs]`.
       embedding: `[B, embedding]`, or None where there is none.
-      given: what is given with the examples: `labels` int32 `[B]`, or `codes` with fakes.
+      given: the conditions of the examples: `labels` int32 `[B]`, or `codes` of fakes.
     """
 
-    logits: jax.Array
-    embedding: jax.Array | None
+    logits: Float[Array, "B outputs"]
+    embedding: Float[Array, "B width"] | None
     given: dict[str, Any]
 
     @property
-    def labels(self) -> jax.Array:
+    def labels(self) -> Int[Array, " B"]:
         """int32 `[B]`."""
         return self.given["labels"]
+
+
+Targets = Int[Array, " B"]
+PerExample = Float[Array, " B"]
+Number = float | Float[Array, ""]
 
 
 class ClassLoss(NamedTuple):
     """A loss of both networks on a head.
 
     Attributes:
-      head: the condition, of `num_classes` K → the head.
+      head: from the condition, which has `num_classes`, to the head.
       discriminator, generator: `(real, fake) -> [B]`, minimized by each.
       coupled: whether an example's loss depends on the others of its batch.
-      of: the condition that it looks at, 'labels' or 'codes'.
+      of: the condition that it needs, 'labels' or 'codes'.
     """
 
     head: Callable[[Any], Head]
-    discriminator: Callable[[Said, Said], jax.Array]
-    generator: Callable[[Said, Said], jax.Array]
+    discriminator: Callable[[Said, Said], PerExample]
+    generator: Callable[[Said, Said], PerExample]
     coupled: bool = False
     of: str = "labels"
 
 
-# --- How well a head tells targets apart: `(said, targets [B]) -> [B]` --------------------------------
+# --- Losses of a head: `(said, targets [B]) -> [B]` ----------------------------------------------------
 
-Criterion = Callable[[Said, jax.Array], jax.Array]
+Criterion = Callable[[Said, Targets], PerExample]
 
 
 def _of(values, targets):
-    """`[B, N]` at `[B]`."""
+    """Picks from `[B, N]` the entries with the indices `[B]`."""
     return jnp.take_along_axis(values, targets[:, None], axis=1)[:, 0]
 
 
-def cross_entropy(said: Said, targets: jax.Array) -> jax.Array:
+def cross_entropy(said: Said, targets: Targets) -> PerExample:
     """-log P(target) = log Σ_k e^{l_k} - l_target."""
     return jax.nn.logsumexp(said.logits, axis=1) - _of(said.logits, targets)
 
 
-def crammer_singer(said: Said, targets: jax.Array) -> jax.Array:
+def crammer_singer(said: Said, targets: Targets) -> PerExample:
     """max(0, 1 + max_{k≠t} l_k - l_t), t the target."""
     own = jnp.arange(said.logits.shape[1]) == targets[:, None]
     others = jnp.max(jnp.where(own, -jnp.inf, said.logits), axis=1)
@@ -95,12 +102,12 @@ def crammer_singer(said: Said, targets: jax.Array) -> jax.Array:
 
 
 def _others(targets):
-    """`[B, B]`: whether j is another example than i; and of them, whether it has the same target."""
+    """`[B, B]`: whether j is not i; and whether it also has the same target."""
     another = ~jnp.eye(len(targets), dtype=bool)
     return another, another & (targets[:, None] == targets[None])
 
 
-def conditional_contrast(said: Said, targets: jax.Array, temperature) -> jax.Array:
+def conditional_contrast(said: Said, targets: Targets, temperature: Number) -> PerExample:
     """-log (s(p_i) + Σ_{j≠i, t_j=t_i} s(e_j)) / (s(p_i) + Σ_{j≠i} s(e_j)), s(u) = exp(c(e_i, u) / τ).
 
     Source: Kang and Park 2020, ContraGAN: Contrastive Learning for Conditional Image Generation, equation 8.
@@ -116,7 +123,9 @@ def conditional_contrast(said: Said, targets: jax.Array, temperature) -> jax.Arr
     return log_sum(another) - log_sum(alike)
 
 
-def data_to_data(said: Said, targets: jax.Array, temperature, margin, published: bool = False) -> jax.Array:
+def data_to_data(
+    said: Said, targets: Targets, temperature: Number, margin: Number, published: bool = False
+) -> PerExample:
     """a + log(e^-a + Σ_{j≠i, t_j≠t_i} exp(max(0, c(e_i, e_j) - (1 - m)) / τ)), a = max(0, m - c_i) / τ.
 
     c_i is the cosine to the target's proxy, τ the temperature and m the margin.
@@ -134,7 +143,7 @@ def data_to_data(said: Said, targets: jax.Array, temperature, margin, published:
     return attract + jax.nn.logsumexp(jnp.concatenate([-attract[:, None], negatives], axis=1), axis=1)
 
 
-# What a twin or a doubled class can be made of, with the numbers and the width that are published for it.
+# Possible base losses of `tac` and `adc`, with their published numbers and widths.
 _BASES: dict[str, tuple[Criterion, int]] = {
     "ac": (cross_entropy, 0),
     "contrastive": (functools.partial(conditional_contrast, temperature=1.0), 512),
@@ -152,8 +161,8 @@ def ac(*, fakes: bool = False) -> ClassLoss:
     """The auxiliary classifier. D: CE(x, y), and with `fakes` + CE(G(z, y), y);  G: CE(G(z, y), y).
 
     Args:
-      fakes: whether the discriminator, too, is to classify fakes as what they were asked to be, as published.
-        Without it the classifier learns from real examples alone, as in all later code (StudioGAN).
+      fakes: whether the discriminator also learns to classify fakes by their labels, as published. Without it
+        the classifier learns from real examples alone, as in later code (StudioGAN).
 
     Source: Odena et al. 2017, Conditional Image Synthesis with Auxiliary Classifier GANs, equation 3.
     """
@@ -173,12 +182,12 @@ def tac(
     discriminator: float = 1.0,
     generator: float = 1.0,
 ) -> ClassLoss:
-    """A twin of the classifier, which sees fakes alone. D: L(G(z, y), y);  G: -L(G(z, y), y).
+    """A twin of the classifier, trained on fakes alone. D: L(G(z, y), y);  G: -L(G(z, y), y).
 
-    It is used beside its base, which alone is content with fakes of a class that are all alike.
+    It is used together with its base loss, which alone does not make the fakes of a class varied.
 
     Args:
-      base: whose loss L is, with its published numbers: ac, contrastive or d2d_ce.
+      base: the loss L, with its published numbers: ac, contrastive or d2d_ce.
       discriminator, generator: relative weights of the two terms.
 
     Source: Gong et al. 2019, Twin Auxiliary Classifiers GAN, equation 5.
@@ -195,12 +204,12 @@ def tac(
 
 @CLASS_LOSSES.register("adc")
 def adc(*, base: Base = "ac") -> ClassLoss:
-    """Real and fake examples of a class are two classes, 2y and 2y + 1, of the 2K.
+    """Distinguishes 2K classes: real examples of class y are 2y, fakes are 2y + 1.
 
     D: L(x, 2y) + L(G(z, y), 2y + 1);  G: L(G(z, y), 2y) - L(G(z, y), 2y + 1).
 
     Args:
-      base: whose loss L is, with its published numbers: ac, contrastive or d2d_ce.
+      base: the loss L, with its published numbers: ac, contrastive or d2d_ce.
 
     Source: Hou et al. 2022, Conditional GANs with Auxiliary Discriminative Classifier, equations 8 and 9.
     """
@@ -215,7 +224,7 @@ def adc(*, base: Base = "ac") -> ClassLoss:
 
 @CLASS_LOSSES.register("multi_hinge")
 def multi_hinge(*, generator: float = 0.05) -> ClassLoss:
-    """The multi-class hinge loss, fakes as the class K of K + 1.
+    """The multi-class hinge loss with K + 1 classes; fakes are class K.
 
     D: CS(x, y) + CS(G(z, y), K);  G: generator · CS(G(z, y), y);  CS as in `crammer_singer`.
 
@@ -240,12 +249,12 @@ def multi_hinge(*, generator: float = 0.05) -> ClassLoss:
 def contrastive(*, temperature: float = 1.0, width: Width = 512) -> ClassLoss:
     """2C: `conditional_contrast`. D: of real examples;  G: of fakes.
 
-    It binds examples of a class to each other and hardly to their label: ContraGAN's intra-class distance is
-    published as 119.6 where its FID is 6.0.
+    It brings examples of a class together, but hardly ties them to their label: ContraGAN's published
+    intra-class distance is 119.6, with an FID of 6.0.
 
     Args:
       temperature: τ, by which cosines are divided.
-      width: of the embedding.
+      width: dimension of the embedding.
 
     Source: Kang and Park 2020, ContraGAN, algorithm 1, with weight 1.
     """
@@ -269,11 +278,11 @@ def d2d_ce(
 
     Args:
       temperature: τ, by which cosines are divided.
-      margin: m, the cosine from which on an example is near enough to its class; others may come as near
-        as 1 - m.
-      width: of the embedding.
-      published: whether from the negatives of an example the largest, before max(0, ·) and without gradient,
-        is subtracted and never added again: not the formula, but what the published code (StudioGAN) trains.
+      margin: m. A cosine of m to its own class is enough for an example; examples of other classes may have
+        cosines up to 1 - m.
+      width: dimension of the embedding.
+      published: whether to train what the published code (StudioGAN) does instead of the formula: it
+        subtracts the largest negative (without gradient, before max(0, ·)) and does not add it back.
 
     Source: Kang et al. 2021, Rebooting ACGAN (ReACGAN), with weight 0.5.
     """

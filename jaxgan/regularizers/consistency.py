@@ -1,19 +1,34 @@
-"""Consistency: of both networks, on what a disturbance of their input changes.
+"""Consistency penalties: how much a perturbation of the input changes the output of both networks.
 
-`(critic, generator, augment, real, z, keys) -> {"discriminator": [B], "generator": [B]}`, either of the two
-or both; `augment: (keys, images) -> images`.
+`(critic, generator, augment, real, z, keys) -> {"discriminator": [B], "generator": [B]}`, with one or both of
+the entries; `augment: (keys, images) -> images`.
 """
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
 
 from jaxgan.regularizers import CONSISTENCY
 from jaxgan.regularizers.critic import of_fakes
 from jaxgan.regularizers.draws import draw, split
 
-Terms = Callable[..., dict[str, jax.Array]]
+Examples = Float[Array, "B ..."]
+Latents = Float[Array, "B Z"]
+Keys = Key[Array, " B"]
+PerExample = Float[Array, " B"]
+Terms = Callable[
+    [
+        Callable[[Examples], PerExample],
+        Callable[[Latents], Examples],
+        Callable[[Keys, Examples], Examples],
+        Examples,
+        Latents,
+        Keys,
+    ],
+    dict[str, PerExample],
+]
 
 
 @CONSISTENCY.register("cr")
@@ -58,11 +73,11 @@ def bcr(*, real: float = 1.0, fake: float = 1.0) -> Terms:
 def zcr(*, stddev: float = 0.03, discriminator: float = 1.0, generator: float = 0.1) -> Terms:
     """D: (D(G(z)) - D(G(z + Δz)))²;  G: -‖G(z) - G(z + Δz)‖²/(numbers in an image);  Δz ~ N(0, stddev²·I).
 
-    The mean over an image keeps the generator's term, which has no lower bound but that of its images, from
-    growing with the image's size.
+    The generator's term is a mean over the image, so that it does not grow with the image's size. It is
+    bounded below only because images are.
 
     Args:
-      stddev: of the latents' disturbance, in units of z.
+      stddev: standard deviation of the perturbation of z.
       discriminator: relative weight of the discriminator's term.
       generator: relative weight of the generator's term.
 

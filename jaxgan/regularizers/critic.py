@@ -3,24 +3,27 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
+from jaxtyping import Array, Float
+
+Examples = Float[Array, "B ..."]
+PerExample = Float[Array, " B"]
 
 
 class Critic(NamedTuple):
-    """`critic(examples [B, ...]) -> logits [B]`, judged with what is given with the real examples.
+    """`critic(examples [B, ...]) -> logits [B]`, with the conditions of the real examples.
 
     Attributes:
-      judge: `(examples, like) -> logits`; `like` is 'real' or 'fake': what is given with the examples.
-      like: which of them.
+      judge: `(examples, like) -> logits`; `like` says whose conditions to use, 'real' or 'fake'.
+      like: which of the two.
     """
 
-    judge: Callable[[jax.Array, str], jax.Array]
+    judge: Callable[[Examples, str], PerExample]
     like: str = "real"
 
-    def __call__(self, examples: jax.Array) -> jax.Array:
+    def __call__(self, examples: Examples) -> PerExample:
         return self.judge(examples, self.like)
 
 
-def of_fakes(critic: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
-    """The critic of fakes: it judges with what is given with these. Without a condition it is the same."""
+def of_fakes(critic: Callable[[Examples], PerExample]) -> Callable[[Examples], PerExample]:
+    """The critic with the conditions of the fakes. Without a condition it is the same."""
     return critic._replace(like="fake") if isinstance(critic, Critic) else critic

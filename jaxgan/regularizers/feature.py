@@ -1,15 +1,18 @@
-"""On the discriminator's last features, for the generator."""
+"""Penalties of the generator on the discriminator's last features."""
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.regularizers import FEATURE_PENALTIES
 
+Features = Float[Array, "B F"]
+FeaturePenalty = Callable[[Features, Features], Float[Array, ""]]
+
 
 @FEATURE_PENALTIES.register("feature_matching")
-def feature_matching() -> Callable[[jax.Array, jax.Array], jax.Array]:
+def feature_matching() -> FeaturePenalty:
     """‖E f(x) - E f(G(z))‖², f `[B, F]` the discriminator's last features and E the mean over the batch.
 
     Source: Salimans et al. 2016, Improved Techniques for Training GANs, section 3.1.
@@ -18,6 +21,6 @@ def feature_matching() -> Callable[[jax.Array, jax.Array], jax.Array]:
 
 
 @FEATURE_PENALTIES.register("feature_matching_l1")
-def feature_matching_l1() -> Callable[[jax.Array, jax.Array], jax.Array]:
+def feature_matching_l1() -> FeaturePenalty:
     """mean |E f(x) - E f(G(z))|, over the F features: MHGAN's (Kavalerov et al. 2021), with weight 1."""
     return lambda real, fake: jnp.mean(jnp.abs(jnp.mean(real, axis=0) - jnp.mean(fake, axis=0)))

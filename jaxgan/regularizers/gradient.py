@@ -1,10 +1,10 @@
-"""Gradient penalties: of the discriminator, on its gradient by images.
+"""Penalties on the gradient of the discriminator with respect to its input.
 
 `(critic, real, fake, keys, axis_name) -> [B]` with `critic: images [B, ...] -> [B]`, and a typed key for each
 example.
 
-∇D(x) is the gradient of Σ_i D(x)_i. Where the discriminator couples examples (minibatch standard deviation)
-its i-th part is not that of D(x)_i alone, but it is what is published, StyleGAN2 included.
+∇D(x) is the gradient of Σ_i D(x)_i. If the discriminator compares examples (minibatch standard deviation),
+its i-th part is not the gradient of D(x)_i alone. Published code does the same, StyleGAN2 included.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,17 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Key
 
 from jaxgan.regularizers import GRADIENT_PENALTIES
 from jaxgan.regularizers.critic import of_fakes
 from jaxgan.regularizers.draws import draw, split
 
-PerExample = Callable[..., jax.Array]
+Examples = Float[Array, "B ..."]
+PerExample = Float[Array, " B"]
+GradientPenalty = Callable[
+    [Callable[[Examples], PerExample], Examples, Examples, Key[Array, " B"], str | None], PerExample
+]
 
 
 def _square_norm(critic, x):
@@ -33,7 +38,7 @@ def _sqrt(squares):
 
 
 def _uniform(keys, like):
-    """One U(0, 1) an example, to be multiplied with `like` `[B, ...]`."""
+    """A draw from U(0, 1) for each example, to be multiplied with `like` `[B, ...]`."""
     return draw(jax.random.uniform, keys, (1,) * (like.ndim - 1))
 
 
@@ -44,12 +49,12 @@ def _between(real, fake, keys):
 
 
 @GRADIENT_PENALTIES.register("wgan_gp")
-def wgan_gp(*, target: float = 1.0, one_sided: bool = False) -> PerExample:
+def wgan_gp(*, target: float = 1.0, one_sided: bool = False) -> GradientPenalty:
     """(‖∇D(x̂)‖ - target)², or max(0, ‖∇D(x̂)‖ - target)²;  x̂ = εx + (1 - ε)G(z), ε ~ U(0, 1) an example.
 
     Args:
-      target: the slope that the discriminator should have between real and fake examples.
-      one_sided: whether smaller slopes are free (WGAN-LP).
+      target: the wanted norm of the gradient between real and fake examples.
+      one_sided: whether smaller slopes are not penalized (WGAN-LP).
 
     Source: Gulrajani et al. 2017, Improved Training of Wasserstein GANs, equation 3, with weight 10; Petzka
     et al. 2018, On the regularization of Wasserstein GANs, for one side.
@@ -63,14 +68,14 @@ def wgan_gp(*, target: float = 1.0, one_sided: bool = False) -> PerExample:
 
 
 @GRADIENT_PENALTIES.register("dragan")
-def dragan(*, target: float = 1.0, scale: float = 0.5) -> PerExample:
+def dragan(*, target: float = 1.0, scale: float = 0.5) -> GradientPenalty:
     """(‖∇D(x̂)‖ - target)²;  x̂ = x + α·scale·std(X)·u, α ~ U(0, 1) an example and u ~ U(0, 1) a pixel.
 
     std(X) is over all numbers of the whole batch of real examples, over `axis_name` too.
 
     Args:
-      target: the slope that the discriminator should have around real examples.
-      scale: of the noise.
+      target: the wanted norm of the gradient around real examples.
+      scale: factor on the noise.
 
     Source: Kodali et al. 2017, On Convergence and Stability of GANs, section 2.3, with weight 10. x̂ is that
     of the authors' published code; the paper's text has x + δ with δ ~ N(0, cI).
@@ -89,7 +94,7 @@ def dragan(*, target: float = 1.0, scale: float = 0.5) -> PerExample:
 
 
 @GRADIENT_PENALTIES.register("r1")
-def r1() -> PerExample:
+def r1() -> GradientPenalty:
     """½‖∇D(x)‖² on real examples; its weight is the papers' γ.
 
     Source: Mescheder et al. 2018, Which Training Methods for GANs do actually Converge?, equation 9.
@@ -98,7 +103,7 @@ def r1() -> PerExample:
 
 
 @GRADIENT_PENALTIES.register("r2")
-def r2() -> PerExample:
+def r2() -> GradientPenalty:
     """½‖∇D(G(z))‖² on fake examples; its weight is the papers' γ.
 
     Source: Mescheder et al. 2018, Which Training Methods for GANs do actually Converge?, equation 10.
@@ -107,7 +112,7 @@ def r2() -> PerExample:
 
 
 @GRADIENT_PENALTIES.register("zero_centered")
-def zero_centered() -> PerExample:
+def zero_centered() -> GradientPenalty:
     """‖∇D(x̂)‖² with the x̂ of `wgan_gp`.
 
     Source: Thanh-Tung et al. 2019, Improving Generalization and Stability of GANs (0-GP).

@@ -1,10 +1,11 @@
-"""InfoGAN: the codes of fakes shall be told from the fakes, by a head of the discriminator."""
+"""InfoGAN: a head of the discriminator predicts the codes of fakes."""
 
 import math
 from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.declarations import AtLeast, OneOf
 from jaxgan.regularizers import CLASS_LOSSES
@@ -19,17 +20,17 @@ class Posterior(NamedTuple):
       mean, log_std: `[B, c]`, of each continuous code, a Gaussian.
     """
 
-    categorical: tuple[jax.Array, ...]
-    mean: jax.Array
-    log_std: jax.Array
+    categorical: tuple[Float[Array, "B _"], ...]
+    mean: Float[Array, "B c"]
+    log_std: Float[Array, "B c"]
 
 
-def read_posterior(logits: jax.Array, codes) -> Posterior:
+def read_posterior(logits: Float[Array, "B outputs"], codes) -> Posterior:
     """The outputs of the head, `[B, Σk + c]` or with learned variances `[B, Σk + 2c]`, as a posterior.
 
     Args:
       logits: of the head.
-      codes: `conditions.Codes` of any number of examples, which tells their sizes.
+      codes: `conditions.Codes` of any number of examples, for the sizes of the codes.
     """
     parts, start = [], 0
     for code in codes.categorical:
@@ -40,8 +41,8 @@ def read_posterior(logits: jax.Array, codes) -> Posterior:
     return Posterior(tuple(parts), mean, rest if rest.shape[1] else jnp.zeros_like(mean))
 
 
-def surprise(posterior: Posterior, codes) -> tuple[jax.Array, jax.Array]:
-    """-log Q(c | x) in nats, `[B]`: of all categorical codes together, and of all continuous ones."""
+def surprise(posterior: Posterior, codes) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
+    """-log Q(c | x) in nats, `[B]`: summed over the categorical codes, and over the continuous ones."""
     categorical = [
         -jnp.sum(code * log_q, axis=1)
         for code, log_q in zip(codes.categorical, posterior.categorical, strict=True)
@@ -53,7 +54,7 @@ def surprise(posterior: Posterior, codes) -> tuple[jax.Array, jax.Array]:
 
 
 def entropies(codes) -> tuple[float, float]:
-    """H(c) in nats, of the uniform categorical codes, and of the continuous ones, U(-1, 1)."""
+    """H(c) in nats: of all categorical codes (uniform), and of all continuous codes (U(-1, 1))."""
     categorical = sum(math.log(code.shape[1]) for code in codes.categorical)
     return categorical, codes.continuous.shape[1] * math.log(2)
 
@@ -68,15 +69,14 @@ def information(
     hidden: Annotated[int, AtLeast(0)] = 128,
     batch_norm: bool = False,
 ) -> ClassLoss:
-    """-(H(c) - E[-log Q(c | G(z, c))]): minus a lower bound of the information, in nats, for both networks.
+    """-(H(c) - E[-log Q(c | G(z, c))]) for both networks: minus a lower bound of the information, in nats.
 
     Args:
       categorical, continuous: relative weights of the two kinds of codes.
-      routing: what the discriminator learns of it in its update: `both`, its trunk and the head, as in the
-        paper's code, or `generator`, the head alone, on features that are held. The generator learns of it
-        either way.
-      variance: of the Gaussian posterior of continuous codes: `fixed` at 1, as in the paper's code, or
-        `learned`.
+      routing: what the discriminator's update trains: `both`, the head and the layers below, as in the
+        paper's code; or `generator`, the head alone. The generator always learns from it.
+      variance: variance of the Gaussian posterior of continuous codes: `fixed` at 1, as in the paper's code,
+        or `learned`.
       hidden: width of the head's own layer; 0: none.
       batch_norm: whether that layer is batch normalized, as in the paper.
 

@@ -1,4 +1,4 @@
-"""Logit penalties: of the discriminator, on its outputs, with a memory."""
+"""Penalties on the outputs of the discriminator, with a memory."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from jaxgan.errors import UserError
 from jaxgan.regularizers import LOGIT_PENALTIES
+
+Logits = Float[Array, " B"]
 
 
 class LogitPenalty(NamedTuple):
@@ -20,19 +23,19 @@ class LogitPenalty(NamedTuple):
     """
 
     init: Callable[[], Any]
-    penalty: Callable[[jax.Array, jax.Array, Any], tuple[jax.Array, Any]]
+    penalty: Callable[[Logits, Logits, Any], tuple[Logits, Any]]
 
 
 @LOGIT_PENALTIES.register("lecam")
 def lecam(*, decay: float = 0.99) -> LogitPenalty:
-    """(D(x) - α_F)² + (D(G(z)) - α_R)²: real outputs stay near the average fake one, and fake near real.
+    """(D(x) - α_F)² + (D(G(z)) - α_R)²: keeps real outputs near the average fake output, and vice versa.
 
-    α_R and α_F are exponential moving averages of the batch means of D(x) and D(G(z)), this batch included,
-    corrected for their start at 0 as Adam's are: at first they are the means of the first batch. No gradient
-    flows into them.
+    α_R and α_F are exponential moving averages of the batch means of D(x) and D(G(z)), including this batch.
+    They are bias-corrected as in Adam, so at first they are the means of the first batch. No gradient flows
+    into them.
 
     Args:
-      decay: of the averages, in [0, 1).
+      decay: decay of the averages, in [0, 1).
 
     Source: Tseng et al. 2021, Regularizing Generative Adversarial Networks under Limited Data, section 3.2.
     The paper's formula; the published code has max(0, D(x) - α_F)² + max(0, α_R - D(G(z)))², and the same
@@ -52,7 +55,7 @@ def lecam(*, decay: float = 0.99) -> LogitPenalty:
 
 @LOGIT_PENALTIES.register("drift")
 def drift() -> LogitPenalty:
-    """D(x)² on real examples, against outputs that drift away from 0; its weight is the paper's ε_drift.
+    """D(x)² on real examples, so that outputs do not drift away from 0; its weight is the paper's ε_drift.
 
     Source: Karras et al. 2018, Progressive Growing of GANs, appendix A.1, with weight 0.001.
     """

@@ -1,4 +1,4 @@
-"""On the parameters: penalties of either network, with a memory, and projections of the discriminator's."""
+"""Penalties on the parameters of either network, with a memory; and projections of the discriminator's."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from jaxgan.errors import UserError
 from jaxgan.regularizers import PROJECTIONS, WEIGHT_PENALTIES
@@ -17,12 +18,12 @@ class WeightPenalty(NamedTuple):
     Attributes:
       init: `params -> memory`, a pytree of float32 leaves.
       penalty: `(params, memory) -> scalar`.
-      update: `(params, memory) -> memory`, with the parameters after their update.
-      networks: which it is for, of 'generator' and 'discriminator'.
+      update: `(params, memory) -> memory`, called with the parameters after an update.
+      networks: to which it applies: 'generator', 'discriminator', or both.
     """
 
     init: Callable[[Any], Any]
-    penalty: Callable[[Any, Any], jax.Array]
+    penalty: Callable[[Any, Any], Float[Array, ""]]
     update: Callable[[Any, Any], Any]
     networks: tuple[str, ...]
 
@@ -35,10 +36,10 @@ def _networks(networks: str) -> tuple[str, ...]:
 
 
 def _outputs(name, kernel, bias):
-    """The kernel's axis of outputs: the last, but in a `layers.ConvTranspose` the one before.
+    """The kernel's axis of outputs: the last; in a `layers.ConvTranspose` the second last.
 
-    Parameters do not say of which layer they are. The bias does, which has a number an output; where there is
-    none, or both axes are as long, the name does that transposed convolutions have in `jaxgan.models`.
+    The length of the bias shows which it is. Without a bias, or if both axes are equally long, the layer's
+    name shows it: transposed convolutions of `jaxgan.models` have a certain name.
     """
     if bias is not None and kernel.shape[-2] != kernel.shape[-1]:
         return -1 if bias.shape[0] == kernel.shape[-1] else -2
@@ -62,20 +63,20 @@ def _off_diagonal(matrix):
     rows, columns = matrix.shape
     if columns <= 2 * rows:
         return jnp.sum(jnp.square(matrix.T @ matrix * (1 - jnp.eye(columns))))
-    # DCGAN's projection has 12,544 columns: WWᵀ is smaller and has the same norm. Little cancels, as so many
-    # columns cannot be near right angles.
+    # DCGAN's projection has 12,544 columns: WWᵀ is smaller and has the same norm. The difference is not
+    # small, because so many columns cannot be nearly orthogonal.
     diagonal = jnp.sum(jnp.square(matrix), axis=0)
     return jnp.sum(jnp.square(matrix @ matrix.T)) - jnp.sum(jnp.square(diagonal))
 
 
 @WEIGHT_PENALTIES.register("orthogonal")
 def orthogonal(*, networks: str = "generator") -> WeightPenalty:
-    """Σ_W ‖WᵀW ⊙ (1 - I)‖²_F over all kernels W, `[all else, outputs]`: filters at right angles, of any norm.
+    """Σ_W ‖WᵀW ⊙ (1 - I)‖²_F over all kernels W, `[all else, outputs]`: orthogonal filters, of any norm.
 
     W is a kernel as it is stored, before spectral normalization.
 
     Args:
-      networks: 'generator', 'discriminator' or 'both'.
+      networks: to penalize: 'generator', 'discriminator' or 'both'.
 
     Source: Brock et al. 2019, Large Scale GAN Training for High Fidelity Natural Image Synthesis, equation 3,
     with weight 0.0001 on the generator.
@@ -89,10 +90,10 @@ def orthogonal(*, networks: str = "generator") -> WeightPenalty:
 
 @WEIGHT_PENALTIES.register("historical_averaging")
 def historical_averaging(*, networks: str = "both") -> WeightPenalty:
-    """‖θ - (1/t)·Σ_{i≤t} θ[i]‖², θ[1] the initial parameters and θ = θ[t]; the average is held fixed.
+    """‖θ - (1/t)·Σ_{i≤t} θ[i]‖², θ[1] the initial parameters, θ = θ[t]; the average is a constant.
 
     Args:
-      networks: 'generator', 'discriminator' or 'both'.
+      networks: to penalize: 'generator', 'discriminator' or 'both'.
 
     Source: Salimans et al. 2016, Improved Techniques for Training GANs, section 3.3.
     """

@@ -1,1 +1,1 @@
-"""One run's files and screens: its record, checkpoints, metrics, pictures and console."""
+"""The files of a run and its console output: record, checkpoints, metrics and pictures."""

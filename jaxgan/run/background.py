@@ -1,17 +1,17 @@
-"""What is done beside the training, while the devices go on: by one thread, in order."""
+"""A thread that works in order while the devices train."""
 
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-_MOST = 16  # that wait at once, with what they hold; then the caller waits, too
+_MOST = 16  # tasks that may wait in the queue; if there are more, the caller waits
 
 
 class Background:
-    """A thread that does what it is given, in that order, while the caller goes on.
+    """A thread that runs tasks in order while the caller continues.
 
-    Once something failed nothing more is done, and all that comes later fails likewise, for it may rest on
-    that: a checkpoint must not be ahead of the lines and pictures before it.
+    After a task has failed no further task is run, and every later call raises its error: a checkpoint must
+    not be ahead of the lines and pictures before it.
     """
 
     def __init__(self):
@@ -20,19 +20,19 @@ class Background:
         self._error: BaseException | None = None
 
     def do(self, function: Callable[..., None], *args) -> Future:
-        """Has `function(*args)` done after all that was given before, and raises what failed of that."""
+        """Queues `function(*args)`; raises the error of an earlier task, if one failed."""
         while self._pending and (self._pending[0].done() or len(self._pending) >= _MOST):
             self._pending.popleft().result()
         self._pending.append(self._pool.submit(self._run, function, *args))
         return self._pending[-1]
 
     def wait(self) -> None:
-        """Blocks until all is done; raises what failed."""
+        """Blocks until all tasks are done; raises the error of a failed task."""
         while self._pending:
             self._pending.popleft().result()
 
     def close(self, at_once: bool = False) -> None:
-        """Ends the thread, after all that was given to it, or `at_once` after what it is doing."""
+        """Ends the thread after all tasks, or `at_once`: after the current one."""
         self._pool.shutdown(cancel_futures=at_once)
 
     def _run(self, function, *args):

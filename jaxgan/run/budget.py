@@ -6,10 +6,10 @@ import time
 class Budget:
     """Seconds spent in the training loop.
 
-    They count from the moment at which the first call is compiled, with evaluations and all that is written.
+    Counted from when the first call is compiled, including evaluations and writing.
 
     Args:
-      minutes: how much there is; 0: no limit.
+      minutes: the limit; 0: none.
       spent: seconds of earlier starts, from a checkpoint.
     """
 
@@ -18,7 +18,7 @@ class Budget:
         self._begun: float | None = None
 
     def begin(self) -> None:
-        """The loop goes on from here; only the first call counts."""
+        """Starts the clock; only the first call has an effect."""
         if self._begun is None:
             self._begun = time.monotonic()
 
@@ -27,5 +27,5 @@ class Budget:
         return self._spent + (0.0 if self._begun is None else time.monotonic() - self._begun)
 
     def is_spent(self) -> bool:
-        """Whether there is a limit, and it is reached."""
+        """Whether the limit is reached."""
         return 0 < self._most <= self.seconds()

@@ -1,6 +1,6 @@
-"""Checkpoints of a run: Orbax, asynchronous, each leaf with a digest that is verified on the way back.
+"""Checkpoints of a run, written asynchronously by Orbax, with digests that are verified when restoring.
 
-Orbax restores a file with a flipped byte without a word, so every checkpoint carries a digest of every leaf.
+Orbax restores a file with a flipped byte without an error, so every checkpoint has a digest of every leaf.
 """
 
 import contextlib
@@ -27,16 +27,16 @@ from jaxgan.devices import processes
 from jaxgan.errors import Diverged, LostProcess, UserError
 from jaxgan.run.plain_path import PlainPath, is_plain
 
-# Orbax notes its own doings as warnings; what matters of them reaches the user as an exception.
+# Orbax logs ordinary events as warnings; problems reach the user as exceptions.
 logging.get_absl_logger().addFilter(lambda record: f"{os.sep}orbax{os.sep}" not in record.pathname)
-# Of the reads that fail together where a file is damaged it awaits one only.
+# If a damaged file makes several reads fail, Orbax awaits only one of them.
 standard_logging.getLogger("asyncio").addFilter(
     lambda record: "never retrieved" not in record.getMessage() or "tensorstore" not in record.getMessage()
 )
 
 
 class Checkpoint(NamedTuple):
-    """A restored checkpoint: the state as nested dicts of NumPy arrays, and what was saved beside it."""
+    """A restored checkpoint: the state as nested dicts of NumPy arrays, and the `extra` values."""
 
     step: int
     tree: dict[str, Any]
@@ -46,13 +46,14 @@ class Checkpoint(NamedTuple):
 class Checkpoints:
     """The checkpoints in one folder, by step.
 
-    Where several processes train a run, all of them save and restore alike: process 0 looks after the folder
-    and chooses what is restored, each process reads it for itself, and a save is complete once all are there.
+    If several processes train a run, all of them call save and restore. Process 0 manages the folder and
+    chooses the checkpoint to restore, which each process reads. A save is complete when all processes have
+    taken part.
 
     Args:
       directory: made when the first checkpoint is saved.
       keep: how many of the newest to keep.
-      read_only: for a reader beside a run that may still be going: nothing is ever cleaned up or moved.
+      read_only: nothing is cleaned up or moved; for reading a run that may still be training.
     """
 
     def __init__(self, directory: Path, keep: int = 1, read_only: bool = False):
@@ -61,8 +62,8 @@ class Checkpoints:
         self._keep, self._best = keep, None
         self._saver: ocp.CheckpointManager | None = None
         self._manager = None
-        self._proven = False  # whether a checkpoint of this folder has been read back
-        self._first: int | None = None  # the step of the one that is to be
+        self._proven = False  # whether a checkpoint of this folder was read back
+        self._first: int | None = None  # the step of the checkpoint to read back
         if processes.connected() and not is_plain(self.directory):
             raise UserError(
                 f"{self.directory}: where several processes train a run, its path has none of * ? [ ] \\: "
@@ -76,7 +77,7 @@ class Checkpoints:
             self._manager = _look(self._open)
 
     def _open(self, among: set[int] | None = None) -> ocp.CheckpointManager:
-        """A manager of this process, or one of several."""
+        """Orbax's manager, for this process or for several."""
         read_only = self.read_only if among is None else False
         where = {}
         if processes.connected():
@@ -108,29 +109,29 @@ class Checkpoints:
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, state: Any, extra: Mapping[str, Any], keep: int | None = None) -> None:
-        """Starts saving the state; returns once it is copied to the host, so that it may be donated.
+        """Starts saving the state; returns when it is copied to the host, so that it may be donated.
 
-        Where several processes train, all call it with the same.
+        If several processes train, all call this with the same arguments.
 
         Args:
           step: the number of steps done.
           state: a pytree of arrays.
-          extra: JSON values to keep beside it.
-          keep: the step of a checkpoint that is kept however old it gets.
+          extra: JSON values to save with it.
+          keep: the step of a checkpoint to keep in any case.
 
         Raises:
           Diverged: the state holds NaN or infinity; nothing is written.
-          UserError: this or the save before it could not be written (a full disk).
+          UserError: this save or the one before could not be written (a full disk).
         """
         self.copy(step, state, extra, keep)()
 
     def copy(
         self, step: int, state: Any, extra: Mapping[str, Any], keep: int | None = None
     ) -> Callable[[], None]:
-        """The first half of `save`: copies the state, and returns a function that does the rest of it."""
-        # a copy, not a view: the buffers are donated to the next call while the writing goes on
+        """The first half of `save`: copies the state, and returns a function for the second half."""
+        # a copy, not a view, because the buffers are donated to the next call during writing
         tree = jax.tree.map(lambda leaf: np.array(leaf), serialization.to_state_dict(jax.device_get(state)))
-        extra = json.loads(json.dumps(extra))  # a copy too: the caller's lists grow while the writing goes on
+        extra = json.loads(json.dumps(extra))  # also a copy, because the caller's lists grow during writing
         return functools.partial(self._save, step, tree, extra, keep)
 
     def _save(self, step, tree, extra, keep):
@@ -144,7 +145,7 @@ class Checkpoints:
             if self._saver is None:
                 everyone = set(range(jax.process_count()))
                 self._saver = self._open(everyone) if processes.connected() else self._manager
-            if self._first is not None:  # of several processes, which have all begun to save it
+            if self._first is not None:  # all processes have begun to save it
                 self.wait()
             self._saver.save(step, args=args)
         except UserError:
@@ -157,12 +158,12 @@ class Checkpoints:
                 self.wait()
 
     def _prove(self) -> None:
-        """Reads back the first checkpoint: a run whose files cannot be read ends early."""
+        """Reads back the first checkpoint, so that a run with unreadable files ends early."""
         step, self._first = self._first, None
         try:
             if processes.is_first():
                 self._read(step)
-        except Exception as error:  # Orbax and TensorStore raise many kinds
+        except Exception as error:  # Orbax and TensorStore raise many kinds of errors
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
             raise UserError(
                 f"a checkpoint was saved in {self.directory}, but cannot be read back ({reason}): choose a "
@@ -171,7 +172,7 @@ class Checkpoints:
         self._proven = True
 
     def wait(self) -> None:
-        """Blocks until what was saved is on disk; raises UserError if it could not be written."""
+        """Blocks until the save is on disk; raises UserError if it could not be written."""
         try:
             if self._saver is not None:
                 self._saver.wait_until_finished()
@@ -184,25 +185,25 @@ class Checkpoints:
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        """Waits for what is being saved, and ends the manager's threads."""
+        """Waits for a running save, and ends the manager's threads."""
         if kind is not None and processes.connected():
-            return  # what is being saved waits for all processes, and they for the end of this one
+            return  # the save would wait for all processes, and they for the end of this one
         try:
             self.wait()
         except UserError:
-            if kind is None:  # otherwise the error under way is the one to tell
+            if kind is None:  # otherwise the error that is being raised is reported
                 raise
         finally:
-            with contextlib.suppress(Exception):  # the failure that `wait` has told, once more
+            with contextlib.suppress(Exception):  # the failure that `wait` has reported
                 for manager in {self._manager, self._saver} - {None}:
                     manager.close()
             self._plain.close()
 
     def restore(self, step: int | None = None) -> Checkpoint | None:
-        """The newest checkpoint that is whole, or that of `step`; None where there is none at all.
+        """The newest undamaged checkpoint, or that of `step`; None if there is no checkpoint.
 
-        A damaged one is named in a warning (and, unless read-only, moved to `<directory>-damaged`), and the
-        one before it is taken.
+        A damaged checkpoint is named in a warning and, unless read-only, moved to `<directory>-damaged`. Then
+        the one before it is restored.
 
         Raises:
           UserError: `step` has no checkpoint, or every checkpoint is damaged.
@@ -222,9 +223,9 @@ class Checkpoints:
             for candidate in [step] if step is not None else reversed(steps):
                 try:
                     checkpoint = self._read(candidate)
-                except Exception as error:  # Orbax and TensorStore raise many kinds
+                except Exception as error:  # Orbax and TensorStore raise many kinds of errors
                     if self.read_only and self.steps() != steps:
-                        break  # the run has gone on meanwhile, and lets go of the old ones: look again
+                        break  # the run has continued and removed old checkpoints: look again
                     reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
                     logging.warning("checkpoint %s is damaged: %s", self.directory / str(candidate), reason)
                     damaged.append(candidate)
@@ -291,7 +292,7 @@ class _Newest(preservation_policy.PreservationPolicy):
 
 
 def _look(read: Callable[[], Any]) -> Any:
-    """`read()`, again where a checkpoint is gone that it has seen: a run that still goes lets go of some."""
+    """Calls `read()`, again if a checkpoint has disappeared: a run in training removes old ones."""
     for _ in range(20):
         with contextlib.suppress(FileNotFoundError):
             return read()
@@ -299,9 +300,9 @@ def _look(read: Callable[[], Any]) -> Any:
 
 
 def _silence_closed_loops() -> None:
-    """Where a file cannot be read or written, Orbax closes an event loop under the tasks that still go on.
+    """Silences errors of tasks whose event loop Orbax closes when a file cannot be read or written.
 
-    Each of them prints a traceback then, at any time, which says nothing that the first error has not said.
+    Each of them would print a traceback at any time, with nothing new after the first error.
     """
     before = sys.unraisablehook
 
@@ -322,7 +323,7 @@ def _json_digest(extra: Mapping[str, Any]) -> str:
 
 
 def _digests(tree) -> dict[str, str]:
-    """BLAKE2b of every leaf's dtype, shape and bytes, by path."""
+    """BLAKE2b hashes of every leaf's dtype, shape and bytes, by path."""
     digests = {}
     for path, leaf in _leaves(tree):
         digest = hashlib.blake2b(f"{leaf.dtype.str}{leaf.shape}".encode(), digest_size=16)

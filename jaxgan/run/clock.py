@@ -1,4 +1,4 @@
-"""How long the devices work on what they are given, whenever the host comes to look."""
+"""Measures how long the devices work, independently of the host."""
 
 import collections
 import time
@@ -8,14 +8,14 @@ from typing import Any
 
 import jax
 
-_LEAST = 2.0  # seconds that a rate is of
+_LEAST = 2.0  # seconds over which a rate is measured
 
 
 class Clock:
     """Seconds of work of calls that run one after the other.
 
-    A call's work begins when it is given to the devices, or when the one before it is done, and ends when its
-    results are there. A thread waits for these, so that pictures and files do not count.
+    A call's work begins when it is dispatched or when the call before it is done, and ends when its results
+    are ready. A thread waits for the results, so the time for pictures and files is not counted.
 
     Args:
       now: the time in seconds.
@@ -26,7 +26,7 @@ class Clock:
         self._thread = ThreadPoolExecutor(1, "clock")
 
     def watch(self, begun: float, results: Any) -> "Future[float]":
-        """Of the call that was given to the devices at `begun` and makes `results`: its seconds."""
+        """A future of the seconds of the call that was dispatched at `begun` and computes `results`."""
         return self._thread.submit(self._wait, begun, results)
 
     def _wait(self, begun: float, results: Any) -> float:
@@ -35,16 +35,16 @@ class Clock:
         return self._last - begun
 
     def close(self) -> None:
-        """Ends the thread; what is under way is waited for by nobody."""
+        """Ends the thread without waiting for running calls."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 class Rate:
     """Steps a second, line by line.
 
-    A thread that waits for the devices may wake up late, by more than a short call takes. So a line that took
-    less than two seconds has the rate over these two, together with the calls before it. The first call of a
-    length is compiled while it is made: it counts only where there is no other.
+    A thread that waits for the devices may wake up later than a short call takes. So the rate is over at
+    least two seconds, which may include calls before the line. The first call of a length includes
+    compilation, so it counts only if there is no other.
     """
 
     def __init__(self):

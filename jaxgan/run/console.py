@@ -1,6 +1,6 @@
 """The console of a job: log lines, the compilation cache, and errors as one line with an exit status.
 
-What takes long to import, JAX above all, is imported late: `--help` and wrong flags need none of it.
+Slow imports, JAX above all, are late: `--help` and wrong flags do not need them.
 """
 
 import atexit
@@ -34,13 +34,13 @@ def run(main: Callable[..., int], page: str = "", takes_words: Callable[[], bool
     """Parses the flags, runs `main` and exits with the status that it returns, or that its error has.
 
     Args:
-      main: of the job; it gets the words that are no flags.
-      takes_words: whether there may be any, as asked once the flags are parsed.
-      page: what `--help` shows; '' for all flags with their meanings.
+      main: of the job; gets the arguments that are not flags.
+      takes_words: returns whether such arguments are allowed; called after parsing the flags.
+      page: the text of `--help`; '': all flags with their meanings.
     """
     streams.protect()
-    gc.disable()  # until all is imported, and stays: looking for garbage in it takes a tenth of the start
-    atexit.register(gc.freeze)  # or the end looks for garbage in all that was imported, a second long
+    gc.disable()  # garbage collection during the imports would take a tenth of the start
+    atexit.register(gc.freeze)  # otherwise garbage collection at the end takes a second
     try:
         parse = functools.partial(_parse, page=page, takes_words=takes_words)
         try:
@@ -52,9 +52,9 @@ def run(main: Callable[..., int], page: str = "", takes_words: Callable[[], bool
 
 
 def leave(status: str | int | None) -> NoReturn:
-    """Ends the process; at once where it failed and a thread would hold it.
+    """Ends the process; at once if it failed and a thread would keep it alive.
 
-    After a save that has failed, threads of Orbax wait minutes for what can no longer come.
+    After a failed save, threads of Orbax wait for minutes.
     """
     others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
     if isinstance(status, int) and status and any(not thread.daemon for thread in others):
@@ -100,7 +100,7 @@ def _translated(main) -> int:
         full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
         remedy = "make room, and run the same command again" if full else "check the path and its permissions"
         _fail(UserError(f"{error.filename or 'a file of the run'}: {error.strerror}; {remedy}"))
-    except AssertionError as error:  # how JAX says that there is no device at all
+    except AssertionError as error:  # JAX's error if there is no device
         from jaxgan.devices.parallel import missing_platforms
 
         if platforms := missing_platforms():
@@ -158,7 +158,7 @@ def _parse(
     _require_config_file(argv)
     try:
         rest = flags.FLAGS(argv)
-    except flags.IllegalFlagValueError as error:  # an exception in a config file comes as a whole traceback
+    except flags.IllegalFlagValueError as error:  # an exception in a config file comes as a traceback
         raise UserError(_illegal_value(argv, str(error))) from error
     except flags.Error as error:
         message = str(error)
@@ -170,7 +170,7 @@ def _parse(
             f"a config file imports what is not there: {error}; correct it, or put its folder on PYTHONPATH"
         ) from error
     except (AttributeError, KeyError) as error:
-        if isinstance(getattr(error, "obj", None), ModuleType):  # of code that a config file imports
+        if isinstance(getattr(error, "obj", None), ModuleType):  # from code that a config file imports
             raise
         raise UserError(_unknown_field(argv, str(error))) from error
     if len(rest) > 1 and not takes_words():
@@ -179,7 +179,7 @@ def _parse(
 
 
 def _with_recorded_config(argv: Sequence[str]) -> Sequence[str]:
-    """Where --workdir names a run and --config is left out, the config is the run's own."""
+    """If --workdir names a run and --config is missing, uses the config of the run."""
     given: dict[str, str] = {}
     for argument, following in zip(argv, [*argv[1:], ""], strict=True):
         if argument.startswith("-"):
@@ -202,7 +202,7 @@ def _is_file(path: Path, flag: str) -> bool:
 
 
 def _require_config_file(argv: Sequence[str]) -> None:
-    """ml_collections takes a file that is not there for a config all of whose fields fail."""
+    """Refuses a missing file: ml_collections would report wrong fields instead."""
     for argument, following in zip(argv, [*argv[1:], ""], strict=True):
         flag, equals, value = argument.partition("=")
         value = value if equals else following
@@ -225,7 +225,7 @@ def _illegal_value(argv: Sequence[str], message: str) -> str:
 
 
 def _unknown_field(argv: Sequence[str], message: str) -> str:
-    """ml_collections names only the last part of a field: find the flag that it stands in."""
+    """Finds the flag of a wrong field, of which ml_collections names only the last part."""
     from jaxgan.config import listing
 
     words = re.findall(r"\w+", message.replace("\\n", " ").replace("\\", " "))
@@ -237,7 +237,7 @@ def _unknown_field(argv: Sequence[str], message: str) -> str:
 
 
 def _unknown_regularizer(name: str) -> str:
-    from jaxgan.regularizers import family_of  # late: nothing else here needs JAX
+    from jaxgan.regularizers import family_of  # late, because nothing else here needs JAX
 
     try:
         return f"regularizers.{name} is in the {family_of(name)} family, but not in this config"
@@ -253,16 +253,16 @@ def _set_up_logging() -> None:
 
 
 def _set_up_jax() -> None:
-    """Everything is float32, and compiled programs are kept in the cache folder, beside decoded data sets.
+    """Sets JAX to float32, and caches compiled programs in the cache folder, beside decoded data sets.
 
-    JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=false turns it off.
+    JAX_COMPILATION_CACHE_DIR sets another folder, JAX_ENABLE_COMPILATION_CACHE=false turns the cache off.
     """
     import jax
 
     from jaxgan.datasets import cache
 
-    jax.config.update("jax_enable_x64", False)  # whatever the environment says
-    # JAX tells each program that it could not keep, in two lines
+    jax.config.update("jax_enable_x64", False)  # regardless of the environment
+    # JAX prints two lines for each program that it could not cache
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache")
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         folder = cache.folder().parent / "programs"

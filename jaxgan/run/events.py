@@ -1,7 +1,7 @@
-"""TensorBoard's events: scalars, pictures and hyper-parameters, with TensorBoard's own record writer.
+"""TensorBoard events: scalars, pictures and hyperparameters, with TensorBoard's record writer.
 
-TensorBoard's `EventFileWriter` would import TensorFlow at its first file, which takes seconds, and reports a
-full disk from a thread of its own, as a traceback. The records are the same.
+TensorBoard's `EventFileWriter` imports TensorFlow, which takes seconds, and reports a full disk as a
+traceback from a thread. The records are the same.
 """
 
 import io
@@ -26,13 +26,13 @@ def has_events(workdir: Path) -> bool:
 
 
 def cut(workdir: Path, step: int) -> None:
-    """Removes all events beyond `step`, and what a killed run left half-written."""
+    """Removes all events after `step`, and records that a killed run has not completed."""
     for path in sorted(workdir.glob(_PATTERN)):
         _cut_file(path, step)
 
 
 class EventWriter:
-    """Writes events to a new file of a folder; what is written can be read at once.
+    """Writes events to a new file in a folder; they can be read at once.
 
     Raises:
       ImportError: TensorBoard does not import.
@@ -68,13 +68,13 @@ class EventWriter:
         self._write(step=step, summary=summary)
 
     def hparams(self, values: dict[str, bool | int | float | str]) -> None:
-        """The hyper-parameters of the run."""
+        """The hyperparameters of the run."""
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
         self._write(summary=hparams_pb(values))
 
     def flush(self) -> None:
-        """Hands everything to the operating system."""
+        """Flushes everything to the operating system."""
         self._writer.flush()
 
     def close(self) -> None:

@@ -1,16 +1,16 @@
-"""Reading the diagnostics: plain words for collapse and saturation."""
+"""Warnings about mode collapse and saturation, from the metrics."""
 
 
 def diagnose(metrics: dict[str, float], *, classifies: bool) -> dict[str, str]:
-    """What is wrong with a run by its latest mean metrics: symptom → sentence; empty where all is well.
+    """Problems of a run by its latest mean metrics: symptom → sentence; empty if there are none.
 
     Args:
       metrics: as `steps.train_step` names them, means over a window of steps.
-      classifies: whether the discriminator's accuracies mean anything (not for a Wasserstein critic, which
-        ought to tell real from fake).
+      classifies: whether the discriminator's accuracies are meaningful (not for a Wasserstein critic, which
+        is meant to tell real from fake).
 
-    The thresholds are conventions: a fifth of the data's diversity is what a generator shows that draws only
-    a few of its modes; accuracies above 99.5 % on both sides leave the generator next to no gradient.
+    The thresholds are conventions. With a few modes a generator has about a fifth of the data's diversity.
+    With accuracies above 99.5 % on both sides it gets almost no gradient.
     """
     found = {}
     if metrics["diversity"] < 0.2:

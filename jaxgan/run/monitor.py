@@ -1,4 +1,4 @@
-"""What a user sees of a run: progress, mean metrics, sample grids, warnings; and the alarm for NaN."""
+"""What a run shows: progress, mean metrics, sample grids, warnings; and the check for NaN."""
 
 import contextlib
 from collections.abc import Callable
@@ -24,11 +24,11 @@ from jaxgan.run.clock import Clock, Rate
 from jaxgan.run.health import diagnose
 from jaxgan.run.writers import Progress, Writers
 
-_FIRST_DIAGNOSIS = 300  # steps: every generator begins with fakes that are all alike
+_FIRST_DIAGNOSIS = 300  # steps: at first all fakes of any generator are alike
 
 
 class _Nothing:
-    """In the place of writers, in a process that writes nothing."""
+    """Replaces the writers in a process that writes nothing."""
 
     def cut_events(self) -> None: ...
 
@@ -40,13 +40,13 @@ class _Nothing:
 class Monitor:
     """Turns the metrics of calls into lines, curves and pictures.
 
-    A call's results are taken as it is dispatched and looked at once the next call runs, and a thread draws
-    pictures and writes files, so that the devices do not wait for it. Of several processes only the first
-    writes and shows anything; every one keeps the window, and raises the alarm.
+    The results of a call are taken when it is dispatched, and read when the next call runs. A thread draws
+    pictures and writes files, so the devices do not wait. Of several processes only the first writes and
+    prints; all of them keep the window and check for NaN.
 
     Attributes:
-      window: the metrics of each step since the last line, as JSON values; a checkpoint keeps it, so that the
-        line which a resumed run writes is the mean over the same steps.
+      window: the metrics of each step since the last line, as JSON values. It is part of checkpoints, so that
+        a resumed run writes means over the same steps.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Monitor:
         self._background.do(self._writers.cut_events)
 
     def introduce(self, state: GanState, streamed: bool) -> None:
-        """Shows what is trained on what: data set, devices, parameters of both networks."""
+        """Prints the data set, the devices and the parameters of both networks."""
         dataset, where = self._dataset, "read as it is needed" if streamed else "on the device"
         print(f"workdir: {self._workdir}")
         print(f"data: {len(dataset)} × {dataset.shape} of {dataset.name} ({dataset.origin}), {where}")
@@ -85,19 +85,19 @@ class Monitor:
         Args:
           step: steps done.
           metrics: of the call's steps, `[steps]` each, by name.
-          samples: of the fixed inputs, where there is to be a picture.
-          begun: when the call was given to the devices, by `time.monotonic`.
+          samples: of the fixed inputs, if a picture is due.
+          begun: when the call was dispatched, by `time.monotonic`.
         """
         seconds = self._clock.watch(begun, metrics)
         self.write()
         self._pending = (step, metrics, samples, seconds)
 
     def write(self) -> None:
-        """Waits for what was taken and has it written.
+        """Waits for the taken results, and queues their writing.
 
         Raises:
           Diverged: a metric is NaN or infinite.
-          Exception: what failed of the writing before, UserError or OSError where a disk is full.
+          Exception: earlier writing has failed, for example UserError or OSError on a full disk.
         """
         if self._pending is None:
             return
@@ -129,14 +129,16 @@ class Monitor:
 
     def _write_line(self, step: int) -> None:
         rows = self.window
-        if step % self._config.log_every == 0:  # a last line off the beat leaves it open, to go on from
+        if (
+            step % self._config.log_every == 0
+        ):  # an extra last line does not close the window, so that the run can be continued
             self.window = []
         if not processes.is_first():
             return
         metrics = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         rate = self._rate.of_line() * self._config.batch_size
         self._progress.update(step, metrics, rate)
-        if self._writers.begins:  # its knobs, once
+        if self._writers.begins:  # its hyperparameters, once
             self._background.do(self._writers.hparams, fields.flatten(fields.essential(self._config)))
             self._writers.begins = False
         context: dict[str, Any] = {"dataset": self._dataset.name, "images_per_second": round(rate, 1)}
@@ -150,33 +152,33 @@ class Monitor:
         self._symptoms = symptoms
 
     def evaluate(self, step: int, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
-        """Computes the numbers of an evaluation and writes them, in a line of their own; returns them."""
+        """Computes the numbers of an evaluation, writes them as a line of their own, and returns them."""
         self.write()
         with self._progress.paused():
-            self._background.wait()  # what is computed may use all cores, and look for loaded libraries
+            self._background.wait()  # the computation may use all cores, and look for loaded libraries
             numbers = compute()
         self._progress.note(step, numbers)
         self._background.do(self._writers.scalars, step, numbers, {"dataset": self._dataset.name})
         return numbers
 
     def save(self, copy: Callable[[], Callable[[], None]]) -> None:
-        """Has a checkpoint saved once all that was taken is written, of which it must not be ahead.
+        """Queues the saving of a checkpoint after the writing of all taken results, so that it is not ahead.
 
-        Where several processes train, they meet as they save: there it waits for that.
+        If several processes train, it waits, because they save together.
 
         Args:
-          copy: copies what is to be saved, and returns what saves it.
+          copy: copies the state, and returns a function that saves it.
         """
         self.write()
         if self._saving is not None:
-            self._saving.result()  # one copy waits at a time
+            self._saving.result()  # only one copy waits at a time
         self._background.do(self._writers.flush)
         self._saving = self._background.do(copy())
         if processes.connected():
             self._background.wait()
 
     def flush(self) -> None:
-        """Waits until all that was taken is written, handed to the system, and saved."""
+        """Waits until all taken results are written, flushed and saved."""
         self.write()
         self._background.do(self._writers.flush)
         self._background.wait()
@@ -185,9 +187,9 @@ class Monitor:
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        """Waits for what is being written, and was taken unless the run failed, and closes the files.
+        """Waits for the writing (unless the run failed, of all taken results), and closes the files.
 
-        A second Ctrl-C drops what has not begun.
+        A second Ctrl-C drops writing that has not begun.
         """
         self._progress.close()
         try:
@@ -200,13 +202,13 @@ class Monitor:
         finally:
             self._clock.close()
             self._background.close(at_once=kind is KeyboardInterrupt)
-            untold = (UserError, OSError) if kind else ()  # the error under way is the one to tell
+            untold = (UserError, OSError) if kind else ()  # the error that is being raised is reported
             with contextlib.suppress(*untold):
                 self._writers.close()
 
 
 def _parts(dataset: Dataset) -> str:
-    """Which classes a data set has, and how many examples are kept from the training."""
+    """The classes of a data set, and the number of examples held out from training."""
     names, num = dataset.class_names, 0 if dataset.labels is None else int(dataset.labels.max()) + 1
     if dataset.mixture is not None:
         classes = f"modes: {len(dataset.mixture.centres)}"

@@ -1,7 +1,7 @@
-"""A path that a library may take for a pattern, by another name.
+"""Another name for a path that a library would treat as a pattern.
 
-Orbax looks for files with `glob`, and does not escape the folder: a checkpoint below `run[lr=0.1]` is saved,
-and not found again.
+Orbax finds files with `glob` and does not escape the folder: it saves a checkpoint in `run[lr=0.1]`, but does
+not find it again.
 """
 
 import os
@@ -17,18 +17,18 @@ _OPEN = Path("/proc/self/fd")  # this process's open files by their numbers, on 
 
 
 class PlainPath:
-    """A folder under a name without `* ? [ ] \\`: its own, or another of the same folder.
+    """A name without `* ? [ ] \\` of a folder: its own name, or another one.
 
-    The other name is that of the open folder, which nobody can take away, or of a link to it.
+    The other name is that of the open folder, or of a link to it.
 
     Args:
-      folder: an absolute path; it need not be there where its own name is plain.
+      folder: an absolute path. It need not exist if its own name is plain.
 
     Attributes:
-      path: the name; it holds until `close`, or as long as this object.
+      path: the name, valid until `close`, or as long as this object exists.
 
     Raises:
-      UserError: there is no place for a link.
+      UserError: there is no folder for a link.
     """
 
     def __init__(self, folder: Path):
@@ -51,5 +51,5 @@ class PlainPath:
 
 
 def is_plain(path: Path) -> bool:
-    """Whether a library takes the path for itself: no pattern, and UTF-8."""
+    """Whether libraries can use the path: it is no pattern, and UTF-8."""
     return not re.search(r"[*?\[\]\\]|[^\x00-\ud7ff\ue000-\U0010ffff]", str(path))

@@ -22,7 +22,7 @@ from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.files import replace
 
-# Fields that a run may change when it goes on: they do not bend what was trained so far.
+# Fields that may change when a run is continued, because they do not affect earlier training.
 CHANGEABLE = frozenset(
     "num_steps max_minutes steps_per_call log_every sample_every checkpoint_every eval_every "
     "checkpoints_kept profile_at modules parallel num_devices dataset.path dataset.max_device_bytes".split()
@@ -30,12 +30,12 @@ CHANGEABLE = frozenset(
 
 
 def may_change(field: str) -> bool:
-    """Whether a run may go on with another value of this field, as a dotted path."""
+    """Whether a run may be continued with another value of this field, a dotted path."""
     return field in CHANGEABLE or field.startswith("evaluation.")
 
 
 def read_record(workdir: Path) -> dict[str, Any] | None:
-    """What `config.json` says, None where there is none; UserError if it cannot be read."""
+    """The content of `config.json`, None if there is none; UserError if it cannot be read."""
     path = Path(workdir) / "config.json"
     if not path.exists():
         return None
@@ -49,7 +49,7 @@ def read_record(workdir: Path) -> dict[str, Any] | None:
 
 
 def write_record(workdir: Path, config: ConfigDict, dataset: Dataset) -> None:
-    """Writes `config.json` in one move: the config, the data set really used, the libraries' versions."""
+    """Writes `config.json` atomically: the config, the data set really used, the libraries' versions."""
     import flax
     import optax
     import orbax.checkpoint
@@ -60,14 +60,14 @@ def write_record(workdir: Path, config: ConfigDict, dataset: Dataset) -> None:
         "dataset": describe_dataset(dataset),
         "versions": {library.__name__: library.__version__ for library in libraries},
     }
-    if config.condition.name == "labels":  # so that samples of them are drawn without the data
+    if config.condition.name == "labels":  # so that samples of classes can be drawn without the data
         record["dataset"] |= {"classes": classes_of(dataset), "class_names": dataset.class_names}
     path = Path(workdir) / "config.json"
     replace(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
 
 
 def describe_dataset(dataset: Dataset) -> dict[str, Any]:
-    """What `config.json` keeps of the data set that was really used."""
+    """The entry in `config.json` about the data set that was really used."""
     return {
         "name": dataset.name,
         "fallback_for": dataset.fallback_for,
@@ -80,7 +80,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
 
 
 def require_same_dataset(dataset: Dataset, record: dict[str, Any], workdir: Path) -> None:
-    """UserError if a run would go on with other data than it was trained on so far."""
+    """UserError if a run would be continued with other data than before."""
     then, now = record["dataset"], describe_dataset(dataset)
     if then["fingerprint"] != now["fingerprint"]:
         raise UserError(
@@ -91,7 +91,7 @@ def require_same_dataset(dataset: Dataset, record: dict[str, Any], workdir: Path
 
 
 def recorded_config(record: dict[str, Any]) -> ConfigDict:
-    """The config of a recorded run, with the fields that a record leaves out at their defaults."""
+    """The config of a recorded run; fields that the record leaves out have their defaults."""
     config = ConfigDict({"condition": {"name": "none"}, **record["config"]})
     for path, default in UNSAID.items():
         parent, _, last = path.rpartition(".")
@@ -102,10 +102,10 @@ def recorded_config(record: dict[str, Any]) -> ConfigDict:
 
 
 def changes(config: ConfigDict, given: dict[str, Any], workdir: Path) -> dict[str, Any]:
-    """Of the fields that are `given` in a config, those of an evaluation of the run in `workdir`.
+    """The given fields of a config that belong to an evaluation of the run in `workdir`.
 
     Raises:
-      UserError: one that would make it another run.
+      UserError: a field would make it another run.
     """
     recorded = read_record(workdir)
     old, new = (flatten(plain(tree)) for tree in (recorded["config"] if recorded else {}, essential(config)))
@@ -120,7 +120,7 @@ def changes(config: ConfigDict, given: dict[str, Any], workdir: Path) -> dict[st
 
 
 def agree(config: ConfigDict, record: dict[str, Any], workdir: Path) -> ConfigDict:
-    """The config with which a recorded run goes on: `config` with the schedule's length as first fixed.
+    """The config to continue a recorded run: `config` with the schedule's length of the first start.
 
     Raises:
       UserError: a field differs that may not change.

@@ -1,6 +1,7 @@
-"""Standard output and standard error that may go away: what cannot be shown is dropped, and the job goes on.
+"""Standard output and error that never fail: the job continues without output that cannot be written.
 
-A terminal is closed, a pipe has no reader any more, a disk is full, or there was no stream from the start.
+A terminal may be closed, a pipe may have lost its reader, a disk may be full, or there may be no stream at
+all.
 """
 
 import os
@@ -11,13 +12,13 @@ from absl import logging
 
 
 class Stream:
-    """A text stream whose first failed write turns it into one that leads nowhere."""
+    """A text stream that discards everything after its first failed write."""
 
     def __init__(self, stream: TextIO, name: str):
         self._stream, self._name = stream, name
 
     def write(self, text: str) -> int:
-        """As `io.TextIOBase.write`, but never fails."""
+        """Like `io.TextIOBase.write`, but never fails."""
         try:
             return self._stream.write(text)
         except (OSError, ValueError) as error:  # ValueError: it was closed
@@ -25,7 +26,7 @@ class Stream:
             return len(text)
 
     def flush(self) -> None:
-        """As `io.TextIOBase.flush`, but never fails."""
+        """Like `io.TextIOBase.flush`, but never fails."""
         try:
             self._stream.flush()
         except (OSError, ValueError) as error:
@@ -33,7 +34,7 @@ class Stream:
 
     def _drop(self, error: Exception) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        try:  # what is still in its buffer goes there, too, and what C code writes
+        try:  # also discards the rest of its buffer, and output of C code
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
         except (OSError, ValueError):
@@ -48,7 +49,9 @@ class Stream:
 
 def protect() -> None:
     """Makes `sys.stdout` and `sys.stderr` streams that never fail, whatever they are."""
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # a closed one, which a file would get otherwise
+    while (
+        number := os.open(os.devnull, os.O_RDWR)
+    ) <= 2:  # a closed descriptor, which a file would get otherwise
         os.set_inheritable(number, True)
     os.close(number)
     for name in ("stdout", "stderr"):
@@ -58,6 +61,6 @@ def protect() -> None:
         if stream is None:
             stream = open(os.devnull, "w", encoding="utf-8")
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # an encoding that lacks a letter shows '?'
+            stream.reconfigure(errors="replace")  # characters that the encoding lacks become '?'
         setattr(sys, name, Stream(stream, name))
     logging.get_absl_handler().python_handler.stream = sys.stderr

@@ -1,4 +1,4 @@
-"""A workdir belongs to one process at a time, and a signal ends a run in good order."""
+"""The lock of a workdir, which one process at a time holds; and stopping by signals."""
 
 import contextlib
 import fcntl
@@ -12,7 +12,7 @@ from jaxgan.errors import UserError
 
 
 def require_local(folder: Path) -> None:
-    """UserError where a run's folder would be a URL, or a name that no file of JSON can hold."""
+    """UserError if the folder of a run is a URL, or a name that JSON cannot hold."""
     path = str(folder)
     if "://" in path or path.startswith(("gs:/", "s3:/", "http:/", "https:/")):
         raise UserError(f"{path} is a URL: give a --workdir on a file system of this machine")
@@ -24,12 +24,12 @@ def require_local(folder: Path) -> None:
 
 @contextlib.contextmanager
 def claim(workdir: Path) -> Iterator[None]:
-    """Makes the folder and holds its lock, which the system lets go of however the process ends.
+    """Makes the folder and holds its lock, which the system releases when the process ends in any way.
 
-    Where an error ends the block before the folder holds a run, what was made is removed.
+    If an error ends the block before the folder holds a run, everything that was made is removed.
 
     Raises:
-      UserError: another process holds it, it cannot be written, or it holds files that are not a run's.
+      UserError: another process holds the lock, or the folder cannot be written or has other files.
     """
     require_local(workdir)
     record, path = workdir / "config.json", workdir / ".lock"
@@ -37,7 +37,9 @@ def claim(workdir: Path) -> Iterator[None]:
         made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
         workdir.mkdir(parents=True, exist_ok=True)
         if not record.exists():
-            names = {path.name for path in workdir.iterdir()} - {"config.json.tmp"}  # of earlier versions
+            names = {path.name for path in workdir.iterdir()} - {
+                "config.json.tmp"
+            }  # files of earlier versions
             foreign = sorted(name for name in names if not name.startswith("."))
             if foreign:
                 raise UserError(
@@ -49,7 +51,9 @@ def claim(workdir: Path) -> Iterator[None]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = os.path.samestat(os.fstat(lock.fileno()), path.stat())  # not one that was just removed
+            held = os.path.samestat(
+                os.fstat(lock.fileno()), path.stat()
+            )  # not a folder that was just removed
         except (BlockingIOError, FileNotFoundError):
             held = False
         except OSError as error:
@@ -70,17 +74,17 @@ def claim(workdir: Path) -> Iterator[None]:
 
 
 def _remove(lock: Path, folders: list[Path]) -> None:
-    with contextlib.suppress(OSError):  # a folder that others use meanwhile is not empty: it stays
+    with contextlib.suppress(OSError):  # a folder that another process uses now is not empty, and stays
         lock.unlink()
         for folder in folders:
             folder.rmdir()
 
 
 class Stop:
-    """Whether a signal asked for an end: `with Stop() as stop: ... if stop.signal: ...`.
+    """Whether a signal asks to stop: `with Stop() as stop: ... if stop.signal: ...`.
 
-    These are SIGINT, SIGTERM and SIGHUP, which comes when a terminal is closed and is ignored under nohup.
-    Within another one, as of a run in a sweep, what comes is for both, and so is what came before.
+    The signals are SIGINT, SIGTERM and SIGHUP (a closed terminal; ignored under nohup). If a `Stop` is used
+    inside of another one, as for a run in a sweep, both get signals, also earlier ones.
     """
 
     def __init__(self):
@@ -92,8 +96,8 @@ class Stop:
         self._outer = outer if isinstance(outer, Stop) else None
         numbers = [signal.SIGINT, signal.SIGTERM]
         if threading.current_thread() is not threading.main_thread():
-            numbers = []  # where Python lets nobody look after signals
-        elif signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not where nohup has it ignored
+            numbers = []  # in threads Python does not allow signal handlers
+        elif signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not if nohup ignores it
             numbers.append(signal.SIGHUP)
         self._before = {number: signal.signal(number, self._note) for number in numbers}
         if self._outer:
@@ -105,12 +109,12 @@ class Stop:
             signal.signal(number, handler)
 
     def _note(self, number, frame) -> None:
-        if self.signal:  # asked twice: the user does not want to wait
-            signal.signal(number, signal.SIG_DFL)  # at a third one the system ends the process
+        if self.signal:  # asked twice: do not wait
+            signal.signal(number, signal.SIG_DFL)  # a third signal ends the process
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
             signal.raise_signal(number)
-        with contextlib.suppress(OSError):  # the terminal may be what has gone
+        with contextlib.suppress(OSError):  # the terminal may be closed
             os.write(2, b"stopping, with a checkpoint; again, to stop at once without one\n")
         self.signal = number
         if self._outer:

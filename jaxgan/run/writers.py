@@ -1,6 +1,6 @@
-"""What a run writes while it trains: metrics.jsonl, TensorBoard events, sample grids, progress.
+"""Writers of a run: metrics.jsonl, TensorBoard events, sample grids, progress.
 
-All of it can be cut back to a step, so that a resumed run leaves the files of one that was never stopped.
+All files can be cut back to a step, so that a resumed run has the same files as one that was never stopped.
 """
 
 import contextlib
@@ -26,8 +26,8 @@ class Writers:
     """The writers of one workdir.
 
     Args:
-      workdir: where the files lie; it exists.
-      step: the step from which the run goes on; what lies beyond it is cut off, of events by `cut_events`.
+      workdir: the folder, which exists.
+      step: at which the run continues. Later lines and pictures are removed, later events by `cut_events`.
 
     Attributes:
       begins: whether no line has been written yet.
@@ -41,32 +41,32 @@ class Writers:
         _cut_samples(workdir / "samples", step)
         self._file = self._lines.open(
             "a", buffering=1, encoding="utf-8"
-        )  # to be followed, and whole however the run ends
+        )  # line by line, so that it can be followed and is complete after any end
         self._tensorboard = _TensorBoard(workdir, step)
 
     def cut_events(self) -> None:
-        """Cuts the TensorBoard events: before anything is written. Apart, as it imports TensorBoard."""
+        """Removes later TensorBoard events. To be called before writing; it imports TensorBoard."""
         self._tensorboard.cut()
 
     def scalars(self, step: int, values: dict[str, float], context: dict[str, Any]) -> None:
-        """One line of metrics.jsonl, and a point of every TensorBoard curve. `context` is for the line."""
+        """Writes a line of metrics.jsonl with `context`, and points of TensorBoard curves."""
         self._file.write(json.dumps({"step": step, **values, **context}) + "\n")
         self._tensorboard.write("scalars", step, values)
 
     def samples(self, step: int, picture: Image.Image, about: dict[str, Any] | None = None) -> None:
-        """`samples/step_00001000.png`, which says what it shows, and the same picture in TensorBoard."""
+        """Writes `samples/step_00001000.png`, with metadata, and the same picture for TensorBoard."""
         path = self._workdir / "samples" / f"step_{step:08d}.png"
         run = self._workdir.absolute().name
         save(picture, path, {"Run": run, "Step": step, **(about or {})})
         self._tensorboard.write("image", step, "samples", picture)
 
     def hparams(self, values: dict[str, Any]) -> None:
-        """The run's hyper-parameters for TensorBoard."""
+        """Writes the run's hyperparameters for TensorBoard."""
         flat = {k: v if isinstance(v, int | float | bool) else str(v) for k, v in values.items()}
         self._tensorboard.write("hparams", flat)
 
     def flush(self) -> None:
-        """Hands everything to the operating system: called before a checkpoint, which must not be ahead."""
+        """Flushes everything to the operating system, before a checkpoint, which must not be ahead."""
         self._file.flush()
         self._tensorboard.write("flush")
 
@@ -77,7 +77,7 @@ class Writers:
 
 
 class _TensorBoard:
-    """TensorBoard's events, in a file that is opened at its first use: the imports take half a second."""
+    """TensorBoard events. The file is opened at its first use: the imports take half a second."""
 
     def __init__(self, workdir: Path, step: int):
         self._workdir, self._step = workdir, step
@@ -85,7 +85,7 @@ class _TensorBoard:
         self._off = False
 
     def cut(self) -> None:
-        """Where there are events, those beyond the step go."""
+        """Removes events after the step, if there are any."""
         if events.has_events(self._workdir):
             self._guard(lambda: events.cut(self._workdir, self._step))
 
@@ -98,7 +98,7 @@ class _TensorBoard:
         return self._writer
 
     def _guard(self, function: Callable[[], None]) -> None:
-        """Does it; where TensorBoard is not there, that is said once."""
+        """Calls the function; if TensorBoard is missing, warns once."""
         if self._off:
             return
         try:
@@ -116,13 +116,13 @@ class _TensorBoard:
 
 
 def last_step(workdir: Path) -> int:
-    """Of the last whole line of metrics.jsonl; 0 where there is none."""
+    """The step of the last complete line of metrics.jsonl; 0 if there is none."""
     path = workdir / "metrics.jsonl"
     return max((step for step, _ in _steps(path)), default=0) if path.exists() else 0
 
 
 def _steps(path: Path) -> Iterator[tuple[int, str]]:
-    """The whole lines, each after its step."""
+    """The complete lines, each with its step."""
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         with contextlib.suppress(ValueError, KeyError, TypeError):
             if line.endswith("\n"):
@@ -130,7 +130,7 @@ def _steps(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def cut_lines(path: Path, step: int) -> None:
-    """Keeps the whole lines of up to `step`; a last line that a killed run left half-written goes too."""
+    """Keeps the complete lines up to `step`, and removes an incomplete last line of a killed run."""
     if not path.exists():
         return
     kept = [line for its_step, line in _steps(path) if its_step <= step]
@@ -145,7 +145,7 @@ def _cut_samples(folder: Path, step: int) -> None:
 
 
 def _shows_a_bar() -> bool:
-    """Whether both streams are one's terminal, and it has columns: lines that go to a file stay lines."""
+    """Whether both streams are a terminal with columns; files get plain lines."""
     try:
         return sys.stdout.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (OSError, ValueError):
@@ -153,7 +153,7 @@ def _shows_a_bar() -> bool:
 
 
 class Progress:
-    """Steps, images a second, time left and both losses: a bar on a terminal, plain lines elsewhere."""
+    """Progress with rate, time left and both losses: a bar on a terminal, plain lines elsewhere."""
 
     def __init__(self, step: int, num_steps: int):
         self._num_steps, self._start = num_steps, (time.monotonic(), step)
@@ -180,7 +180,7 @@ class Progress:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """What happens within does not count as time of training."""
+        """The time in this block does not count as training."""
         start = time.monotonic()
         yield
         then, step = self._start

@@ -1,7 +1,7 @@
 """A trained generator as a function: `sampler = jaxgan.load(workdir); images = sampler(seed=0, num=64)`.
 
-Of a conditional one: `sampler(labels=7)`, a list of labels or names of classes, which take turns, or none; of
-InfoGAN's `sampler(codes={0: 7})`, which fixes its first code.
+Of a conditional generator: `sampler(labels=7)`; `labels` may be a list, also of class names, which is
+repeated, or None. Of InfoGAN's generator: `sampler(codes={0: 7})` fixes its first code.
 """
 
 from jaxgan.sampler.load import WEIGHTS, load

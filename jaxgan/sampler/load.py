@@ -23,7 +23,7 @@ WEIGHTS = ("ema", "raw")
 
 @float32
 def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema") -> Sampler:
-    """The generator of a run, also while it is still going, and without its training data.
+    """The generator of a run. The run may still be training, and its training data is not needed.
 
     Args:
       workdir: of the run.

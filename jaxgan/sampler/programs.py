@@ -1,4 +1,4 @@
-"""What is compiled of a sampler: pure functions of weights."""
+"""The compiled parts of a sampler: pure functions of the weights."""
 
 import functools
 from typing import Any
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float, Int, Integer, Num, UInt8
 
 from jaxgan.algorithm.conditions import Codes, Given
 from jaxgan.algorithm.gan import GAN
@@ -18,24 +19,29 @@ from jaxgan.latents import make_key
 from jaxgan.losses import real_or_fake
 from jaxgan.regularizers.information import Posterior, read_posterior
 
-BATCH = 64  # always this many at once, so that an image does not depend on how many are asked for
+Latents = Float[Array | np.ndarray, "B Z"]
+Examples = Float[Array | np.ndarray, "B ..."]  # as the networks see them
+Finished = UInt8[Array, "B H W C"] | Float[Array, "B D"]
+Seed = Integer[Array, ""] | np.integer
+
+BATCH = 64  # samples in a batch, always as many, so that an image does not depend on how many are requested
 
 
 def batch_of(gan: GAN) -> int:
-    """The samples made at once: BATCH, or less, so that several generators make as many each."""
+    """The samples in a batch: BATCH, or fewer, so that several generators make equally many."""
     return BATCH - BATCH % gan.num_generators
 
 
 @float32
 @functools.partial(jit, static_argnums=0)
-def generate(gan: GAN, weights: dict[str, Any], z: jax.Array, given: Given | None = None) -> jax.Array:
+def generate(gan: GAN, weights: dict[str, Any], z: Latents, given: Given | None = None) -> Finished:
     """Generated examples as a user wants them: uint8 images `[B, H, W, C]`, or float32 points `[B, D]`.
 
     Args:
       gan: what is static.
       weights: `params` and `model_state` of a generator; batch norm uses its running averages.
       z: latents `[B, latent_dim]`.
-      given: what it is told of each, `[B, ...]` by keyword; nothing, without a condition.
+      given: conditions of the samples, `[B, ...]` by keyword; None or empty without a condition.
     """
     return finish(gan, apply(gan, weights, z, given))
 
@@ -45,18 +51,19 @@ def generate(gan: GAN, weights: dict[str, Any], z: jax.Array, given: Given | Non
 def discriminate(
     gan: GAN,
     weights: dict[str, Any],
-    loss_numbers: dict[str, jax.Array],
-    examples: jax.Array,
+    loss_numbers: dict[str, Float[Array, ""]],
+    examples: Examples,
     given: Given,
-) -> jax.Array:
-    """The discriminator's outputs `[B]` (probabilities, for logistic losses) of examples as it sees them.
+) -> Float[Array, " B"]:
+    """The discriminator's outputs `[B]` for examples: probabilities, for logistic losses.
 
     Args:
       gan: what is static.
       weights: `params` and `model_state` of a discriminator; batch norm uses its running averages.
-      loss_numbers: the loss's, as in `GanState.hyper`.
-      examples: float32 `[B, ...]`, images in [-1, 1]. Under packing each is judged with copies of itself.
-      given: what it is told of each.
+      loss_numbers: the numbers of the loss, as in `GanState.hyper`.
+      examples: float32 `[B, ...]`, images in [-1, 1]. With packing, each is judged together with copies of
+        itself.
+      given: conditions of the examples.
     """
     variables = {"params": weights["params"], **weights["model_state"]}
     packed = pack(jnp.repeat(examples, gan.packing, axis=0), gan.packing)
@@ -67,10 +74,11 @@ def discriminate(
 
 @float32
 @functools.partial(jit, static_argnums=0)
-def class_logits(gan: GAN, weights: dict[str, Any], examples: jax.Array) -> jax.Array:
-    """How much each class's own example the discriminator takes each for: `[B, len(gan.classes)]`.
+def class_logits(gan: GAN, weights: dict[str, Any], examples: Examples) -> Float[Array, "B classes"]:
+    """The discriminator's logits of all classes: `[B, len(gan.classes)]`.
 
-    D(x, y) for every class y, or where it is not told y the logits of its first head, twins left out.
+    These are D(x, y) for every class y. If y is no input of the discriminator, they are the logits of its
+    first head that is not a twin (`tac`).
 
     Args:
       gan: what is static; its discriminator is a conditional one.
@@ -81,7 +89,7 @@ def class_logits(gan: GAN, weights: dict[str, Any], examples: jax.Array) -> jax.
     if gan.discriminator.labels == "none":
         _, said, _ = gan.discriminator.apply(variables, examples, train=False, heads=True)
         logits = next(head["logits"] for name, head in said.items() if name != "tac")
-        step = logits.shape[1] // gan.condition.num_classes  # 2 where fakes have classes of their own
+        step = logits.shape[1] // gan.condition.num_classes  # 2 if fakes have classes of their own
         return logits[:, step * classes]
 
     def judge(label):
@@ -93,8 +101,8 @@ def class_logits(gan: GAN, weights: dict[str, Any], examples: jax.Array) -> jax.
 
 @float32
 @functools.partial(jit, static_argnums=0)
-def posterior(gan: GAN, weights: dict[str, Any], examples: jax.Array) -> Posterior:
-    """What InfoGAN's head takes the codes of examples for: Q(c | x).
+def posterior(gan: GAN, weights: dict[str, Any], examples: Examples) -> Posterior:
+    """The posterior Q(c | x) of the codes of examples, by InfoGAN's head.
 
     Args:
       gan: what is static, with codes as its condition.
@@ -106,40 +114,42 @@ def posterior(gan: GAN, weights: dict[str, Any], examples: jax.Array) -> Posteri
     return read_posterior(said["information"]["logits"], gan.condition.example["codes"])
 
 
-def apply(gan: GAN, weights: dict[str, Any], z: jax.Array, given: Given | None = None) -> jax.Array:
-    """What the generator makes of latents, as it is: float32 `[B, ...]`, images in [-1, 1]."""
+def apply(gan: GAN, weights: dict[str, Any], z: Latents, given: Given | None = None) -> Examples:
+    """The generator's outputs: float32 `[B, ...]`, images in [-1, 1]."""
     variables = {"params": weights["params"], **weights["model_state"]}
     return gan.generator.apply(variables, z, train=False, **(given or {}))
 
 
-def finish(gan: GAN, examples: jax.Array) -> jax.Array:
+def finish(gan: GAN, examples: Examples) -> Finished:
     """Generated examples in the format of the data set: uint8 images, or points as they are."""
     return jnp.round((jnp.clip(examples, -1, 1) + 1) * 127.5).astype(jnp.uint8) if gan.is_images else examples
 
 
 @float32
 @functools.partial(jax.jit, static_argnums=0)
-def latents(gan: GAN, seed: jax.Array, first: jax.Array) -> jax.Array:
-    """The latents of a batch of samples of a seed, from number `first` on: `[batch_of(gan), latent_dim]`."""
+def latents(gan: GAN, seed: Seed, first: Seed) -> Latents:
+    """The latents of the samples of a seed from number `first` on: `[batch_of(gan), latent_dim]`."""
     key = make_key(jnp.array([0, 1], jnp.uint32) * seed)  # the words of jax.random.key(seed)
     return gan.sample_latents(key, first + jnp.arange(batch_of(gan)))
 
 
 @float32
 @functools.partial(jax.jit, static_argnums=0)
-def conditions(gan: GAN, seed: jax.Array, first: jax.Array) -> Given:
-    """What the generator is told of these samples, where nothing is asked for: `[batch_of(gan), ...]`."""
+def conditions(gan: GAN, seed: Seed, first: Seed) -> Given:
+    """The conditions of the same samples if none are requested: `[batch_of(gan), ...]`."""
     if gan.condition is None:
         return {}
     key = make_key(jnp.array([0, 1], jnp.uint32) * seed)
     return gan.condition.draw(example_keys(key, first + jnp.arange(batch_of(gan))))
 
 
-def fixed_inputs(gan: GAN, seed: int = 0, classes: np.ndarray | None = None) -> tuple[jax.Array, Given]:
-    """Latents and conditions of a picture: the first 64 samples of a seed, or 2,500 where points are drawn.
+def fixed_inputs(
+    gan: GAN, seed: int = 0, classes: Int[np.ndarray, " rows"] | None = None
+) -> tuple[Latents, Given]:
+    """Latents and conditions for a picture: the first 64 images of a seed, or 2,500 points.
 
-    With classes a row of images for each of those given, or of the first 16, all of the same latents; with
-    categorical codes likewise for the values of the first.
+    With classes there is a row of images for each given class, or for the first 16, all with the same
+    latents. With categorical codes there is a row for each value of the first code.
     """
     num = 64 if gan.is_images else 2_500
     places = [(np.uint32(seed), np.int32(first)) for first in range(0, num, batch_of(gan))]
@@ -155,8 +165,8 @@ def fixed_inputs(gan: GAN, seed: int = 0, classes: np.ndarray | None = None) -> 
     return z, given
 
 
-def vary(codes: Codes, i: int, values: np.ndarray) -> Codes:
-    """The codes `[N, ...]` with other values `[N]` of code i: categorical ones are counted first."""
+def vary(codes: Codes, i: int, values: Num[np.ndarray, " N"]) -> Codes:
+    """The codes `[N, ...]` with other values `[N]` of code i; categorical codes come first."""
     if i < len(codes.categorical):
         one_hot = jax.nn.one_hot(values, codes.categorical[i].shape[1])
         return codes._replace(categorical=(*codes.categorical[:i], one_hot, *codes.categorical[i + 1 :]))

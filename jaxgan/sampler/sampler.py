@@ -7,10 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int, Int32
 
 from jaxgan.algorithm.conditions import Codes, Given, Labels, find_labels, read_codes
 from jaxgan.algorithm.gan import GAN
 from jaxgan.algorithm.tricks import scale
+from jaxgan.datasets.dataset import Examples
 from jaxgan.declarations import arguments
 from jaxgan.errors import WrongArgument
 from jaxgan.regularizers.information import Posterior
@@ -35,8 +37,8 @@ class Sampler:
       weights: of its generator.
       step: steps trained.
       dataset: the record of the data set that it was trained on (see `record.describe_dataset`).
-      discriminator: its opponent's weights.
-      loss_numbers: the loss's, with which they were trained.
+      discriminator: weights of the discriminator.
+      loss_numbers: the numbers of the loss in training.
     """
 
     def __init__(
@@ -46,23 +48,23 @@ class Sampler:
         step: int,
         dataset: dict[str, Any],
         discriminator: dict[str, Any],
-        loss_numbers: dict[str, jax.Array],
+        loss_numbers: dict[str, Float[Array, ""]],
     ):
         self.gan, self.weights, self.step, self.dataset = gan, weights, step, dataset
         self.discriminator, self.loss_numbers = discriminator, loss_numbers
 
     def __call__(
         self, seed: int = 0, num: int = 64, labels: Labels = None, codes: Mapping[int, Any] | None = None
-    ) -> np.ndarray:
+    ) -> Examples:
         """`num` samples: uint8 `[num, H, W, C]`, or float32 points `[num, D]`.
 
         Args:
-          seed: of the latents, and of the labels where none are asked for.
+          seed: of the latents, and of the labels if none are given.
           num: how many.
-          labels: of a conditional generator, a label or a class's name, or several, which take turns; None:
-            drawn, all classes alike.
-          codes: of InfoGAN's generator, a value for the code of each given number, or several, which take
-            turns: categorical codes are counted first, and have whole numbers; the others are drawn.
+          labels: for a conditional generator: a label or the name of a class, or a list of them, which is
+            repeated; None: drawn at random, all classes equally often.
+          codes: for InfoGAN's generator: from the number of a code to its value, or to a list of values,
+            which is repeated. Categorical codes come first, and have whole numbers. Other codes are drawn.
 
         Raises:
           WrongArgument: a number is out of its range, or the data has no such class.
@@ -70,7 +72,7 @@ class Sampler:
         empty = np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
         return np.concatenate([empty, *self.batches(seed, num, labels, codes)])
 
-    def latents(self, seed: int = 0, num: int = 64) -> np.ndarray:
+    def latents(self, seed: int = 0, num: int = 64) -> Float[np.ndarray, "num {self.gan.latent_dim}"]:
         """The latents of the same samples: float32 `[num, latent_dim]`, which `decode` takes."""
         seed, num = arguments.whole("seed", seed, 0, 2**32), arguments.whole("num", num)
         parts = [np.zeros((0, self.gan.latent_dim), np.float32)]
@@ -80,7 +82,7 @@ class Sampler:
 
     def batches(
         self, seed: int = 0, num: int = 64, labels: Labels = None, codes: Mapping[int, Any] | None = None
-    ) -> Iterator[np.ndarray]:
+    ) -> Iterator[Examples]:
         """The same samples in batches, for numbers that do not fit into memory."""
         seed, num = arguments.whole("seed", seed, 0, 2**32), arguments.whole("num", num)
         return self._batches(seed, num, self.read_labels(labels), self._read_codes(codes))
@@ -93,13 +95,13 @@ class Sampler:
             for i, values in codes.items():
                 given["codes"] = vary(given["codes"], i, self._take_turns(values, first))
             batch = generate(self.gan, self.weights, latents(self.gan, *place), given)
-            if before is not None:  # while the device makes this one
+            if before is not None:  # while the device computes this batch
                 yield np.asarray(before)
             before = batch
         if before is not None:
             yield np.asarray(before)[: num - first]
 
-    def read_labels(self, labels: Labels) -> np.ndarray | None:
+    def read_labels(self, labels: Labels) -> Int32[np.ndarray, " n"] | None:
         """Labels as a user gives them, as int32 `[n]`; None stays.
 
         Raises:
@@ -118,12 +120,12 @@ class Sampler:
     def _read_codes(self, codes: Mapping[int, Any] | None) -> dict[int, np.ndarray]:
         return {} if codes is None else read_codes(codes, self.gan.given_example.get("codes"))
 
-    def judge(self, examples: np.ndarray, labels: Labels = None) -> np.ndarray:
+    def judge(self, examples: Examples, labels: Labels = None) -> Float[np.ndarray, " N"]:
         """The discriminator's outputs `[N]` for examples in the same format: see `discriminate`.
 
         Args:
           examples: as the samples are.
-          labels: for a conditional discriminator, which take turns; None: the mean over all classes.
+          labels: for a conditional discriminator, repeated if fewer; None: the mean over all classes.
         """
         examples = self._examples(examples)
         if not len(examples):
@@ -136,15 +138,15 @@ class Sampler:
         judge = functools.partial(discriminate, self.gan, self.discriminator, self.loss_numbers, examples)
         return np.mean([np.asarray(judge(given)) for given in told], axis=0)
 
-    def classify(self, examples: np.ndarray) -> np.ndarray:
-        """The labels `[N]` that the discriminator of a conditional GAN gives examples: see `class_logits`."""
+    def classify(self, examples: Examples) -> Int[np.ndarray, " N"]:
+        """The labels `[N]` that a conditional discriminator assigns to examples: see `class_logits`."""
         if not self.gan.classes:
             raise WrongArgument("only a conditional discriminator knows classes: this one has none")
         logits = class_logits(self.gan, self.discriminator, self._examples(examples))
         return np.array(self.gan.classes)[np.asarray(logits).argmax(axis=1)]
 
     def _examples(self, examples: np.ndarray) -> jax.Array:
-        """As the discriminator sees them."""
+        """Examples as inputs of the discriminator."""
         layout = "[N, H, W, C]" if self.gan.is_images else "[N, D]"
         examples = arguments.array("examples", examples, layout)
         if examples.shape[1:] != self.gan.shape or (self.gan.is_images and examples.dtype != np.uint8):
@@ -155,13 +157,16 @@ class Sampler:
 
     @property
     def threshold(self) -> float | None:
-        """Above which of the discriminator's outputs an example is taken for real; None: there is no such."""
+        """The discriminator's output above which an example is judged real; None: there is none."""
         threshold = self.gan.loss(**self.loss_numbers).threshold
         return None if threshold is None else float(threshold)
 
     def decode(
-        self, z: np.ndarray, labels: np.ndarray | None = None, codes: Codes | None = None
-    ) -> np.ndarray:
+        self,
+        z: Float[np.ndarray, "N Z"],
+        labels: Int[np.ndarray, " N"] | Float[np.ndarray, "N K"] | None = None,
+        codes: Codes | None = None,
+    ) -> Examples:
         """The samples of given latents `[N, latent_dim]`, in the same format.
 
         Args:
@@ -188,13 +193,13 @@ class Sampler:
             return np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
         parts = []
         for first in range(0, len(z), batch_of(self.gan)):
-            rows = np.minimum(first + np.arange(batch_of(self.gan)), len(z) - 1)  # the last one fills up
+            rows = np.minimum(first + np.arange(batch_of(self.gan)), len(z) - 1)  # the last one is repeated
             part = jax.tree.map(lambda values, rows=rows: np.asarray(values)[rows], given)
             parts.append(generate(self.gan, self.weights, z[rows], part))
         return np.concatenate([np.asarray(part) for part in parts])[: len(z)]
 
     def _labels_of(self, labels: np.ndarray | None, num: int) -> np.ndarray:
-        """One for each of `num` latents, or mixtures of classes."""
+        """The labels of `num` latents, or mixtures of classes."""
         if labels is None:
             raise WrongArgument(f"labels=None, but this generator is told classes: give {num} labels")
         found = arguments.array("labels", labels, "[N]", "[N, K]")
@@ -208,10 +213,10 @@ class Sampler:
 
     def interpolate_classes(
         self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None
-    ) -> np.ndarray:
-        """Samples on the straight way from class to class, z held: `[pairs · steps, ...]`.
+    ) -> Examples:
+        """Samples on straight lines from class to class, with z fixed: `[pairs · steps, ...]`.
 
-        Way i is from the i-th of `labels` to the next, which take turns; None: of all classes.
+        Line i goes from the i-th of `labels` to the next; labels are repeated. None: all classes.
 
         Raises:
           WrongArgument: a number is out of its range, or the generator takes no labels.
@@ -225,22 +230,22 @@ class Sampler:
         way = ((1 - t) * start + t * end).reshape(pairs * steps, -1)
         return self.decode(np.repeat(self.latents(seed, pairs), steps, axis=0), way)
 
-    def rows(self, seed: int = 0, labels: Labels = None) -> np.ndarray:
+    def rows(self, seed: int = 0, labels: Labels = None) -> Examples:
         """Samples of a grid with a row for each class, or value of the first code: see `fixed_inputs`."""
         z, given = fixed_inputs(self.gan, seed, self.read_labels(labels))
         return self.decode(z, **given)
 
     def vary_code(
         self, i: int, seed: int = 0, steps: int = 10, num: int = 10, reach: float = 1.0
-    ) -> np.ndarray:
-        """Samples with one code varied and all else held: `[num · steps, ...]`, or `[num · k, ...]`.
+    ) -> Examples:
+        """Samples with one code varied and all else fixed: `[num · steps, ...]`, or `[num · k, ...]`.
 
         Args:
-          i: which code; categorical ones are counted first, and go through their k values.
-          seed: of all else.
+          i: the number of the code. Categorical codes come first; they take all their k values.
+          seed: of everything else.
           steps: values of a continuous code, from -reach to reach.
           num: samples whose code is varied.
-          reach: 1 is where the training's end.
+          reach: the training uses values up to 1.
         """
         i = [*self._read_codes({i: 0})][0]
         steps, num = arguments.whole("steps", steps, 1), arguments.whole("num", num, 1)
@@ -254,25 +259,25 @@ class Sampler:
         return self.decode(z, codes=vary(codes, i, np.tile(values, num)))
 
     def codes(self, seed: int = 0, num: int = 64) -> Codes | None:
-        """Those of the first samples of a seed, which `decode` takes; None: the generator takes none."""
+        """The codes of the first samples of a seed, for `decode`; None if the generator takes none."""
         if "codes" not in self.gan.given_example:
             return None
         places = [(np.uint32(seed), np.int32(first)) for first in range(0, num, batch_of(self.gan))]
         parts = [conditions(self.gan, *place)["codes"] for place in places]
         return jax.tree.map(lambda *some: np.concatenate(some)[:num], *parts)
 
-    def posterior(self, examples: np.ndarray) -> Posterior:
-        """What InfoGAN's head takes the codes of examples for: see `posterior`."""
+    def posterior(self, examples: Examples) -> Posterior:
+        """The posterior of the codes of examples, by InfoGAN's head: see `programs.posterior`."""
         self._read_codes({})
         return jax.device_get(posterior(self.gan, self.discriminator, self._examples(examples)))
 
-    def interpolate(self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None) -> np.ndarray:
-        """Samples on the way from latent 2i to latent 2i + 1, `[pairs · steps, ...]`.
+    def interpolate(self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None) -> Examples:
+        """Samples between latent 2i and latent 2i + 1, `[pairs · steps, ...]`.
 
-        Along the great circle for the normal distribution, whose mass lies near a sphere
-        (White 2016, Sampling Generative Networks), along the line for others. With a conditional generator
-        the class is held: way i is of the i-th of `labels`, which take turns; None: of all classes in turn.
-        Codes are held, too.
+        Interpolates along the great circle for the normal distribution, whose mass lies near a sphere
+        (White 2016, Sampling Generative Networks), and along the line for others. With a conditional
+        generator the class is fixed: row i has the i-th of `labels`, which are repeated; None: all classes.
+        Codes are fixed, too.
 
         Raises:
           UserError: a number is out of its range.
@@ -290,7 +295,7 @@ class Sampler:
             angle = np.arccos(np.clip(cosine, -1, 1))
             if (np.sin(angle) > 1e-6).all():
                 way = (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)
-        # one point of all ways at a time, so that with several generators a way stays with one of them
+        # one point of every row at a time, so that with several generators a row comes from one of them
         held = None
         if self.gan.classes:
             asked = self.read_labels(self.gan.classes if labels is None else labels)

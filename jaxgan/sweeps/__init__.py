@@ -1,6 +1,6 @@
-"""What `--mode=sweep` is made of: which runs, in how many programs; who trains them; what comes of them.
+"""The parts of `--mode=sweep`: planning, training and reporting many runs.
 
-From the first to the last: `grammar` and `plan` (runs and the programs that they share, by `structure`),
-`population` and `members` (training them), `claims` and `progress` (between processes), `results`, `tables`,
-`figures` and `report`.
+In this order: `grammar` and `plan` (the runs, and which share a program, by `structure`), `population` and
+`members` (training), `claims` and `progress` (between processes), `results`, `tables`, `figures` and
+`report`.
 """

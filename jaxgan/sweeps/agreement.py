@@ -1,4 +1,4 @@
-"""`sweep.json`: a sweep's runs, their data and their parts, to which every process and every start keeps."""
+"""`sweep.json`: the runs, data and parts of a sweep, which are the same for every process and every start."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from jaxgan.sweeps import devices, plan, population
 from jaxgan.sweeps.members import obstacle
 from jaxgan.sweeps.plan import Plan
 
-_MOST_MEMBERS = 256  # of a population: each holds a file open, of which many systems allow 1,024
+_MOST_MEMBERS = 256  # members of a population: each keeps a file open, and many systems allow 1,024
 
 
 class Options(NamedTuple):
@@ -24,10 +24,10 @@ class Options(NamedTuple):
 
     Attributes:
       population: 'auto', 'vmap', 'map' or 'measure' (see `members.train_members`), or 'off': each run alone.
-      size: most members of a population; 0: as many as fit into memory; never more than 256.
+      size: the largest number of members; 0: as many as fit into memory; never more than 256.
       baseline: the setting that others are tested against; empty: the first.
-      spread: what stands beside a mean, 'interval' or 'stderr' (see `report.write`).
-      dry_run: print the plan, and stop there.
+      spread: printed beside a mean, 'interval' or 'stderr' (see `report.write`).
+      dry_run: only print the plan.
       command: for the report.
     """
 
@@ -40,7 +40,7 @@ class Options(NamedTuple):
 
 
 def divide(made: Plan, options: Options) -> list[list[int]]:
-    """The programs' runs in parts, each of which is trained at once."""
+    """The runs of the programs in parts, each of which is trained together."""
     parts = []
     for program in made.programs:
         config = made.runs[program[0]].config
@@ -69,7 +69,7 @@ def most_members(config: ConfigDict) -> int:
 
 
 def print_plan(made: Plan, parts: list[list[int]]) -> None:
-    """How many runs, programs and parts, and a line for each part."""
+    """The number of runs, programs and parts, and a line for each part."""
     settings = len({run.setting for run in made.runs})
     print(
         f"{len(made.runs)} runs ({settings} settings), {len(made.programs)} programs, {len(parts)} parts; "
@@ -128,13 +128,13 @@ def _describe(made: Plan) -> list[dict[str, Any]]:
 
 
 def describe_data(config: ConfigDict) -> str:
-    """The data set really used, which another process may not find."""
+    """The data set that was really used; another process may not find it."""
     dataset = plan.load_dataset(config)
     return f"{dataset.name} (hash {dataset.fingerprint})"
 
 
 def read(workdir: Path) -> dict[str, Any] | None:
-    """The sweep that a folder holds, None where there is none; UserError if it holds something else."""
+    """The sweep in a folder, None if there is none; UserError if the folder has something else."""
     path = workdir / "sweep.json"
     if (workdir / "search.json").exists():
         raise UserError(f"{workdir} holds a search: choose another --workdir for the sweep")
@@ -149,7 +149,7 @@ def read(workdir: Path) -> dict[str, Any] | None:
 
 
 def require_same(made: Plan, known: dict[str, Any], options: Options, workdir: Path) -> None:
-    """UserError if the sweep that a folder holds has other runs, other data, or is divided otherwise."""
+    """UserError if the sweep in a folder has other runs, other data or other parts."""
     if "alone" not in known:
         raise UserError(
             f"{workdir} holds a sweep of an earlier version: go on with that, or choose another --workdir"
@@ -177,7 +177,7 @@ def require_same(made: Plan, known: dict[str, Any], options: Options, workdir: P
 
 
 def _require_same_parts(known: dict[str, Any], options: Options, workdir: Path) -> None:
-    """How the runs were divided at the first start holds for good: checkpoints lie where that put them."""
+    """Keeps the parts of the first start, whose folders have the checkpoints."""
     if (options.population == "off") != known["alone"]:
         which = "with" if known["alone"] else "without"
         raise UserError(

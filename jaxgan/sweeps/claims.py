@@ -1,8 +1,8 @@
-"""Work shared through a folder: who does a part of it, and whose result counts.
+"""Sharing work through a folder: which process works on a part, and whose result is used.
 
-On one machine a lock of the system tells who is alive. Between machines it is a lease, a file that its owner
-touches again and again: one that nobody has touched for a while is stale. Leases are numbered, and the next
-number can be made by one process only, so that of several which see a stale lease one takes over.
+On one machine a lock of the system shows whether the owner is alive. Between machines there are leases: files
+that their owners touch regularly. A lease that was not touched for some time is stale. Leases are numbered,
+and only one process can make the next number, so only one process takes over a stale lease.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from pathlib import Path
 from jaxgan.errors import UserError
 from jaxgan.files import named
 
-PATIENCE = 120.0  # seconds without a sign of life after which a lease of another machine is stale
+PATIENCE = 120.0  # seconds after which an untouched lease of another machine is stale
 _PREFIX = "lease-"
 
 
@@ -26,7 +26,7 @@ class Claim:
     """A part that this process works on, until it is released or another process takes it over.
 
     Attributes:
-      lost: whether another process has taken over: this one was silent for too long, and must write no more.
+      lost: whether another process has taken over, because this one was silent too long. It must not write.
     """
 
     def __init__(self, lease: Path, words: str, patience: float):
@@ -40,8 +40,8 @@ class Claim:
             self.check()
 
     def check(self) -> bool:
-        """Gives a sign of life; returns whether the claim still holds."""
-        with contextlib.suppress(OSError):  # a file system that does not answer takes nothing over
+        """Touches the lease; returns whether the claim still holds."""
+        with contextlib.suppress(OSError):  # if the file system does not answer, the claim is not lost
             if max(_leases(self._lease.parent), default=0) != _number(self._lease) or not self._is_mine():
                 self.lost = True
             else:
@@ -49,11 +49,11 @@ class Claim:
         return not self.lost
 
     def _is_mine(self) -> bool:
-        """Whether the lease has the words that this one wrote: another's may have had its number since."""
+        """Whether the lease has the content that this process wrote: another may have its number now."""
         return self._lease.exists() and self._lease.read_text(encoding="utf-8") == self._words
 
     def end(self) -> None:
-        """Lets go of the part."""
+        """Releases the part."""
         self._ended.set()
         self._thread.join()
         if self.check():
@@ -62,10 +62,10 @@ class Claim:
 
 @contextlib.contextmanager
 def claim(folder: Path, patience: float = PATIENCE) -> Iterator[Claim | None]:
-    """Claims the part whose folder this is; None where another process works on it.
+    """Claims the part of a folder; None if another process works on it.
 
     Args:
-      folder: made where it is not there.
+      folder: of the part; made if it is missing.
       patience: seconds after which another machine's lease is stale.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def claim(folder: Path, patience: float = PATIENCE) -> Iterator[Claim | None]:
 
 
 def publish(path: Path, text: str) -> bool:
-    """Writes a file whole, in one move, unless it is there already; returns whether this was the first."""
+    """Writes a file atomically unless it exists; returns whether it was written."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with named(path):
@@ -106,7 +106,7 @@ def publish(path: Path, text: str) -> bool:
 
 
 def _take(folder: Path, patience: float) -> tuple[Path, str] | None:
-    """The lease that this process has made, and its words, or None where another one is good."""
+    """The new lease of this process and its content, or None if another lease is valid."""
     newest = max(_leases(folder), default=0)
     if newest:
         lease = folder / f"{_PREFIX}{newest}"
@@ -114,7 +114,7 @@ def _take(folder: Path, patience: float) -> tuple[Path, str] | None:
             owner, touched = json.loads(lease.read_text(encoding="utf-8") or "{}"), lease.stat().st_mtime
         except (OSError, ValueError):  # just released, or being written
             return None
-        # An owner on this machine would hold the lock that this process has: it is dead.
+        # An owner on this machine would hold the lock, so it is dead.
         if owner.get("machine") != _machine() and _now(folder) - touched < patience:
             return None
     lease = folder / f"{_PREFIX}{newest + 1}"
@@ -137,13 +137,13 @@ def _number(lease: Path) -> int:
 
 
 def _machine() -> str:
-    """Of the running system, which containers on one machine share, as they share its locks."""
+    """The identity of the running system. Containers on a machine share it, and its locks."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return boot.read_text(encoding="utf-8").strip() if boot.exists() else socket.gethostname()
 
 
 def _now(folder: Path) -> float:
-    """By the clock of the file system, which all machines see alike."""
+    """The time by the clock of the file system, which all machines share."""
     probe = folder / f".clock-{uuid.uuid4().hex}"
     probe.touch()
     try:

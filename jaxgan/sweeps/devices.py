@@ -12,14 +12,14 @@ import jax
 from jaxgan.algorithm.train_state import GanState
 from jaxgan.devices.parallel import num_cores
 
-_STATES = 4  # as large as its state: before a call, after it, the gradients, a copy on its way to the disk
-_SHARE = 0.7  # of the free memory
+_STATES = 4  # copies of a member's state: before and after a call, gradients, and one for writing
+_SHARE = 0.7  # share of the free memory to use
 
 
 def use_cores() -> None:
-    """On a CPU, makes a device of every core, so that members train on all of them; before JAX is used.
+    """On a CPU, makes every core a device, so that members train on all of them. Call it before JAX is used.
 
-    Small networks leave a second core idle. What XLA_FLAGS or JAX_NUM_CPU_DEVICES say stands.
+    Small networks would leave a second core idle. XLA_FLAGS and JAX_NUM_CPU_DEVICES take precedence.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_force_host_platform_device_count" not in flags and jax.config.jax_num_cpu_devices < 1:
@@ -34,17 +34,17 @@ def uses_cores() -> bool:
 
 
 def members_of_a_device(num: int, devices: Sequence[Any]) -> int:
-    """How many of `num` members each device has."""
+    """The number of members of each device, for `num` members."""
     return math.ceil(num / min(num, len(devices)))
 
 
 def num_bytes(tree: Any) -> int:
-    """Of all arrays of a tree, abstract ones too."""
+    """Bytes of all arrays of a tree, also of abstract ones."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def free_memory(device) -> int:
-    """Bytes that a device has to spare; for a CPU what the system, or this container, has."""
+    """Free bytes of a device; for a CPU, those of the system or the container."""
     if stats := device.memory_stats():
         return stats["bytes_limit"] - stats["bytes_in_use"]
     text = Path("/proc/meminfo").read_text(encoding="utf-8") if Path("/proc/meminfo").exists() else ""
@@ -65,7 +65,7 @@ def free_memory(device) -> int:
 
 
 def devices_that_fit(devices: Sequence[Any], state_bytes: int, data_bytes: int) -> Sequence[Any]:
-    """All, but of a CPU, whose devices share its memory, as many as it holds data and members for."""
+    """All devices; on a CPU, as many as memory allows, which they share."""
     if devices[0].platform != "cpu":
         return devices
     room = _SHARE * free_memory(devices[0])
@@ -79,13 +79,13 @@ def memory_of_each(devices: Sequence[Any]) -> int:
 
 
 def most_members(state: GanState, data_bytes: int, free: int, num_devices: int) -> int:
-    """How many members fit, by the size of one's state (it may be abstract); at least one."""
+    """The number of members that fit, by the size of a state (which may be abstract); at least 1."""
     room = _SHARE * free - data_bytes
     return max(1, int(room // (_STATES * num_bytes(state)))) * num_devices
 
 
 def fits(compiled, free: int) -> bool:
-    """Whether a compiled program's memory is to be had beside what its arguments already take."""
+    """Whether there is memory for a compiled program, besides that of its arguments."""
     analysis = compiled.memory_analysis()
     if analysis is None:
         return True

@@ -11,7 +11,7 @@ from jaxgan.sweeps.results import MIN_SEEDS, Frame, interval
 
 Figure = Any  # a matplotlib Figure; matplotlib is imported late
 
-# Okabe and Ito's colours, which the colour-blind can tell apart
+# Okabe and Ito's colours, distinguishable for the colour-blind
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#7b4fa3")
 _WIDTH = 5.2  # inches; about as many pixels at 72 a inch as a phone has
 _POINTS = 200  # of a curve; more are thinned out
@@ -60,7 +60,7 @@ def draw_bands(
       labels: setting → its name.
       spread: what the band is: the 95 % interval of the mean (`results.interval`), or one standard error to
         each side ('stderr').
-      within: the range that a value can have.
+      within: the range of possible values.
     """
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
@@ -69,7 +69,7 @@ def draw_bands(
         rows = curves[curves.setting == setting].pivot_table(index="seed", columns="step", values="value")
         if not len(rows):
             continue
-        rows = rows.dropna(axis="columns")  # where some seeds have no value the mean would be of others
+        rows = rows.dropna(axis="columns")  # if some seeds have no value, the mean would be over other seeds
         if not rows.shape[1]:
             continue
         rows = rows.iloc[:, np.unique(np.linspace(0, rows.shape[1] - 1, _POINTS).astype(int))]
@@ -98,7 +98,7 @@ def draw_bands(
 
 
 def draw_heat_map(table: Frame) -> Figure:
-    """Means over two swept numbers; `table` has the one as its index, the other as its columns."""
+    """A heat map of means over two swept numbers: index and columns of `table`."""
     values = table.to_numpy(float)
     figure, axes = start(1.3 + 0.42 * len(table))
     image = axes.imshow(values, cmap="viridis", aspect="auto")
@@ -124,14 +124,14 @@ def start(height: float):
 
 
 def finish(figure, axes) -> Figure:
-    """In the style of all."""
+    """Applies the common style."""
     axes.tick_params(labelsize=8.5)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
 def svg(figure: Figure) -> str:
-    """The figure as an SVG text; the same figure is the same text."""
+    """The figure as SVG text, reproducible."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
@@ -142,7 +142,7 @@ def svg(figure: Figure) -> str:
 
 
 def pdf(figure: Figure) -> bytes:
-    """The figure as a PDF file, with its letters as text; the same figure is the same bytes."""
+    """The figure as a PDF file with text, reproducible."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
@@ -153,7 +153,7 @@ def pdf(figure: Figure) -> bytes:
 
 
 def _wrap(label: str, width: int = 30) -> str:
-    """In lines of about this many letters."""
+    """Wraps a text into lines of about this many letters."""
     lines = [""]
     for word in label.split(", "):
         if lines[-1] and len(lines[-1]) + len(word) > width:

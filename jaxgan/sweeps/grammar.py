@@ -1,11 +1,11 @@
-"""What `--sweep='FIELD=VALUES'` may say.
+"""Parses `--sweep='FIELD=VALUES'`.
 
 | values | what |
 | --- | --- |
-| `a,b,c` | these; brackets keep together: `(64,64),(128,128)` |
-| `a:b` | whole numbers from a to b - 1: `seed=0:10`; drawn at random, also real numbers |
-| `a:b:n` | n numbers evenly from a to b, both included (rounded, for a field of whole numbers) |
-| `log(a:b:n)` | the same, evenly in the logarithm |
+| `a,b,c` | a list; brackets group values: `(64,64),(128,128)` |
+| `a:b` | integers from a to b - 1: `seed=0:10`; with random draws, also real numbers |
+| `a:b:n` | n evenly spaced numbers from a to b, both included (rounded for integer fields) |
+| `log(a:b:n)` | the same, evenly spaced in the logarithm |
 """
 
 import ast
@@ -24,7 +24,7 @@ _RANGE = re.compile(rf"(log\()?{_NUMBER}:{_NUMBER}(?::(\d+))?(\))?", re.IGNORECA
 
 
 class Span(NamedTuple):
-    """A whole range, both ends included: of `int` or `float`, and whether evenly in the logarithm."""
+    """A range with both ends, of `int` or `float`, and whether it is logarithmic."""
 
     low: float
     high: float
@@ -37,9 +37,9 @@ class Axis(NamedTuple):
 
     Attributes:
       field: its dotted path.
-      values: those that it takes in turn; None where there are too many, and only draws make sense.
-      draw: `random.Random -> value`, one of them at random.
-      span: the range that draws come from, where no number of values is given.
+      values: the values of a grid; None if there are too many, so that only draws make sense.
+      draw: `random.Random -> value`, a random one.
+      span: the range of draws, if no number of values is given.
     """
 
     field: str
@@ -53,7 +53,7 @@ def parse(text: str, kind_of: Callable[[str], type]) -> Axis:
 
     Args:
       text: as on the command line.
-      kind_of: the type of a field's values; raises UserError where there is no such field.
+      kind_of: the type of a field's values; raises UserError if there is no such field.
 
     Raises:
       UserError: it cannot be read.
@@ -72,7 +72,7 @@ def parse(text: str, kind_of: Callable[[str], type]) -> Axis:
 
 
 def split(text: str) -> list[str]:
-    """The parts between those commas that no bracket encloses."""
+    """Splits at commas that are not in brackets."""
     parts, depth = [""], 0
     for letter in text:
         depth += (letter in "([{") - (letter in ")]}")
@@ -113,7 +113,7 @@ def _range(field, kind, text, match):
 
 
 def _value(text: str, kind: type, whole: str) -> Any:
-    """The text of one value, of the field's kind."""
+    """The value of a text, of the field's type."""
     try:
         if kind is bool:
             return {"true": True, "false": False, "1": True, "0": False}[text.lower()]

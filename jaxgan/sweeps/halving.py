@@ -1,4 +1,4 @@
-"""Which members of a wave go on: successive halving at rungs, by one number.
+"""Which members of a wave continue: successive halving at rungs, by one number.
 
 Source: Jamieson & Talwalkar 2016, Non-stochastic Best Arm Identification and Hyperparameter Optimization.
 """
@@ -7,19 +7,20 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float, Int
 
 
 def make_rungs(num_steps: int, wave: int, eta: int, unit: int) -> tuple[list[int], int]:
-    """The steps at which members are compared, the last of which is `num_steps`.
+    """The steps at which members are compared; the last is `num_steps`.
 
-    There are as many as leave one member of a wave: about num_steps/η², num_steps/η, num_steps for 8 members
-    and η = 3. All are multiples of one length of call, so that calls are one program, where num_steps has
-    such a divisor.
+    There are as many rungs as needed to leave one member of a wave: for 8 members and η = 3 they are about
+    num_steps/η², num_steps/η and num_steps. If num_steps has a suitable divisor, all are multiples of the
+    length of a call, so that there is one program.
 
     Args:
       num_steps: of a whole run.
       wave: members.
-      eta: of so many members one goes on.
+      eta: one of `eta` members continues.
       unit: the longest call.
 
     Returns:
@@ -36,16 +37,18 @@ def make_rungs(num_steps: int, wave: int, eta: int, unit: int) -> tuple[list[int
     return sorted(rungs | {num_steps}), call
 
 
-def keep(values: np.ndarray, others: Sequence[float], eta: int, highest: bool) -> np.ndarray:
-    """The members that go on after a rung: the best ⌈n/η⌉, as far as none is worse than the median.
+def keep(
+    values: Float[np.ndarray, " n"], others: Sequence[float], eta: int, highest: bool
+) -> Int[np.ndarray, " kept"]:
+    """The members that continue after a rung: the best ⌈n/η⌉ that are not worse than the median.
 
-    The median is of all waves' members at this rung, those of this wave included. Where all of a wave are
-    worse than it, none goes on: a wave of a hopeless structure ends there. What is not finite is the worst.
+    The median is over the members of all waves at this rung, including this wave. If all members of a wave
+    are worse, none continues, so a wave with a bad structure ends. Values that are not finite are the worst.
 
     Args:
       values: `[n]`, of the wave's members.
       others: of the members of other waves.
-      eta: of so many members one goes on.
+      eta: one of `eta` members continues.
       highest: whether higher is better.
 
     Returns:

@@ -1,4 +1,4 @@
-"""How the members of a population lie: side by side, or one after another."""
+"""The layout of a population: members side by side, or one after another."""
 
 import collections
 import json
@@ -21,7 +21,7 @@ from jaxgan.sweeps.structure import key_of
 def choose_population(
     folder: Path, how: str, gan: GAN, config, states: GanState, data, devices, num_steps: int
 ) -> Population:
-    """The population with as many members side by side as it began with, or as `how` says and memory allows.
+    """The population with its earlier layout, or the one that `how` asks for and memory allows.
 
     Args:
       folder: of the population; `layout.json` in it keeps the choice.
@@ -66,12 +66,12 @@ _gans: dict[Hashable, GAN] = {}
 
 
 def shared(gan: GAN) -> GAN:
-    """The first GAN of this process that was made alike, with which compiled programs can be used again."""
+    """The first equal GAN of this process, whose compiled programs can be reused."""
     return _gans.setdefault(key_of(gan), gan)
 
 
 def _find(likeness: Hashable, gan: GAN, batch_size: int, num: int, width: int, devices) -> Population:
-    """A population, with what it has compiled where this process has had one like it: waves of a search."""
+    """A population; with the compiled programs of an equal one of this process (waves of a search)."""
     key = likeness, width
     if key not in _found:
         _found[key] = Population(gan, batch_size, num, width, devices)
@@ -82,7 +82,7 @@ def _find(likeness: Hashable, gan: GAN, batch_size: int, num: int, width: int, d
 
 
 def _widest(make, width: int, states: GanState, data, free: int, num_steps: int) -> Population:
-    """`width` members side by side on each device, or as many as fit into its free bytes."""
+    """`width` members side by side on each device, or as many as fit into its memory."""
     while width > 1:
         population = make(width=width)
         placed, _ = population.place(states, np.ones(population.num_members, bool))
@@ -93,7 +93,7 @@ def _widest(make, width: int, states: GanState, data, free: int, num_steps: int)
 
 
 def _time(population: Population, states: GanState, data, num_steps: int) -> float:
-    """Seconds that a call takes, compilation apart."""
+    """Seconds of a call, without compilation."""
     placed = population.place(states, np.ones(population.num_members, bool))
     for _ in range(2):
         begun = time.monotonic()

@@ -1,7 +1,7 @@
 """Training the members of one population: K ordinary workdirs, one program.
 
-Until the end a population has checkpoints of its own. Then every member gets one in its workdir, which goes
-on from there like that of any run.
+A population has checkpoints of its own. At the end every member gets a checkpoint in its workdir, with which
+it can be continued like any run.
 """
 
 import contextlib
@@ -56,11 +56,11 @@ def train_members(
       runs: the members.
       how: 'vmap', 'map', 'measure' which of them is faster, or 'auto', by a rule.
       stop: a signal ends the training with a checkpoint.
-      claimed: so does the loss of the claim, without one.
-      note: gets the progress: step, members, alive, seconds_per_step.
+      claimed: if the claim is lost, training ends without a checkpoint.
+      note: called with the progress: step, members, alive, seconds_per_step.
 
     Returns:
-      of every member its outcome: `status` 'done' or 'diverged', `step`, `seconds`, `reason`; None if
+      the outcome of every member: `status` 'done' or 'diverged', `step`, `seconds`, `reason`; None if
       stopped.
     """
     with contextlib.ExitStack() as stack:
@@ -72,7 +72,7 @@ def train_members(
 
 
 class Members:
-    """What the loop holds."""
+    """The training loop of a population."""
 
     def __init__(self, folder: Path, workdirs, runs, how: str, saved: Checkpoints):
         self._folder, self._how, self._workdirs, self._saved = folder, how, workdirs, saved
@@ -111,7 +111,7 @@ class Members:
             (path / "metrics.jsonl").touch()
 
     def _arrange(self, states: GanState) -> None:
-        """Brings states and data to the devices, and chooses how the members lie."""
+        """Places states and data on the devices, and chooses the layout."""
         config, gan, num = self._config, self._gan, len(states.key)
         one = Population(gan, config.batch_size, num, 1, self._devices)
         self._data = one.place_data(resident_data(config, self._dataset))
@@ -131,11 +131,11 @@ class Members:
         return make_evaluator(self._config, self._gan, self._dataset)
 
     def _marks(self) -> list[int]:
-        """Steps at which something else is due, where a call ends, too."""
+        """Further steps at which calls end, because something is due."""
         return []
 
     def _reach(self) -> None:
-        """Does what is due at one of the marks."""
+        """Does what is due at such a step."""
 
     def train(self, stop, claimed, note):
         config, start = self._config, time.monotonic()
@@ -173,14 +173,14 @@ class Members:
         return self._publish()
 
     def _end_of_call(self) -> int:
-        """Where the next call ends: the next multiple of a period."""
+        """The end of the next call: the next multiple of a period."""
         periods = self._call_steps, *_periods(self._config)
         ends = [(self._step // period + 1) * period for period in periods]
         ends += [mark for mark in self._marks() if mark > self._step]
         return min(self._config.num_steps, *ends)
 
     def _call(self, end: int) -> None:
-        """One call, and who of the members did not survive it."""
+        """Makes a call, and freezes members that diverged in it."""
         self._states, self._on_device, metrics = self._population.train_steps(
             self._states, self._on_device, self._data, end - self._step
         )
@@ -192,7 +192,7 @@ class Members:
             at, what = (first[0] + 1, first[1]) if first else (end - self._step, "the state")
             self._lose(i, f"{what} was not finite at step {self._step + at}", self._step)
         self._alive = alive
-        # a checkpoint holds what is finite; of those that are frozen nothing is written any more
+        # checkpoints hold finite states; nothing more is written about frozen members
         metrics = {name: np.where(alive[:, None], values, 0.0) for name, values in metrics.items()}
         window = self._window or {name: values[:, :0] for name, values in metrics.items()}
         self._window = {name: np.concatenate([window[name], metrics[name]], axis=1) for name in metrics}
@@ -202,7 +202,7 @@ class Members:
         print(f"{self._workdirs[i].name} diverged: {reason}; it rests at step {step}", flush=True)
 
     def _write_lines(self, rate: float) -> None:
-        """The means over the window, as a run alone writes them."""
+        """The means over the window, as in a single run."""
         config, step = self._config, self._step
         on_beat = step % config.log_every == 0
         if not on_beat and step != config.num_steps:
@@ -219,7 +219,7 @@ class Members:
             file.write(json.dumps({"step": self._step, **values}) + "\n")
 
     def _evaluate(self) -> dict[int, dict[str, float]]:
-        """The numbers of every member that is alive, which are written."""
+        """Computes and writes the evaluation of every member that is alive."""
         found = {}
         for i in np.flatnonzero(self._alive):
             try:
@@ -235,11 +235,11 @@ class Members:
         return found
 
     def _member(self, i: int) -> GanState:
-        """The state of one, on one device: what is computed from it is not computed on all."""
+        """The state of one member, on one device, so that computations with it use this device alone."""
         return jax.device_put(member_of(self._states, i), jax.devices()[0])
 
     def _host(self) -> GanState:
-        """The states of the members, without the copies."""
+        """The states of the members, without the padding."""
         states, num = jax.device_get(self._states), len(self._alive)
         return jax.tree.map(lambda leaf: leaf[:num], states.replace(step=None)).replace(step=states.step)
 
@@ -249,7 +249,7 @@ class Members:
             self._saved.save(self._step, tree, self._extra())
 
     def _extra(self) -> dict[str, Any]:
-        """What a checkpoint keeps beside the states, as JSON values."""
+        """Further JSON values of a checkpoint, besides the states."""
         return {"outcomes": self._outcomes, "seconds": self._seconds}
 
     def _publish(self) -> list[dict[str, Any]]:
@@ -284,7 +284,7 @@ class Members:
 
 
 def _periods(config: ConfigDict) -> list[int]:
-    """At whose multiples calls end."""
+    """Periods at whose multiples calls end."""
     periods = config.steps_per_call, config.log_every, config.checkpoint_every, config.eval_every
     return [period for period in periods if period]
 
@@ -294,7 +294,7 @@ def _due(every: int, step: int, config: ConfigDict) -> bool:
 
 
 def obstacle(config: ConfigDict, dataset: Dataset) -> str:
-    """Why runs of this config train each alone; empty where they need not."""
+    """Why runs of this config cannot train together; empty if they can."""
     reasons = {
         "the data set is streamed from disk": dataset.nbytes > config.dataset.max_device_bytes,
         "parallel is pmap": config.parallel == "pmap",

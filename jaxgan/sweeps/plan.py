@@ -1,8 +1,8 @@
-"""The plan of a sweep: its runs, and which of them are one program.
+"""The plan of a sweep: its runs, and which of them share a compiled program.
 
-A setting is what the sweep sets beside the seed; every setting is run with every seed. Two configs share a
-program where the objects built from them are alike, the numbers in their states are arranged alike, and
-every field in which they differ is one of these numbers.
+A setting is what the sweep sets besides the seed; every setting is run with every seed. Two configs share a
+program if the objects built from them are equal, the numbers in their states have the same structure, and all
+fields in which they differ are such numbers.
 """
 
 import copy
@@ -31,7 +31,7 @@ from jaxgan.sweeps.population import optimizer_numbers
 from jaxgan.sweeps.structure import key_of
 
 COMBINE = ("grid", "zip", "random")
-_PLAIN = "as configured"  # the setting that sets nothing
+_PLAIN = "as configured"  # the setting without changes
 
 
 class Run(NamedTuple):
@@ -39,8 +39,8 @@ class Run(NamedTuple):
 
     Attributes:
       name: of its folder.
-      setting: what its seeds have in common, in words.
-      values: what the sweep sets, field → value, without the seed.
+      setting: the name of its setting.
+      values: field → value of the setting, without the seed.
       config: complete, with the length of its schedules fixed.
     """
 
@@ -51,7 +51,7 @@ class Run(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The runs of a sweep, and the indices of those that are one program, program by program."""
+    """The runs of a sweep, and for each program the indices of its runs."""
 
     runs: list[Run]
     programs: list[list[int]]
@@ -70,19 +70,19 @@ def make_plan(
     """The runs that the command line asks for.
 
     Args:
-      config: what the sweep does not set.
+      config: the base config.
       sweeps: each `FIELD=VALUES` (see `grammar.py`).
       combine: 'grid': every value with every other; 'zip': the first with the first, and so on; 'random':
         `draws` times a value of each, drawn from `draws_seed`. Seeds are always combined with all settings.
       draws: of 'random'.
       draws_seed: any whole number.
-      settings: settings that have names: field → value of each.
-      overrides: fields of `config` that are not as in its file. What they, or the sweep, leave without effect
-        is set back (see `dependencies.reset_idle`).
-      evaluate: evaluate every run at its end, also where eval_every is 0.
+      settings: named settings: field → value of each.
+      overrides: fields of `config` that differ from its file. Fields that they or the sweep leave without
+        effect are reset (see `dependencies.reset_idle`).
+      evaluate: evaluate every run at its end, also if eval_every is 0.
 
     Raises:
-      UserError: something of it cannot be; the setting is named.
+      UserError: a run is impossible; names the setting.
     """
     fields.import_modules(config)
     axes = parse_axes(config, sweeps)
@@ -109,7 +109,7 @@ def make_plan(
 
 
 def parse_axes(config: ConfigDict, sweeps: Sequence[str]) -> list[Axis]:
-    """What `--sweep` says of the fields of a config."""
+    """The swept fields of a config, from `--sweep`."""
     return [parse(text, functools.partial(_kind, config)) for text in sweeps]
 
 
@@ -155,7 +155,7 @@ def _combine(axes: list[Axis], combine: str, draws: int, seed: int) -> list[dict
 
 
 def _draw_rows(axes: list[Axis], num: int, source: random.Random) -> list[list[Any]]:
-    """`num` different combinations; one that was drawn before is drawn again."""
+    """`num` different random combinations."""
     rows: dict[str, list[Any]] = {}
     for _ in range(100 * num):
         row = [axis.draw(source) for axis in axes]
@@ -175,16 +175,16 @@ def in_words(values: dict[str, Any]) -> Iterator[str]:
 def make_run(
     base: ConfigDict, setting: str, values: dict[str, Any], seed: int, overrides: Collection[str]
 ) -> Run:
-    """The run of a setting and a seed; UserError if it cannot be.
+    """The run of a setting and a seed; UserError if it is impossible.
 
     Args:
-      base: what the sweep does not set.
+      base: the base config.
       setting: its name.
       values: field → value.
       seed: of the run.
       overrides: see `make_plan`.
     """
-    config = copy.deepcopy(base)  # with its references, which follow what is set
+    config = copy.deepcopy(base)  # with references between fields
     try:
         config.update_from_flattened_dict({**values, "seed": seed})
         config = config.copy_and_resolve_references()
@@ -200,16 +200,16 @@ def make_run(
     return Run(f"{name}-seed={seed}", setting, values, fields.fix_schedule(config))
 
 
-# --- Which runs are one program -----------------------------------------------------------------------
+# --- Which runs share a program -----------------------------------------------------------------------
 
 
 class Built(NamedTuple):
-    """What a config becomes.
+    """The objects and numbers of a config.
 
     Attributes:
       data: the fingerprint of the training set.
       gan: what is static.
-      hyper: the numeric knobs, as `experiment.make_hyper`.
+      hyper: the numbers of `experiment.make_hyper`.
       optimizers: the numbers of both optimizers (see `optimizer_numbers`).
     """
 
@@ -219,7 +219,7 @@ class Built(NamedTuple):
     optimizers: dict[str, Any]
 
     def structure(self):
-        """A key of all but the values of the numbers."""
+        """A key of everything except the values of the numbers."""
         leaves, tree = jax.tree.flatten((self.hyper, self.optimizers))
         return self.data, key_of(self.gan), tree, tuple(np.shape(leaf) for leaf in leaves)
 
@@ -250,7 +250,7 @@ def build(config: ConfigDict) -> Built:
 
 
 def _group(runs: list[Run]) -> list[list[int]]:
-    """The indices of the runs of each program, in their order; seeds of one setting are one of course."""
+    """The indices of the runs of each program, in order. Seeds of a setting always share one."""
     programs: list[tuple[Leader, list[int]]] = []
     of_setting: dict[str, list[int]] = {}
     for i, run in enumerate(runs):
@@ -270,7 +270,7 @@ def _group(runs: list[Run]) -> list[list[int]]:
 
 
 class Leader:
-    """The first run of a program, which others are compared with."""
+    """The first run of a program, with which others are compared."""
 
     def __init__(self, config: ConfigDict, built: Built):
         self._config, self._structure, self._numbers = config, built.structure(), built.numbers()
@@ -278,11 +278,11 @@ class Leader:
         self._is_number: Callable[[str, str], bool] = functools.cache(self._is_number)
 
     def is_number(self, field: str, value: Any) -> bool:
-        """Whether this field alone, set to that value, changes numbers in the state, and no more."""
+        """Whether setting this field changes only numbers in the state."""
         return self._is_number(field, json.dumps(value))
 
     def leads(self, config: ConfigDict, built: Built) -> bool:
-        """Whether a config is the same program as this one's."""
+        """Whether a config has the same program."""
         flat = _flat(config)
         if flat.keys() != self._flat.keys() or built.structure() != self._structure:
             return False
@@ -290,7 +290,7 @@ class Leader:
         return all(self._is_number(field, json.dumps(flat[field])) for field in differing)
 
     def _is_number(self, field: str, value: str) -> bool:
-        """Whether this field alone, set to that value (JSON), changes numbers in the state, and no more."""
+        """Whether setting this field to a JSON value changes only numbers in the state."""
         config = ConfigDict(self._config.to_dict())
         value = json.loads(value)
         try:

@@ -1,7 +1,7 @@
-"""Many runs as one program: the very same step over a stacked state.
+"""Many runs as one program: the same step over a stacked state.
 
-The leaves of a stacked state are `[K, ...]`, but for `step`, of which there is one: so a branch on it stays
-a branch. Every member has its own key, and so its own draws and its own order of the data.
+The leaves of a stacked state are `[K, ...]`, except for `step`, which all share, so that a branch on it stays
+a branch. Every member has its own key, and so its own random draws and order of the data.
 """
 
 import functools
@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from jaxgan.algorithm.gan import GAN, init_state
+from jaxgan.algorithm.gan import GAN, KeyWords, init_state
 from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import compiler_options
 from jaxgan.devices.flops import step_flops
@@ -24,15 +25,15 @@ AXIS = "members"
 _LONG_STEP = 1e8  # floating-point operations: some milliseconds
 
 
-def optimizer_numbers(gan: GAN) -> dict[str, dict[str, jax.Array]]:
-    """The injected numbers with which both optimizers begin, by network."""
+def optimizer_numbers(gan: GAN) -> dict[str, dict[str, Float[Array, ""]]]:
+    """The initial injected numbers of both optimizers, by network."""
     example = {"w": jnp.zeros(())}
     optimizers = {"generator": gan.generator_optimizer, "discriminator": gan.discriminator_optimizer}
     return {network: dict(opt.init(example).hyperparams) for network, opt in optimizers.items()}
 
 
-def init_member(gan: GAN, key: jax.Array, hyper: dict, optimizers: dict) -> GanState:
-    """A fresh state as `init_state` makes it, but with the given numbers in its optimizers."""
+def init_member(gan: GAN, key: KeyWords, hyper: dict, optimizers: dict) -> GanState:
+    """A fresh state of `init_state`, with the given numbers in its optimizers."""
     state = init_state(gan, key, hyper)
     networks = {}
     for name, numbers in optimizers.items():
@@ -42,8 +43,10 @@ def init_member(gan: GAN, key: jax.Array, hyper: dict, optimizers: dict) -> GanS
     return state.replace(**networks, hyper={**state.hyper, "learning_rate": rates})
 
 
-def init_members(gan: GAN, keys: np.ndarray, hypers: Sequence[dict], optimizers: Sequence[dict]) -> GanState:
-    """Fresh states, one after another: each has the bits that it has alone; `keys` is uint32 `[K, 2]`."""
+def init_members(
+    gan: GAN, keys: UInt32[np.ndarray, "K 2"], hypers: Sequence[dict], optimizers: Sequence[dict]
+) -> GanState:
+    """Fresh states, with the same bits as single ones; `keys` is uint32 `[K, 2]`."""
     members = keys, stack([jax.tree.map(np.float32, hyper) for hyper in hypers]), stack(optimizers)
     members = jax.tree.map(jnp.asarray, members)
     return unbatch_step(lax.map(lambda member: init_member(gan, *member), members))
@@ -55,28 +58,28 @@ def stack(trees: Sequence[Any]) -> Any:
 
 
 def unbatch_step(states: GanState) -> GanState:
-    """With one step for all, in the place of K equal ones."""
+    """Replaces the K equal steps by one."""
     return states.replace(step=states.step[0])
 
 
 @jax.jit
-def member_of(states: GanState, i: jax.Array) -> GanState:
-    """The i-th member's state, as if it had been trained alone."""
+def member_of(states: GanState, i: int | np.integer | Int[Array, ""]) -> GanState:
+    """The state of member i, as of a single run."""
     step = states.step
     return jax.tree.map(lambda leaf: leaf[i], states.replace(step=None)).replace(step=step)
 
 
-def select(states: GanState, rows: np.ndarray) -> GanState:
-    """Some of the members, in that order; the states are on the host."""
+def select(states: GanState, rows: Int[np.ndarray, " n"]) -> GanState:
+    """The states of some members, in that order, on the host."""
     step = states.step
     return jax.tree.map(lambda leaf: np.asarray(leaf)[rows], states.replace(step=None)).replace(step=step)
 
 
 def prefers_map(gan: GAN, states: GanState, data: Data, batch_size: int, platform: str) -> bool:
-    """Whether members one after another beat members side by side.
+    """Whether members one after another are faster than side by side.
 
-    On a CPU they do where there are convolutions, which under vmap become grouped ones, 4.5 times slower, and
-    where a step is long enough to fill a core: side by side gains nothing then.
+    On a CPU they are for convolutions, which vmap turns into grouped convolutions, 4.5 times slower; and for
+    steps long enough to keep a core busy, which gain nothing side by side.
     """
     if platform != "cpu":
         return False
@@ -99,8 +102,8 @@ class Population:
       gan: what is static, of all of them.
       batch_size: B, of each.
       num_members: K.
-      width: members side by side under vmap; 1: one after another. Groups of `width` follow each other.
-      devices: that share the members. K need not be a multiple of their number: copies fill up.
+      width: members side by side, by vmap; 1: one after another. Groups of `width` run one after another.
+      devices: to share the members. If K is no multiple of their number, copies of a member are added.
     """
 
     def __init__(self, gan: GAN, batch_size: int, num_members: int, width: int, devices: Sequence[Any]):
@@ -113,8 +116,10 @@ class Population:
         self._shared = NamedSharding(mesh, PartitionSpec())
         self._programs: dict[int, Any] = {}
 
-    def place(self, states: GanState, alive: np.ndarray) -> tuple[GanState, jax.Array]:
-        """States and `alive` `[K]` → the devices."""
+    def place(
+        self, states: GanState, alive: Bool[np.ndarray, " K"]
+    ) -> tuple[GanState, Bool[Array, " placed"]]:
+        """Places states and `alive` `[K]` on the devices."""
         rows = np.minimum(np.arange(self._places), self.num_members - 1)
         padded = jax.tree.map(lambda leaf: np.asarray(leaf)[rows], states.replace(step=None))
         placed = jax.device_put(padded, self._members)
@@ -124,21 +129,21 @@ class Population:
         return placed.replace(step=step), jax.device_put(alive[rows], self._members)
 
     def place_data(self, data: dict[str, Any]) -> Data:
-        """The data → every device."""
+        """Places the data on every device."""
         return jax.device_put(data, self._shared)
 
     def compile(self, states, data, num: int):
-        """The program of `num` steps; what it takes may be abstract."""
+        """The compiled program of `num` steps; its inputs may be abstract."""
         if num not in self._programs:
-            # nothing is donated: the states before are those of who does not survive the call
+            # no donation, because members that diverge keep their states from before
             call = jax.jit(self._call, static_argnums=2, compiler_options=compiler_options())
             self._programs[num] = call.lower(states, data, num).compile()
         return self._programs[num]
 
-    def train_steps(self, states: GanState, alive: jax.Array, data: Data, num: int):
-        """`num` steps of every member that is alive.
+    def train_steps(self, states: GanState, alive: Bool[Array, " placed"], data: Data, num: int):
+        """Makes `num` steps of every member that is alive.
 
-        A member whose metrics or state are not finite after that is as it was before, and no longer alive.
+        A member whose metrics or state are not finite afterwards keeps its old state, and is no longer alive.
 
         Returns:
           states, alive `[K]` (both with the copies), and metrics `[K, num]` by name.
@@ -173,7 +178,7 @@ class Population:
             return state.replace(step=None), metrics
 
         width = min(self.width, members)
-        if members == 1:  # no loop around it, as in a run alone
+        if members == 1:  # without a loop, as in a single run
             after, metrics = member(jax.tree.map(lambda leaf: leaf[0], before))
             after, metrics = jax.tree.map(lambda leaf: leaf[None], (after, metrics))
         elif width == members:
@@ -185,8 +190,8 @@ class Population:
 
 
 @functools.partial(jax.jit, donate_argnums=1)
-def _choose(alive: jax.Array, after: GanState, before: GanState) -> GanState:
-    """Of every member the state after a call, or before it where it is not alive."""
+def _choose(alive: Bool[Array, " placed"], after: GanState, before: GanState) -> GanState:
+    """The states after a call; of members that are not alive, those before."""
 
     def choose(new, old):
         return jnp.where(alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
@@ -196,6 +201,6 @@ def _choose(alive: jax.Array, after: GanState, before: GanState) -> GanState:
 
 
 def _finite(tree) -> jax.Array:
-    """`[K]`: whether all of a member's numbers are finite."""
+    """`[K]`: whether all numbers of a member are finite."""
     leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     return jnp.stack([jnp.isfinite(leaf).reshape(len(leaf), -1).all(axis=1) for leaf in leaves]).all(axis=0)

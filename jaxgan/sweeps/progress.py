@@ -1,4 +1,4 @@
-"""How far a whole sweep is, over all processes that work on it."""
+"""The progress of a whole sweep, over all processes."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ def describe(folders: list[Path], steps: list[list[int]]) -> str:
 
     Args:
       folders: of its parts.
-      steps: of each part the lengths of its runs.
+      steps: the lengths of the runs of each part.
     """
     done = running = diverged = failed = 0
     left, speed, seen = 0.0, 0.0, []

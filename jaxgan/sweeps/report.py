@@ -28,7 +28,7 @@ def write(workdir: Path, baseline: str = "", spread: str = "interval") -> list[P
     Args:
       workdir: of the sweep.
       baseline: the setting that others are tested against, or a part of its name; empty: the first.
-      spread: what stands beside a mean: its 95 % 'interval', or its standard error, 'stderr'.
+      spread: printed beside a mean: its 95 % 'interval', or its standard error, 'stderr'.
 
     Returns:
       the files.
@@ -103,7 +103,7 @@ def _page(workdir: Path, found: Results, table: Frame, baseline: str, spread: st
 
 
 def _powerless(table: Frame, baseline: str) -> str:
-    """A sentence where so few seeds cannot show any difference, however large it is."""
+    """A sentence if there are too few seeds to show any difference; else empty."""
     tested = table[(table.setting != baseline) & table.p.notna()]
     if not len(tested):
         return ""
@@ -111,10 +111,10 @@ def _powerless(table: Frame, baseline: str) -> str:
     least = comparisons * results.least_p(pairs)
     if least < results.ALPHA:
         return ""
+    corrected = f", or {min(least, 1):.2g} corrected for {comparisons} comparisons" * (comparisons > 1)
     return (
-        f"With {pairs} seeds the test's p is at least {results.least_p(pairs):.2g}, and "
-        f"{min(least, 1):.2g} once it is corrected for {comparisons} comparisons: no difference from the "
-        "baseline can be significant, however large. More seeds can show one."
+        f"With {pairs} seeds p is at least {results.least_p(pairs):.2g}{corrected}: no difference from the "
+        "baseline can be significant, however large. Use more seeds."
     )
 
 
@@ -138,7 +138,7 @@ def _metric(found: Results, table: Frame, metric: str, baseline: str, spread: st
 
 
 def _bands(found: Results, curves, metric: str, spread: str) -> figures.Figure:
-    """Without the runs that diverged or failed, which the tables leave out, too."""
+    """The curves without runs that diverged or failed."""
     lost = found.runs[found.runs.status.isin(["diverged", "failed"])]
     lost = set(zip(lost.setting, lost.seed, strict=True))
     kept = [pair not in lost for pair in zip(curves.setting, curves.seed, strict=True)]
@@ -174,7 +174,7 @@ def _heat_maps(found: Results, draw) -> list[dict[str, str]]:
 
 
 def _pictures(workdir: Path, found: Results) -> list[dict[str, str]]:
-    """Of each setting the last samples of its first seed that finished."""
+    """The last samples of each setting, from its first seed that finished."""
     pictures = []
     for setting in found.settings[:_PICTURES]:
         runs = found.runs[(found.runs.setting == setting) & (found.runs.status == "done")]
@@ -200,7 +200,7 @@ def _run_rows(found: Results) -> list[list[str]]:
 
 
 def _data(workdir: Path, found: Results) -> list[str]:
-    """The data sets that the runs were really trained on."""
+    """The data sets that were really used for training."""
     said = []
     for run in found.runs.run:
         path = workdir / "runs" / run / "config.json"
@@ -214,5 +214,5 @@ def _data(workdir: Path, found: Results) -> list[str]:
 
 
 def as_source(text: str) -> str:
-    """An SVG text as what an image of a page shows."""
+    """An SVG text as the source of an image in HTML."""
     return f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxgan.errors import UserError
 from jaxgan.evaluation.naming import number_of
@@ -16,15 +17,15 @@ Frame = Any  # a pandas.DataFrame; pandas is imported late
 
 CONFIDENCE = 0.95
 ALPHA = 0.05  # p-values below it are called significant
-MIN_SEEDS = 3  # of an interval: two values say next to nothing of their spread
+MIN_SEEDS = 3  # for an interval: two values say almost nothing about the spread
 _RESAMPLES = 9_999
-_MARK = "discriminator_loss"  # a line of metrics.jsonl without it is an evaluation's
+_MARK = "discriminator_loss"  # lines of metrics.jsonl without it are evaluations
 _COLUMNS = "metric setting n mean low high stderr median failed difference p best".split()
-_IN_TRAINING = ("generator_loss", "discriminator_loss", "diversity")  # shown where nothing is evaluated
+_IN_TRAINING = ("generator_loss", "discriminator_loss", "diversity")  # shown if nothing is evaluated
 
 
 class Results(NamedTuple):
-    """What a sweep's folder holds.
+    """The content of a sweep's folder.
 
     Attributes:
       record: `sweep.json`.
@@ -33,10 +34,10 @@ class Results(NamedTuple):
       curves: long: setting, seed, step, metric, value.
       fields: those that are swept, without the seed.
       metrics: the numbers to show: those of the evaluations, or some of the training.
-      evaluated: whether they are those of evaluations. Numbers of the training are not compared: losses of
-        different games have nothing to do with each other.
+      evaluated: whether they are from evaluations. Numbers from training are not compared, because losses of
+        different games are not comparable.
       labels: setting → a short name.
-      num_modes: the most modes of a data set of the sweep, where they are known.
+      num_modes: the largest number of modes of a data set of the sweep, if known.
     """
 
     record: dict[str, Any]
@@ -94,10 +95,10 @@ def read(workdir: Path) -> Results:
 
 
 def find_baseline(settings: list[str], name: str) -> str:
-    """The setting that is meant by a name: as it is written, or by a part of it that no other has.
+    """The setting with this name, or the only one with this part of a name.
 
     Raises:
-      UserError: none is, or several are.
+      UserError: there is none, or there are several.
     """
     settings = list(dict.fromkeys(settings))
     if not name:
@@ -148,7 +149,7 @@ def summarize(results: Results, baseline: str) -> Frame:
 
 
 def range_of(metric: str, num_modes: int | None) -> tuple[float, float]:
-    """The range that a number of this name can have, of data with so many modes."""
+    """The range of the number with this name, for data with so many modes."""
     number = number_of(metric)
     if number is None:
         return -math.inf, math.inf
@@ -156,7 +157,7 @@ def range_of(metric: str, num_modes: int | None) -> tuple[float, float]:
 
 
 def find_best(finished: dict[str, Frame], number: Number | None) -> str:
-    """The setting whose number is better than that of every other, as far as the seeds can tell; else ''.
+    """The setting that is significantly better than every other; else ''.
 
     It is better than each of the others by the one-sided paired test, and p is the largest of these
     (an intersection-union test: Berger 1982, Multiparameter Hypothesis Testing and Acceptance Sampling). Any
@@ -181,7 +182,7 @@ def find_best(finished: dict[str, Frame], number: Number | None) -> str:
 
 
 def _differences(values: Frame, others: Frame) -> np.ndarray:
-    """Of the seeds that both have."""
+    """The differences for the seeds that both have."""
     pairs = values.index.intersection(others.index)
     return (values[pairs] - others[pairs]).to_numpy()
 
@@ -192,15 +193,17 @@ def _finished(results: Results, setting: str, metric: str) -> Frame:
     return runs.set_index("seed")[metric].astype(float).dropna() if metric in runs else runs.seed[:0]
 
 
-def interval(values: np.ndarray, low: float = -math.inf, high: float = math.inf) -> tuple[float, float]:
+def interval(
+    values: Float[np.ndarray, " n"], low: float = -math.inf, high: float = math.inf
+) -> tuple[float, float]:
     """The 95 % interval of the mean by Student's t: m ± t(n - 1)·s/√n, NaN of fewer than 3 values.
 
-    Of normal data it covers the mean with its 95 %, however few the values are. A bootstrap does not: with 5
-    values the accelerated one (BCa) covers 84 %.
+    For normal data its coverage is 95 % for any number of values. A bootstrap is too narrow: with 5 values
+    the accelerated one (BCa) covers 84 %.
 
     Args:
       values: `[n]`.
-      low, high: the range that a value can have, beyond which the interval does not reach.
+      low, high: the range of possible values, to which the interval is clipped.
 
     Source: Student 1908, The Probable Error of a Mean.
     """
@@ -216,12 +219,12 @@ def interval(values: np.ndarray, low: float = -math.inf, high: float = math.inf)
 
 
 def least_p(pairs: int) -> float:
-    """The least p-value that `paired_test` can give of so many pairs: all signs alike, 2/2ⁿ."""
+    """The smallest p-value of `paired_test` for n pairs: all signs equal, 2/2ⁿ."""
     return 2.0 ** (1 - pairs)
 
 
-def paired_test(differences: np.ndarray) -> float:
-    """The two-sided p-value that the differences `[n]`, n > 1, have mean 0: a test of their signs' flips."""
+def paired_test(differences: Float[np.ndarray, " n"]) -> float:
+    """The two-sided p-value of a sign-flip test that the differences `[n]`, n > 1, have mean 0."""
     from scipy import stats
 
     if not np.any(differences):
@@ -237,7 +240,7 @@ def paired_test(differences: np.ndarray) -> float:
     return float(found.pvalue)
 
 
-def holm(p: np.ndarray) -> np.ndarray:
+def holm(p: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """p-values `[n]` corrected for their number, NaN left out: p(i) → max over j ≤ i of (n - j + 1)·p(j)."""
     corrected = np.full(len(p), math.nan)
     known = np.flatnonzero(~np.isnan(p))
@@ -260,13 +263,13 @@ def _outcomes(folder: Path, num: int) -> list[dict[str, Any]]:
 
 
 def _num_modes(workdir: Path) -> set[int]:
-    """Of the data that a run was trained on; empty where they are not known."""
+    """The record of the data of a run; empty if unknown."""
     found = read_record(workdir)
     return {found["dataset"]["num_modes"]} - {None} if found and "num_modes" in found["dataset"] else set()
 
 
 def _lines(path: Path, last: int) -> list[dict[str, Any]]:
-    """Of metrics.jsonl, up to a step: a member may have gone on alone since."""
+    """Lines of metrics.jsonl up to a step: a member may have been continued alone."""
     if not path.exists():
         return []
     lines = []
@@ -279,7 +282,7 @@ def _lines(path: Path, last: int) -> list[dict[str, Any]]:
 
 
 def _value(run: dict[str, Any], field: str) -> Any:
-    """Of a swept field; settings with names need not all set it."""
+    """The values of a swept field, which named settings need not all set."""
     if field in run["values"]:
         return run["values"][field]
     section = run["config"]
@@ -289,7 +292,7 @@ def _value(run: dict[str, Any], field: str) -> Any:
 
 
 def _labels(described: list[dict[str, Any]], settings: list[str]) -> dict[str, str]:
-    """Shorter: of `loss.name=hinge` the value, of other fields the end of their path."""
+    """A shorter label: the value of `loss.name=hinge`; for other fields the end of the path."""
     fields = {field for run in described for field in run["values"]}
 
     def shorten(text):

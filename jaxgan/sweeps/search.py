@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from jaxgan.errors import UserError
 from jaxgan.run.workdir import Stop
@@ -194,7 +195,7 @@ def _work(problem: Problem, folder: Path, waves, number: int, budget: Budget, st
         trials = [trial for trial in waves[number] if trial.number not in refused]
         others = [trial for known in plan["known"] for trial in waves[known]]
 
-        def keep(step: int, values: np.ndarray) -> np.ndarray:
+        def keep(step: int, values: Float[np.ndarray, " n"]) -> Int[np.ndarray, " kept"]:
             if problem.objective.with_cost:  # nothing is pruned where both count
                 return np.arange(len(values))
             at_rung = [trial.rungs[step] for trial in others if step in trial.rungs]

@@ -1,4 +1,4 @@
-"""Whether two things that Python built are the same program: what they are made of, as a key to compare."""
+"""Keys that show whether two Python objects give the same program."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 
 class _Itself:
-    """Something that cannot be looked into: equal to itself alone. It is kept alive, and so its identity."""
+    """An object of an unknown kind, equal only to itself. It is kept alive, so its identity is unique."""
 
     def __init__(self, value):
         self._value = value
@@ -27,24 +27,24 @@ class _Itself:
 
 
 def key_of(value: Any) -> Hashable:
-    """A key that is equal for two values only where they are surely made alike.
+    """A key that is equal for two values only if they surely have the same structure.
 
-    Modules and dataclasses are their types and fields, functions their code with what they hold on to, and
-    arrays their bytes. Of optax's transformations only the update counts: the numbers with which their states
-    begin are leaves of these. What is of no known kind is equal to itself alone.
+    The key of a module or dataclass is its type and fields; of a function its code, closure and defaults; of
+    an array its bytes. Of optax transformations only the update counts, because the initial numbers are
+    leaves of their states. Objects of unknown kinds are equal only to themselves.
     """
     return _key(value, frozenset())
 
 
 def _key(value, within) -> Hashable:
-    if id(value) in within:  # a function that holds on to itself
+    if id(value) in within:  # a function that refers to itself
         return "itself"
 
     def key(part):
         return _key(part, within | {id(value)})
 
     if isinstance(value, _PLAIN):
-        return type(value).__name__, repr(value)  # 0.0 and -0.0 are two programs, 1 and True, too
+        return type(value).__name__, repr(value)  # 0.0 and -0.0 are different programs, and so are 1 and True
     if isinstance(value, np.ndarray | jax.Array | np.generic):
         array = np.asarray(value)
         return "array", array.dtype.str, array.shape, array.tobytes()

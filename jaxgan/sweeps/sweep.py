@@ -1,7 +1,7 @@
 """Many runs and one report: `python launch.py --mode=sweep --config=... --sweep='FIELD=VALUES' ...`.
 
 A sweep's folder holds `sweep.json` (its plan), `runs/<name>` (an ordinary workdir for each run), `parts/`
-(who works on what, checkpoints of populations), and the results. Any number of processes may be
+(claims, and checkpoints of populations), and the results. Any number of processes may be
 started on it.
 """
 
@@ -24,12 +24,12 @@ from jaxgan.sweeps.claims import claim, publish
 from jaxgan.sweeps.members import obstacle, train_members
 from jaxgan.sweeps.plan import Plan
 
-_POLL = 3.0  # seconds between two looks at what other processes do
+_POLL = 3.0  # seconds between two checks of other processes
 _SAY_EVERY = 10.0  # seconds between two lines of progress
 
 
 def sweep(made: Plan, workdir: Path, options: Options) -> int:
-    """Trains all runs of a plan, or goes on with them, and writes the report; returns the exit status.
+    """Trains all runs of a plan, or continues them, and writes the report; returns the exit status.
 
     Raises:
       UserError: the folder holds another sweep.
@@ -41,7 +41,7 @@ def sweep(made: Plan, workdir: Path, options: Options) -> int:
         agreement.require_same(made, known, options, workdir)
         parts = known["parts"]
     agreement.print_plan(made, parts)
-    report.find_baseline([run.setting for run in made.runs], options.baseline)  # refused now, not at the end
+    report.find_baseline([run.setting for run in made.runs], options.baseline)  # refuse now, not at the end
     if options.dry_run:
         return 0
     (workdir / "parts").mkdir(parents=True, exist_ok=True)
@@ -56,17 +56,17 @@ def sweep(made: Plan, workdir: Path, options: Options) -> int:
             print(f"stopped; the same command goes on: {workdir}")
             return 128 + signal
     written = report.write(workdir, options.baseline, options.spread)
-    print("wrote " + ", ".join(map(str, written)))
+    print(f"wrote in {workdir}: {', '.join(path.name for path in written)}")
     if job.unfinished():
         raise UserError(job.failure())
     return 0
 
 
-# --- Doing it -----------------------------------------------------------------------------------------
+# --- Training -----------------------------------------------------------------------------------------
 
 
 def _on_one_device(config: ConfigDict) -> ConfigDict:
-    """A run alone takes the whole CPU as one device, where cores were made devices for populations."""
+    """A single run uses the whole CPU as one device, also if cores are devices for populations."""
     if devices.uses_cores() and not config.num_devices:
         config = config.copy_and_resolve_references()
         config.num_devices = 1
@@ -74,7 +74,7 @@ def _on_one_device(config: ConfigDict) -> ConfigDict:
 
 
 def _train_alone(folder: Path, config: ConfigDict, workdir: Path) -> tuple[dict[str, Any], int]:
-    """The outcome of one run, and the signal that stopped it; its seconds are those of all its starts."""
+    """The outcome of one run with the seconds of all its starts, and the signal that stopped it."""
     path = folder / "status.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     spent = before.get("seconds", 0.0)  # a population keeps its own in its checkpoints
@@ -89,7 +89,7 @@ def _train_alone(folder: Path, config: ConfigDict, workdir: Path) -> tuple[dict[
     if code:
         replace(path, json.dumps({**status, "seconds": seconds}))
         return outcome, code - 128
-    if outcome["status"] == "done" and config.get("max_minutes", 0.0):  # it may have ended before
+    if outcome["status"] == "done" and config.get("max_minutes", 0.0):  # it may have ended earlier
         with Checkpoints(workdir / "checkpoints", read_only=True) as saved:
             outcome["step"] = max(saved.steps())
     rate = seconds / config.num_steps
@@ -107,7 +107,7 @@ class _Job:
         self._failed: dict[int, str] = {}
 
     def unfinished(self) -> list[int]:
-        """The parts that have no result, not by another process either."""
+        """The parts without a result, also of other processes."""
         return [i for i, folder in enumerate(self._folders) if not (folder / "result.json").exists()]
 
     def failure(self) -> str:
@@ -120,7 +120,7 @@ class _Job:
         )
 
     def run(self, stop: Stop) -> int:
-        """Works until every part has a result, its own or another process's; returns the signal that came."""
+        """Works until every part has a result of any process; returns the signal that stopped it."""
         while not stop.signal:
             open_parts = [i for i in self.unfinished() if i not in self._failed]
             if not open_parts:
@@ -135,7 +135,7 @@ class _Job:
                         signal = self._work(i, stop, claimed)
                         if signal:
                             return signal
-            if not worked and not stop.signal:  # others are at all that is left: theirs may yet fail
+            if not worked and not stop.signal:  # others work on all remaining parts, which may still fail
                 self._say()
                 time.sleep(_POLL)
         self._say(at_once=True)
@@ -145,7 +145,7 @@ class _Job:
         folder, runs = self._folders[i], [self._runs[k] for k in self._parts[i]]
         workdirs = [self._workdir / "runs" / run.name for run in runs]
         note = self._note(folder)
-        (folder / "failed.json").unlink(missing_ok=True)  # of an earlier start
+        (folder / "failed.json").unlink(missing_ok=True)  # from an earlier start
         try:
             config, how = runs[0].config, self._options.population
             if how == "off" or obstacle(config, plan.load_dataset(config)):  # a part of one run

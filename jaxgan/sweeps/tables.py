@@ -1,4 +1,4 @@
-"""The numbers of a sweep in words, and as the tables of a paper."""
+"""The numbers of a sweep as text, and as tables for a paper."""
 
 import math
 
@@ -12,12 +12,12 @@ def is_scientific(x: float) -> bool:
 
 
 def number(x: float, digits: int = 3, scientific: bool | None = None) -> str:
-    """Of about `digits` significant digits; a dash for NaN.
+    """A number with about `digits` significant digits; a dash for NaN.
 
     Args:
       x: the number.
       digits: how many.
-      scientific: whether with an exponent; None: where it is long without.
+      scientific: whether to write an exponent; None: if the number is long without.
     """
     if x is None or not math.isfinite(x):
         return "–"
@@ -57,18 +57,18 @@ def _digits(x: float, last: int) -> int:
 
 
 def scientific_column(table: Frame) -> bool:
-    """Whether the means of one number are written with exponents, all alike."""
+    """Whether all means of a number are written with exponents."""
     means = [abs(mean) for mean in table["mean"] if math.isfinite(mean)]
     return is_scientific(max(means, default=0.0))
 
 
 def p_value(p: float) -> str:
-    """As it is written in papers; a dash for NaN."""
+    """A p-value as in papers; a dash for NaN."""
     return "–" if not math.isfinite(p) else "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") or "0"
 
 
 def percent(share: float) -> str:
-    """A share in [0, 1]; a dash for NaN."""
+    """A share in [0, 1] in percent; a dash for NaN."""
     return "–" if not math.isfinite(share) else f"{100 * share:.0f} %"
 
 
@@ -83,7 +83,7 @@ def head(spread: str) -> list[str]:
 def cells(
     row, labels: dict[str, str], baseline: str, scientific: bool | None = None, spread: str = "interval"
 ) -> list[str]:
-    """A row of `results.summarize` in words, under `head`; `scientific` and `spread` as in `estimate`."""
+    """A row of `results.summarize` as text, for the columns `head`; other arguments as of `estimate`."""
     tested = row.setting != baseline
     return [
         labels[row.setting],
@@ -98,7 +98,7 @@ def cells(
 
 
 def _frame(found: Results, table: Frame, spread: str, bold: str) -> Frame:
-    """The table for papers: a row a setting, a column a number; `bold` is the form of what is best."""
+    """The table for papers: a row for each setting, a column for each number; `bold` formats the best."""
     import pandas as pd
 
     rows = []
@@ -140,7 +140,7 @@ def _caption(found: Results, baseline: str, spread: str) -> str:
 
 
 def markdown(found: Results, table: Frame, baseline: str, spread: str = "interval") -> str:
-    """A row a setting, with its caption."""
+    """The table in Markdown, with a caption."""
     frame = _frame(found, table, spread, "**{}**").map(lambda cell: str(cell).replace("|", "\\|"))
     rows = [frame.columns, ["---"] * frame.shape[1], *frame.to_numpy()]
     text = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
@@ -151,7 +151,7 @@ _LATEX = str.maketrans({"–": "--", "<": "$<$", "±": "$\\pm$", "↑": "$\\upar
 
 
 def latex(found: Results, table: Frame, baseline: str, spread: str = "interval") -> str:
-    """The same, for the package booktabs."""
+    """The table in LaTeX, for the package booktabs."""
 
     def escape(text):
         for letter in "&%$#_":

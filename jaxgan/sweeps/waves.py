@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from jaxgan.config.fields import plain
 from jaxgan.evaluation.evaluator import Evaluator
@@ -22,7 +23,7 @@ from jaxgan.sweeps.plan import Run
 from jaxgan.sweeps.population import select
 from jaxgan.sweeps.structure import key_of
 
-Keep = Callable[[int, np.ndarray], np.ndarray]
+Keep = Callable[[int, Float[np.ndarray, " n"]], Int[np.ndarray, " kept"]]
 _evaluators: dict[Hashable, Evaluator] = {}
 _MOST_EVALUATORS = 8
 
@@ -127,7 +128,7 @@ class _Wave(Members):
             self._shares[row] += (self._seconds - self._counted) / len(self._rows)
         self._counted = self._seconds
 
-    def _drop(self, rows: np.ndarray) -> None:
+    def _drop(self, rows: Int[np.ndarray, " n"]) -> None:
         for i in rows:
             if self._alive[i]:
                 self._outcomes[i] = {"status": "pruned", "step": self._step, "reason": ""}
@@ -143,7 +144,7 @@ class _Wave(Members):
         self._outcomes[i] |= {"status": status, "step": self._step if status != "diverged" else step}
         self._ended[row] = {**self._outcomes[i], "rungs": self._values.get(row, {})}
 
-    def _remain(self, kept: np.ndarray) -> None:
+    def _remain(self, kept: Int[np.ndarray, " n"]) -> None:
         """Goes on with these: the others cost nothing more."""
         states = self._host() if len(kept) else None
         self._rows = [self._rows[i] for i in kept]

@@ -47,7 +47,7 @@ def test_a_word_finds_fields_by_name_by_meaning_and_by_what_others_call_them():
     assert listing.text(None, ["latent_dim"]).splitlines() == [
         "The game (Goodfellow et al. 2014)",
         "  latent_dim=100  (int, at least 1)",
-        "      length of z",
+        "      dimension of the latent z",
     ]
     assert "packing=1" in listing.text(None, ["PacGAN"])
     assert "  discriminator_steps=1" in listing.text(None, ["n_critic"])
