@@ -16,8 +16,12 @@ def get_config():
     config.generator.dcgan.channels = (64, 32)  # 2·2·64 → 4·4·32 → 8·8·1
     config.generator.dcgan.kernels = (3, 3)
     config.generator.dcgan.strides = (2, 2)
+    config.generator.dcgan.dense = (128,)
     config.discriminator.name = "dcgan"
     config.discriminator.dcgan.channels = (32, 64)
     config.discriminator.dcgan.kernels = (3, 3)
     config.discriminator.dcgan.strides = (2, 2)
+    config.discriminator.dcgan.dense = (128,)
+    config.generator_optimizer.adam.learning_rate = 1e-3
+    config.discriminator_optimizer.adam.learning_rate = 2e-4
     return config

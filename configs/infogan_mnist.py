@@ -4,8 +4,9 @@ python launch.py --config=configs/infogan_mnist.py          on the networks of c
 python launch.py --config=configs/infogan_mnist.py:paper    on those of the paper's code, for accelerators
 
 --mode=evaluate says how well the categorical code names the digits; --mode=sample draws code_0.png and so on,
-with one code varied and all else held. The paper reports an error of 5 % (a purity of .95). After 1,140 steps
-of the first the purity was .43 here, and the categorical code was told from fakes (2.30 of 2.30 nats).
+with one code varied and all else held. The paper reports an error of 5 % (a purity of .95). With the layers
+of the first, but batches of 128, uniform latents and slopes of .01, the purity was .79 after 10,000 steps of
+one seed, and a fake told 2.29 of the 2.30 nats of its categorical code.
 
 As in the authors' code (openai/InfoGAN), but that images lie in [-1, 1] and gains of batch norm begin at 1.
 """

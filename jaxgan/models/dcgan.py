@@ -105,7 +105,7 @@ class DCGANDiscriminator(nn.Module):
       channels: channels of the convolutions, first to last.
       kernels: sizes of their kernels; as many as `channels`.
       strides: factors by which they shrink the image; as many as `channels`.
-      dense: widths of dense layers between the convolutions and the last layer, as in InfoGAN's discriminator.
+      dense: widths of dense layers between the convolutions and the last layer, as in InfoGAN.
       batch_norm: whether all hidden layers except the first are batch normalized.
       dropout: share of units dropped after each hidden layer in training.
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
