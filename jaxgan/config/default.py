@@ -13,12 +13,12 @@ of the networks (slope, dropout) and of the data, nor latent_threshold.
 
 from typing import NamedTuple
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FieldReference
 
 from jaxgan.algorithm.gan import UPDATE_ORDERS
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.config.fields import LISTS, SECTIONS, component, components, regularizers
-from jaxgan.declarations import Above, AtLeast, Between, Field, OneOf, own_field
+from jaxgan.declarations import Above, AtLeast, Between, Field, OneOf, SideOrSides, own_field
 from jaxgan.registry import Registry
 
 
@@ -193,7 +193,12 @@ GROUPS["Data"] = {
             False,
             "train without the validation part (every sixth example), evaluate on it instead of the test set",
         ),
-        ("dataset.image_size", 0, "pixels; shorter side resized, centre cropped; 0: as stored"),
+        (
+            "dataset.image_size",
+            0,
+            "pixels, to which the centre is cropped and scaled; 0: as stored",
+            SideOrSides(),
+        ),
         ("dataset.max_device_bytes", 2**31, "sets up to this size stay on the device, others are streamed"),
         (
             "class_balance",
@@ -292,8 +297,8 @@ def get_config() -> ConfigDict:
 
 
 def _value(entry: Field | Choice | Penalties):
-    if isinstance(entry, Field):
-        return entry.default
+    if isinstance(entry, Field):  # of one type, unless that is object
+        return FieldReference(entry.default, object) if entry.kind is object else entry.default
     if isinstance(entry, Penalties):
         return regularizers()
     if isinstance(entry.default, tuple):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from jaxgan.datasets.resize import RULE, resize
+from jaxgan.datasets.resize import RULE, Size, resize
 from jaxgan.errors import UserError
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # whatever the name ends with
@@ -39,13 +39,13 @@ class RefusedImage(Exception):
     """The image is whole, but is not taken as it is; the message goes behind its name, and has the remedy."""
 
 
-def decode(data: bytes, channels: int, size: int = 0) -> np.ndarray:
+def decode(data: bytes, channels: int, size: Size = 0) -> np.ndarray:
     """Decode one image, turn it upright by its EXIF tag, convert it to `channels`, resize it.
 
     Args:
       data: a whole file; of several frames the first is taken.
       channels: 1 (grey, ITU-R 601 luma), 3 (RGB; what is transparent shows white) or 4 (RGBA).
-      size: side in pixels by `resize.RULE`; 0 keeps the size.
+      size: side in pixels, or height and width, by `resize.RULE`; 0 keeps the size.
 
     Returns:
       uint8 [H, W, channels].

@@ -7,6 +7,7 @@ import numpy as np
 from jaxgan.datasets import order
 from jaxgan.datasets.dataset import DATASETS, Dataset, Digest, MissingDataset, take
 from jaxgan.datasets.load import load
+from jaxgan.datasets.resize import Size
 from jaxgan.errors import UserError
 
 NUM_TEST = 26_000  # triples of the test split: as many samples as VEEGAN and PacGAN evaluate
@@ -18,7 +19,7 @@ _FORMAT = 1  # raise it when other triples are drawn from the same seed
 def build(
     split: str,
     path: str,
-    image_size: int,
+    image_size: Size,
     *,
     num_triples: int = 128_000,
     seed: int = 0,

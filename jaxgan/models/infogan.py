@@ -4,7 +4,8 @@ import flax.linen as nn
 import jax
 
 from jaxgan.models import DISCRIMINATORS, layers
-from jaxgan.models.dcgan import require_images, require_same_length
+from jaxgan.models.dcgan import require_same_length
+from jaxgan.models.layout import require_images
 from jaxgan.models.minibatch import with_batch_features
 
 
@@ -40,7 +41,7 @@ class InfoGANDiscriminator(nn.Module):
     minibatch_discrimination: layers.Count = 0
 
     def check(self) -> None:
-        require_images(self.shape)
+        require_images(self.shape, "discriminator")
         require_same_length(self)
 
     @nn.compact
