@@ -47,7 +47,7 @@ class SelfAttention(nn.Module):
 
 
 def max_pool(x: jax.Array) -> jax.Array:
-    """The largest of 2×2 pixels: `[B, H, W, C]` to `[B, ⌈H/2⌉, ⌈W/2⌉, C]`; at an odd edge of those there are."""
+    """The largest of 2×2 pixels: `[B, H, W, C]` to `[B, ⌈H/2⌉, ⌈W/2⌉, C]`; at an odd edge of fewer."""
     n, h, w, c = x.shape
     if h % 2 or w % 2:
         x = jnp.pad(x, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")

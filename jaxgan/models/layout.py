@@ -92,11 +92,21 @@ def _of(table, times, more):
     return table[times] if times <= most else table[most] + more * (times - most)
 
 
-def require_maps(field: str, wanted: tuple[int, ...], sizes: list[Size]) -> None:
-    """UserError where a `wanted` shorter side is not that of any maps."""
-    have = sorted({min(size) for size in sizes})
-    if absent := [side for side in wanted if side not in have]:
+def sides_of_blocks(shape: tuple[int, ...], multipliers: tuple[int, ...], network: str) -> list[int]:
+    """Of what each block of a 'generator' or 'discriminator' gives the shorter side."""
+    if network == "generator":
+        return [min(size) for size in generator_layout(shape, multipliers)[0][1:]]
+    side, sides = min(shape[:2]), []
+    for _, halve in discriminator_layout(shape, multipliers):
+        side = -(-side // 2) if halve else side
+        sides.append(side)
+    return sides
+
+
+def require_sides(wanted: tuple[int, ...], sides: list[int]) -> None:
+    """UserError where attention is `wanted` at a shorter side that no block gives."""
+    if absent := [side for side in wanted if side not in sides]:
+        have = ", ".join(map(str, sorted({*sides}))) or "none"
         raise UserError(
-            f"{field}={wanted}: no maps have a shorter side of {absent[0]} pixels; there are "
-            f"{', '.join(map(str, have))}"
+            f"attention={wanted}: no block gives maps with a shorter side of {absent[0]}; there are: {have}"
         )

@@ -4,7 +4,14 @@ import flax.linen as nn
 import jax
 
 from jaxgan.models import DISCRIMINATORS, GENERATORS, layers
-from jaxgan.models.layout import discriminator_layout, generator_layout, require_images
+from jaxgan.models.attention import attend
+from jaxgan.models.layout import (
+    discriminator_layout,
+    generator_layout,
+    require_images,
+    require_sides,
+    sides_of_blocks,
+)
 from jaxgan.models.residual import DiscriminatorBlock, GeneratorBlock, to_image, to_logits
 
 
@@ -26,6 +33,7 @@ class ResNetGenerator(nn.Module):
       norm_bias: whether convolutions have a bias that a batch norm then subtracts; published counts of
         parameters include them.
       initializer: of weights, see `layers.scaled_initializer`.
+      attention: shorter sides of maps behind whose first block there is `attention.SelfAttention` (SAGAN).
     """
 
     shape: tuple[int, ...]
@@ -39,14 +47,17 @@ class ResNetGenerator(nn.Module):
     norm_bias: bool = False
     spectral_norm: layers.Layers = ""
     initializer: layers.Initializer = "xavier"
+    attention: layers.Sizes = ()
 
     def check(self) -> None:
         require_images(self.shape, "generator")
+        require_sides(self.attention, sides_of_blocks(self.shape, self.multipliers, "generator"))
 
     @nn.compact
     def __call__(self, z: jax.Array, train: bool = False, condition: jax.Array | None = None) -> jax.Array:
         axis_name = self.axis_name if self.synchronized else None
         (start, *sizes), multipliers = generator_layout(self.shape, self.multipliers)
+        sides = [min(size) for size in sizes]
         first, *widths = (self.width * multiplier for multiplier in multipliers)
         kernel_init = layers.scaled_initializer(self.initializer)
         project = nn.Dense(start[0] * start[1] * first, kernel_init=kernel_init, name="project")
@@ -57,6 +68,7 @@ class ResNetGenerator(nn.Module):
                 width, size, self.batch_norm, self.norm_bias, self.activation, self.slope,
                 self.spectral_norm, self.initializer, axis_name, name=f"block_{i}",
             )(x, train, condition)  # fmt: skip
+            x = attend(self, x, train, i, sides)
         return to_image(self, x, train, axis_name)
 
 
@@ -74,6 +86,7 @@ class ResNetDiscriminator(nn.Module):
       multipliers: widths of the blocks, as multiples of `width`; (): as published for the image's size, see
         `layout.discriminator_layout`.
       initializer: of weights, see `layers.scaled_initializer`.
+      attention: shorter sides of maps behind whose first block there is `attention.SelfAttention` (SAGAN).
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
       minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
     """
@@ -87,14 +100,17 @@ class ResNetDiscriminator(nn.Module):
     slope: layers.Slope = 0.2
     spectral_norm: layers.Layers = ""
     initializer: layers.Initializer = "xavier"
+    attention: layers.Sizes = ()
     minibatch_stddev: layers.Count = 0
     minibatch_discrimination: layers.Count = 0
 
     def check(self) -> None:
         require_images(self.shape, "discriminator")
+        require_sides(self.attention, sides_of_blocks(self.shape, self.multipliers, "discriminator"))
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False, features: bool = False):
+        sides = sides_of_blocks(self.shape, self.multipliers, "discriminator")
         x = images
         for i, (multiplier, halve) in enumerate(discriminator_layout(self.shape, self.multipliers)):
             width = self.width * multiplier
@@ -103,4 +119,5 @@ class ResNetDiscriminator(nn.Module):
                 width, hidden, halve, i == 0, self.activation, self.slope, self.spectral_norm,
                 self.initializer, name=f"block_{i}",
             )(x, train)  # fmt: skip
+            x = attend(self, x, train, i, sides)
         return to_logits(self, x, train, features)
