@@ -24,4 +24,4 @@ from jaxgan.registry import Registry
 GENERATORS = Registry("generator", given=("shape", "axis_name", "synchronized"))
 DISCRIMINATORS = Registry("discriminator", given=("shape", "axis_name", "outputs", "synchronized"))
 
-from jaxgan.models import dcgan, infogan, mlp, resnet  # noqa: E402, F401 (they register themselves)
+from jaxgan.models import biggan, biggan_deep, dcgan, infogan, mlp, resnet  # noqa: E402, F401 (they register themselves)

@@ -86,18 +86,34 @@ def discriminator_layout(shape: tuple[int, ...], multipliers: tuple[int, ...] = 
     return [(multiplier, i < halving) for i, multiplier in enumerate(multipliers)]
 
 
+def deep_discriminator_layout(
+    shape: tuple[int, ...], multipliers: tuple[int, ...] = ()
+) -> tuple[int, list[tuple[int, bool]]]:
+    """BigGAN-deep's: the first convolution's width, and of each pair of blocks as `discriminator_layout`.
+
+    Up to 32 pixels the first two pairs halve the maps, above all do.
+
+    Args:
+      shape: of an image.
+      multipliers: the widths, from that of the first convolution on; (): as published.
+    """
+    small = min(shape[:2]) <= _SMALL
+    if not multipliers:
+        multipliers = (4, 4, 4, 4) if small else _of(_DISCRIMINATOR, halvings(shape, 3), (16,))
+    first, *rest = multipliers
+    return first, [(multiplier, i < 2 or not small) for i, multiplier in enumerate(rest)]
+
+
 def _of(table, times, more):
     """The entry of a table; images larger than the largest in it have as many blocks `more`."""
     most = max(table)
     return table[times] if times <= most else table[most] + more * (times - most)
 
 
-def sides_of_blocks(shape: tuple[int, ...], multipliers: tuple[int, ...], network: str) -> list[int]:
-    """Of what each block of a 'generator' or 'discriminator' gives the shorter side."""
-    if network == "generator":
-        return [min(size) for size in generator_layout(shape, multipliers)[0][1:]]
+def sides_of(shape: tuple[int, ...], blocks: list[tuple[int, bool]]) -> list[int]:
+    """Of what each block of a discriminator gives the shorter side."""
     side, sides = min(shape[:2]), []
-    for _, halve in discriminator_layout(shape, multipliers):
+    for _, halve in blocks:
         side = -(-side // 2) if halve else side
         sides.append(side)
     return sides

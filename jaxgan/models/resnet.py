@@ -10,7 +10,7 @@ from jaxgan.models.layout import (
     generator_layout,
     require_images,
     require_sides,
-    sides_of_blocks,
+    sides_of,
 )
 from jaxgan.models.residual import DiscriminatorBlock, GeneratorBlock, to_image, to_logits
 
@@ -51,7 +51,8 @@ class ResNetGenerator(nn.Module):
 
     def check(self) -> None:
         require_images(self.shape, "generator")
-        require_sides(self.attention, sides_of_blocks(self.shape, self.multipliers, "generator"))
+        sizes, _ = generator_layout(self.shape, self.multipliers)
+        require_sides(self.attention, [min(size) for size in sizes[1:]])
 
     @nn.compact
     def __call__(self, z: jax.Array, train: bool = False, condition: jax.Array | None = None) -> jax.Array:
@@ -106,13 +107,15 @@ class ResNetDiscriminator(nn.Module):
 
     def check(self) -> None:
         require_images(self.shape, "discriminator")
-        require_sides(self.attention, sides_of_blocks(self.shape, self.multipliers, "discriminator"))
+        layout = discriminator_layout(self.shape, self.multipliers)
+        require_sides(self.attention, sides_of(self.shape, layout))
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False, features: bool = False):
-        sides = sides_of_blocks(self.shape, self.multipliers, "discriminator")
+        layout = discriminator_layout(self.shape, self.multipliers)
+        sides = sides_of(self.shape, layout)
         x = images
-        for i, (multiplier, halve) in enumerate(discriminator_layout(self.shape, self.multipliers)):
+        for i, (multiplier, halve) in enumerate(layout):
             width = self.width * multiplier
             hidden = width if i == 0 else x.shape[-1]
             x = DiscriminatorBlock(

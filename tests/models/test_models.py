@@ -22,6 +22,12 @@ EVERYTHING = {  # but noise, which takes long to compile
 }  # fmt: skip
 NORMAL = [entry for entry in ALL if "initializer" not in entry[0].fields(entry[1])]  # weights of N(0, 0.02)
 every_network = pytest.mark.parametrize(("registry", "name"), ALL, ids=lambda v: getattr(v, "kind", v))
+# They end as resnet does, which is tested always.
+LIKE_RESNET = ("biggan", "biggan_deep")
+each_end = pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in LIKE_RESNET)) for n in DISCRIMINATORS],
+)
 every_generator = pytest.mark.parametrize("name", list(GENERATORS))
 every_discriminator = pytest.mark.parametrize("name", list(DISCRIMINATORS))
 
@@ -38,7 +44,7 @@ def small(registry, name, **more):
         if field in ("channels", "hidden"):
             fields[field] = tuple(max(width // 32, 3) for width in parameter.default)
         if field == "width":
-            fields |= {"width": 3, "multipliers": (2, 1)}
+            fields |= {"width": 3, "multipliers": (2, 1) if registry is GENERATORS else (1, 2)}
     return fields | fields_of(registry, name, **more)
 
 
@@ -536,7 +542,7 @@ def test_minibatch_discrimination_by_hand():
     np.testing.assert_allclose(found[:, 4:], expected, rtol=1e-4)
 
 
-@every_discriminator
+@each_end
 def test_discriminators_may_compare_the_examples_of_a_batch(name):
     comparing = {"minibatch_stddev": 2, "minibatch_discrimination": 3}
     module, variables = built(DISCRIMINATORS, name, batch_norm=False, **comparing)
@@ -551,7 +557,7 @@ def test_discriminators_may_compare_the_examples_of_a_batch(name):
     np.testing.assert_allclose(features, apply(plain, without, images, features=True)[1], rtol=1e-5)
 
 
-@every_discriminator
+@each_end
 def test_over_devices_the_whole_batch_is_compared(name):
     fields = small(
         DISCRIMINATORS, name, batch_norm=False, minibatch_stddev=4, minibatch_discrimination=3, kernels=(3, 3)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numpy_layers import average_pool, batch_norm, conv, dense, params64, relu, upsample
+from numpy_layers import average_pool, batch_norm, conv, dense, number_of_parameters, params64, relu, upsample
 
 from jaxgan.errors import UserError
 from jaxgan.models import DISCRIMINATORS, GENERATORS, layers
@@ -13,11 +13,6 @@ from jaxgan.models.layout import discriminator_layout, generator_layout
 
 RNG = np.random.default_rng(0)
 CIFAR = (32, 32, 3)
-
-
-def number_of_parameters(module, inputs, **told):
-    variables = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((2, *inputs)), **told)
-    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 
 def test_published_numbers_of_parameters():
