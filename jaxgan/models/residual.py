@@ -45,13 +45,15 @@ class GeneratorBlock(nn.Module):
     def __call__(self, x: jax.Array, train: bool, condition: jax.Array | None = None) -> jax.Array:
         activation = layers.make_activation(self.activation, self.slope)
         use_bias = self.norm_bias or not self.batch_norm
+        # Class gains begin near 1 and biases near 0 in SNGAN's code; in BigGAN's they are orthogonal, too.
+        of_condition = "normal" if self.initializer == "xavier" else self.initializer
         shared = {"spectral_norm": self.spectral_norm, "train": train}
         y = x
         for i in range(2):
             if self.batch_norm:
                 y = layers.batch_norm(
                     y, axis_name=self.axis_name, name=f"batch_norm_{i}", condition=condition,
-                    kernel_init=layers.scaled_initializer(self.initializer), **shared,
+                    kernel_init=layers.scaled_initializer(of_condition), **shared,
                 )  # fmt: skip
             y = activation(y)
             y = upsample(y, self.size) if i == 0 else y
