@@ -26,7 +26,7 @@ class BigGANGenerator(nn.Module):
     batch norm but the last is conditional: on its block's chunk, and with a condition on a shared embedding
     of the class, which has no spectral norm.
 
-    With `width` 96 that of figure 15 and tables 4 to 7, as in StudioGAN for CIFAR-10 (384 channels). The
+    With `width` 96 that of figure 15 and tables 4 to 6, as in StudioGAN for CIFAR-10 (384 channels). The
     paper's has spectral norm everywhere, `spectral_norm='.'`, and attention at 64 pixels.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""BigGAN-deep: Brock et al. 2019, Large Scale GAN Training, appendix B, figure 16 and tables 8 and 9."""
+"""BigGAN-deep: Brock et al. 2019, Large Scale GAN Training, appendix B, figure 16 and tables 7 to 9."""
 
 import flax.linen as nn
 import jax

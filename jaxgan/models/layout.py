@@ -5,7 +5,7 @@ from jaxgan.errors import UserError
 Size = tuple[int, int]  # height, width
 
 # Widths of a generator's maps from the first on, of a discriminator's blocks; by the times that the image
-# is halved. BigGAN's (Brock et al. 2019, tables 4 to 8); the first two are SNGAN's for STL-10, too.
+# is halved. BigGAN's (Brock et al. 2019, tables 4 to 6), among them SNGAN's for STL-10.
 _GENERATOR = {
     3: (8, 4, 2, 1),
     4: (16, 8, 4, 2, 1),

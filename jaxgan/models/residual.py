@@ -19,8 +19,8 @@ class GeneratorBlock(nn.Module):
     Where batch norm is conditional both are. The shortcut's 1×1 convolution comes before its enlargement:
     the result is the same, and it costs a quarter.
 
-    Source: Miyato et al. 2018, Spectral Normalization for GANs, figure 8 and table 4; Brock et al. 2019,
-    BigGAN, figure 15a.
+    Source: Miyato et al. 2018, Spectral Normalization for GANs, appendix B.4; Brock et al. 2019,
+    BigGAN, figure 15.
 
     Attributes:
       features: of the result, and of the maps between the two convolutions.

@@ -20,7 +20,7 @@ class ResNetGenerator(nn.Module):
     """A projection to the first maps, residual blocks that double them, and a convolution to the image.
 
     `[B, latent_dim]` to `[B, H, W, C]`, of any height and width: 4×4 → 8×8 → 16×16 → 32×32, 6×6 → … → 48×48.
-    With `width` 64 that of the paper (appendix B.4, tables 3 to 5): 256 channels everywhere at 32 pixels,
+    With `width` 64 that of the paper (appendix B.4, tables 4 and 5): 256 channels everywhere at 32 pixels,
     512 → 256 → 128 → 64 at 48. With a condition as in Miyato and Koyama 2018, cGANs with Projection
     Discriminator: every batch norm but the last is of the class.
 
