@@ -2,7 +2,7 @@
 
 python launch.py --config=configs/r3gan.py                   768 channels, 20.7 million parameters each
 python launch.py --config=configs/r3gan.py:stacked_mnist     the same networks on Stacked-MNIST
-python launch.py --config=configs/r3gan.py:small             64 channels, for two cores
+python launch.py --config=configs/r3gan.py:small             32 channels, for two cores
 
 The first two are for accelerators, and not trained to their end here yet. Published: FID 1.96 on CIFAR-10
 (50,000 samples); on Stacked-MNIST 1,000 modes, reverse KL .029.
@@ -32,7 +32,7 @@ def get_config(variant: str = ""):
         optimizer.adam.update({"learning_rate": 2e-4, "b1": 0.0, "b2": 0.99})
     for network in (config.generator, config.discriminator):
         network.name = "r3gan"
-        network.r3gan.width = 64 if variant == "small" else 768
+        network.r3gan.width = 32 if variant == "small" else 768
     if stacked:
         config.dataset.stacked_mnist.num_triples = 0  # new ones in every batch
         config.evaluation.protocol = "26k"
@@ -41,7 +41,7 @@ def get_config(variant: str = ""):
     else:
         config.data_augment.names = ("flip",)
     if variant == "small":
-        config.num_steps = 20_000
+        config.num_steps = 10_000
         config.batch_size = 32
         config.ema_decay = 0.999
         config.steps_per_call = 5

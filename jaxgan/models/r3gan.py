@@ -74,7 +74,7 @@ class R3GANGenerator(nn.Module):
     """
 
     shape: tuple[int, ...]
-    width: layers.Width = 64
+    width: layers.Width = 32
     multipliers: layers.Sizes = ()
     blocks: Blocks = 2
     group_width: GroupWidth = 16
@@ -117,7 +117,7 @@ class R3GANDiscriminator(nn.Module):
     shape: tuple[int, ...]
     axis_name: str | None = None
     outputs: int = 1
-    width: layers.Width = 64
+    width: layers.Width = 32
     multipliers: layers.Sizes = ()
     blocks: Blocks = 2
     group_width: GroupWidth = 16

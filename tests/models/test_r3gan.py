@@ -127,7 +127,9 @@ def test_discriminator_by_hand():
 def test_activations_start_at_one_and_branches_at_zero():
     """Second moments along the network, of many latents and images: 4 blocks, so branches at 4^(-1/4)."""
     shape = (8, 8, 3)
-    generator, discriminator = (registry["r3gan"](shape) for registry in (GENERATORS, DISCRIMINATORS))
+    generator, discriminator = (
+        registry["r3gan"](shape, width=64) for registry in (GENERATORS, DISCRIMINATORS)
+    )
     inputs = jnp.float32(RNG.normal(size=(64, 32))), jnp.float32(RNG.normal(size=(64, *shape)))
 
     @jax.jit
