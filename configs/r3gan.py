@@ -5,7 +5,8 @@ python launch.py --config=configs/r3gan.py:stacked_mnist     the same networks o
 python launch.py --config=configs/r3gan.py:small             32 channels, for two cores
 
 The first two are for accelerators, and not trained to their end here yet. Published: FID 1.96 on CIFAR-10
-(50,000 samples); on Stacked-MNIST 1,000 modes, reverse KL .029.
+(50,000 samples); on Stacked-MNIST 1,000 modes, reverse KL .029. `small` takes 2.3 s of processor time a step
+on a CPU, and 1.4 GB.
 
 Other than there: no half-cosine schedules yet of learning rate, R1 and R2, β2 and the average, which stand at
 the values named below; no adaptive augmentation, in float32, and digits scaled to 32×32.

@@ -1,4 +1,5 @@
 import functools
+import itertools
 
 import flax.linen as nn
 import jax
@@ -26,11 +27,22 @@ STATEFUL = [entry for entry in ALL if entry[1] != "r3gan"]
 BOUNDED = [name for name in GENERATORS if name != "r3gan"]
 every_network = pytest.mark.parametrize(("registry", "name"), ALL, ids=lambda v: getattr(v, "kind", v))
 # They end as resnet does, which is tested always.
-LIKE_RESNET = ("biggan", "biggan_deep")
+LIKE_RESNET = ("biggan", "biggan_deep", "r3gan")
 each_end = pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=[pytest.mark.slow] * (n in LIKE_RESNET)) for n in DISCRIMINATORS],
 )
+FEW_SHAPES = (2, 2, 1), (21, 10, 2), (48, 48, 4)  # of the deep networks, which take long to trace
+SHAPES = (*FEW_SHAPES, (7, 7, 3), (8, 8, 2), (28, 28, 1), (28, 28, 4), (30, 30, 3), (32, 32, 3), (64, 64, 2),
+          (1, 5, 1), (32, 48, 3))  # fmt: skip
+
+
+def shapes_for(registry):
+    for name, shape in itertools.product(registry, SHAPES):
+        slow = name in (*LIKE_RESNET, "resnet") and shape not in FEW_SHAPES
+        yield pytest.param(name, shape, marks=[pytest.mark.slow] * slow, id=f"{name}-{shape}")
+
+
 stateful = pytest.mark.parametrize(("registry", "name"), STATEFUL, ids=lambda v: getattr(v, "kind", v))
 every_generator = pytest.mark.parametrize("name", list(GENERATORS))
 every_discriminator = pytest.mark.parametrize("name", list(DISCRIMINATORS))
@@ -100,25 +112,13 @@ def shapes_of(module, registry, shape, **kwargs):
     return jax.eval_shape(run, jax.random.key(0))
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [(2, 2, 1), (7, 7, 3), (8, 8, 2), (28, 28, 1), (28, 28, 4), (30, 30, 3), (32, 32, 3), (48, 48, 4),
-     (64, 64, 2), (1, 5, 1), (21, 10, 2), (32, 48, 3)],
-    ids=str,
-)  # fmt: skip
-@every_generator
+@pytest.mark.parametrize(("name", "shape"), [*shapes_for(GENERATORS)])
 def test_generators_make_images_of_every_size(name, shape):
     images = shapes_of(GENERATORS[name](shape), GENERATORS, shape)
     assert images.shape == (3, *shape) and images.dtype == jnp.float32
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [(2, 2, 1), (7, 7, 3), (8, 8, 2), (28, 28, 1), (28, 28, 4), (30, 30, 3), (32, 32, 3), (48, 48, 4),
-     (64, 64, 2), (1, 5, 1), (21, 10, 2), (32, 48, 3)],
-    ids=str,
-)  # fmt: skip
-@every_discriminator
+@pytest.mark.parametrize(("name", "shape"), [*shapes_for(DISCRIMINATORS)])
 def test_discriminators_judge_images_of_every_size(name, shape):
     module = DISCRIMINATORS[name](shape)
     logits, features = shapes_of(module, DISCRIMINATORS, shape, features=True)
