@@ -54,7 +54,7 @@ CONFIGS = {
     "lengths": ({"generator__dcgan__kernels": (3, 3)}, ["kernels", "same length"]),
     "points": (
         {"dataset__name": "ring", "dataset__image_size": 0, **DCGAN},
-        ["square images", "mlp"],
+        ["makes images", "mlp"],
     ),
     "loss": ({"loss__name": "vanilla"}, ["vanilla", "minimax"]),
     "latent": ({"latent": "gauss"}, ["gauss", "normal"]),

@@ -13,12 +13,12 @@ are the fields of networks (slope, dropout) and of data, and latent_threshold.
 
 from typing import NamedTuple
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FieldReference
 
 from jaxgan.algorithm.gan import UPDATE_ORDERS
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.config.fields import LISTS, SECTIONS, component, components, regularizers
-from jaxgan.declarations import Above, AtLeast, Between, Field, OneOf, own_field
+from jaxgan.declarations import Above, AtLeast, Between, Field, OneOf, SideOrSides, own_field
 from jaxgan.registry import Registry
 
 
@@ -226,7 +226,8 @@ GROUPS["Data"] = {
         (
             "dataset.image_size",
             0,
-            "side in pixels: the shorter side is resized, the centre cropped; 0: as stored",
+            "side in pixels, or (height, width), to which the centre is cropped and resized; 0: as stored",
+            SideOrSides(),
         ),
         (
             "dataset.max_device_bytes",
@@ -345,8 +346,8 @@ def get_config() -> ConfigDict:
 
 
 def _value(entry: Field | Choice | Penalties):
-    if isinstance(entry, Field):
-        return entry.default
+    if isinstance(entry, Field):  # of one type, unless that is object
+        return FieldReference(entry.default, object) if entry.kind is object else entry.default
     if isinstance(entry, Penalties):
         return regularizers()
     if isinstance(entry.default, tuple):

@@ -147,7 +147,8 @@ def _of_components(heading: str, path: str, registry: Registry) -> Iterator[Entr
 
 
 def _entry(heading: str, path: str, field: Field) -> Entry:
-    kind = getattr(field.kind, "__name__", "value") + ("s" if field.is_tuple else "")
+    kind = "" if field.kind is object else getattr(field.kind, "__name__", "value")
+    kind += "s" if field.is_tuple else ""
     allowed = " and ".join(str(range_).removeprefix("be ").removeprefix("lie ") for range_ in field.ranges)
     return Entry(heading, path, field.default, kind, allowed, field.sentence.removesuffix("."))
 
@@ -177,7 +178,7 @@ def text(config: ConfigDict | None = None, words: Iterable[str] = ()) -> str:
             lines += ["", heading]
         value = values.get(entry.path, entry.default)
         default = "" if value == entry.default else f", default {_written(entry.default)}"
-        about = entry.kind + (f", {entry.allowed}" if entry.allowed else "")
+        about = ", ".join(filter(None, (entry.kind, entry.allowed)))
         lines += [f"  {entry.path}={_written(value)}{default}  ({about})", f"      {entry.sentence}"]
         for name in config.regularizers if config is not None and f".{EVERY}." in entry.path else ():
             path = entry.path.replace(EVERY, name)
@@ -213,7 +214,7 @@ def markdown() -> str:
         if entry.heading != heading:
             heading = entry.heading
             lines += ["", f"## {heading}", ""]
-        about = entry.kind + (f", {entry.allowed}" if entry.allowed else "")
+        about = ", ".join(filter(None, (entry.kind, entry.allowed)))
         default = _written(entry.default)
         default = f"; default `{default}`" if default else ""
         lines.append(f"- `{entry.path}` ({about}{default}): {entry.sentence}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxgan.datasets import cache
 from jaxgan.datasets.dataset import DATASETS, Dataset, from_arrays, hold_out
-from jaxgan.datasets.resize import require_square, resize_array
+from jaxgan.datasets.resize import Size, resize_array
 from jaxgan.errors import UserError
 
 _EXAMPLE_KEYS = {"train": ("images", "x_train", "arr_0"), "test": ("x_test",)}
@@ -22,7 +22,7 @@ _ZIP_MAGIC = b"PK\3\4"  # a .npz file
 def build(
     split: str,
     path: str,
-    image_size: int,
+    image_size: Size,
     *,
     low: float | None = None,
     high: float | None = None,
@@ -59,8 +59,6 @@ def build(
 
     images = _as_nhwc(array, file)
     _check_type(images, low, high, file)
-    if not image_size:
-        require_square(*images.shape[1:3], str(file))
     step = max(1, _CHUNK // images[:1].nbytes)
 
     def chunks() -> cache.Chunks:

@@ -29,10 +29,10 @@ class MissingDataset(UserError):
     """The data set is not on the machine and cannot be downloaded. Only after this error a fallback is used.
 
     Attributes:
-      image_size: the side in pixels that its images would have had; 0 when unknown.
+      image_size: that its images would have had, see `load`; 0 when unknown.
     """
 
-    def __init__(self, message: str, image_size: int = 0):
+    def __init__(self, message: str, image_size: int | tuple[int, int] = 0):
         super().__init__(message)
         self.image_size = image_size
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from jaxgan.datasets.resize import RULE, resize
+from jaxgan.datasets.resize import RULE, Size, resize
 from jaxgan.errors import UserError
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # whatever the suffix is
@@ -40,13 +40,13 @@ class RefusedImage(Exception):
     """The image is complete, but not accepted; the message follows its name, and says what to do."""
 
 
-def decode(data: bytes, channels: int, size: int = 0) -> UInt8[np.ndarray, "H W C"]:
+def decode(data: bytes, channels: int, size: Size = 0) -> UInt8[np.ndarray, "H W C"]:
     """Decode one image, turn it upright by its EXIF tag, convert it to `channels`, resize it.
 
     Args:
       data: a whole file; of several frames the first is taken.
       channels: 1 (grey, ITU-R 601 luma), 3 (RGB; what is transparent shows white) or 4 (RGBA).
-      size: side in pixels by `resize.RULE`; 0 keeps the size.
+      size: side in pixels, or height and width, by `resize.RULE`; 0 keeps the size.
 
     Returns:
       uint8 [H, W, channels].

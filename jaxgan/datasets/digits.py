@@ -6,13 +6,13 @@ import numpy as np
 
 from jaxgan.datasets import cache
 from jaxgan.datasets.dataset import DATASETS, Dataset, hold_out
-from jaxgan.datasets.resize import resize_array
+from jaxgan.datasets.resize import Size, resize_array
 
 _NUM = 1_797
 
 
 @DATASETS.register("digits")
-def build(split: str, path: str, image_size: int) -> Dataset:
+def build(split: str, path: str, image_size: Size) -> Dataset:
     """8x8 grey digits, values 0..16 scaled to 0..255; every sixth is the test split.
 
     Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI repository, 1998.

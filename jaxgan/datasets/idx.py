@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 
 from jaxgan.datasets.dataset import DATASETS, Dataset, from_arrays
-from jaxgan.datasets.resize import resize_array
+from jaxgan.datasets.resize import Size, resize_array
 from jaxgan.errors import UserError
 
 _PREFIXES = {"train": "train", "test": "t10k"}
@@ -22,7 +22,7 @@ _UBYTE = 8
 
 
 @DATASETS.register("idx")
-def build(split: str, path: str, image_size: int) -> Dataset:
+def build(split: str, path: str, image_size: Size) -> Dataset:
     """The images and labels of the IDX files in folder `path`, gzipped or not."""
     if not path:
         raise UserError(

@@ -12,7 +12,7 @@ from PIL import Image
 from jaxgan.datasets import cache
 from jaxgan.datasets.dataset import DATASETS, Dataset, hold_out
 from jaxgan.datasets.decode import MODES, DamagedImage, RefusedImage, decode, in_chunks, stack
-from jaxgan.datasets.resize import require_square
+from jaxgan.datasets.resize import Size
 from jaxgan.errors import UserError
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -23,7 +23,7 @@ _TEST = ("test", "testing", "val", "valid", "validation")
 
 @DATASETS.register("images")
 def build(
-    split: str, path: str, image_size: int, *, channels: int = 3, skip_damaged: bool = False
+    split: str, path: str, image_size: Size, *, channels: int = 3, skip_damaged: bool = False
 ) -> Dataset:
     """All images below `path`, in the order of their relative names, decoded once into the cache.
 
@@ -173,7 +173,6 @@ def _decode_all(root, files, labels, channels, image_size, skip_damaged) -> cach
             if shape is None:
                 shape = images[0].shape
             examples = stack(images, [files[n] for n in kept], str(root), shape)
-            require_square(*shape[:2], str(root))
             yield examples, None if labels is None else labels[kept]
     if shape is None:
         raise UserError(f"every one of the {len(files)} images in {root} is damaged, {files[0]} for one")

@@ -8,16 +8,22 @@ import numpy as np
 from absl import logging
 
 from jaxgan.datasets.dataset import DATASETS, Dataset, Digest, MissingDataset, fingerprint
-from jaxgan.datasets.resize import require_square
+from jaxgan.datasets.resize import Size, pair
 from jaxgan.declarations import arguments
-from jaxgan.errors import UserError
+from jaxgan.errors import UserError, WrongArgument
 
 SPLITS = ("train", "test")
 MAX_SIDE = 2**16 - 1  # pixels: the largest size to scale to
 
 
 def load(
-    name: str, split: str = "train", *, path: str = "", image_size: int = 0, fallback: str = "", **fields: Any
+    name: str,
+    split: str = "train",
+    *,
+    path: str = "",
+    image_size: Size = 0,
+    fallback: str = "",
+    **fields: Any,
 ) -> Dataset:
     """One split of the data set called `name`.
 
@@ -25,7 +31,7 @@ def load(
       name: a builder's name, or 'tfds/<name[/config][:version]>' for any image set of TensorFlow Datasets.
       split: 'train' or 'test'.
       path: the user's folder or file, or TFDS's `data_dir`; '' where the set needs none.
-      image_size: side in pixels; 0 keeps the stored size, which must then be square. See `resize.RULE`.
+      image_size: side of a square in pixels, or (height, width); 0 keeps the stored size. See `resize.RULE`.
       fallback: the set to use if `name` is not on the machine and cannot be downloaded; '': raise an error.
         It is resized to `image_size`, or to the size of the missing set.
       **fields: the builder's own keyword-only fields.
@@ -34,7 +40,7 @@ def load(
       UserError: bad input, in one line with the remedy; MissingDataset if nothing was found.
     """
     arguments.choice("split", split, SPLITS)
-    image_size = arguments.whole("dataset.image_size", image_size, 0, MAX_SIDE + 1)
+    image_size = _size(image_size)
     for field, value in (("name", name), ("path", path), ("fallback", fallback)):
         arguments.text(f"dataset.{field}", value)
     path = os.path.expanduser(path)
@@ -51,6 +57,18 @@ def load(
     return dataset
 
 
+def _size(value) -> Size:
+    """A side, or a pair of them; WrongArgument where it is neither. A square has one side, whoever asks."""
+    if isinstance(value, list | tuple):
+        if len(value) != 2:
+            raise WrongArgument(
+                f"dataset.image_size={arguments.shown(value)}: give one whole number, or (height, width)"
+            )
+        height, width = (arguments.whole("dataset.image_size", side, 1, MAX_SIDE + 1) for side in value)
+        return height if height == width else (height, width)
+    return arguments.whole("dataset.image_size", value, 0, MAX_SIDE + 1)
+
+
 def _build(name, split, path, image_size, fields):
     family, _, member = name.partition("/")
     if family == "tfds":  # one builder for the whole catalogue; the rest of the name is the set's
@@ -61,11 +79,10 @@ def _build(name, split, path, image_size, fields):
         digest = fingerprint(dataset.examples, dataset.labels)
         dataset = dataclasses.replace(dataset, fingerprint=digest)
     if dataset.is_images:
-        require_square(*dataset.shape[:2], f"dataset '{name}'")
-        if image_size and dataset.shape[0] != image_size:
+        if image_size and dataset.shape[:2] != pair(image_size):
             raise UserError(
-                f"dataset '{name}' gives images of {dataset.shape[0]} pixels, whatever dataset.image_size = "
-                f"{image_size} says: leave it at 0"
+                f"dataset '{name}' gives images of {dataset.shape[0]} by {dataset.shape[1]} pixels, whatever "
+                f"dataset.image_size = {image_size} says: leave it at 0"
             )
         if dataset.examples.dtype != np.uint8:
             dtype = dataset.examples.dtype

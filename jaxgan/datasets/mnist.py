@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxgan.datasets import idx, tfds, tfds_prepare
 from jaxgan.datasets.dataset import DATASETS, Dataset, MissingDataset, from_arrays
-from jaxgan.datasets.resize import resize_array
+from jaxgan.datasets.resize import Size, resize_array
 from jaxgan.errors import UserError
 
 SIZE = 28  # pixels
@@ -18,7 +18,7 @@ MD5 = {  # of the published files, unzipped
 
 
 @DATASETS.register("mnist")
-def build(split: str, path: str, image_size: int) -> Dataset:
+def build(split: str, path: str, image_size: Size) -> Dataset:
     """MNIST (LeCun et al., 1998): 28x28 grey, 60,000 + 10,000.
 
     Searched in this order: IDX files in `path`; prepared by TFDS in `path`; prepared by TFDS in

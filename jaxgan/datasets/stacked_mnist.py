@@ -8,6 +8,7 @@ from jaxtyping import Int
 from jaxgan.datasets import order
 from jaxgan.datasets.dataset import DATASETS, Dataset, Digest, MissingDataset, take
 from jaxgan.datasets.load import load
+from jaxgan.datasets.resize import Size
 from jaxgan.errors import UserError
 
 NUM_TEST = 26_000  # triples of the test split: as many samples as VEEGAN and PacGAN evaluate
@@ -19,7 +20,7 @@ _FORMAT = 1  # increase it when the same seed gives other triples
 def build(
     split: str,
     path: str,
-    image_size: int,
+    image_size: Size,
     *,
     num_triples: int = 128_000,
     seed: int = 0,

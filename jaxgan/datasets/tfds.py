@@ -13,7 +13,7 @@ import numpy as np
 from jaxgan.datasets import cache, tfds_prepare
 from jaxgan.datasets.dataset import DATASETS, Dataset, Fingerprint, MissingDataset, hold_out
 from jaxgan.datasets.decode import MODES
-from jaxgan.datasets.resize import RULE, require_square
+from jaxgan.datasets.resize import RULE, Size, pair
 from jaxgan.datasets.tfds_records import RandomAccess, Records
 from jaxgan.errors import UserError
 
@@ -22,7 +22,7 @@ from jaxgan.errors import UserError
 def build(
     split: str,
     path: str,
-    image_size: int,
+    image_size: Size,
     name: str = "",
     *,
     image_key: str = "image",
@@ -35,7 +35,7 @@ def build(
       split: 'train' or 'test'; a set without 'test' gives its 'validation', and without both every sixth
         example of its 'train' is held out.
       path: TFDS's `data_dir`; '' for `$TFDS_DATA_DIR` or ~/tensorflow_datasets.
-      image_size: side in pixels; 0 keeps the stored size.
+      image_size: see `load`; 0 keeps the stored size.
       name: TFDS's name, with configuration and version as it writes them: 'cifar10', 'cifar10:3.0.2'.
       image_key, label_key: the features to use; without the second there are no labels.
       decode_below_gb: array_record sets that are larger once decoded (10^9 bytes) stay encoded.
@@ -65,7 +65,7 @@ def read(
     builder: Any,
     name: str,
     split: str,
-    image_size: int,
+    image_size: Size,
     image_key: str = "image",
     label_key: str = "label",
     decode_below_gb: float = 4.0,
@@ -76,10 +76,9 @@ def read(
     rows = hold_out(info.num_examples, split) if held_out else np.arange(info.num_examples)
     shape = _image_shape(features, name, image_key)
     if image_size:
-        shape = (image_size, image_size, shape[2])
+        shape = (*pair(image_size), shape[2])
     elif None in shape:
         raise UserError(f"dataset '{name}': the images differ in size; set dataset.image_size: {RULE}")
-    require_square(*shape[:2], f"dataset '{name}'")
     if label_key not in features or not _is_class(features[label_key]):
         label_key = ""
     class_names = tuple(getattr(features[label_key], "names", None) or ()) if label_key else ()
@@ -147,7 +146,9 @@ def _image_shape(features, name, image_key):
 
 
 def _declared_size(builder, image_key):
-    """The side of its images, from TFDS's description; 0 where it names none."""
+    """Of its images, from TFDS's description; 0 where it names none."""
     features = builder.info.features or {}
     shape = features[image_key].shape if image_key in features else ()
-    return min(shape[:2]) if len(shape) == 3 and None not in shape[:2] else 0
+    if len(shape) != 3 or None in shape[:2]:
+        return 0
+    return shape[0] if shape[0] == shape[1] else tuple(shape[:2])

@@ -31,7 +31,7 @@ class Records:
       rows: int [N], ascending: the examples of it to read.
       image_key, label_key: the features to read; '' for no labels.
       shape: (H, W, C) of an image as read, that is after resizing.
-      image_size: side to which images are resized; 0 keeps their size.
+      image_size: to which images are resized; 0 keeps their size.
     """
 
     def __init__(self, builder, name, split, rows, image_key, label_key, shape, image_size):

@@ -100,7 +100,22 @@ class Pattern:
         return "be a regular expression; '.' matches all"
 
 
-Range = AtLeast | Above | Between | OneOf | Pattern
+@dataclasses.dataclass(frozen=True)
+class SideOrSides:
+    """A whole number from 0 on, or two from 1 on: height and width."""
+
+    def allows(self, value: Any) -> bool:
+        sides, least = (value, 1) if isinstance(value, tuple) and len(value) == 2 else ((value,), 0)
+        return all(
+            isinstance(side, numbers.Integral) and not isinstance(side, bool) and side >= least
+            for side in sides
+        )
+
+    def __str__(self):
+        return "be one whole number, or (height, width)"
+
+
+Range = AtLeast | Above | Between | OneOf | Pattern | SideOrSides
 
 
 # --- Fields -------------------------------------------------------------------------------------------
@@ -154,7 +169,12 @@ class Field:
 
 
 def own_field(name: str, default: Any, sentence: str, *ranges: Range) -> Field:
-    """A field that belongs to no component. Its type is that of the default; tuples hold text, or numbers."""
+    """A field that belongs to no component. Its type is that of the default; tuples hold text, or numbers.
+
+    With `SideOrSides` its type is object: it may be a tuple or a number.
+    """
+    if any(isinstance(range_, SideOrSides) for range_ in ranges):
+        return Field(name, default, object, object, False, ranges, sentence)
     kind, is_tuple = type(default), isinstance(default, tuple)
     of_entries = float if ranges else str
     return Field(name, default, kind, of_entries if is_tuple else kind, is_tuple, ranges, sentence)

@@ -1,9 +1,10 @@
 """Generators and discriminators: pure Flax (linen) modules, one file a family.
 
-A generator maps `(z [B, latent_dim], train)` to images `[B, H, W, C]` in [-1, 1], or to points `[B, D]`. A
-discriminator maps `(images, train)` to logits `[B]`, and with `features=True` also to its last features
-`[B, F]`. A generator that takes a `condition`, `[B, K]`, passes it to its batch norms (`layers.batch_norm`).
-Other uses of labels are wrappers around both networks (`conditional.py`).
+A generator maps `(z [B, latent_dim], train)` to images `[B, H, W, C]` in [-1, 1], or to points `[B, D]`.
+Images of `r3gan` have no bound; they are clipped when they are drawn. A discriminator maps `(images, train)`
+to logits `[B]`, and with `features=True` also to its last features `[B, F]`. A generator that takes a
+`condition`, `[B, K]`, passes it to its batch norms (`layers.batch_norm`). Other uses of labels are wrappers
+around both networks (`conditional.py`).
 
 A network is one class, registered under its name. Its fields, with their defaults, are the config fields
 `generator.<name>.*` and `discriminator.<name>.*`. Their annotations give their ranges. A method `check()`
@@ -24,4 +25,4 @@ from jaxgan.registry import Registry
 GENERATORS = Registry("generator", given=("shape", "axis_name", "synchronized"))
 DISCRIMINATORS = Registry("discriminator", given=("shape", "axis_name", "outputs", "synchronized"))
 
-from jaxgan.models import dcgan, mlp  # noqa: E402, F401 (they register themselves)
+from jaxgan.models import biggan, biggan_deep, dcgan, mlp, r3gan, resnet  # noqa: E402, F401 (they register themselves)

@@ -8,12 +8,13 @@ from jaxgan.errors import UserError
 from jaxgan.latents import latent_keys
 from jaxgan.models import DISCRIMINATORS, GENERATORS, layers
 from jaxgan.models.injection import check_injection, inject
+from jaxgan.models.layout import require_images, sizes_upward
 from jaxgan.models.minibatch import with_batch_features
 
 
 @GENERATORS.register("dcgan")
 class DCGANGenerator(nn.Module):
-    """A projection to s·s·channels[0], s = ⌈size / (product of strides)⌉, then transposed convolutions.
+    """A projection to h·w·channels[0], h = ⌈H / (product of strides)⌉, then transposed convolutions.
 
     With the defaults and 28×28 images: 7·7·256, then transposed convolutions to 128, 64 and the image's
     channels with kernels 5, 5, 7. Batch norm and activation follow every layer except the last, which has
@@ -21,7 +22,7 @@ class DCGANGenerator(nn.Module):
     (carpedm20/DCGAN-tensorflow): 4 → 7 → 14 → 28 with strides 2, 2, 2.
 
     Attributes:
-      shape: of one image, `(size, size, C)`.
+      shape: of one image, `(H, W, C)`.
       dense: widths of dense layers in front of the projection.
       channels: channels of the projection and of all transposed convolutions except the last.
       kernels: sizes of the transposed convolutions' kernels; as many as `channels`.
@@ -46,11 +47,7 @@ class DCGANGenerator(nn.Module):
     latent_injection: bool = False
 
     def check(self) -> None:
-        if len(self.shape) != 3 or self.shape[0] != self.shape[1]:
-            raise UserError(
-                f"makes square images, but an example of the dataset has shape {self.shape}; use "
-                "generator.name=mlp for points"
-            )
+        require_images(self.shape, "generator")
         require_same_length(self)
         check_injection(len(self.dense) + len(self.channels), self.noise, self.latent_injection)
 
@@ -74,23 +71,23 @@ class DCGANGenerator(nn.Module):
             )  # fmt: skip
             return activation(x)
 
-        start, *sizes = _sizes(self.shape[0], self.strides)
+        start, *sizes = sizes_upward(self.shape, self.strides)
         use_bias = not self.batch_norm  # a batch norm would subtract it again
         x = z
-        for i, width in enumerate((*self.dense, start * start * self.channels[0])):
+        for i, width in enumerate((*self.dense, start[0] * start[1] * self.channels[0])):
             is_projection = i == len(self.dense)
             name = "project" if is_projection else f"dense_{i}"
             layer = nn.Dense(width, use_bias, kernel_init=layers.normal_init, name=name)
             x = layers.apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
             if is_projection:  # normalized per channel, as an image
-                x = x.reshape(-1, start, start, self.channels[0])
+                x = x.reshape(-1, *start, self.channels[0])
             x = activated(x, i)
         last = len(self.kernels) - 1
         features = (*self.channels[1:], self.shape[2])
         for i, (width, kernel, stride) in enumerate(zip(features, self.kernels, self.strides, strict=True)):
             name = "output" if i == last else f"conv_transpose_{i}"
-            size, bias = (sizes[i], sizes[i]), use_bias or i == last
-            layer = layers.ConvTranspose(width, kernel, stride, bias, size, name=name)
+            bias = use_bias or i == last
+            layer = layers.ConvTranspose(width, kernel, stride, bias, sizes[i], name=name)
             x = layers.apply_layer(layer, x, spectral_norm=self.spectral_norm, train=train)
             if i != last:
                 x = activated(x, len(self.dense) + 1 + i)
@@ -129,7 +126,7 @@ class DCGANDiscriminator(nn.Module):
     minibatch_discrimination: layers.Count = 0
 
     def check(self) -> None:
-        require_images(self.shape)
+        require_images(self.shape, "discriminator")
         require_same_length(self)
 
     @nn.compact
@@ -162,23 +159,6 @@ class DCGANDiscriminator(nn.Module):
         logits = layers.apply_layer(output, compared, spectral_norm=self.spectral_norm, train=train)
         logits = logits[:, 0] if self.outputs == 1 else logits
         return (logits, x.reshape(len(x), -1)) if features else logits
-
-
-def _sizes(size, strides):
-    """The side of the projection and of each layer's output, up to the image's `size`."""
-    sizes = [size]
-    for stride in reversed(strides):
-        sizes.append(-(-sizes[-1] // stride))
-    return sizes[::-1]
-
-
-def require_images(shape: tuple[int, ...]) -> None:
-    """UserError if the examples are points."""
-    if len(shape) != 3:
-        raise UserError(
-            f"looks at images, but an example of the dataset has shape {shape}; use "
-            "discriminator.name=mlp for points"
-        )
 
 
 def require_same_length(network: nn.Module) -> None:

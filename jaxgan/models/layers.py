@@ -33,6 +33,22 @@ def make_initializer(name: str) -> nn.initializers.Initializer:
     return _INITIALIZERS[name]
 
 
+_SCALED: dict[str, Callable[[float], nn.initializers.Initializer]] = {
+    "xavier": lambda gain: nn.initializers.variance_scaling(gain**2, "fan_avg", "uniform"),
+    "orthogonal": lambda gain: nn.initializers.orthogonal(),
+    "normal": lambda gain: normal_init,
+}
+
+
+def scaled_initializer(name: str, gain: float = 1.0) -> nn.initializers.Initializer:
+    """Initial weights called `name`, of residual networks.
+
+    xavier: uniform with variance gain²·2/(fan_in + fan_out) (Glorot and Bengio 2010), as SNGAN's;
+    orthogonal, whatever the gain (Saxe et al. 2014), as BigGAN's; normal: N(0, 0.02), whatever the gain.
+    """
+    return _SCALED[name](gain)
+
+
 _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
     "leaky_relu": nn.leaky_relu,
@@ -58,6 +74,8 @@ Rate = Annotated[float, Between(0, 1)]  # of dropout
 Activation = Annotated[str, OneOf(tuple(_ACTIVATIONS)), "activation of hidden layers"]
 Slope = Annotated[float, "slope of leaky_relu below 0"]
 Weights = Annotated[str, OneOf(tuple(_INITIALIZERS))]
+Initializer = Annotated[str, OneOf(tuple(_SCALED))]
+Width = Annotated[int, AtLeast(1)]
 Layers = Annotated[  # see `apply_layer`
     str, Pattern(), "regular expression for the names of layers with spectral norm; '.': all, '': none"
 ]
@@ -70,11 +88,12 @@ class Conv(nn.Module):
     kernel_size: int
     stride: int = 1
     use_bias: bool = True
+    kernel_init: nn.initializers.Initializer = normal_init
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        y = conv(x, self.param("kernel", normal_init, shape), self.stride)
+        y = conv(x, self.param("kernel", self.kernel_init, shape), self.stride)
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 
@@ -161,11 +180,12 @@ def batch_norm(
     name: str,
     condition: Float[Array, "B K"] | None = None,
     spectral_norm: str = "",
+    kernel_init: nn.initializers.Initializer = normal_init,
 ) -> Float[Array, "B *pixels C"]:
     """Batch normalization with momentum 0.9 of the running averages and epsilon 1e-5.
 
     Statistics are over all axes except the last, and over `axis_name` if it is given. With a condition c,
-    `[B, K]`, each example has its own gain and bias: (1 + c·W_gain)·BN(x) + c·W_bias.
+    `[B, K]`, each example has its own gain and bias: (1 + c·W_gain)·BN(x) + c·W_bias, W from `kernel_init`.
     Call it inside a compact `__call__`.
 
     Source: Ioffe and Szegedy 2015; the constants are those of the widespread port of DCGAN to TensorFlow,
@@ -187,7 +207,7 @@ def batch_norm(
         return x
 
     def of_example(part):
-        layer = nn.Dense(x.shape[-1], use_bias=False, kernel_init=normal_init, name=f"{name}_{part}")
+        layer = nn.Dense(x.shape[-1], use_bias=False, kernel_init=kernel_init, name=f"{name}_{part}")
         values = apply_layer(layer, condition, spectral_norm=spectral_norm, train=train)
         return jnp.expand_dims(values, range(1, x.ndim - 1))
 

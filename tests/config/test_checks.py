@@ -222,3 +222,17 @@ def test_an_unbounded_critic_is_cautioned_against(cure, told):
     cautions = checks.cautions(config)
     assert bool(cautions) == told
     assert all("regularizers.wgan_gp.weight" in text and len(text) < 300 for text in cautions)
+
+
+@pytest.mark.parametrize("size", [28, 0, (20, 28)])
+def test_an_image_size_is_one_number_or_two(size):
+    config = default.get_config()
+    config.dataset.image_size = size
+    checks.check(config)
+    recorded = fields.plain(fields.essential(config))
+    assert recorded["dataset"]["image_size"] == fields.plain(size)
+    config.update_from_flattened_dict({"dataset.image_size": size})
+    for wrong in ((20,), (20, 0), (20.0, 28), "28", -1, True):
+        config.dataset.image_size = wrong
+        with pytest.raises(UserError, match="must be one whole number, or \\(height, width\\)"):
+            checks.check(config)

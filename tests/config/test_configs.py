@@ -54,6 +54,10 @@ def at_hand(dataset, folder):
     elif dataset.name == "array":
         np.save(folder / "images.npy", random.integers(0, 256, (20, 60, 50), np.uint8))
         dataset.path = str(folder / "images.npy")
+    elif dataset.name == "tfds/cifar10":
+        images, labels = random.integers(0, 256, (40, 32, 32, 3), np.uint8), np.arange(40) % 10
+        np.savez(folder / "images.npz", images=images, labels=labels)
+        dataset.name, dataset.path = "array", str(folder / "images.npz")
     elif dataset.name == "images":
         for i in range(20):
             pixels = random.integers(0, 256, (50, 40, 3), np.uint8)
@@ -64,6 +68,12 @@ def at_hand(dataset, folder):
         dataset.stacked_mnist.num_triples = min(dataset.stacked_mnist.num_triples, 100)
     elif dataset.name in ("ring", "grid"):
         dataset[dataset.name].num_points = 1000
+
+
+def narrow(network):
+    """No wider than for two cores."""
+    section = network[network.name]
+    section.update({field: min(section[field], 16) for field in ("width",) if field in section})
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -91,6 +101,8 @@ def test_a_config_trains(file, variant, tmp_path):
     assert fields.flatten(config.to_dict()).keys() == fields.flatten(known.to_dict()).keys()
     at_hand(config.dataset, tmp_path)
     config.num_steps, config.batch_size, config.log_every, config.eval_every = 2, 8, 1, 0
+    narrow(config.generator)
+    narrow(config.discriminator)
     config.num_devices = 1  # the program of eight compiles longer and is no other step
 
     assert train(config, tmp_path / "run") == 0

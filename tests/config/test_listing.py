@@ -39,7 +39,7 @@ def test_ranges_and_types_are_told():
     assert told["ema_decay"] == ("float", "in [0, 1)")
     assert told["update_order"] == ("str", "one of alternating, simultaneous")
     assert told["generator.dcgan.channels"] == ("ints", "at least 1")
-    assert told["generator.name"] == ("name", "one of dcgan, mlp")
+    assert told["generator.name"] == ("name", "one of biggan, biggan_deep, dcgan, mlp, r3gan, resnet")
     assert told["modules"] == ("strs", "")
 
 

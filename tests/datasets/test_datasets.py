@@ -67,6 +67,10 @@ def test_unknown_names_splits_and_sizes():
         (dict(name="digits/x"), "digits/x"),
         (dict(name="digits", split="validation"), "train, test"),
         (dict(name="digits", image_size=-1), "image_size"),
+        (dict(name="digits", image_size=(8,)), r"\(8,\): give one whole number, or \(height"),
+        (dict(name="digits", image_size=(8, 0)), "image_size=0 must be at least 1"),
+        (dict(name="digits", image_size=(8, 9.5)), "image_size=9.5"),
+        (dict(name="digits", image_size="8x9"), "image_size='8x9'"),
         (dict(name="ring", image_size=8), "image_size"),
     ]:
         with pytest.raises(UserError, match=part) as caught:

@@ -194,10 +194,16 @@ def test_mixed_sizes_need_a_size_and_are_cropped_at_the_centre(folder):
     assert found.shape == (12, 12, 3) and (found.examples[0] == 255).all()
 
 
-def test_non_square_images_need_a_size(tmp_path):
+def test_rectangles_keep_their_shape_or_get_another(tmp_path):
+    image = flat((40, 8), "black")
+    image.paste("white", (6, 0, 34, 8))
     for n in range(6):
-        flat((10, 8), n).save(tmp_path / f"{n}.png")
-    assert "10x8" in error_of(tmp_path)
+        image.save(tmp_path / f"{n}.png")
+    assert datasets.load("images", path=str(tmp_path)).shape == (8, 40, 3)
+    found = datasets.load("images", path=str(tmp_path), image_size=(4, 8))  # of the 16 columns in the middle
+    assert found.shape == (4, 8, 3) and (found.examples == 255).all()
+    found = datasets.load("images", path=str(tmp_path), image_size=(4, 20))
+    assert (found.examples[:, :, 5:15] == 255).all() and (found.examples[:, :, 0] < 128).all()
     assert datasets.load("images", path=str(tmp_path), image_size=8).shape == (8, 8, 3)
 
 

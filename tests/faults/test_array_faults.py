@@ -170,7 +170,7 @@ def write(folder, cell):
 def expected(cell, exact, rows):
     """The examples of the split; None where the file has to be refused."""
     low, high, stated = RANGES[cell["values"]]
-    shape, floats = SHAPES[cell["shape"]], cell["dtype"] in FLOATS
+    floats = cell["dtype"] in FLOATS
     if cell["labels"] not in ("none", "int64", "uint8", "big-endian"):
         return None
     if cell["names"] in ("with another", "x_test alone") or not exact.size or not len(rows):
@@ -181,8 +181,6 @@ def expected(cell, exact, rows):
             return None
         return exact[rows].astype(np.float32)
     if exact.ndim not in (3, 4) or cell["shape"] == "4, channels first":
-        return None
-    if shape[1] != shape[2] and not cell["image_size"]:
         return None
     if cell["dtype"] == "uint8":
         if stated != (None, None):
@@ -229,7 +227,7 @@ def fault_of(folder, cell):
             means = np.abs(examples.mean((1, 2)) - wanted.mean((1, 2)))
             return f"means differ by {means.max()}" if means.max() > 40 else ""
         return ""
-    if cell["shape"] == "4, oblong":
+    if cell["shape"] == "4, oblong" and cell["image_size"]:
         wanted = wanted[:, :, 1:-1]
     if examples.dtype != wanted.dtype or examples.shape != wanted.shape:
         return f"{examples.dtype} {examples.shape}, not {wanted.dtype} {wanted.shape}"

@@ -8,6 +8,7 @@ from PIL import Image
 from runs import hparams, leaves, lines, tiny_config
 
 import jaxgan
+from jaxgan.augment import AUGMENTATIONS
 from jaxgan.config import fields
 from jaxgan.drawing.grids import draw_samples
 from jaxgan.errors import UserError
@@ -127,6 +128,22 @@ def test_a_users_own_module_registers_a_loss(tmp_path, monkeypatch):
 def test_a_profiler_trace_is_written_where_asked_for(tmp_path):
     assert train(tiny_config(num_steps=10, profile_at=6), tmp_path / "run") == 0
     assert any(path.suffix in (".pb", ".gz") for path in (tmp_path / "run" / "profile").rglob("*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dcgan", "resnet"])
+def test_rectangles_train_are_augmented_evaluated_and_drawn(tmp_path, name):
+    config = tiny_config(
+        dataset__image_size=(12, 20), num_steps=4, eval_every=4, evaluation__protocol="20", latent_dim=4,
+        augment__names=tuple(AUGMENTATIONS), generator__name=name, discriminator__name=name,
+        evaluation__statistics__names=("frechet_distance", "ms_ssim"),
+        evaluation__extractor__name="classifier", evaluation__extractor__classifier__num_steps=2,
+        condition__name="labels",
+    )  # fmt: skip
+    assert train(config, tmp_path / "run") == 0
+    assert jaxgan.load(tmp_path / "run")(num=3).shape == (3, 12, 20, 1)
+    with Image.open(tmp_path / "run" / "samples" / "step_00000004.png") as picture:
+        assert picture.width > picture.height
 
 
 @pytest.mark.slow

@@ -1,0 +1,73 @@
+"""Self-attention between the pixels of maps."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.models import layers
+
+
+class SelfAttention(nn.Module):
+    """y = x + γ·o(A·g), A = softmax(θ·φᵀ), γ = 0 at first: maps `[B, H, W, C]` to the same.
+
+    θ, φ, g, o are linear for each pixel, without biases: C → C/8, C/8, C/2 and back to C. φ and g are pooled
+    to the largest of 2×2 pixels, so that each of the HW pixels attends to about HW/4 places. θ·φᵀ is not
+    divided by a root.
+
+    Source: Zhang et al. 2019, Self-Attention Generative Adversarial Networks, equations 1 to 3, as in the
+    authors' code, whose θ, φ and pooling the paper does not tell.
+
+    Attributes:
+      spectral_norm, initializer: see `layers`.
+    """
+
+    spectral_norm: str = ""
+    initializer: str = "xavier"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        batch, _, _, channels = x.shape
+
+        def linear(name, inputs, width):
+            kernel_init = layers.scaled_initializer(self.initializer)
+            layer = nn.Dense(max(width, 1), use_bias=False, kernel_init=kernel_init, name=name)
+            return layers.apply_layer(layer, inputs, spectral_norm=self.spectral_norm, train=train)
+
+        def places(maps):
+            return maps.reshape(batch, -1, maps.shape[-1])
+
+        theta = places(linear("theta", x, channels // 8))
+        phi = places(max_pool(linear("phi", x, channels // 8)))
+        g = places(max_pool(linear("g", x, channels // 2)))
+        exact = jnp.promote_types(x.dtype, jnp.float32)
+        logits = jnp.einsum("bqc,bkc->bqk", theta, phi, preferred_element_type=exact)
+        found = jnp.einsum("bqk,bkc->bqc", jax.nn.softmax(logits).astype(x.dtype), g)
+        gain = self.param("gain", nn.initializers.zeros, ())
+        return x + gain * linear("o", found, channels).reshape(x.shape)
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+    """The largest of 2×2 pixels: `[B, H, W, C]` to `[B, ⌈H/2⌉, ⌈W/2⌉, C]`; at an odd edge of fewer."""
+    n, h, w, c = x.shape
+    if h % 2 or w % 2:
+        x = jnp.pad(x, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+    return x.reshape(n, -(-h // 2), 2, -(-w // 2), 2, c).max(axis=(2, 4))
+
+
+def attend(network: nn.Module, x: jax.Array, train: bool, index: int, sides: list[int]) -> jax.Array:
+    """Attention behind block `index`, if its maps' shorter side is asked for and these are the first of it.
+
+    Call it inside a compact `__call__` of `network`, whose fields `attention`, `spectral_norm` and
+    `initializer` it reads.
+
+    Args:
+      network: see above.
+      x: what the block gives.
+      train: whether the power iteration moves on.
+      index: of the block.
+      sides: of what each block gives the shorter side.
+    """
+    side = sides[index]
+    if side not in network.attention or side in sides[:index]:
+        return x
+    return SelfAttention(network.spectral_norm, network.initializer, name=f"attention_{side}")(x, train)

@@ -1,0 +1,165 @@
+"""BigGAN: Brock et al. 2019, Large Scale GAN Training for High Fidelity Natural Image Synthesis."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.errors import UserError
+from jaxgan.models import DISCRIMINATORS, GENERATORS, layers
+from jaxgan.models.attention import attend
+from jaxgan.models.layout import (
+    discriminator_layout,
+    generator_layout,
+    require_images,
+    require_sides,
+    sides_of,
+)
+from jaxgan.models.residual import DiscriminatorBlock, GeneratorBlock, to_image, to_logits
+
+
+@GENERATORS.register("biggan")
+class BigGANGenerator(nn.Module):
+    """Residual blocks as of `resnet`, whose batch norms are told a part of z and of the class.
+
+    `[B, latent_dim]` to `[B, H, W, C]`. z is parted into as many equal chunks as there are blocks, and one
+    for the projection to the first maps; where it does not part equally the first chunks are longer. Every
+    batch norm but the last is conditional: on its block's chunk, and with a condition on a shared embedding
+    of the class, which has no spectral norm.
+
+    With `width` 96 that of figure 15 and tables 4 to 6, as in StudioGAN for CIFAR-10 (384 channels). The
+    paper's has spectral norm everywhere, `spectral_norm='.'`, and attention at 64 pixels.
+
+    Attributes:
+      shape: of one image, `(H, W, C)`.
+      width: of the narrowest maps of large images.
+      multipliers: widths of all maps, from the first on, as multiples of `width`; (): as published for the
+        image's size, see `layout.generator_layout`.
+      split_z: whether blocks get chunks of z; else all of z goes to the projection.
+      shared: width of the embedding of the class that all blocks share; 0: each has its own.
+      batch_norm: must be on: z and the class reach the blocks through it.
+      norm_bias: whether convolutions have a bias that a batch norm then subtracts; published counts of
+        parameters include them.
+      initializer: of weights, see `layers.scaled_initializer`.
+      attention: shorter sides of maps behind whose block there is `attention.SelfAttention`.
+    """
+
+    shape: tuple[int, ...]
+    axis_name: str | None = None
+    synchronized: bool = True
+    width: layers.Width = 16
+    multipliers: layers.Sizes = ()
+    split_z: bool = True
+    shared: layers.Count = 128
+    activation: layers.Activation = "relu"
+    slope: layers.Slope = 0.2
+    batch_norm: bool = True
+    norm_bias: bool = False
+    spectral_norm: layers.Layers = ""
+    initializer: layers.Initializer = "orthogonal"
+    attention: layers.Sizes = ()
+
+    def check(self) -> None:
+        require_images(self.shape, "generator")
+        sizes, _ = generator_layout(self.shape, self.multipliers)
+        require_sides(self.attention, [min(size) for size in sizes[1:]])
+        require_batch_norm(self)
+
+    @nn.compact
+    def __call__(self, z: jax.Array, train: bool = False, condition: jax.Array | None = None) -> jax.Array:
+        axis_name = self.axis_name if self.synchronized else None
+        (start, *sizes), multipliers = generator_layout(self.shape, self.multipliers)
+        sides = [min(size) for size in sizes]
+        first, *widths = (self.width * multiplier for multiplier in multipliers)
+        chunks = split(z, len(sizes) + 1) if self.split_z else [z]
+        embedded = embed(self, condition)
+
+        kernel_init = layers.scaled_initializer(self.initializer)
+        project = nn.Dense(start[0] * start[1] * first, kernel_init=kernel_init, name="project")
+        x = layers.apply_layer(project, chunks[0], spectral_norm=self.spectral_norm, train=train)
+        x = x.reshape(-1, *start, first)
+        for i, (size, width) in enumerate(zip(sizes, widths, strict=True)):
+            told = [part for part in (embedded, *chunks[i + 1 : i + 2]) if part is not None]
+            x = GeneratorBlock(
+                width, size, self.batch_norm, self.norm_bias, self.activation, self.slope,
+                self.spectral_norm, self.initializer, axis_name, name=f"block_{i}",
+            )(x, train, jnp.concatenate(told, axis=-1) if told else None)  # fmt: skip
+            x = attend(self, x, train, i, sides)
+        return to_image(self, x, train, axis_name)
+
+
+@DISCRIMINATORS.register("biggan")
+class BigGANDiscriminator(nn.Module):
+    """Residual blocks, the sum over all pixels, and a dense layer to the logit `[B]`, or `[B, outputs]`.
+
+    As `resnet`, but within a block maps are as wide as behind it (Brock et al. 2019, appendix B). With
+    `width` 96 that of StudioGAN for CIFAR-10 (192 channels), and of table 4 for larger images.
+
+    Attributes:
+      shape: of one image, `(H, W, C)`.
+      width: of the narrowest maps of large images.
+      multipliers: widths of the blocks, as multiples of `width`; (): as published for the image's size, see
+        `layout.discriminator_layout`.
+      initializer: of weights, see `layers.scaled_initializer`.
+      attention: shorter sides of maps behind whose first block there is `attention.SelfAttention`.
+      minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
+      minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
+    """
+
+    shape: tuple[int, ...]
+    axis_name: str | None = None
+    outputs: int = 1
+    width: layers.Width = 16
+    multipliers: layers.Sizes = ()
+    activation: layers.Activation = "relu"
+    slope: layers.Slope = 0.2
+    spectral_norm: layers.Layers = ""
+    initializer: layers.Initializer = "orthogonal"
+    attention: layers.Sizes = ()
+    minibatch_stddev: layers.Count = 0
+    minibatch_discrimination: layers.Count = 0
+
+    def check(self) -> None:
+        require_images(self.shape, "discriminator")
+        layout = discriminator_layout(self.shape, self.multipliers)
+        require_sides(self.attention, sides_of(self.shape, layout))
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False, features: bool = False):
+        layout = discriminator_layout(self.shape, self.multipliers)
+        x = images
+        for i, (multiplier, halve) in enumerate(layout):
+            width = self.width * multiplier
+            x = DiscriminatorBlock(
+                width, width, halve, i == 0, self.activation, self.slope, self.spectral_norm,
+                self.initializer, name=f"block_{i}",
+            )(x, train)  # fmt: skip
+            x = attend(self, x, train, i, sides_of(self.shape, layout))
+        return to_logits(self, x, train, features)
+
+
+def split(z: jax.Array, num: int) -> list[jax.Array]:
+    """z `[B, latent_dim]` in `num` parts as equal as they can be, the first ones longer."""
+    if z.shape[-1] < num:
+        raise UserError(
+            f"generator.biggan.split_z: {z.shape[-1]} numbers do not part into {num}: raise latent_dim, or "
+            "set split_z=False"
+        )
+    return jnp.array_split(z, num, axis=-1)
+
+
+def embed(network: nn.Module, condition: jax.Array | None) -> jax.Array | None:
+    """The embedding `[B, shared]` of a condition `[B, K]`, without spectral norm; or the condition itself.
+
+    Call it inside a compact `__call__` of `network`, whose fields `shared` and `initializer` it reads.
+    """
+    if condition is None or not network.shared:
+        return condition
+    kernel_init = layers.scaled_initializer(network.initializer)
+    layer = nn.Dense(network.shared, use_bias=False, kernel_init=kernel_init, name="label_embedding")
+    return layer(condition)
+
+
+def require_batch_norm(network: nn.Module) -> None:
+    """UserError without batch norm, through which blocks are told z and the class."""
+    if not network.batch_norm:
+        raise UserError("batch_norm=False, but z and classes reach the blocks through it: use resnet instead")

@@ -1,0 +1,130 @@
+"""Grouped convolution, fast in both directions: XLA:CPU's own gradient of its kernel is very slow.
+
+As in `convolution.py` two functions are each other's derivatives, to any order. On a CPU a few groups are one
+convolution whose kernel has zeros between them; of many groups, the gradient of the kernel is one product
+for each of its pixels. Measured for 16×16×64, 4 groups, batch 64: 1.9 ms and 2.5 ms, where XLA takes 68 ms.
+"""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxgan.models.convolution import conv, conv_kernel_gradient
+
+_FEW_GROUPS = 8  # up to so many the zeros cost less than what they save
+
+
+def plain_grouped_conv(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
+    """`grouped_conv` as XLA has it: the form that other tools read."""
+    order = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=order, feature_group_count=groups
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def grouped_conv(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
+    """Convolution of each group of channels by itself, with stride 1 and "SAME" padding.
+
+    Args:
+      x: `[N, H, W, G·I]`.
+      kernel: `[kh, kw, I, G·O]` of odd height and width, the outputs of a group side by side.
+      groups: G.
+
+    Returns:
+      `[N, H, W, G·O]`.
+    """
+
+    def dense(x, kernel):
+        return conv(x, _block_diagonal(kernel, groups), 1)
+
+    plain = functools.partial(plain_grouped_conv, groups=groups)
+    return lax.platform_dependent(x, kernel, cpu=dense if groups <= _FEW_GROUPS else plain, default=plain)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def grouped_kernel_gradient(x: jax.Array, y: jax.Array, groups: int, size: tuple[int, int]) -> jax.Array:
+    """The gradient of <grouped_conv(x; kernel), y> with respect to a kernel of height and width `size`.
+
+    Args:
+      x: `[N, H, W, G·I]`.
+      y: `[N, H, W, G·O]`.
+      groups: G.
+      size: `(kh, kw)`, odd.
+
+    Returns:
+      `[kh, kw, I, G·O]`.
+    """
+    inputs, outputs = x.shape[-1] // groups, y.shape[-1] // groups
+
+    def dense(x, y):
+        blocks = conv_kernel_gradient(x, y, 1, size).reshape(*size, groups, inputs, groups, outputs)
+        return jnp.einsum("hwgigo->hwigo", blocks).reshape(*size, inputs, -1)
+
+    def products(x, y):
+        (n, h, w, _), (kh, kw) = x.shape, size
+        x = jnp.pad(x, ((0, 0), (kh // 2, kh // 2), (kw // 2, kw // 2), (0, 0)))
+        x, y = x.reshape(*x.shape[:3], groups, inputs), y.reshape(n, h, w, groups, outputs)
+        rows = [
+            [jnp.einsum("nhwgi,nhwgo->igo", x[:, a : a + h, b : b + w], y) for b in range(kw)]
+            for a in range(kh)
+        ]
+        return jnp.stack([jnp.stack(row) for row in rows]).reshape(*size, inputs, -1)
+
+    def plain(x, y):
+        kernel = jnp.zeros((*size, inputs, groups * outputs), x.dtype)
+        return jax.vjp(lambda kernel: plain_grouped_conv(x, kernel, groups), kernel)[1](y)[0]
+
+    return lax.platform_dependent(x, y, cpu=dense if groups <= _FEW_GROUPS else products, default=plain)
+
+
+def _block_diagonal(kernel, groups):
+    """[kh, kw, I, G·O] -> [kh, kw, G·I, G·O] with zeros where groups differ."""
+    kh, kw, inputs, _ = kernel.shape
+    kernel = (
+        kernel.reshape(kh, kw, 1, inputs, groups, -1) * jnp.eye(groups, dtype=kernel.dtype)[:, None, :, None]
+    )
+    return kernel.reshape(kh, kw, groups * inputs, -1)
+
+
+def _transposed(kernel, groups):
+    """The kernel of the adjoint: turned around, inputs and outputs of each group exchanged."""
+    kh, kw, inputs, _ = kernel.shape
+    kernel = jnp.flip(kernel, (0, 1)).reshape(kh, kw, inputs, groups, -1)
+    return kernel.transpose(0, 1, 4, 3, 2).reshape(kh, kw, -1, groups * inputs)
+
+
+grouped_conv.defvjp(
+    lambda x, kernel, groups: (grouped_conv(x, kernel, groups), (x, kernel)),
+    lambda groups, saved, dy: (
+        grouped_conv(dy, _transposed(saved[1], groups), groups),
+        grouped_kernel_gradient(saved[0], dy, groups, saved[1].shape[:2]),
+    ),
+)
+grouped_kernel_gradient.defvjp(
+    lambda x, y, groups, size: (grouped_kernel_gradient(x, y, groups, size), (x, y)),
+    lambda groups, size, saved, dk: (
+        grouped_conv(saved[1], _transposed(dk, groups), groups),
+        grouped_conv(saved[0], dk, groups),
+    ),
+)
+
+
+class GroupedConv(nn.Module):
+    """`grouped_conv` with its parameters, and a bias: `[N, H, W, C] -> [N, H, W, features]`."""
+
+    features: int
+    kernel_size: int
+    groups: int
+    kernel_init: nn.initializers.Initializer
+    plain: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1] // self.groups, self.features)
+        convolve = plain_grouped_conv if self.plain else grouped_conv
+        y = convolve(x, self.param("kernel", self.kernel_init, shape), self.groups)
+        return y + self.param("bias", nn.initializers.zeros, (self.features,))

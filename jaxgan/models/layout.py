@@ -1,0 +1,128 @@
+"""How deep and how wide residual networks are: from the size of the image, as published for that size."""
+
+from jaxgan.errors import UserError
+
+Size = tuple[int, int]  # height, width
+
+# Widths of a generator's maps from the first on, of a discriminator's blocks; by the times that the image
+# is halved. BigGAN's (Brock et al. 2019, tables 4 to 6), among them SNGAN's for STL-10.
+_GENERATOR = {
+    3: (8, 4, 2, 1),
+    4: (16, 8, 4, 2, 1),
+    5: (16, 16, 8, 4, 2, 1),
+    6: (16, 16, 8, 8, 4, 2, 1),
+    7: (16, 16, 8, 8, 4, 2, 1, 1),
+}
+_DISCRIMINATOR = {
+    3: (1, 2, 4, 8),
+    4: (1, 2, 4, 8, 16),
+    5: (1, 2, 4, 8, 16, 16),
+    6: (1, 2, 4, 8, 8, 16, 16),
+    7: (1, 1, 2, 4, 8, 8, 16, 16),
+}
+_SMALL = 32  # up to this shorter side all maps are as wide, and few halved, as for CIFAR-10
+
+
+def require_images(shape: tuple[int, ...], network: str) -> None:
+    """UserError where `network`, 'generator' or 'discriminator', would have to do with points."""
+    if len(shape) != 3:
+        does = {"generator": "makes", "discriminator": "looks at"}[network]
+        raise UserError(
+            f"{does} images, but an example of the dataset has shape {shape}; use {network}.name=mlp for "
+            "points"
+        )
+
+
+def sizes_upward(shape: tuple[int, ...], factors: tuple[int, ...]) -> list[Size]:
+    """Sizes of a generator's maps, from the first to the image's, each `factors` times the one before.
+
+    Sizes that a factor does not divide are those of a convolution back from the image, rounded up:
+    4 → 7 → 14 → 28 with factors 2, 2, 2.
+    """
+    sizes = [(shape[0], shape[1])]
+    for factor in reversed(factors):
+        height, width = sizes[-1]
+        sizes.append((-(-height // factor), -(-width // factor)))
+    return sizes[::-1]
+
+
+def halvings(shape: tuple[int, ...], least: int) -> int:
+    """How often the shorter side can be halved and still have `least` pixels."""
+    side, times = min(shape[:2]), 0
+    while side // 2 >= least:
+        side, times = -(-side // 2), times + 1
+    return times
+
+
+def generator_layout(
+    shape: tuple[int, ...], multipliers: tuple[int, ...] = ()
+) -> tuple[list[Size], tuple[int, ...]]:
+    """Sizes of a generator's maps, each twice the one before, and their widths as multiples of the least.
+
+    Args:
+      shape: of an image.
+      multipliers: the widths; (): as published. The first maps are then 4 to 7 pixels high or wide, whichever
+        is less. Up to 32 pixels all are 4 times as wide, as SNGAN's and BigGAN's for CIFAR-10.
+    """
+    if not multipliers:
+        times = halvings(shape, 4)
+        multipliers = (4,) * (times + 1) if min(shape[:2]) <= _SMALL else _of(_GENERATOR, times, (1,))
+    return sizes_upward(shape, (2,) * (len(multipliers) - 1)), multipliers
+
+
+def discriminator_layout(shape: tuple[int, ...], multipliers: tuple[int, ...] = ()) -> list[tuple[int, bool]]:
+    """Of each block of a discriminator the width, as a multiple of the least, and whether it halves the maps.
+
+    Up to 32 pixels the first two blocks do, above all but the last.
+
+    Args:
+      shape: of an image.
+      multipliers: the widths; (): as published. Up to 32 pixels these are four blocks of twice the width.
+    """
+    small = min(shape[:2]) <= _SMALL
+    if not multipliers:
+        multipliers = (2, 2, 2, 2) if small else _of(_DISCRIMINATOR, halvings(shape, 3), (16,))
+    halving = 2 if small else len(multipliers) - 1
+    return [(multiplier, i < halving) for i, multiplier in enumerate(multipliers)]
+
+
+def deep_discriminator_layout(
+    shape: tuple[int, ...], multipliers: tuple[int, ...] = ()
+) -> tuple[int, list[tuple[int, bool]]]:
+    """BigGAN-deep's: the first convolution's width, and of each pair of blocks as `discriminator_layout`.
+
+    Up to 32 pixels the first two pairs halve the maps, above all do.
+
+    Args:
+      shape: of an image.
+      multipliers: the widths, from that of the first convolution on; (): as published.
+    """
+    small = min(shape[:2]) <= _SMALL
+    if not multipliers:
+        multipliers = (4, 4, 4, 4) if small else _of(_DISCRIMINATOR, halvings(shape, 3), (16,))
+    first, *rest = multipliers
+    return first, [(multiplier, i < 2 or not small) for i, multiplier in enumerate(rest)]
+
+
+def _of(table, times, more):
+    """The entry of a table; images larger than the largest in it have as many blocks `more`."""
+    most = max(table)
+    return table[times] if times <= most else table[most] + more * (times - most)
+
+
+def sides_of(shape: tuple[int, ...], blocks: list[tuple[int, bool]]) -> list[int]:
+    """Of what each block of a discriminator gives the shorter side."""
+    side, sides = min(shape[:2]), []
+    for _, halve in blocks:
+        side = -(-side // 2) if halve else side
+        sides.append(side)
+    return sides
+
+
+def require_sides(wanted: tuple[int, ...], sides: list[int]) -> None:
+    """UserError where attention is `wanted` at a shorter side that no block gives."""
+    if absent := [side for side in wanted if side not in sides]:
+        have = ", ".join(map(str, sorted({*sides}))) or "none"
+        raise UserError(
+            f"attention={wanted}: no block gives maps with a shorter side of {absent[0]}; there are: {have}"
+        )
