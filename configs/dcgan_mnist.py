@@ -4,7 +4,8 @@ python launch.py --config=configs/dcgan_mnist.py               sized for a CPU o
 python launch.py --config=configs/dcgan_mnist.py:conditional   the same, told each digit's class
 python launch.py --config=configs/dcgan_mnist.py:full          wider, no dense layers, for accelerators
 
-Digits can be recognized after 1,000 steps of the first, most of them after 8,000.
+On two cores the first takes 3 minutes. Its digits can be recognized after 500 steps, in the grid of the 19th
+second. Figures over seeds are in jaxgan/benchmarks/README.md.
 """
 
 from configs import default
