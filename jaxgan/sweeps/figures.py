@@ -40,6 +40,7 @@ def draw_intervals(
         axes.scatter([row.mean], [place], s=34, color=colour, zorder=3, edgecolors="white")
     axes.set_yticks(range(len(table)), [_wrap(labels[setting]) for setting in table.setting])
     axes.set_ylim(len(table) - 0.4, -0.6)
+    axes.set_xlabel(table.metric.iloc[0], fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.grid(axis="x", alpha=0.3, linewidth=0.6)
     return finish(figure, axes)
@@ -47,6 +48,7 @@ def draw_intervals(
 
 def draw_bands(
     curves: Frame,
+    metric: str,
     settings: Sequence[str],
     labels: dict[str, str],
     spread: str = "interval",
@@ -56,6 +58,7 @@ def draw_bands(
 
     Args:
       curves: setting, seed, step, value, of one metric and of runs that did not diverge or fail.
+      metric: its name.
       settings: which of them to draw, in this order.
       labels: setting → its name.
       spread: what the band is: the 95 % interval of the mean (`results.interval`), or one standard error to
@@ -87,6 +90,7 @@ def draw_bands(
                 low, high = seeds.mean(axis=0) - error, seeds.mean(axis=0) + error
             axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.set_xlabel("step", fontsize=9)
+    axes.set_ylabel(metric, fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.grid(alpha=0.3, linewidth=0.6)

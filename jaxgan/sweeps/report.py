@@ -143,7 +143,7 @@ def _bands(found: Results, curves, metric: str, spread: str) -> figures.Figure:
     lost = set(zip(lost.setting, lost.seed, strict=True))
     kept = [pair not in lost for pair in zip(curves.setting, curves.seed, strict=True)]
     within = results.range_of(metric, found.num_modes)
-    return figures.draw_bands(curves[kept], found.settings[:_CURVES], found.labels, spread, within)
+    return figures.draw_bands(curves[kept], metric, found.settings[:_CURVES], found.labels, spread, within)
 
 
 def _training(found: Results, spread: str, draw) -> list[dict[str, str]]:
