@@ -15,6 +15,8 @@ from configs import dcgan_mnist
 def get_config():
     config = dcgan_mnist.get_config()
     config.num_steps = 4_000
+    for optimizer, rate in ((config.generator_optimizer, 1e-3), (config.discriminator_optimizer, 2e-4)):
+        optimizer.adam.learning_rate, optimizer.adam.b1 = rate, 0.5  # as they were before the search
     config.evaluation.protocol = "5000"
     config.evaluation.statistics.names = ("frechet_distance", "prdc")
     return config
