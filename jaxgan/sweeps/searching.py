@@ -185,8 +185,10 @@ def _write_best(workdir: Path, known: dict[str, Any], winner: Trial, objective: 
     """`best.py`: the best setting as a config file."""
     from jaxgan.config import default
 
-    recorded = record.read_record(workdir / "runs" / winner.run)["config"]
-    config = record.recorded_config({"config": recorded})
+    folder = workdir / "runs" / winner.run
+    if not (recorded := record.read_record(folder)):
+        raise UserError(f"the best run, {folder}, has no config.json: restore it")
+    config = record.recorded_config(recorded)
     flat, modules = fields.flatten(config.to_dict()), config.modules
     original = fields.flatten(fields.plain(default.get_config().to_dict()))
     longest = known["config"]["steps_per_call"]
