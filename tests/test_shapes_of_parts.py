@@ -304,6 +304,18 @@ TRICKS = {
 }
 
 
+def trace_gradient(registry, name, x, **fields):
+    """A network's gradients by its weights, in training; with attention where it may have it."""
+    attention = {"attention": (8,)} if "attention" in registry.fields(name) else {}
+    network = registry[name]((16, 16, 1), **attention, **fields)
+
+    def total(params, others):
+        return network.apply({"params": params, **others}, x, train=True, mutable=True)[0].sum()
+
+    variables = dict(jax.eval_shape(network.init, jax.random.key(0), x))
+    jax.eval_shape(jax.grad(total), variables.pop("params"), variables)
+
+
 def test_steps_and_samplers_keep_to_their_shapes(called, tmp_path):
     """And no public function of arrays is left out: it is called here or stands in the other file's table."""
     functions, names = called
@@ -319,6 +331,12 @@ def test_steps_and_samplers_keep_to_their_shapes(called, tmp_path):
         if gan.num_codes:
             some.posterior(images[:2])
             some.vary_code(0, num=1)
+    images = jnp.zeros((B, 16, 16, 1))
+    for registry, x in ((GENERATORS, LATENTS), (DISCRIMINATORS, images)):
+        for name in ("biggan", "biggan_deep", "r3gan"):
+            trace_gradient(registry, name, x)
+    trace_gradient(DISCRIMINATORS, "r3gan", images, plain=True)
+    trace_gradient(DISCRIMINATORS, "r3gan", images, group_width=4)
     hyper, numbers = make_hyper(), population.optimizer_numbers(plain := make_gan())
     members = population.init_members(plain, np.zeros((2, 2), np.uint32), [hyper] * 2, [numbers] * 2)
     population.member_of(population.select(members, np.array([1, 0])), 1)

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.models import layers
 
@@ -25,7 +26,7 @@ class SelfAttention(nn.Module):
     initializer: str = "xavier"
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B H W C"]:
         batch, _, _, channels = x.shape
 
         def linear(name, inputs, width):
@@ -46,7 +47,7 @@ class SelfAttention(nn.Module):
         return x + gain * linear("o", found, channels).reshape(x.shape)
 
 
-def max_pool(x: jax.Array) -> jax.Array:
+def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
     """The largest of 2×2 pixels: `[B, H, W, C]` to `[B, ⌈H/2⌉, ⌈W/2⌉, C]`; at an odd edge of fewer."""
     n, h, w, c = x.shape
     if h % 2 or w % 2:
@@ -54,7 +55,9 @@ def max_pool(x: jax.Array) -> jax.Array:
     return x.reshape(n, -(-h // 2), 2, -(-w // 2), 2, c).max(axis=(2, 4))
 
 
-def attend(network: nn.Module, x: jax.Array, train: bool, index: int, sides: list[int]) -> jax.Array:
+def attend(
+    network: nn.Module, x: Float[Array, "B H W C"], train: bool, index: int, sides: list[int]
+) -> Float[Array, "B H W C"]:
     """Attention behind block `index`, if its maps' shorter side is asked for and these are the first of it.
 
     Call it inside a compact `__call__` of `network`, whose fields `attention`, `spectral_norm` and

@@ -1,8 +1,8 @@
 """BigGAN: Brock et al. 2019, Large Scale GAN Training for High Fidelity Natural Image Synthesis."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.errors import UserError
 from jaxgan.models import DISCRIMINATORS, GENERATORS, layers
@@ -65,7 +65,9 @@ class BigGANGenerator(nn.Module):
         require_batch_norm(self)
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = False, condition: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, z: Float[Array, "B Z"], train: bool = False, condition: Float[Array, "B K"] | None = None
+    ) -> Float[Array, "B H W C"]:
         axis_name = self.axis_name if self.synchronized else None
         (start, *sizes), multipliers = generator_layout(self.shape, self.multipliers)
         sides = [min(size) for size in sizes]
@@ -124,7 +126,7 @@ class BigGANDiscriminator(nn.Module):
         require_sides(self.attention, sides_of(self.shape, layout))
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False, features: bool = False):
+    def __call__(self, images: Float[Array, "B H W C"], train: bool = False, features: bool = False):
         layout = discriminator_layout(self.shape, self.multipliers)
         x = images
         for i, (multiplier, halve) in enumerate(layout):
@@ -137,7 +139,7 @@ class BigGANDiscriminator(nn.Module):
         return to_logits(self, x, train, features)
 
 
-def split(z: jax.Array, num: int) -> list[jax.Array]:
+def split(z: Float[Array, "B Z"], num: int) -> list[Float[Array, "B _"]]:
     """z `[B, latent_dim]` in `num` parts as equal as they can be, the first ones longer."""
     if z.shape[-1] < num:
         raise UserError(
@@ -147,7 +149,7 @@ def split(z: jax.Array, num: int) -> list[jax.Array]:
     return jnp.array_split(z, num, axis=-1)
 
 
-def embed(network: nn.Module, condition: jax.Array | None) -> jax.Array | None:
+def embed(network: nn.Module, condition: Float[Array, "B K"] | None) -> Float[Array, "B E"] | None:
     """The embedding `[B, shared]` of a condition `[B, K]`, without spectral norm; or the condition itself.
 
     Call it inside a compact `__call__` of `network`, whose fields `shared` and `initializer` it reads.

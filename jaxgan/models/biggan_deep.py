@@ -1,8 +1,8 @@
 """BigGAN-deep: Brock et al. 2019, Large Scale GAN Training, appendix B, figure 16 and tables 7 to 9."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.errors import UserError
 from jaxgan.models import DISCRIMINATORS, GENERATORS, layers
@@ -40,7 +40,9 @@ class DeepGeneratorBlock(nn.Module):
     axis_name: str | None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool, condition: jax.Array | None) -> jax.Array:
+    def __call__(
+        self, x: Float[Array, "B H W C"], train: bool, condition: Float[Array, "B K"] | None
+    ) -> Float[Array, "B h w O"]:
         activation = layers.make_activation(self.activation, self.slope)
         kernel_init = layers.scaled_initializer(self.initializer)
         shared = {"spectral_norm": self.spectral_norm, "train": train}
@@ -75,7 +77,7 @@ class DeepDiscriminatorBlock(nn.Module):
     initializer: str
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B h w O"]:
         activation = layers.make_activation(self.activation, self.slope)
         kernel_init = layers.scaled_initializer(self.initializer)
         shared = {"spectral_norm": self.spectral_norm, "train": train}
@@ -143,7 +145,9 @@ class BigGANDeepGenerator(nn.Module):
         require_batch_norm(self)
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = False, condition: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, z: Float[Array, "B Z"], train: bool = False, condition: Float[Array, "B K"] | None = None
+    ) -> Float[Array, "B H W C"]:
         axis_name = self.axis_name if self.synchronized else None
         sizes, multipliers = generator_layout(self.shape, self.multipliers)
         widths = [self.width * multiplier for multiplier in multipliers]
@@ -202,7 +206,7 @@ class BigGANDeepDiscriminator(nn.Module):
         require_sides(self.attention, sides_of(self.shape, layout))
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False, features: bool = False):
+    def __call__(self, images: Float[Array, "B H W C"], train: bool = False, features: bool = False):
         first, layout = deep_discriminator_layout(self.shape, self.multipliers)
         kernel_init = layers.scaled_initializer(self.initializer)
         conv = layers.Conv(self.width * first, 3, kernel_init=kernel_init, name="input")

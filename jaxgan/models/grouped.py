@@ -11,13 +11,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from jaxgan.models.convolution import conv, conv_kernel_gradient
 
 _FEW_GROUPS = 8  # up to so many the zeros cost less than what they save
 
 
-def plain_grouped_conv(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
+def plain_grouped_conv(
+    x: Float[Array, "B H W C"], kernel: Float[Array, "h w I O"], groups: int
+) -> Float[Array, "B H W O"]:
     """`grouped_conv` as XLA has it: the form that other tools read."""
     order = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(
@@ -26,7 +29,9 @@ def plain_grouped_conv(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Arra
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def grouped_conv(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
+def grouped_conv(
+    x: Float[Array, "B H W C"], kernel: Float[Array, "h w I O"], groups: int
+) -> Float[Array, "B H W O"]:
     """Convolution of each group of channels by itself, with stride 1 and "SAME" padding.
 
     Args:
@@ -46,7 +51,9 @@ def grouped_conv(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def grouped_kernel_gradient(x: jax.Array, y: jax.Array, groups: int, size: tuple[int, int]) -> jax.Array:
+def grouped_kernel_gradient(
+    x: Float[Array, "B H W C"], y: Float[Array, "B H W O"], groups: int, size: tuple[int, int]
+) -> Float[Array, "h w I O"]:
     """The gradient of <grouped_conv(x; kernel), y> with respect to a kernel of height and width `size`.
 
     Args:
@@ -123,7 +130,7 @@ class GroupedConv(nn.Module):
     plain: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W O"]:
         shape = (self.kernel_size, self.kernel_size, x.shape[-1] // self.groups, self.features)
         convolve = plain_grouped_conv if self.plain else grouped_conv
         y = convolve(x, self.param("kernel", self.kernel_init, shape), self.groups)

@@ -4,8 +4,8 @@ import math
 from typing import Annotated
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.declarations import AtLeast
 from jaxgan.errors import UserError
@@ -47,7 +47,7 @@ class R3Block(nn.Module):
     plain: bool
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         channels = x.shape[-1]
         inner = _EXPANSION * channels
         kernel_init = _normal(math.sqrt(2 / (1 + _SLOPE**2)) * self.depth**-0.25)
@@ -85,7 +85,7 @@ class R3GANGenerator(nn.Module):
         _require_groups(self)
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(self, z: Float[Array, "B Z"], train: bool = False) -> Float[Array, "B H W C"]:
         widths = _widths(self)
         start, *sizes = sizes_upward(self.shape, (2,) * (len(widths) - 1))
         basis = self.param("basis", nn.initializers.normal(1.0), (*start, widths[0]))
@@ -130,7 +130,7 @@ class R3GANDiscriminator(nn.Module):
         _require_groups(self)
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False, features: bool = False):
+    def __call__(self, images: Float[Array, "B H W C"], train: bool = False, features: bool = False):
         widths = _widths(self)
         x = nn.Dense(widths[0], use_bias=False, kernel_init=_normal(), name="input")(images)
         for i, width in enumerate(widths):

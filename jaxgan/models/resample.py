@@ -2,9 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 
-def upsample(x: jax.Array, size: tuple[int, int]) -> jax.Array:
+def upsample(x: Float[Array, "B H W C"], size: tuple[int, int]) -> Float[Array, "B h w C"]:
     """Each pixel as 2×2 of its like, cut to `size`: `[B, H, W, C]` to `[B, *size, C]`."""
     n, h, w, c = x.shape
     if size == (h, w):
@@ -13,7 +14,7 @@ def upsample(x: jax.Array, size: tuple[int, int]) -> jax.Array:
     return x[:, : size[0], : size[1]]
 
 
-def average_pool(x: jax.Array) -> jax.Array:
+def average_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
     """Means of 2×2 pixels: `[B, H, W, C]` to `[B, ⌈H/2⌉, ⌈W/2⌉, C]`; at an odd edge of those there are."""
     n, h, w, c = x.shape
     if h % 2 or w % 2:
@@ -21,7 +22,7 @@ def average_pool(x: jax.Array) -> jax.Array:
     return x.reshape(n, -(-h // 2), 2, -(-w // 2), 2, c).mean(axis=(2, 4))
 
 
-def smooth_upsample(x: jax.Array, size: tuple[int, int]) -> jax.Array:
+def smooth_upsample(x: Float[Array, "B H W C"], size: tuple[int, int]) -> Float[Array, "B h w C"]:
     """Bilinear, with zeros around: `[B, H, W, C]` to `[B, *size, C]`, at most twice as high and wide.
 
     Zeros between the pixels, then the filter [1, 3, 3, 1]/4 along both axes, as StyleGAN2's (Karras et al.
@@ -35,7 +36,7 @@ def smooth_upsample(x: jax.Array, size: tuple[int, int]) -> jax.Array:
     return x
 
 
-def smooth_downsample(x: jax.Array) -> jax.Array:
+def smooth_downsample(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
     """The filter [1, 3, 3, 1]/8 along both axes, every second pixel: to `[B, ⌈H/2⌉, ⌈W/2⌉, C]`.
 
     The adjoint of `smooth_upsample` up to a factor of 4, where sizes are even.

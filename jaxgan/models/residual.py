@@ -3,8 +3,8 @@
 import math
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.models import layers
 from jaxgan.models.minibatch import with_batch_features
@@ -42,7 +42,9 @@ class GeneratorBlock(nn.Module):
     axis_name: str | None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool, condition: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, x: Float[Array, "B H W C"], train: bool, condition: Float[Array, "B K"] | None = None
+    ) -> Float[Array, "B h w O"]:
         activation = layers.make_activation(self.activation, self.slope)
         use_bias = self.norm_bias or not self.batch_norm
         # Class gains begin near 1 and biases near 0 in SNGAN's code; in BigGAN's they are orthogonal, too.
@@ -91,7 +93,7 @@ class DiscriminatorBlock(nn.Module):
     initializer: str
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B h w O"]:
         activation = layers.make_activation(self.activation, self.slope)
         shared = {"spectral_norm": self.spectral_norm, "train": train}
         kernel_init = layers.scaled_initializer(self.initializer, _BLOCK_GAIN)
@@ -111,7 +113,9 @@ class DiscriminatorBlock(nn.Module):
         return x + y
 
 
-def to_image(network: nn.Module, x: jax.Array, train: bool, axis_name: str | None) -> jax.Array:
+def to_image(
+    network: nn.Module, x: Float[Array, "B H W C"], train: bool, axis_name: str | None
+) -> Float[Array, "B H W O"]:
     """The end of a generator: batch norm without a condition, activation, 3×3 convolution, tanh.
 
     Call it inside a compact `__call__` of `network`, whose fields it reads.
@@ -124,7 +128,7 @@ def to_image(network: nn.Module, x: jax.Array, train: bool, axis_name: str | Non
     return jnp.tanh(layers.apply_layer(output, x, spectral_norm=network.spectral_norm, train=train))
 
 
-def to_logits(network: nn.Module, x: jax.Array, train: bool, features: bool):
+def to_logits(network: nn.Module, x: Float[Array, "B H W C"], train: bool, features: bool):
     """The end of a discriminator: activation, sum over all pixels, a dense layer to its outputs.
 
     Call it inside a compact `__call__` of `network`, whose fields it reads.

@@ -1,7 +1,7 @@
 """Residual networks: Miyato et al. 2018, Spectral Normalization for Generative Adversarial Networks."""
 
 import flax.linen as nn
-import jax
+from jaxtyping import Array, Float
 
 from jaxgan.models import DISCRIMINATORS, GENERATORS, layers
 from jaxgan.models.attention import attend
@@ -55,7 +55,9 @@ class ResNetGenerator(nn.Module):
         require_sides(self.attention, [min(size) for size in sizes[1:]])
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = False, condition: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, z: Float[Array, "B Z"], train: bool = False, condition: Float[Array, "B K"] | None = None
+    ) -> Float[Array, "B H W C"]:
         axis_name = self.axis_name if self.synchronized else None
         (start, *sizes), multipliers = generator_layout(self.shape, self.multipliers)
         sides = [min(size) for size in sizes]
@@ -111,7 +113,7 @@ class ResNetDiscriminator(nn.Module):
         require_sides(self.attention, sides_of(self.shape, layout))
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False, features: bool = False):
+    def __call__(self, images: Float[Array, "B H W C"], train: bool = False, features: bool = False):
         layout = discriminator_layout(self.shape, self.multipliers)
         sides = sides_of(self.shape, layout)
         x = images
