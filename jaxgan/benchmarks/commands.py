@@ -24,9 +24,10 @@ def seconds_of(command: list[str], environment: dict[str, str] | None = None) ->
 
 
 def with_empty_caches(folder: str) -> dict[str, str]:
-    """This process's environment, but with jaxgan's caches in `folder`."""
+    """This process's environment, but with jaxgan's caches in `folder`, and with Python's bytecode."""
     environment = {**os.environ, "JAXGAN_CACHE_DIR": str(Path(folder) / "cache")}
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    for name in ("JAX_COMPILATION_CACHE_DIR", "PYTHONDONTWRITEBYTECODE"):
+        environment.pop(name, None)
     return environment
 
 

@@ -103,7 +103,6 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 monitor.introduce(state, streamed)
                 state = program.place_state(state)
                 next_data = _feed(program, gan, config, dataset, state, step, streamed, stack)
-                shown = sampler.fixed_inputs(gan)
                 periods = [config.steps_per_call, *_periods(config)]
                 cores = processes.from_first(parallel.num_cores)
                 first = _end_of_call(step, config.steps_per_call, config) - step
@@ -112,7 +111,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                     gan, state, config.batch_size, cores, periods[0], periods, axis_name, trace
                 )
                 agree = processes.Agreement()
-                stopping = agree(_reason(stop, budget))
+                stopping, shown = agree(_reason(stop, budget)), None
                 while step < config.num_steps and not stopping:
                     end = _end_of_call(step, most, config)
                     data = next_data(end - step)
@@ -129,6 +128,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                             jax.block_until_ready(metrics)
                     step, samples, ema = end, None, parallel.local(state.ema)
                     if processes.is_first() and _wants_samples(step, config):
+                        shown = shown or sampler.fixed_inputs(gan)
                         samples = sampler.generate(gan, ema, *shown)
                     monitor.take(step, metrics, samples, begun)
                     if config.eval_every and _due(config.eval_every, step, config):
