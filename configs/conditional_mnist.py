@@ -1,0 +1,41 @@
+"""Six ways to condition on a label, side by side: the default run's networks on MNIST, with error bars.
+
+python launch.py --config=configs/conditional_mnist.py --mode=sweep --sweep='seed=0:3'
+
+Networks, loss, rates and steps are those of configs/dcgan_mnist.py, so that the rows differ in the condition
+alone. Each run takes 3 to 5 minutes on two cores. The results are in jaxgan/benchmarks/README.md.
+"""
+
+from configs import dcgan_mnist
+
+_STATISTICS = ("frechet_distance", "prdc")
+
+
+def _labels(generator: str, discriminator: str, **weights: float):
+    """The condition; `weights` of penalties; and the numbers that only a conditional GAN has."""
+    condition = {
+        "condition.name": "labels",
+        "evaluation.statistics.names": (*_STATISTICS, "class_accuracy", "intra_class_distance"),
+        "condition.labels.generator": generator,
+        "condition.labels.discriminator": discriminator,
+    }
+    return condition | {f"regularizers.{name}.weight": weight for name, weight in weights.items()}
+
+
+# The rows: `--mode=sweep` runs each of them with every seed.
+SETTINGS = {
+    "unconditional": {},
+    "projection": _labels("batch_norm", "projection"),  # Miyato and Koyama 2018
+    "cgan": _labels("joined", "joined"),  # Mirza and Osindero 2014
+    "acgan": _labels("batch_norm", "none", ac=1.0) | {"regularizers.ac.fakes": True},  # Odena et al. 2017
+    "2C": _labels("batch_norm", "none", contrastive=1.0),  # Kang and Park 2020, ContraGAN
+    "D2D-CE": _labels("batch_norm", "none", d2d_ce=0.5),  # Kang et al. 2021, ReACGAN
+}
+
+
+def get_config():
+    config = dcgan_mnist.get_config()
+    config.sample_every = 5_000
+    config.log_every = 500
+    config.evaluation.statistics.names = _STATISTICS
+    return config
