@@ -172,9 +172,11 @@ def own_call(network):
 
 @pytest.mark.parametrize("name", list(GENERATORS))
 def test_generators(name):
-    network = GENERATORS[name]((8, 8, 1), None)
-    variables = jax.eval_shape(network.init, jax.random.key(0), LATENTS)
-    run = functools.partial(network.apply, method=own_call(network))
+    of_images = "given_shape" in GENERATORS.takes(name)
+    given = {"image": IMAGES} if of_images else {}
+    network = GENERATORS[name]((8, 8, 1), None, **({"given_shape": (8, 8, 1)} if of_images else {}))
+    variables = jax.eval_shape(functools.partial(network.init, **given), jax.random.key(0), LATENTS)
+    run = functools.partial(network.apply, method=own_call(network), **given)
     images = jax.eval_shape(run, variables, LATENTS)
     assert images.shape == (B, 8, 8, 1)
     refuses(functools.partial(jax.eval_shape, run), variables, LATENTS[0])
@@ -182,11 +184,12 @@ def test_generators(name):
 
 @pytest.mark.parametrize("name", list(DISCRIMINATORS))
 def test_discriminators(name):
-    network = DISCRIMINATORS[name]((8, 8, 1), None)
+    of_patches = {"receptive_field": 16} if name == "patchgan" else {}
+    network = DISCRIMINATORS[name]((8, 8, 1), None, **of_patches)
     variables = jax.eval_shape(network.init, jax.random.key(0), IMAGES)
     run = functools.partial(network.apply, method=own_call(network), features=True)
     logits, features = jax.eval_shape(run, variables, IMAGES)
-    assert logits.shape == (B,) and len(features) == B and features.ndim == 2
+    assert logits.shape == ((B, 4) if of_patches else (B,)) and len(features) == B and features.ndim == 2
     refuses(functools.partial(jax.eval_shape, run), variables, LATENTS > 0)
 
 
@@ -316,6 +319,15 @@ def trace_gradient(registry, name, x, **fields):
     jax.eval_shape(jax.grad(total), variables.pop("params"), variables)
 
 
+def trace_translators():
+    image = jnp.zeros((B, 64, 64, 1))
+    for name in GENERATORS:
+        if "given_shape" in GENERATORS.takes(name):
+            network = GENERATORS[name]((64, 64, 1), given_shape=(64, 64, 1), width=2, latent="joined")
+            run = functools.partial(network.init_with_output, train=True, image=image)
+            jax.eval_shape(run, jax.random.key(0), LATENTS)
+
+
 def test_steps_and_samplers_keep_to_their_shapes(called, tmp_path):
     """And no public function of arrays is left out: it is called here or stands in the other file's table."""
     functions, names = called
@@ -337,6 +349,7 @@ def test_steps_and_samplers_keep_to_their_shapes(called, tmp_path):
             trace_gradient(registry, name, x)
     trace_gradient(DISCRIMINATORS, "r3gan", images, plain=True)
     trace_gradient(DISCRIMINATORS, "r3gan", images, group_width=4)
+    trace_translators()
     hyper, numbers = make_hyper(), population.optimizer_numbers(plain := make_gan())
     members = population.init_members(plain, np.zeros((2, 2), np.uint32), [hyper] * 2, [numbers] * 2)
     population.member_of(population.select(members, np.array([1, 0])), 1)
