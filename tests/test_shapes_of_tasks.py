@@ -1,0 +1,30 @@
+"""Functions of images that are restored or translated have the shapes of their annotations, and no others."""
+
+import inspect
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from beartype import beartype
+from jaxtyping import TypeCheckError, jaxtyped
+
+from jaxgan.tasks import inpainting, super_resolution
+
+IMAGES = np.zeros((2, 8, 8, 3), np.float32)
+
+# function: its arguments, and such as are refused
+CALLS = {
+    super_resolution.reduce: ((jnp.asarray(IMAGES), 2), (jnp.asarray(IMAGES[0]), 2)),
+    super_resolution.enlarge: ((IMAGES, 2), (IMAGES[0], 2)),
+    inpainting.fill_with_mean: ((IMAGES,), (IMAGES[0],)),
+    inpainting.fill_with_nearest: ((IMAGES,), (IMAGES[0],)),
+}
+
+
+@pytest.mark.parametrize("function", CALLS, ids=lambda function: function.__name__)
+def test_shapes_are_as_annotated(function):
+    checked = jaxtyped(inspect.unwrap(function), typechecker=beartype)
+    right, wrong = CALLS[function]
+    checked(*right)
+    with pytest.raises(TypeCheckError):
+        checked(*wrong)
