@@ -120,12 +120,12 @@ def fill_with_mean(given: Float[np.ndarray, "B H W C"]) -> Float[np.ndarray, "B 
 
 
 def fill_with_nearest(given: Float[np.ndarray, "B H W C"]) -> Float[np.ndarray, "B H W c"]:
-    """The images, with the nearest known pixel (by the distance of centres) at each place of the hole."""
+    """The images, with the nearest known pixel (distance of centres) in the hole; 0 if there is none."""
     from scipy import ndimage  # late: it takes long to import
 
     found = []
     for image in given:
         hole = image[..., -1] > 0.5
         rows, columns = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
-        found.append(image[rows, columns, :-1])
+        found.append(image[rows, columns, :-1] * ~hole.all())
     return np.stack(found)
