@@ -8,9 +8,11 @@ import pytest
 from beartype import beartype
 from jaxtyping import TypeCheckError, jaxtyped
 
+from jaxgan.metrics import restoration
 from jaxgan.tasks import inpainting, super_resolution
 
 IMAGES = np.zeros((2, 8, 8, 3), np.float32)
+PIXELS = np.zeros((2, 12, 12, 3), np.uint8)
 
 # function: its arguments, and such as are refused
 CALLS = {
@@ -18,6 +20,10 @@ CALLS = {
     super_resolution.enlarge: ((IMAGES, 2), (IMAGES[0], 2)),
     inpainting.fill_with_mean: ((IMAGES,), (IMAGES[0],)),
     inpainting.fill_with_nearest: ((IMAGES,), (IMAGES[0],)),
+    restoration.psnr: ((PIXELS, PIXELS), (PIXELS, PIXELS[:1])),
+    restoration.ssim: ((PIXELS, PIXELS), (PIXELS, PIXELS[:1])),
+    restoration.mean_psnr: ((PIXELS, PIXELS), (PIXELS, PIXELS[:1])),
+    restoration.mean_ssim: ((PIXELS, PIXELS), (PIXELS, PIXELS[:1])),
 }
 
 
