@@ -1,6 +1,6 @@
 """The registry of tasks, and what every task has."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Array, Float, Key
@@ -15,6 +15,7 @@ Shape = tuple[int, int, int]
 HostImages = Float[np.ndarray, "B H W C"]
 
 
+@runtime_checkable
 class Task(Protocol):
     """What is given and what is wanted, made from images of a data set.
 
