@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import translators
 from beartype import beartype
 from conditional import configure, make, make_batch
 from gans import load_digits, make_gan, make_hyper, make_state
@@ -34,15 +35,17 @@ from jaxgan.regularizers import (
     FEATURE_PENALTIES,
     GRADIENT_PENALTIES,
     LOGIT_PENALTIES,
+    RECONSTRUCTION,
     WEIGHT_PENALTIES,
     classes,
     consistency,
     feature,
     gradient,
     logit,
+    reconstruction,
     weight,
 )
-from jaxgan.sampler import Sampler
+from jaxgan.sampler import Kept, Sampler
 from jaxgan.sweeps import population
 
 B = 4
@@ -137,6 +140,14 @@ def test_feature_penalties(name):
     penalty = as_declared(FEATURE_PENALTIES[name](), feature.FeaturePenalty)
     penalty(LATENTS, LATENTS + 1)
     refuses(penalty, LATENTS, LATENTS[:, :2])
+
+
+@pytest.mark.parametrize("name", list(RECONSTRUCTION))
+def test_reconstruction_terms(name):
+    term = as_declared(RECONSTRUCTION[name](), reconstruction.Term)
+    parts = reconstruction.Parts({"image": IMAGES}, lambda given: given["image"], lambda x: x[:, 0, :, 0])
+    term(IMAGES, IMAGES / 2, parts)
+    refuses(term, IMAGES, IMAGES[:2], parts)
 
 
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
@@ -329,6 +340,16 @@ def trace_translators():
             jax.eval_shape(run, jax.random.key(0), LATENTS)
 
 
+def trace_given_images():
+    """A step and a sampler of a generator that is given images."""
+    gan, state = translators.make(translators.configure())
+    jax.eval_shape(functools.partial(steps.train_step, gan=gan), state, translators.make_batch(gan))
+    kept = Kept(np.resize(load_digits(), (16, 8, 8, 1)))
+    some = Sampler(gan, state.ema, 0, {}, {}, state.hyper["loss"], kept)
+    some.sheet()
+    some.translate(np.zeros((1, 4, 4, 1), np.uint8))
+
+
 def test_steps_and_samplers_keep_to_their_shapes(called, tmp_path):
     """And no public function of arrays is left out: it is called here or stands in another file's table."""
     functions, names = called
@@ -351,6 +372,7 @@ def test_steps_and_samplers_keep_to_their_shapes(called, tmp_path):
     trace_gradient(DISCRIMINATORS, "r3gan", images, plain=True)
     trace_gradient(DISCRIMINATORS, "r3gan", images, group_width=4)
     trace_translators()
+    trace_given_images()
     hyper, numbers = make_hyper(), population.optimizer_numbers(plain := make_gan())
     members = population.init_members(plain, np.zeros((2, 2), np.uint32), [hyper] * 2, [numbers] * 2)
     population.member_of(population.select(members, np.array([1, 0])), 1)

@@ -21,6 +21,7 @@ from jaxgan.augment import augment, update_adaptive
 from jaxgan.losses import identification, per_example, real_or_fake
 from jaxgan.models.multi import generator_index
 from jaxgan.regularizers.critic import Critic
+from jaxgan.regularizers.reconstruction import Parts
 
 
 class DiscriminatorOutputs(NamedTuple):
@@ -239,6 +240,20 @@ def update_generator(
     """
     gan, hyper, axis_name = game.gan, game.hyper, game.axis_name
 
+    def reconstruct(params, fake, batch):
+        """How far fakes are from the targets; also a function of the generator that maps them back."""
+
+        def generate(given):
+            return network.forward(params, network.model_state, batch["z"], given)[0]
+
+        parts = Parts(batch["given"]["fake"], generate, gan.features)
+
+        def reconstruction(name, term, _):
+            return jnp.mean(term(batch["real"], fake, parts)), ()
+
+        total, _, values = penalize("reconstruction", reconstruction, memory, game, game.step)
+        return total, {f"generator/{name}": value for name, value in values.items()}
+
     def loss_fn(fake, batch):
         """The terms that depend on the parameters through the fakes."""
         batch = {**batch, "fake": fake, "keys": named_keys(batch["keys"], "generator")}
@@ -278,10 +293,16 @@ def update_generator(
 
     def update(carry, batch):
         (_, metrics), gradient = jax.value_and_grad(loss_fn, has_aux=True)(batch["fake"], batch)
-        return carry, (metrics, gradient / gan.accumulate)
+        direct = ()
+        if gan.family("reconstruction"):
+            of_both = jax.grad(reconstruct, (0, 1), has_aux=True)
+            (direct, more), values = of_both(network.params, batch["fake"], batch)
+            gradient, metrics = gradient + more, metrics | values
+        return carry, ((metrics, direct), gradient / gan.accumulate)
 
-    _, metrics, fake_gradient = accumulate(update, (), batch, gan.accumulate)
+    _, (metrics, direct), fake_gradient = accumulate(update, (), batch, gan.accumulate)
     grads = pull_back(fake_gradient)
+    grads = optax.tree.add(grads, direct) if gan.family("reconstruction") else grads
 
     def direct_fn(params):
         """The terms that depend on the parameters in other ways."""

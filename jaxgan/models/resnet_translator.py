@@ -36,6 +36,11 @@ class ResNetTranslator(nn.Module):
     upsampling: image_layers.Upsampling = "transposed"
     latent: image_layers.Latent = "none"
 
+    @property
+    def multiple(self) -> int:
+        """Of which the sides of an image must be multiples."""
+        return 2**self.halvings
+
     def check(self) -> None:
         image_layers.require_given(self.shape, self.given_shape)
         image_layers.require_divisible(self.shape, 2**self.halvings)
@@ -44,7 +49,7 @@ class ResNetTranslator(nn.Module):
     def __call__(
         self, z: Float[Array, "B Z"], train: bool = False, image: Float[Array, "B H W G"] | None = None
     ) -> Float[Array, "B H W C"]:
-        image_layers.require_divisible(image.shape[1:], 2**self.halvings)
+        image_layers.require_divisible(image.shape[1:], self.multiple)
         axis_name = self.axis_name if self.synchronized else None
         bias = self.norm == "none"  # a norm would subtract it again
 

@@ -44,6 +44,11 @@ class UNetGenerator(nn.Module):
         both = self.shape[0] | self.shape[1]
         return self.depth or min((both & -both).bit_length() - 1, halvings(self.shape, 1))
 
+    @property
+    def multiple(self) -> int:
+        """Of which the sides of an image must be multiples."""
+        return 2**self.levels
+
     def check(self) -> None:
         image_layers.require_given(self.shape, self.given_shape)
         image_layers.require_divisible(self.shape, 2 ** max(self.levels, 1))
@@ -53,7 +58,7 @@ class UNetGenerator(nn.Module):
         self, z: Float[Array, "B Z"], train: bool = False, image: Float[Array, "B H W G"] | None = None
     ) -> Float[Array, "B H W C"]:
         depth = self.levels
-        image_layers.require_divisible(image.shape[1:], 2**depth)
+        image_layers.require_divisible(image.shape[1:], self.multiple)
         axis_name = self.axis_name if self.synchronized else None
         drops = self.dropout and (train or self.dropout_in_samples) and depth > 5
         keys = latent_keys(z) if drops else None
