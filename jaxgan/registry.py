@@ -65,7 +65,7 @@ class Registry:
         for key in values.keys() & fields.keys():
             values[key] = fields[key].convert(values[key], f"{path}.{key}")
         built = component(*args, **values)
-        if isinstance(component, type) and hasattr(built, "check"):
+        if self.given and isinstance(component, type) and hasattr(built, "check"):
             try:
                 built.check()
             except (UserError, ValueError) as error:

@@ -22,9 +22,10 @@ from jaxgan.models import GENERATORS
 from jaxgan.regularizers import FAMILIES
 from jaxgan.run import record
 from jaxgan.sweeps.plan import make_plan
+from jaxgan.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
-ROOMS = "configs datasets evaluation sweeps devices benchmarks run models algorithm".split()
+ROOMS = "configs datasets evaluation sweeps devices benchmarks run models algorithm tasks".split()
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text()
     for path in sorted([ROOT / "README.md", *(p for top in ("configs", "jaxgan", "tests")
@@ -181,6 +182,7 @@ def test_every_room_is_on_the_map():
     *(("configs", registry) for registry in (AUGMENTATIONS, LATENTS, *FAMILIES.values())),
     ("jaxgan/datasets", fields.SECTIONS["dataset"]),
     ("jaxgan/models", GENERATORS),
+    ("jaxgan/tasks", TASKS),
     *(("jaxgan/evaluation", registry) for registry in (EXTRACTORS, *STATISTICS.values())),
 ], ids=lambda x: x if isinstance(x, str) else x.kind)  # fmt: skip
 def test_every_component_is_named(page, registry):

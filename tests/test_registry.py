@@ -18,6 +18,7 @@ from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.optimizers import OPTIMIZERS, SCHEDULES
 from jaxgan.registry import Registry, family_of, union
 from jaxgan.regularizers import FAMILIES
+from jaxgan.tasks import TASKS
 
 REGISTRIES = (
     *(
@@ -30,6 +31,7 @@ REGISTRIES = (
         LOSSES,
         OPTIMIZERS,
         SCHEDULES,
+        TASKS,
     ),
     *FAMILIES.values(),
     *STATISTICS.values(),

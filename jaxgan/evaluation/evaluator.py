@@ -70,8 +70,8 @@ class Evaluator:
         self._num, split, whole = find_protocol(protocol)
         self._extractor, self._mixture = extractor, load(split).mixture
         self._everything = everything
-        of_labels = () if gan.classes else tuple(FAMILIES["labels"])
-        all_ = {name: {} for name in STATISTICS if name not in of_labels}
+        impossible = {*FAMILIES["restoration"], *(() if gan.classes else FAMILIES["labels"])}
+        all_ = {name: {} for name in STATISTICS if name not in impossible}
         self._statistics = all_ | statistics if everything else statistics
         families = {family_of(name) for name in self._statistics}
         self._with_examples = not families.isdisjoint({"images", "mixture"})
@@ -215,6 +215,8 @@ class Evaluator:
             if self._mixture is None:
                 raise UserError("only mixtures have known centres (ring, grid)")
             return fake.examples, *self._mixture
+        if family == "restoration":
+            raise UserError("there is no true image of a fake: only a run with a task restores images")
         if family == "images":
             if fake.examples.ndim != 4:
                 raise UserError("points are no images")

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from jax import lax
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from tqdm import tqdm
 
 import jaxgan
@@ -138,20 +138,34 @@ def _cached(extractor: Extractor, dataset: Dataset, rows: np.ndarray) -> dict[st
         pass
     except (OSError, ValueError) as error:
         logging.warning("%s; computing these features again", error)
-    extract = jit(functools.partial(_extract, extractor))
-    parts = []
-    for first in tqdm(range(0, len(rows), _ROWS), f"features of {dataset.name}", disable=None, leave=False):
-        some = rows[first : first + _ROWS]
-        examples = take(dataset.examples, np.resize(some, _ROWS))  # the last batch is filled up
-        found = extract(extractor.weights, examples)
-        parts.append({name: np.asarray(part)[: len(some)] for name, part in found.items()})
-    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    found = _in_batches(extractor, dataset.examples, rows, f"features of {dataset.name}")
     return files.store(path, found, {"key": key})[0]
+
+
+def extract_images(
+    extractor: Extractor, images: UInt8[np.ndarray, "N H W C"]
+) -> dict[str, Float[np.ndarray, "N ..."]]:
+    """What the extractor says about images in memory: `features` `[N, F]`, and `logits` if it classifies."""
+    return _in_batches(extractor, images, np.arange(len(images)), "features")
+
+
+def _in_batches(extractor, examples, rows, what):
+    extract, parts = _program(extractor), []
+    for first in tqdm(range(0, len(rows), _ROWS), what, disable=None, leave=False):
+        some = rows[first : first + _ROWS]
+        found = extract(extractor.weights, take(examples, np.resize(some, _ROWS)))  # the last is filled up
+        parts.append({name: np.asarray(part)[: len(some)] for name, part in found.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def versions() -> dict[str, str]:
     """The versions of the libraries on which numbers may depend."""
     return {library.__name__: library.__version__ for library in (jaxgan, jax, flax, np)}
+
+
+@functools.lru_cache(maxsize=2)
+def _program(extractor):
+    return jit(functools.partial(_extract, extractor))
 
 
 def _extract(extractor, weights, examples):

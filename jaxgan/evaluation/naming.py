@@ -6,7 +6,7 @@ from jaxgan.metrics.number import Number, find_number
 
 # Names of the literature for numbers of Inception's features.
 _PUBLISHED = {"frechet_distance": "fid", "kernel_distance": "kid", "kernel_distance_stderr": "kid_stderr"}
-_OF_EXAMPLES = ("images", "mixture")  # families that need no features
+_OF_EXAMPLES = ("images", "mixture", "restoration")  # families that need no features
 
 
 def number_name(family: str, key: str, extractor: str, num: int) -> str:

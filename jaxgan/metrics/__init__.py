@@ -11,6 +11,7 @@ Families:
 - mixture, `(points [M, D], centres [K, D], std)` of fakes;
 - neighbours, `(test, fake)`: the `Neighbours` in the training set of real test examples and of fakes;
 - labels, `(real, fake)`: `conditional.Labelled` of each;
+- restoration, `(restored uint8 [N, H, W, C], truth, holes bool [N, H, W] or None)`, image by image;
 - training, `(train_features, test_features, fake_features)`.
 
 To add one: write it in a file here, register it with its family, and import the file below.
@@ -21,8 +22,18 @@ from jaxgan.registry import Registry
 
 FAMILIES = {
     family: Registry(f"statistic of {family}", section="evaluation.statistics")
-    for family in ("features", "logits", "images", "classes", "mixture", "neighbours", "training", "labels")
-}
+    for family in (
+        "features",
+        "logits",
+        "images",
+        "classes",
+        "mixture",
+        "neighbours",
+        "training",
+        "labels",
+        "restoration",
+    )
+}  # fmt: skip
 STATISTICS = registry.union("statistic", FAMILIES)
 
 
@@ -41,4 +52,5 @@ from jaxgan.metrics import (  # noqa: E402, F401 (register themselves)
     modes,
     ms_ssim,
     prdc,
+    restoration,
 )

@@ -1,0 +1,52 @@
+"""Functions of images that are restored or translated have the shapes of their annotations, and no others."""
+
+import inspect
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from beartype import beartype
+from jaxtyping import TypeCheckError, jaxtyped
+
+from jaxgan.datasets import load
+from jaxgan.evaluation import features
+from jaxgan.evaluation import restoration as scores
+from jaxgan.extractors import EXTRACTORS
+from jaxgan.metrics import restoration
+from jaxgan.tasks import TASKS, inpainting, super_resolution
+
+IMAGES = np.zeros((2, 8, 8, 3), np.float32)
+PIXELS = np.zeros((2, 12, 12, 3), np.uint8)
+DIGITS, NOISE, RAW = load("digits"), TASKS["denoising"](), EXTRACTORS["raw"](load, (12, 12, 3))
+ROWS = np.arange(3)
+
+
+def same(images):
+    return images
+
+
+# function: its arguments, and such as are refused
+CALLS = {
+    super_resolution.reduce: ((jnp.asarray(IMAGES), 2), (jnp.asarray(IMAGES[0]), 2)),
+    super_resolution.enlarge: ((IMAGES, 2), (IMAGES[0], 2)),
+    inpainting.fill_with_mean: ((IMAGES,), (IMAGES[0],)),
+    inpainting.fill_with_nearest: ((IMAGES,), (IMAGES[0],)),
+    inpainting.fill_with_example: ((IMAGES, PIXELS[:, :8, :8, :2]), (IMAGES, IMAGES[..., :2])),
+    scores.degrade: ((NOISE, DIGITS, ROWS), (NOISE, DIGITS, ROWS / 2)),
+    scores.to_pixels: ((jnp.asarray(IMAGES),), (jnp.asarray(PIXELS),)),
+    scores.restore: ((same, IMAGES), (same, IMAGES[0])),
+    features.extract_images: ((RAW, PIXELS), (RAW, PIXELS[0])),
+    restoration.psnr: ((PIXELS, PIXELS), (PIXELS, PIXELS[:1])),
+    restoration.ssim: ((PIXELS, PIXELS), (PIXELS, PIXELS[:1])),
+    restoration.mean_psnr: ((PIXELS, PIXELS), (PIXELS, PIXELS[:1])),
+    restoration.mean_ssim: ((PIXELS, PIXELS), (PIXELS, PIXELS[:1])),
+}
+
+
+@pytest.mark.parametrize("function", CALLS, ids=lambda function: function.__name__)
+def test_shapes_are_as_annotated(function):
+    checked = jaxtyped(inspect.unwrap(function), typechecker=beartype)
+    right, wrong = CALLS[function]
+    checked(*right)
+    with pytest.raises(TypeCheckError):
+        checked(*wrong)
