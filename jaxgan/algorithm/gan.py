@@ -13,6 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key, UInt32
 
 from jaxgan.algorithm.conditions import Condition
+from jaxgan.algorithm.schedules import Schedule
 from jaxgan.algorithm.train_state import GanState, NetworkState, init_network
 from jaxgan.augment import init_adaptive
 from jaxgan.latents import make_key, sample_latents
@@ -22,6 +23,7 @@ from jaxgan.tasks import Task
 KeyWords = UInt32[Array, "2"] | UInt32[np.ndarray, "2"]
 
 UPDATE_ORDERS = ("alternating", "simultaneous")
+GENERATOR_BATCHES = ("shared", "fresh")
 
 
 class Regularizer(NamedTuple):
@@ -52,6 +54,7 @@ class GAN:
       generator_optimizer, discriminator_optimizer: optax transformations whose numbers are injected.
       loss: builder of the adversarial loss (see `jaxgan.losses`).
       schedule: `(step, **hyper.schedule) -> factor` on both learning rates (see `jaxgan.optimizers`).
+      schedules: of any other numbers of the state, by the config field of each.
       latent: name of the latent distribution; `latent_fields` its numbers, `latent_dim` its dimension.
       shape: of one example, `(H, W, C)` or `(D,)`; with a task that of a target.
       stored_shape: of an example as it is stored; (): the same.
@@ -60,6 +63,8 @@ class GAN:
       generator_steps: n_G, generator updates for each discriminator update.
       update_order: 'alternating': the generator's update uses the updated discriminator; 'simultaneous': both
         updates use the networks from before the step.
+      generator_batch: 'shared': the generator learns from the real examples and the fakes of the last
+        discriminator update; 'fresh': from a batch and latents of its own.
       regularizers: by name.
       augment: differentiable augmentation of the discriminator's inputs, builders by name.
       data_augment: ordinary augmentation of the real examples alone, builders by name.
@@ -91,6 +96,8 @@ class GAN:
     discriminator_steps: int = 1
     generator_steps: int = 1
     update_order: str = "alternating"
+    generator_batch: str = "shared"
+    schedules: dict[str, Schedule] = dataclasses.field(default_factory=dict)
     regularizers: dict[str, Regularizer] = dataclasses.field(default_factory=dict)
     augment: dict[str, Callable] = dataclasses.field(default_factory=dict)
     data_augment: dict[str, Callable] = dataclasses.field(default_factory=dict)
@@ -119,6 +126,11 @@ class GAN:
     def task(self) -> Task | None:
         """What makes the images that the generator is given; None: it is given none."""
         return self.condition.task if self.condition else None
+
+    @property
+    def batches(self) -> int:
+        """Batches of real examples that a step takes."""
+        return self.discriminator_steps + (self.generator_batch == "fresh")
 
     @property
     def granule(self) -> int:

@@ -18,6 +18,7 @@ from jaxgan.config.fields import (
     sections,
     selected,
 )
+from jaxgan.config.schedules import check_schedules
 from jaxgan.datasets import DATASETS
 from jaxgan.datasets.order import MAX_SIZE
 from jaxgan.declarations import OneOf
@@ -51,6 +52,7 @@ def check(config: ConfigDict) -> None:
                 raise UserError(f"{field}='{value}' is not known; choose one of {', '.join(choice.values)}")
     _check_numbers(config)
     refuse_idle(config)
+    check_schedules(config, OWN)
     _check_regularizers(config)
     _check_augmentation(config)
     _check_combinations(config)

@@ -25,7 +25,16 @@ from jaxgan.config.conditions import (
     told_shape,
     with_condition,
 )
-from jaxgan.config.fields import SECTIONS, TRANSFORMATIONS, active_regularizers, listed, own_fields, selected
+from jaxgan.config.fields import (
+    SECTIONS,
+    TRANSFORMATIONS,
+    active_regularizers,
+    listed,
+    own_fields,
+    scheduled,
+    selected,
+)
+from jaxgan.config.schedules import make_schedules, schedule_numbers
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.losses import LOSSES
@@ -128,6 +137,7 @@ def make_gan(
         discriminator_optimizer=build("discriminator_optimizer"),
         loss=bind(LOSSES, *selected(config, "loss")),
         schedule=SCHEDULES[config.schedule.name],
+        schedules=make_schedules(config),
         latent=config.latent,
         latent_dim=config.latent_dim,
         shape=shape,
@@ -137,6 +147,7 @@ def make_gan(
         discriminator_steps=config.discriminator_steps,
         generator_steps=config.generator_steps,
         update_order=config.update_order,
+        generator_batch=config.get("generator_batch", "shared"),
         regularizers=penalties,
         augment=augmentations("augment"),
         data_augment=augmentations("data_augment"),
@@ -213,7 +224,14 @@ def make_hyper(config: ConfigDict, labels: Int[np.ndarray, " N"] | None = None) 
         hyper[path] = {
             name: AUGMENTATIONS.bind(name, **fields)[1] for name, fields in listed(config, path).items()
         }
-    if config.augment.adaptive or config.augment.probability != 1:
+    if numbers_of_schedules := schedule_numbers(config):
+        hyper["schedules"] = numbers_of_schedules
+    if half_life := config.get("ema_half_life", 0.0):
+        hyper["ema_half_life"] = half_life
+        if config.ema_rampup:
+            hyper["ema_rampup"] = config.ema_rampup
+    probability = config.augment.adaptive or config.augment.probability != 1
+    if probability or "augment.probability" in scheduled(config):
         hyper["augment_probability"] = config.augment.probability
     if config.augment.adaptive:
         hyper["adaptive"] = {"target": config.augment.target, "length": config.augment.length}

@@ -251,15 +251,15 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
     with_labels = wants_labels(config)
     groups = order.group_by_class(dataset.labels) if config.class_balance == "resample" else None
     key = np.asarray(data_key(parallel.local(state.key)))
-    shape, share = (gan.discriminator_steps, program.count), {"first": program.first, "count": program.count}
+    shape, share = (gan.batches, program.count), {"first": program.first, "count": program.count}
     batches = stream.Stream(dataset, key, config.batch_size, groups=groups, **share)
-    batches = batches.steps(step * gan.discriminator_steps)
+    batches = batches.steps(step * gan.batches)
     stack.callback(batches.close)
     partners = None
     if gan.reads_partners:
         key = np.asarray(partner_key(parallel.local(state.key)))
         partners = stream.Stream(dataset, key, config.batch_size, **share)
-        partners = partners.steps(step * gan.discriminator_steps)
+        partners = partners.steps(step * gan.batches)
         stack.callback(partners.close)
 
     def next_block(num):
