@@ -158,7 +158,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """`resnet`, or with `wide` blocks, as wide within as behind them, `biggan`; with a projection of classes."""
+    """`resnet`; with blocks as `wide` within as behind them `biggan`. Classes are projected."""
 
     def __init__(self, shape: tuple[int, ...], classes: int, wide: bool, f: Fields):
         super().__init__()

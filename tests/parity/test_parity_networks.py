@@ -236,7 +236,8 @@ def test_blocks_of_biggan_deep():
 @pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
 def test_resampling(up):
     x = drawn(2, 6, 4, 3)
-    expected = theirs.Filter(up).double()(to_torch(x))
+    there = to_torch(x)
+    expected = theirs.Filter(up).double()(there)
     with jax.enable_x64(True):
         found = resample.smooth_upsample(jnp.asarray(x), (12, 8)) if up else resample.smooth_downsample(x)
         plain = resample.upsample(jnp.asarray(x), (12, 8)) if up else resample.average_pool(x)
