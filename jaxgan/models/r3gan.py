@@ -1,7 +1,7 @@
 """R3GAN: Huang et al. 2024, The GAN is dead; long live the GAN! A Modern Baseline GAN."""
 
 import math
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -79,6 +79,7 @@ class R3GANGenerator(nn.Module):
     blocks: Blocks = 2
     group_width: GroupWidth = 16
     plain: Plain = False
+    label_init: ClassVar = staticmethod(_normal())  # of an embedding of classes beside z
 
     def check(self) -> None:
         require_images(self.shape, "generator")
