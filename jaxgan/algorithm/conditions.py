@@ -167,7 +167,9 @@ def labels(
     *,
     fakes: Annotated[str, OneOf(("auto", "paired", "data", "uniform"))] = "auto",
     generator: Annotated[str, OneOf(("joined", "batch_norm"))] = "joined",
-    discriminator: Annotated[str, OneOf(("none", "joined", "projection", "select"))] = "joined",
+    discriminator: Annotated[
+        str, OneOf(("none", "joined", "projection", "select", "inner_product"))
+    ] = "joined",
     embedding: Annotated[int, AtLeast(1)] = 50,
 ) -> Condition:
     """Each example's class.
@@ -180,7 +182,7 @@ def labels(
       generator: how the generator uses labels, see `models.conditional.ConditionalGenerator`.
       discriminator: how the discriminator uses labels, see `ConditionalDiscriminator`; none: in class losses
         alone.
-      embedding: width of the embeddings that are joined to latents and to points.
+      embedding: width of the embeddings that are joined to latents and to points, or of the inner product.
 
     Source: Mirza and Osindero 2014, Conditional Generative Adversarial Nets.
     """

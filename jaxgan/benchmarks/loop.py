@@ -45,10 +45,11 @@ def take_turns(workload: str, repeats: int, seconds: float) -> tuple[dict[str, T
     """
     config = WORKLOADS[workload].read()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
-        np.save(Path(folder) / "examples.npy", WORKLOADS[workload].draw_examples())
+        data = WORKLOADS[workload].draw_data()
+        np.savez(Path(folder) / "data.npz", images=data.pop("examples"), **data)
         with config.unlocked():
             config.dataset.name, config.dataset.fallback = "array", ""
-            config.dataset.path = f"{folder}/examples.npy"
+            config.dataset.path = f"{folder}/data.npz"
             config.num_devices = 1
             config.eval_every = 0  # evaluation is not part of the measurement
             config.num_steps = 10**9  # it ends with the last turn

@@ -85,7 +85,7 @@ def _compare_training(measure: str, options: Options, workload: str, batch_size:
     """A step with both update orders, beside PyTorch's."""
     peak = _peak(options)
     records = []
-    for order in ("alternating", "simultaneous") if measure == "train" else ("alternating",):
+    for order in WORKLOADS[workload].update_orders if measure == "train" else ("alternating",):
         common = {"workload": workload, "batch_size": batch_size, "update_order": order}
         common |= {"compute_dtype": options.compute_dtype}
         specifications = {"jaxgan": _ours("train", **common)}

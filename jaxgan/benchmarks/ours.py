@@ -37,8 +37,8 @@ INPUTS = ("resident", "constant", "streamed", "encoded")
 def fresh(workload: Workload, *settings: Any):
     """The config, the GAN and a fresh state of a workload; `settings` as of `Workload.read`."""
     config = workload.read(*settings)
-    gan = experiment.make_gan(config, workload.shape)
-    hyper = experiment.make_hyper(config)
+    gan = experiment.make_gan(config, workload.shape, classes=workload.classes)
+    hyper = experiment.make_hyper(config, np.array(workload.classes))
     init = jax.jit(lambda: init_state(gan, np.zeros(2, np.uint32), hyper), compiler_options=ONCE)
     return config, gan, init()
 
@@ -98,12 +98,13 @@ def train(
 
 
 def _resident(program, gan, workload, batch_size, steps, state, prefetch):
-    data = program.place_data({"examples": workload.draw_examples()})
+    data = program.place_data(workload.draw_data())
     return lambda: data
 
 
 def _constant(program, gan: GAN, workload: Workload, batch_size: int, steps: int, state: GanState, prefetch):
-    data = program.place_data({"examples": workload.draw_examples()[: gan.batches * batch_size]})
+    rows = slice(gan.batches * batch_size)
+    data = program.place_data({name: values[rows] for name, values in workload.draw_data().items()})
     return lambda: data
 
 
@@ -113,7 +114,7 @@ def _streamed(program, gan: GAN, workload: Workload, batch_size: int, steps: int
     np.save(file, workload.draw_examples())
     examples = np.load(file, mmap_mode="r")
     shutil.rmtree(folder)  # the memory map keeps the file
-    dataset = Dataset("noise", examples, None, "", "")
+    dataset = Dataset("noise", examples, workload.draw_data().get("labels"), "", "")
     return _feed(program, gan, dataset, batch_size, steps, state, prefetch)
 
 
@@ -148,18 +149,17 @@ def _feed(program, gan: GAN, dataset: Dataset, batch_size: int, steps: int, stat
     batches = stream.steps()
 
     def next_data():
-        block = itertools.islice(batches, steps * gan.batches)
-        examples = np.stack([examples for examples, _ in block])
-        return program.place_data(_block(examples, gan, batch_size, steps))
+        parts = zip(*itertools.islice(batches, steps * gan.batches), strict=True)
+        examples, labels = (np.stack(part) for part in parts)
+        data = {"examples": examples.reshape(steps, gan.batches, batch_size, *gan.data_shape)}
+        if gan.classes:
+            data["labels"] = labels.reshape(steps, gan.batches, batch_size)
+        return program.place_data(data)
 
     return next_data
 
 
 _INPUTS = dict(zip(INPUTS, (_resident, _constant, _streamed, _encoded), strict=True))
-
-
-def _block(examples: np.ndarray, gan: GAN, batch_size: int, steps: int) -> dict[str, np.ndarray]:
-    return {"examples": examples.reshape(steps, gan.batches, batch_size, *gan.data_shape)}
 
 
 def population(workload: str, members: int) -> tuple[Work, dict[str, Any]]:
@@ -172,7 +172,7 @@ def population(workload: str, members: int) -> tuple[Work, dict[str, Any]]:
     steps = steps_of_a_call(gan, state, size, 1 / local, most, [most])
     keys = np.array([[0, seed] for seed in range(members)], np.uint32)
     hyper, optimizers = experiment.make_hyper(config), sweeps.optimizer_numbers(gan)
-    data = {"examples": WORKLOADS[workload].draw_examples()}
+    data = WORKLOADS[workload].draw_data()
     init = functools.partial(sweeps.init_members, gan, keys, [hyper] * members, [optimizers] * members)
     states = jax.jit(init, compiler_options=ONCE)()
     one_by_one = sweeps.prefers_map(gan, states, data, size, devices[0].platform)

@@ -5,14 +5,16 @@ discriminator, and one of the generator. jaxgan's step also averages the generat
 norms and other metrics. `torch` is not a dependency of the project.
 """
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import torch
 from torch import nn
-from torch.nn.functional import softplus
 
+from jaxgan.benchmarks import pytorch_residual as residual
+from jaxgan.benchmarks.pytorch_steps import Trainer
 from jaxgan.benchmarks.workloads import WORKLOADS
 from jaxgan.config import experiment
 from jaxgan.config.fields import selected
@@ -121,30 +123,39 @@ _GENERATORS = {"dcgan": _dcgan_generator, "mlp": _mlp_generator}
 _DISCRIMINATORS = {"dcgan": _dcgan_discriminator, "mlp": _mlp_discriminator}
 
 
-def networks(config, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
+def networks(config, shape: tuple[int, ...], classes: tuple[int, ...] = ()) -> tuple[nn.Module, nn.Module]:
     """Generator and discriminator of a config, images `[B, C, H, W]`; as many parameters as this project's.
 
-    Padding of even sizes begins on the other side than in this project, so images are mirrored.
+    Padding of even sizes begins on the other side than in this project, so images of `dcgan` are mirrored.
+
+    Args:
+      config: the config.
+      shape: of an example.
+      classes: the labels of the data, where networks are told them.
     """
-    generator, generator_fields = selected(config, "generator")
-    discriminator, discriminator_fields = selected(config, "discriminator")
-    made = (
-        _GENERATORS[generator](shape, config.latent_dim, generator_fields),
-        _DISCRIMINATORS[discriminator](shape, discriminator_fields),
-    )
-    gan = experiment.make_gan(config, shape)
+    made, told = [], len(classes)
+    for section, registry, latent in (
+        ("generator", _GENERATORS, (config.latent_dim,)),
+        ("discriminator", _DISCRIMINATORS, ()),
+    ):
+        name, fields = selected(config, section)
+        if name in registry:
+            made.append(registry[name](shape, *latent, fields))
+        else:
+            made.append(getattr(residual, section)(name, shape, *latent, told, fields))
+    gan = experiment.make_gan(config, shape, classes=classes)
     for network, ours, size in zip(
         made, (gan.generator, gan.discriminator), ((config.latent_dim,), shape), strict=True
     ):
         params = sum(parameter.numel() for parameter in network.parameters())
-        if params != count_parameters(ours, size):
+        if params != count_parameters(ours, size, gan.given_example):
             raise UserError(f"the benchmark's PyTorch {type(ours).__name__} is not the one of this config")
-    return made
+    return tuple(made)
 
 
-def count_parameters(network, shape: tuple[int, ...]) -> int:
-    """Of a linen module that takes inputs of `shape`."""
-    variables = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *shape)))
+def count_parameters(network, shape: tuple[int, ...], given: dict[str, Any]) -> int:
+    """Of a linen module that takes inputs of `shape`, and conditions `given`."""
+    variables = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *shape)), **given)
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 
@@ -165,11 +176,12 @@ def train(
       compiled: whether the networks go through `torch.compile`.
     """
     device = _set_up()
-    config = WORKLOADS[workload].read(batch_size, update_order)
-    shape, batch = WORKLOADS[workload].shape, config.batch_size
-    generator, discriminator = networks(config, shape)
+    chosen = WORKLOADS[workload]
+    config = chosen.read(batch_size, update_order)
+    shape, batch = chosen.shape, config.batch_size
+    generator, discriminator = networks(config, shape, chosen.classes)
     images = len(shape) == 3
-    layout = torch.channels_last if config.generator.name == "dcgan" else torch.contiguous_format
+    layout = _layout(config)
     generator, discriminator = (
         network.to(device, memory_format=layout) for network in (generator, discriminator)
     )
@@ -178,13 +190,14 @@ def train(
         (generator, config.generator_optimizer.adam),
         (discriminator, config.discriminator_optimizer.adam),
     ):
-        betas = section.b1, section.b2
-        optimizers.append(torch.optim.Adam(network.parameters(), section.learning_rate, betas, fused=True))
-    examples = torch.from_numpy(WORKLOADS[workload].draw_examples())
+        kind = functools.partial(torch.optim.Adam, betas=(section.b1, section.b2), eps=section.eps)
+        optimizers.append(kind(network.parameters(), section.learning_rate, fused=True))
+    data = {name: torch.from_numpy(values) for name, values in chosen.draw_data().items()}
+    examples = data["examples"]
     if images:
         examples = examples.permute(0, 3, 1, 2).contiguous(memory_format=layout)
     examples = examples.to(device)
-    step = _simultaneous if update_order == "simultaneous" else _alternating
+    labels = data["labels"].long().to(device) if "labels" in data else None
     if compiled:
         # Two backward passes go through one forward. (No CUDA graphs, mode='reduce-overhead': the second
         # network's graph would overwrite what the first one's backward pass needs.)
@@ -192,70 +205,48 @@ def train(
         generator, discriminator = (torch.compile(network) for network in (generator, discriminator))
     autocast = torch.autocast(device, torch.bfloat16, enabled=compute_dtype == "bfloat16")
 
+    def draw():
+        rows = torch.randint(len(examples), (batch,), device=device)
+        real = examples[rows].float() / 127.5 - 1 if images else examples[rows]
+        return real, None if labels is None else labels[rows]
+
+    trainer = Trainer(config, generator, discriminator, optimizers, draw, chosen.num_classes, autocast)
+
     def work(num: int) -> None:
         for _ in range(num):
-            real = examples[torch.randint(len(examples), (batch,), device=device)]
-            real = real.float() / 127.5 - 1 if images else real
-            z = torch.randn(batch, config.latent_dim, device=device)
-            step(generator, discriminator, real, z, autocast, *optimizers)
+            trainer.step()
         if device == "cuda":
             torch.cuda.synchronize()
 
     return work, {"batch_size": batch}
 
 
-def _alternating(generator, discriminator, real, z, autocast, generator_optimizer, discriminator_optimizer):
-    with autocast:
-        fake = generator(z)
-        loss = softplus(-discriminator(real)).mean() + softplus(discriminator(fake.detach())).mean()
-    discriminator_optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    discriminator_optimizer.step()
-    discriminator.requires_grad_(False)  # the generator's update needs no gradients of its weights
-    with autocast:
-        loss = softplus(-discriminator(fake)).mean()
-    discriminator.requires_grad_(True)
-    generator_optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    generator_optimizer.step()
-
-
-def _simultaneous(generator, discriminator, real, z, autocast, generator_optimizer, discriminator_optimizer):
-    with autocast:
-        fake = generator(z)
-        real_logits, fake_logits = discriminator(real), discriminator(fake)
-    generator_loss = softplus(-fake_logits).mean()
-    discriminator_loss = softplus(-real_logits).mean() + softplus(fake_logits).mean()
-    _set_gradients(generator, generator_loss, retain_graph=True)
-    _set_gradients(discriminator, discriminator_loss)
-    generator_optimizer.step()
-    discriminator_optimizer.step()
-
-
-def _set_gradients(network, loss, **options):
-    parameters = list(network.parameters())
-    gradients = torch.autograd.grad(loss, parameters, **options)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-
-
 def sample(workload: str, batch_size: int = 64):
     """Sampling to NumPy arrays on the host. A piece of work is one batch."""
     device = _set_up()
-    config = WORKLOADS[workload].read()
-    generator, _ = networks(config, WORKLOADS[workload].shape)
-    layout = torch.channels_last if config.generator.name == "dcgan" else torch.contiguous_format
-    generator = generator.to(device, memory_format=layout).eval()
+    chosen = WORKLOADS[workload]
+    config = chosen.read()
+    generator, _ = networks(config, chosen.shape, chosen.classes)
+    generator = generator.to(device, memory_format=_layout(config)).eval()
 
     @torch.inference_mode()
     def work(num: int) -> None:
         for _ in range(num):
-            fake = generator(torch.randn(batch_size, config.latent_dim, device=device))
+            z, told = torch.randn(batch_size, config.latent_dim, device=device), ()
+            if chosen.num_classes:
+                labels = torch.randint(chosen.num_classes, (batch_size,), device=device)
+                told = (torch.nn.functional.one_hot(labels, chosen.num_classes).float(),)
+            fake = generator(z, *told)
             if fake.ndim == 4:
                 fake = ((fake.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
             fake.cpu().numpy()
 
     return work, {"batch_size": batch_size}
+
+
+def _layout(config) -> torch.memory_format:
+    """The faster order of axes."""
+    return torch.contiguous_format if config.generator.name == "mlp" else torch.channels_last
 
 
 def _set_up() -> str:

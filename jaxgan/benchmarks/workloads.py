@@ -16,11 +16,20 @@ class Workload(NamedTuple):
       config: the name of a file of configs/, with its variant.
       shape: of one example.
       num_examples: in the data set, which has noise, because times do not depend on the content.
+      num_classes: of the labels of a conditional GAN; 0: it has none.
+      update_orders: that the measure `train` compares.
     """
 
     config: str
     shape: tuple[int, ...]
     num_examples: int
+    num_classes: int = 0
+    update_orders: tuple[str, ...] = ("alternating", "simultaneous")
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The labels."""
+        return tuple(range(self.num_classes))
 
     def read(
         self, batch_size: int = 0, update_order: str = "alternating", compute_dtype: str = "float32"
@@ -48,6 +57,11 @@ class Workload(NamedTuple):
             return random.integers(0, 256, shape, np.uint8)
         return random.standard_normal(shape, np.float32)
 
+    def draw_data(self) -> dict[str, np.ndarray]:
+        """`examples`, and of a conditional GAN `labels` int32 `[N]`, all classes equally often."""
+        labels = np.arange(self.num_examples, dtype=np.int32) % max(self.num_classes, 1)
+        return {"examples": self.draw_examples()} | ({"labels": labels} if self.num_classes else {})
+
 
 WORKLOADS = {
     "dcgan_mnist:full": Workload("dcgan_mnist:full", (28, 28, 1), 60_000),
@@ -56,4 +70,7 @@ WORKLOADS = {
     "gan_ring": Workload("gan_ring", (2,), 100_000),
     "gan_ring:small": Workload("gan_ring:small", (2,), 100_000),
     "dcgan_32": Workload("dcgan_images", (32, 32, 3), 50_000),
+    "sngan:small": Workload("sngan:small", (32, 32, 3), 50_000, update_orders=("alternating",)),
+    "biggan:small": Workload("biggan:small", (32, 32, 3), 50_000, 10, ("alternating",)),
+    "r3gan:small": Workload("r3gan:small", (32, 32, 3), 50_000, update_orders=("alternating",)),
 }

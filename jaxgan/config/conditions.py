@@ -76,11 +76,14 @@ def told_shape(
 
 
 def num_outputs(config: ConfigDict, condition: Condition | None) -> int:
-    """The discriminator's number of outputs: 1, or one a generator and one for real, or one a class."""
+    """The discriminator's number of outputs: 1, or one a generator and one for real, or as labels want."""
     if config.num_generators > 1:
         return config.num_generators + 1
     _, fields = selected(config, "condition")
-    return condition.num_classes if fields.get("discriminator") == "select" else 1
+    how = fields.get("discriminator")
+    if how == "inner_product":
+        return fields["embedding"]
+    return condition.num_classes if how == "select" else 1
 
 
 def with_condition(
@@ -228,10 +231,10 @@ def check_condition(config: ConfigDict) -> None:
                 f"set regularizers.{base}.weight, or regularizers.{loss}.base"
             )
     idle = fields["embedding"] != CONDITIONS.fields("labels")["embedding"].default
-    if idle and "joined" not in (fields["generator"], fields["discriminator"]):
+    if idle and not {"joined", "inner_product"} & {fields["generator"], fields["discriminator"]}:
         raise UserError(
-            "condition.labels.embedding is set, but no network joins it to its input: leave it alone, "
-            "or set condition.labels.generator=joined"
+            "condition.labels.embedding is set, but no network joins it to its input, nor multiplies with "
+            "it: leave it alone, or set condition.labels.generator=joined"
         )
     if fields["discriminator"] == "none" and not losses:
         raise UserError(

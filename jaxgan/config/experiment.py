@@ -173,7 +173,8 @@ def _require_declared(config: ConfigDict, discriminator: nn.Module, outputs: int
         ("generator", GENERATORS), ("discriminator", DISCRIMINATORS)
     )}  # fmt: skip
     if outputs > 1 and "outputs" not in takes["discriminator"]:
-        several = f"num_generators={config.num_generators}" if config.num_generators > 1 else "select"
+        several = f"condition.labels.discriminator={config.condition.labels.discriminator}"
+        several = f"num_generators={config.num_generators}" if config.num_generators > 1 else several
         raise UserError(f"{several}, but discriminator '{name}' takes no `outputs`")
     if config.batch_statistics == "device":
         for network, given in takes.items():

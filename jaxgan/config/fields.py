@@ -21,7 +21,7 @@ from jaxgan.losses import LOSSES
 from jaxgan.metrics import STATISTICS
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.optimizers import OPTIMIZERS, SCHEDULES
-from jaxgan.registry import Registry
+from jaxgan.registry import Registry, union
 from jaxgan.regularizers import FAMILIES
 from jaxgan.tasks import TASKS
 
@@ -42,6 +42,8 @@ SECTIONS = {
 # Sections that select any number of them by `names`, applied in this order.
 TRANSFORMATIONS = ("augment", "data_augment", "consistency_augment")
 LISTS = {**dict.fromkeys(TRANSFORMATIONS, AUGMENTATIONS), "evaluation.statistics": STATISTICS}
+
+PENALTIES = union("penalty", FAMILIES)
 
 # Fields of every penalty, besides its schedule and its own fields.
 OF_PENALTIES = (
@@ -266,6 +268,19 @@ def essential(config: ConfigDict) -> dict[str, Any]:
     if condition != "image":
         tree.pop("task", None)
     return tree
+
+
+def component_defaults(config: ConfigDict) -> dict[str, Any]:
+    """Dotted path → default of the own fields of all components.
+
+    A run from before such a field has it at its default: a new field's default must change no program.
+    """
+    found = {}
+    for path, registry in (sections(config) | LISTS | {"regularizers": PENALTIES}).items():
+        for name in registry:
+            for field, entry in registry.fields(name).items():
+                found[f"{path}.{name}.{field}"] = plain(entry.default)
+    return found
 
 
 def import_modules(config: ConfigDict) -> None:

@@ -12,7 +12,7 @@ from jaxgan.config.fields import OF_PENALTIES, OF_SCHEDULES, essential, flatten,
 from jaxgan.declarations import Field
 from jaxgan.errors import UserError
 from jaxgan.optimizers import SCHEDULES
-from jaxgan.registry import Registry
+from jaxgan.registry import Registry, union
 from jaxgan.regularizers import FAMILIES
 
 EVERY = "NAME"  # stands for the name of any penalty, in paths of fields that all penalties have
@@ -113,7 +113,7 @@ class Entry(NamedTuple):
 
 
 def entries() -> Iterator[Entry]:
-    """All fields, in the order of their declaration."""
+    """All fields, in the order of their declaration; components in that of their names."""
     for heading, group in GROUPS.items():
         for path, entry in group.items():
             if isinstance(entry, Field):
@@ -130,7 +130,7 @@ def entries() -> Iterator[Entry]:
 def _of_choice(heading: str, path: str, choice: Choice) -> Iterator[Entry]:
     several = isinstance(choice.default, tuple)
     end, allowed = ("names", "any of") if several else ("name", "one of")
-    names = f"{allowed} {', '.join(choice.registry)}"
+    names = f"{allowed} {', '.join(sorted(choice.registry))}"
     yield Entry(heading, f"{path}.{end}", choice.default, end, names, choice.sentence)
     yield from _of_components(heading, path, choice.registry)
 
@@ -140,12 +140,11 @@ def _of_penalties(heading: str, path: str, penalties: Penalties) -> Iterator[Ent
         yield _entry(heading, f"{path}.{EVERY}.{field.name}", field)
     schedule = Choice(SCHEDULES, "constant", "factor on the weight")
     yield from _of_choice(heading, f"{path}.{EVERY}.schedule", schedule)
-    for registry in FAMILIES.values():
-        yield from _of_components(heading, path, registry)
+    yield from _of_components(heading, path, union("penalty", FAMILIES))
 
 
 def _of_components(heading: str, path: str, registry: Registry) -> Iterator[Entry]:
-    for name in registry:
+    for name in sorted(registry):  # not as they are imported
         for field in registry.fields(name).values():
             yield _entry(heading, f"{path}.{name}.{field.name}", field)
 

@@ -10,7 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxgan.config import default
-from jaxgan.config.fields import essential, flatten, import_modules
+from jaxgan.config.fields import component_defaults, essential, flatten, import_modules
 from jaxgan.errors import UserError
 
 
@@ -31,11 +31,15 @@ def get_config(path: str) -> ConfigDict:
 
 
 def foreign_fields(recorded: dict[str, Any]) -> list[str]:
-    """How the fields of a recorded config differ from those of this version, in words."""
+    """How the fields of a recorded config differ from those of this version, in words.
+
+    Fields of components may be missing: they came later, and have their defaults.
+    """
     fields, known = flatten(recorded), flatten(default.get_config().to_dict())
     more = [f"{field} is not known" for field in sorted(fields.keys() - known.keys())]
-    expected = flatten(essential(_complete(recorded)))
-    return more + [f"{field} is missing" for field in sorted(expected.keys() - fields.keys())]
+    whole = _complete(recorded)
+    missing = flatten(essential(whole)).keys() - fields.keys() - component_defaults(whole).keys()
+    return more + [f"{field} is missing" for field in sorted(missing)]
 
 
 def _complete(recorded: dict[str, Any]) -> ConfigDict:

@@ -1,5 +1,7 @@
 """BigGAN: Brock et al. 2019, Large Scale GAN Training for High Fidelity Natural Image Synthesis."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -7,14 +9,9 @@ from jaxtyping import Array, Float
 from jaxgan.errors import UserError
 from jaxgan.models import DISCRIMINATORS, GENERATORS, layers
 from jaxgan.models.attention import attend
-from jaxgan.models.layout import (
-    discriminator_layout,
-    generator_layout,
-    require_images,
-    require_sides,
-    sides_of,
-)
-from jaxgan.models.residual import DiscriminatorBlock, GeneratorBlock, to_image, to_logits
+from jaxgan.models.layout import generator_layout, require_images, require_sides
+from jaxgan.models.residual import GeneratorBlock, to_image
+from jaxgan.models.resnet import ResNetDiscriminator
 
 
 @GENERATORS.register("biggan")
@@ -57,6 +54,7 @@ class BigGANGenerator(nn.Module):
     spectral_norm: layers.Layers = ""
     initializer: layers.Initializer = "orthogonal"
     attention: layers.Sizes = ()
+    remat: layers.Remat = False
 
     def check(self) -> None:
         require_images(self.shape, "generator")
@@ -79,9 +77,10 @@ class BigGANGenerator(nn.Module):
         project = nn.Dense(start[0] * start[1] * first, kernel_init=kernel_init, name="project")
         x = layers.apply_layer(project, chunks[0], spectral_norm=self.spectral_norm, train=train)
         x = x.reshape(-1, *start, first)
+        block = layers.rematerialized(GeneratorBlock, self.remat)
         for i, (size, width) in enumerate(zip(sizes, widths, strict=True)):
             told = [part for part in (embedded, *chunks[i + 1 : i + 2]) if part is not None]
-            x = GeneratorBlock(
+            x = block(
                 width, size, self.batch_norm, self.norm_bias, self.activation, self.slope,
                 self.spectral_norm, self.initializer, axis_name, name=f"block_{i}",
             )(x, train, jnp.concatenate(told, axis=-1) if told else None)  # fmt: skip
@@ -90,53 +89,16 @@ class BigGANGenerator(nn.Module):
 
 
 @DISCRIMINATORS.register("biggan")
-class BigGANDiscriminator(nn.Module):
+class BigGANDiscriminator(ResNetDiscriminator):
     """Residual blocks, the sum over all pixels, and a dense layer to the logit `[B]`, or `[B, outputs]`.
 
-    As `resnet`, but within a block maps are as wide as behind it (Brock et al. 2019, appendix B). With
-    `width` 96 that of StudioGAN for CIFAR-10 (192 channels), and of table 4 for larger images.
-
-    Attributes:
-      shape: of one image, `(H, W, C)`.
-      width: of the narrowest maps of large images.
-      multipliers: widths of the blocks, as multiples of `width`; (): as published for the image's size, see
-        `layout.discriminator_layout`.
-      initializer: of weights, see `layers.scaled_initializer`.
-      attention: shorter sides of maps behind whose first block there is `attention.SelfAttention`.
-      minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
-      minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
+    As `resnet`, but within a block maps are as wide as behind it (Brock et al. 2019, appendix B), and initial
+    weights are orthogonal. With `width` 96 that of StudioGAN for CIFAR-10 (192 channels), and of table 4 for
+    larger images.
     """
 
-    shape: tuple[int, ...]
-    axis_name: str | None = None
-    outputs: int = 1
-    width: layers.Width = 16
-    multipliers: layers.Sizes = ()
-    activation: layers.Activation = "relu"
-    slope: layers.Slope = 0.2
-    spectral_norm: layers.Layers = ""
+    wide: ClassVar[bool] = True
     initializer: layers.Initializer = "orthogonal"
-    attention: layers.Sizes = ()
-    minibatch_stddev: layers.Count = 0
-    minibatch_discrimination: layers.Count = 0
-
-    def check(self) -> None:
-        require_images(self.shape, "discriminator")
-        layout = discriminator_layout(self.shape, self.multipliers)
-        require_sides(self.attention, sides_of(self.shape, layout))
-
-    @nn.compact
-    def __call__(self, images: Float[Array, "B H W C"], train: bool = False, features: bool = False):
-        layout = discriminator_layout(self.shape, self.multipliers)
-        x = images
-        for i, (multiplier, halve) in enumerate(layout):
-            width = self.width * multiplier
-            x = DiscriminatorBlock(
-                width, width, halve, i == 0, self.activation, self.slope, self.spectral_norm,
-                self.initializer, name=f"block_{i}",
-            )(x, train)  # fmt: skip
-            x = attend(self, x, train, i, sides_of(self.shape, layout))
-        return to_logits(self, x, train, features)
 
 
 def split(z: Float[Array, "B Z"], num: int) -> list[Float[Array, "B _"]]:

@@ -135,6 +135,7 @@ class BigGANDeepGenerator(nn.Module):
     spectral_norm: layers.Layers = ""
     initializer: layers.Initializer = "orthogonal"
     attention: layers.Sizes = ()
+    remat: layers.Remat = False
 
     def check(self) -> None:
         require_images(self.shape, "generator")
@@ -158,9 +159,10 @@ class BigGANDeepGenerator(nn.Module):
         project = nn.Dense(sizes[0][0] * sizes[0][1] * widths[0], kernel_init=kernel_init, name="project")
         x = layers.apply_layer(project, told, spectral_norm=self.spectral_norm, train=train)
         x = x.reshape(-1, *sizes[0], widths[0])
+        block = layers.rematerialized(DeepGeneratorBlock, self.remat)
         for i in range(len(sizes) - 1):
             for j in range(2):
-                x = DeepGeneratorBlock(
+                x = block(
                     widths[i + j], sizes[i + j], self.norm_bias, self.activation, self.slope,
                     self.spectral_norm, self.initializer, axis_name, name=f"block_{i}_{j}",
                 )(x, train, told)  # fmt: skip
@@ -194,6 +196,7 @@ class BigGANDeepDiscriminator(nn.Module):
     spectral_norm: layers.Layers = ""
     initializer: layers.Initializer = "orthogonal"
     attention: layers.Sizes = ()
+    remat: layers.Remat = False
     minibatch_stddev: layers.Count = 0
     minibatch_discrimination: layers.Count = 0
 
@@ -211,9 +214,10 @@ class BigGANDeepDiscriminator(nn.Module):
         kernel_init = layers.scaled_initializer(self.initializer)
         conv = layers.Conv(self.width * first, 3, kernel_init=kernel_init, name="input")
         x = layers.apply_layer(conv, images, spectral_norm=self.spectral_norm, train=train)
+        block = layers.rematerialized(DeepDiscriminatorBlock, self.remat)
         for i, (multiplier, halve) in enumerate(layout):
             for j in range(2):
-                x = DeepDiscriminatorBlock(
+                x = block(
                     self.width * multiplier, halve and j == 0, self.activation, self.slope,
                     self.spectral_norm, self.initializer, name=f"block_{i}_{j}",
                 )(x, train)  # fmt: skip

@@ -27,14 +27,15 @@ def class_vectors(labels: Labels, classes: int, dtype) -> Float[Array, "B classe
 
 
 class Embedding(nn.Module):
-    """An embedding of classes, initially N(0, 1): `[B, classes]` (see `class_vectors`) to `[B, width]`."""
+    """An embedding of classes: `[B, classes]` (see `class_vectors`) to `[B, width]`."""
 
     width: int
+    init: nn.initializers.Initializer = nn.initializers.normal(1.0)
 
     @nn.compact
     def __call__(self, vectors: Float[Array, "B classes"]) -> Float[Array, "B width"]:
         shape = vectors.shape[-1], self.width
-        return vectors @ self.param("embedding", nn.initializers.normal(1.0), shape)
+        return vectors @ self.param("embedding", self.init, shape)
 
 
 class ConditionalGenerator(nn.Module):
@@ -44,8 +45,8 @@ class ConditionalGenerator(nn.Module):
       generator: the network.
       classes: K, if there are labels.
       labels: 'joined': an embedding of the class beside z (Mirza and Osindero 2014, Conditional Generative
-        Adversarial Nets); 'batch_norm': every batch norm has a gain and a bias of the class, see
-        `layers.batch_norm`.
+        Adversarial Nets), initially N(0, 1), or as the network's class says by `label_init`; 'batch_norm':
+        every batch norm has a gain and a bias of the class, see `layers.batch_norm`.
       embedding: width of that embedding.
     """
 
@@ -68,7 +69,8 @@ class ConditionalGenerator(nn.Module):
         vectors = class_vectors(labels, self.classes, z.dtype)
         if self.labels == "batch_norm":
             return self.generator(z, train, vectors)
-        embedded = Embedding(self.embedding, name="label_embedding")(vectors)
+        init = getattr(self.generator, "label_init", nn.initializers.normal(1.0))
+        embedded = Embedding(self.embedding, init, name="label_embedding")(vectors)
         return self.generator(jnp.concatenate([z, embedded], axis=-1), train)
 
 
@@ -83,8 +85,9 @@ class ConditionalDiscriminator(nn.Module):
         and a vector v_y of the class (Miyato and Koyama 2018, cGANs with Projection Discriminator, equation
         3; v is spectrally normalized if the network's pattern matches 'projection'); 'select': the logit is
         the label's own output out of K (Mescheder et al. 2018, Which Training Methods for GANs do actually
-        Converge?, section 6); 'none': labels are not used.
-      embedding: width of the embedding that is joined to points.
+        Converge?, section 6); 'inner_product': ⟨D(x), v_y⟩ of `embedding` outputs and an embedding of the
+        class, initially N(0, 1/(K·embedding)) (Huang et al. 2024, R3GAN); 'none': labels are not used.
+      embedding: width of the embedding that is joined to points, or of the inner product.
       heads: those that class losses need, by name.
     """
 
@@ -129,6 +132,10 @@ class ConditionalDiscriminator(nn.Module):
             logits += jnp.sum(of_class * last, axis=-1)
         if self.labels == "select":
             logits = jnp.sum(logits * vectors, axis=-1)
+        if self.labels == "inner_product":
+            init = nn.initializers.variance_scaling(1 / self.embedding, "fan_in", "normal")
+            of_class = Embedding(self.embedding, init, name="label_embedding")(vectors)
+            logits = jnp.sum(logits.reshape(of_class.shape) * of_class, axis=-1)
         if heads:
             said = {}
             for name, head in self.heads:

@@ -76,9 +76,20 @@ Slope = Annotated[float, "slope of leaky_relu below 0"]
 Weights = Annotated[str, OneOf(tuple(_INITIALIZERS))]
 Initializer = Annotated[str, OneOf(tuple(_SCALED))]
 Width = Annotated[int, AtLeast(1)]
+Remat = Annotated[
+    bool, "keep only the maps between blocks for the gradient, and compute those within again: less memory"
+]
 Layers = Annotated[  # see `apply_layer`
     str, Pattern(), "regular expression for the names of layers with spectral norm; '.': all, '': none"
 ]
+
+
+def rematerialized(block: type[nn.Module], remat: bool) -> type[nn.Module]:
+    """A class of blocks called with `(x, train, ...)`; with `remat` their inner maps are computed twice.
+
+    Source: Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost.
+    """
+    return nn.remat(block, static_argnums=(2,)) if remat else block
 
 
 class Conv(nn.Module):

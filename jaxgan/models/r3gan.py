@@ -1,7 +1,7 @@
 """R3GAN: Huang et al. 2024, The GAN is dead; long live the GAN! A Modern Baseline GAN."""
 
 import math
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ class R3Block(nn.Module):
     plain: bool
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+    def __call__(self, x: Float[Array, "B H W C"], train: bool = False) -> Float[Array, "B H W C"]:
         channels = x.shape[-1]
         inner = _EXPANSION * channels
         kernel_init = _normal(math.sqrt(2 / (1 + _SLOPE**2)) * self.depth**-0.25)
@@ -79,6 +79,8 @@ class R3GANGenerator(nn.Module):
     blocks: Blocks = 2
     group_width: GroupWidth = 16
     plain: Plain = False
+    remat: layers.Remat = False
+    label_init: ClassVar = staticmethod(_normal())  # of an embedding of classes beside z
 
     def check(self) -> None:
         require_images(self.shape, "generator")
@@ -91,12 +93,13 @@ class R3GANGenerator(nn.Module):
         basis = self.param("basis", nn.initializers.normal(1.0), (*start, widths[0]))
         weights = nn.Dense(widths[0], use_bias=False, kernel_init=_normal(), name="project")(z)
         x = basis * weights[:, None, None]
+        block = layers.rematerialized(R3Block, self.remat)
         for i, width in enumerate(widths):
             if i > 0:
                 x = smooth_upsample(_linear(x, width, f"transition_{i}"), sizes[i - 1])
             for j in range(self.blocks):
                 depth = self.blocks * len(widths)
-                x = R3Block(self.group_width, depth, self.plain, name=f"block_{i}_{j}")(x)
+                x = block(self.group_width, depth, self.plain, name=f"block_{i}_{j}")(x, train)
         return nn.Dense(self.shape[2], use_bias=False, kernel_init=_normal(), name="output")(x)
 
 
@@ -122,6 +125,7 @@ class R3GANDiscriminator(nn.Module):
     blocks: Blocks = 2
     group_width: GroupWidth = 16
     plain: Plain = False
+    remat: layers.Remat = False
     minibatch_stddev: layers.Count = 0
     minibatch_discrimination: layers.Count = 0
 
@@ -133,12 +137,13 @@ class R3GANDiscriminator(nn.Module):
     def __call__(self, images: Float[Array, "B H W C"], train: bool = False, features: bool = False):
         widths = _widths(self)
         x = nn.Dense(widths[0], use_bias=False, kernel_init=_normal(), name="input")(images)
+        block = layers.rematerialized(R3Block, self.remat)
         for i, width in enumerate(widths):
             if i > 0:
                 x = _linear(smooth_downsample(x), width, f"transition_{i}")
             for j in range(self.blocks):
                 depth = self.blocks * len(widths)
-                x = R3Block(self.group_width, depth, self.plain, name=f"block_{i}_{j}")(x)
+                x = block(self.group_width, depth, self.plain, name=f"block_{i}_{j}")(x, train)
         height, wide, width = x.shape[1:]
         basis_init = nn.initializers.normal(1 / math.sqrt(height * wide))  # a convolution of each channel
         x = jnp.einsum("bhwc,hwc->bc", x, self.param("basis", basis_init, (height, wide, width)))

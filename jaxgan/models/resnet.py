@@ -1,5 +1,7 @@
 """Residual networks: Miyato et al. 2018, Spectral Normalization for Generative Adversarial Networks."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 from jaxtyping import Array, Float
 
@@ -48,6 +50,7 @@ class ResNetGenerator(nn.Module):
     spectral_norm: layers.Layers = ""
     initializer: layers.Initializer = "xavier"
     attention: layers.Sizes = ()
+    remat: layers.Remat = False
 
     def check(self) -> None:
         require_images(self.shape, "generator")
@@ -66,8 +69,9 @@ class ResNetGenerator(nn.Module):
         project = nn.Dense(start[0] * start[1] * first, kernel_init=kernel_init, name="project")
         x = layers.apply_layer(project, z, spectral_norm=self.spectral_norm, train=train)
         x = x.reshape(-1, *start, first)
+        block = layers.rematerialized(GeneratorBlock, self.remat)
         for i, (size, width) in enumerate(zip(sizes, widths, strict=True)):
-            x = GeneratorBlock(
+            x = block(
                 width, size, self.batch_norm, self.norm_bias, self.activation, self.slope,
                 self.spectral_norm, self.initializer, axis_name, name=f"block_{i}",
             )(x, train, condition)  # fmt: skip
@@ -97,6 +101,7 @@ class ResNetDiscriminator(nn.Module):
     shape: tuple[int, ...]
     axis_name: str | None = None
     outputs: int = 1
+    wide: ClassVar[bool] = False  # whether maps within a block are as wide as behind it
     width: layers.Width = 16
     multipliers: layers.Sizes = ()
     activation: layers.Activation = "relu"
@@ -104,6 +109,7 @@ class ResNetDiscriminator(nn.Module):
     spectral_norm: layers.Layers = ""
     initializer: layers.Initializer = "xavier"
     attention: layers.Sizes = ()
+    remat: layers.Remat = False
     minibatch_stddev: layers.Count = 0
     minibatch_discrimination: layers.Count = 0
 
@@ -117,10 +123,11 @@ class ResNetDiscriminator(nn.Module):
         layout = discriminator_layout(self.shape, self.multipliers)
         sides = sides_of(self.shape, layout)
         x = images
+        block = layers.rematerialized(DiscriminatorBlock, self.remat)
         for i, (multiplier, halve) in enumerate(layout):
             width = self.width * multiplier
-            hidden = width if i == 0 else x.shape[-1]
-            x = DiscriminatorBlock(
+            hidden = width if self.wide or i == 0 else x.shape[-1]
+            x = block(
                 width, hidden, halve, i == 0, self.activation, self.slope, self.spectral_norm,
                 self.initializer, name=f"block_{i}",
             )(x, train)  # fmt: skip

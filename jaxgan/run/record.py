@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from jaxgan.config.conditions import classes_of
 from jaxgan.config.fields import (
     UNSAID,
+    component_defaults,
     essential,
     flatten,
     import_modules,
@@ -110,6 +111,7 @@ def changes(config: ConfigDict, given: dict[str, Any], workdir: Path) -> dict[st
     """
     recorded = read_record(workdir)
     old, new = (flatten(plain(tree)) for tree in (recorded["config"] if recorded else {}, essential(config)))
+    old = {**component_defaults(config), **old}
     for field in given.keys() & new.keys() if recorded else ():
         as_it_was = new[field] == old.get(field) or (field.endswith(".num_steps") and not new[field])
         if not as_it_was and not may_change(field):
@@ -133,6 +135,8 @@ def agree(config: ConfigDict, record: dict[str, Any], workdir: Path) -> ConfigDi
         if path in before and "num_steps" in before[path] and not schedule.num_steps:
             schedule.num_steps = before[path].num_steps
     old, new = (flatten(plain(essential(c))) for c in (recorded, config))
+    later = component_defaults(config)
+    old |= {field: later[field] for field in new.keys() & later.keys() - old.keys()}
     differing = [
         f"{field} (was {old.get(field)!r}, now {new.get(field)!r})"
         for field in sorted(old.keys() | new.keys())

@@ -23,7 +23,8 @@ from jaxgan.losses import LOSSES
 FACTORS = {
     "generator": {how: {"condition.labels.generator": how} for how in ("joined", "batch_norm")},
     "discriminator": {
-        how: {"condition.labels.discriminator": how} for how in ("none", "joined", "projection", "select")
+        how: {"condition.labels.discriminator": how}
+        for how in ("none", "joined", "projection", "select", "inner_product")
     },
     "class loss": {
         "": {},

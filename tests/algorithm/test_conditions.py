@@ -84,7 +84,7 @@ def test_gradient_penalties_look_at_their_own_labels(penalty):
     assert (before != after) == (penalty == "r1")
 
 
-@pytest.mark.parametrize("how", ["joined", "projection", "select"])
+@pytest.mark.parametrize("how", ["joined", "projection", "select", "inner_product"])
 @pytest.mark.parametrize("generator", ["joined", "batch_norm"])
 def test_both_networks_use_their_labels(how, generator):
     changes = {"condition.labels.discriminator": how, "condition.labels.generator": generator}

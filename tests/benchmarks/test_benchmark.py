@@ -106,11 +106,13 @@ def test_turns_within_a_run(monkeypatch, seconds, length):
 
 
 def gan_of(name):
-    return experiment.make_gan(WORKLOADS[name].read(), WORKLOADS[name].shape)
+    workload = WORKLOADS[name]
+    return experiment.make_gan(workload.read(), workload.shape, classes=workload.classes)
 
 
 def flops_of(name, batch_size):
-    hyper, key = experiment.make_hyper(WORKLOADS[name].read()), np.zeros(2, np.uint32)
+    hyper = experiment.make_hyper(WORKLOADS[name].read(), np.array(WORKLOADS[name].classes))
+    key = np.zeros(2, np.uint32)
     gan = gan_of(name)
     return step_flops(gan, jax.eval_shape(lambda key: init_state(gan, key, hyper), key), batch_size)
 
@@ -120,6 +122,8 @@ def test_workloads_are_gans_with_data(name):
     gan, examples = gan_of(name), WORKLOADS[name].draw_examples()
     assert examples.shape[1:] == gan.shape
     assert len(examples) == WORKLOADS[name].num_examples
+    labels = WORKLOADS[name].draw_data().get("labels", [])
+    assert (*np.unique(labels),) == gan.classes
     assert flops_of(name, 4) > 0
 
 

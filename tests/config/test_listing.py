@@ -37,6 +37,14 @@ def test_the_page_is_what_is_declared():
     assert (ROOT / "configs" / "FIELDS.md").read_text(encoding="utf-8") == listing.markdown(), remedy
 
 
+def test_components_stand_in_the_order_of_their_names():
+    """Not in that in which their files happen to be imported."""
+    for section in ("generator", "discriminator", "loss", "regularizers"):
+        paths = [entry.path.split(".") for entry in ENTRIES if entry.path.startswith(f"{section}.")]
+        names = list(dict.fromkeys(path[1] for path in paths if len(path) == 3 and path[1] != listing.EVERY))
+        assert names == sorted(names)
+
+
 def test_ranges_and_types_are_told():
     told = {entry.path: (entry.kind, entry.allowed) for entry in ENTRIES}
     assert told["ema_decay"] == ("float", "in [0, 1)")

@@ -5,10 +5,10 @@ import json
 import pytest
 
 import jaxgan
-from jaxgan.config.fields import essential, plain
-from jaxgan.config.recorded import get_config
+from jaxgan.config.fields import component_defaults, essential, plain
+from jaxgan.config.recorded import foreign_fields, get_config
 from jaxgan.errors import UserError
-from jaxgan.run.record import read_record
+from jaxgan.run.record import agree, read_record
 
 
 def test_the_recorded_config_is_the_whole_config(trained):
@@ -34,3 +34,22 @@ def test_a_run_of_another_version_names_the_fields(tmp_path, trained, change, wo
     assert "another version" in str(error.value) and "\n" not in str(error.value)
     with pytest.raises(UserError, match=words):
         get_config(str(tmp_path / "config.json"))
+
+
+def test_a_run_from_before_a_field_of_a_component_has_its_default(tmp_path, trained):
+    record = read_record(trained)
+    whole = get_config(str(trained / "config.json"))
+    for path in ("generator.mlp", "loss.nonsaturating", "generator_optimizer.adam"):
+        section, name = path.split(".")
+        fields, defaults = record["config"][section][name], component_defaults(whole)
+        field = next(field for field in sorted(fields) if plain(fields[field]) == defaults[f"{path}.{field}"])
+        del fields[field]
+    (tmp_path / "config.json").write_text(json.dumps(record))
+    assert foreign_fields(record["config"]) == []
+    assert get_config(str(tmp_path / "config.json")).to_dict() == whole.to_dict()
+    assert agree(whole, record, tmp_path).to_dict() == whole.to_dict()
+    del record["config"]["loss"]["nonsaturating"]
+    with whole.unlocked():
+        whole.loss.nonsaturating.real_label = 0.9  # not as it was then
+    with pytest.raises(UserError, match=r"loss.nonsaturating.real_label \(was 1.0, now 0.9\)"):
+        agree(whole, record, tmp_path)

@@ -122,6 +122,31 @@ def test_of_several_outputs_that_of_the_label_is_the_logit():
     np.testing.assert_allclose(told.apply(variables, images(), labels=LABELS), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("width", [6, 1])
+def test_inner_product_by_hand(width):
+    """⟨D(x), v_y⟩, also of one output; v of variance 1/(K·width)."""
+    plain = DISCRIMINATORS["mlp"](SHAPE, outputs=width, hidden=(4,))
+    told = ConditionalDiscriminator(plain, K, "inner_product", embedding=width)
+    variables = told.init(jax.random.key(0), images(), labels=LABELS)
+    params = dict(variables["params"])
+    table = np.asarray(params.pop("label_embedding")["embedding"])
+    said = np.asarray(plain.apply({"params": params}, images())).reshape(4, width)
+    expected = (said * table[np.asarray(LABELS)]).sum(axis=1)
+    np.testing.assert_allclose(told.apply(variables, images(), labels=LABELS), expected, rtol=1e-5)
+
+
+def test_embeddings_of_r3gan_start_as_in_the_paper():
+    """N(0, 1/K) beside z; N(0, 1/(K·width)) in the inner product."""
+    discriminator = DISCRIMINATORS["r3gan"](SHAPE, outputs=512, width=8)
+    for module, inputs, stddev in (
+        (ConditionalGenerator(GENERATORS["r3gan"](SHAPE, width=8), 10, embedding=512), jnp.ones((4, 5)), 1),
+        (ConditionalDiscriminator(discriminator, 10, "inner_product", 512), images(), 512**-0.5),
+    ):
+        params = jax.jit(module.init)(jax.random.key(0), inputs, labels=LABELS)["params"]
+        drawn = np.std(params["label_embedding"]["embedding"])
+        assert drawn == pytest.approx(stddev / np.sqrt(10), rel=0.05)
+
+
 def test_heads_give_logits_or_cosines():
     plain = DISCRIMINATORS["dcgan"](SHAPE, **SMALL["dcgan"], spectral_norm=".")
     told = ConditionalDiscriminator(plain, K, "none", heads=(("ac", Head(K)), ("e", Head(4, 6))))

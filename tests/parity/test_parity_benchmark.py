@@ -8,6 +8,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxgan.benchmarks.workloads import WORKLOADS
 from jaxgan.config import experiment
+from jaxgan.errors import UserError
 
 torch = pytest.importorskip("torch")
 
@@ -26,8 +27,9 @@ def arranged(tensor, shape, side):
     if side and shape[1] % side**2 == 0:  # the projection, [C·s·s, in]
         array = np.flip(array.reshape(-1, side, side, shape[0]), (1, 2)).transpose(1, 2, 0, 3)
         return array.reshape(shape[1], shape[0]).T
-    if side:  # the output, [1, C·s·s]
-        return np.flip(array.reshape(-1, side, side), (1, 2)).transpose(1, 2, 0).reshape(shape)
+    if side and shape[0] % side**2 == 0:  # the first dense layer behind maps, [out, C·s·s]
+        array = np.flip(array.reshape(len(array), -1, side, side), (2, 3))
+        return array.transpose(2, 3, 1, 0).reshape(shape)
     return array.T
 
 
@@ -44,7 +46,10 @@ def with_weights_of(network, inputs, theirs, side):
     return network.apply(variables, inputs, train=True, mutable=["batch_stats"])[0]
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
+RESIDUAL = "sngan:small", "biggan:small", "r3gan:small"  # their networks: test_parity_networks.py
+
+
+@pytest.mark.parametrize("name", [name for name in WORKLOADS if name not in RESIDUAL])
 def test_networks_are_this_projects(name):
     from jaxgan.benchmarks import pytorch
 
@@ -77,3 +82,26 @@ def test_both_orders_train(order, compiled):
 
     work, _ = pytorch.train("gan_ring:small", 8, order, "bfloat16" if compiled else "float32", compiled)
     work(3)
+
+
+@pytest.mark.parametrize("name", RESIDUAL)
+def test_residual_networks_of_a_config_train(name):
+    """`networks` counts their parameters; weights of both move."""
+    from jaxgan.benchmarks import pytorch
+
+    workload = WORKLOADS[name]
+    generator, discriminator = pytorch.networks(workload.read(), workload.shape, workload.classes)
+    assert sum(parameter.numel() for parameter in generator.parameters()) > 10_000
+    work, facts = pytorch.train(name, 2)
+    work(1)
+    assert facts["batch_size"] == 2
+
+
+def test_what_the_benchmark_does_not_know_is_refused():
+    from jaxgan.benchmarks.pytorch_steps import Trainer
+
+    config = WORKLOADS["gan_ring"].read()
+    config.loss.name = "wasserstein"
+    config.regularizers.wgan_gp.weight = 10.0
+    with pytest.raises(UserError, match="has no wasserstein, wgan_gp"):
+        Trainer(config, None, None, (None, None), None, 0, None)
