@@ -74,7 +74,7 @@ def find_root(path: str | Path, split: str, name: str = "images") -> tuple[Path,
     return (test if split == "test" else train), train, False
 
 
-def list_images(root: Path) -> list[Path]:
+def list_images(root: Path, field: str = "dataset.path") -> list[Path]:
     """All image files below the folder, sorted by relative name, except hidden files."""
 
     def fail(error):
@@ -91,7 +91,7 @@ def list_images(root: Path) -> list[Path]:
         files += [Path(folder, name) for name in names if name.lower().endswith(_SUFFIXES)]
         other += [name for name in names if not name.lower().endswith(_SUFFIXES) and _is_image(name)]
     if not files:
-        raise UserError(f"no image files in '{root}'; set dataset.path to the folder that holds them")
+        raise UserError(f"no image files in '{root}'; set {field} to the folder that holds them")
     if other:
         kinds = sorted({Path(name).suffix.lower() for name in other})
         kinds = ", ".join(kinds)
