@@ -3,7 +3,8 @@
 A loss is a pair `discriminator(real_logits, fake_logits)`, `generator(real_logits, fake_logits)`,
 each `[B], [B] -> [B]`; both are minimized, and the step takes the mean over the batch. Logits are the
 discriminator's raw outputs, never probabilities: log D(x) = -softplus(-logit) is exact where
-log(sigmoid(logit)) is -inf.
+log(sigmoid(logit)) is -inf. A discriminator of patches gives `[B, P]`: a loss has a value for each patch, and
+`per_example` takes their mean.
 
 To add one: write a builder here and register it. Its keyword-only parameters become the config fields
 `loss.<name>.<parameter>`, and the contract tests cover it. A parameter whose default is a float is a leaf of
@@ -25,8 +26,8 @@ from jaxgan.registry import Registry
 
 LOSSES = Registry("loss")
 
-Logits = Float[Array, " B"]
-PerExample = Float[Array, " B"]
+Logits = Float[Array, " B *P"]  # [B], or [B, P] of P patches
+PerExample = Float[Array, " B *P"]
 
 # Fields that several losses have.
 RealLabel = Annotated[float, "target of D(x) for real examples, in [0, 1]; 0.9 is one-sided smoothing"]
@@ -53,6 +54,11 @@ class Loss(NamedTuple):
     output_fn: Callable[[Logits], PerExample]
     threshold: float | Float[Array, ""] | None
     relativistic: bool = False
+
+
+def per_example(values: Float[Array, " B *P"]) -> Float[Array, " B"]:
+    """`[B]` as it is; of `[B, P]` the mean over the patches of each example."""
+    return values if values.ndim == 1 else jnp.mean(values, axis=1)
 
 
 def _identity(logits):

@@ -23,6 +23,7 @@ from jaxgan.regularizers import (
     weight,
 )
 from jaxgan.regularizers.classes import Said
+from jaxgan.regularizers.reconstruction import Parts
 
 B = 4
 SHAPES = {"images": (B, 3, 2, 5), "points": (B, 3)}
@@ -100,6 +101,10 @@ def brighten(keys, images):
     return images + jax.vmap(jax.random.normal)(keys).reshape(-1, *[1] * (images.ndim - 1))
 
 
+def features(images):
+    return jnp.tanh(images.reshape(len(images), -1)[:, :3])
+
+
 def run(family, penalty, seed=0, kind="images"):
     """What a penalty of the family makes of some inputs: a dict of all its outputs."""
     real, fake = single(examples(kind, seed))
@@ -120,6 +125,9 @@ def run(family, penalty, seed=0, kind="images"):
     if family == "class":
         sides = said(penalty, seed)
         return {"discriminator": penalty.discriminator(*sides), "generator": penalty.generator(*sides)}
+    if family == "reconstruction":
+        parts = Parts({"image": real}, lambda given: fake + given["image"], features)
+        return {"values": penalty(real, fake, parts)}
     return {"value": penalty(jnp.stack(logits, axis=1), jnp.stack(logits[::-1], axis=1) + 1)}
 
 

@@ -32,7 +32,7 @@ from jaxgan.metrics import (
     ms_ssim,
     prdc,
 )
-from jaxgan.models import convolution, heads
+from jaxgan.models import convolution, enlarger, heads
 from jaxgan.regularizers import draws
 from jaxgan.sweeps import halving, results
 
@@ -80,6 +80,8 @@ CALLS = {
     tricks.pack: ((SCALED, 2), (jnp.arange(4), 2)),
     tricks.unpack: ((SCALED.repeat(2, 3), 2), (jnp.arange(4), 2)),
     tricks.flip_labels: ((LOGITS, LOGITS, LOGITS > 1), (LOGITS, LONGER, LOGITS > 1)),
+    losses.per_example: ((SCALED[..., 0, 0],), (SCALED,)),
+    enlarger.shuffle: ((SCALED.repeat(4, 3),), (SCALED[0],)),
     tricks.top_k_weights: ((LOGITS, 3, 2.0, 10), (SCALED, 3, 2.0, 10)),
     step_metrics.logit_metrics: ((LOSS, LOGITS, LOGITS), (LOSS, LOGITS, LONGER)),
     step_metrics.diversity: ((SCALED, SCALED, None), (SCALED, SCALED[:2], None)),

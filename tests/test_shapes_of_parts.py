@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import translators
 from beartype import beartype
 from conditional import configure, make, make_batch
 from gans import load_digits, make_gan, make_hyper, make_state
@@ -34,15 +35,17 @@ from jaxgan.regularizers import (
     FEATURE_PENALTIES,
     GRADIENT_PENALTIES,
     LOGIT_PENALTIES,
+    RECONSTRUCTION,
     WEIGHT_PENALTIES,
     classes,
     consistency,
     feature,
     gradient,
     logit,
+    reconstruction,
     weight,
 )
-from jaxgan.sampler import Sampler
+from jaxgan.sampler import Kept, Sampler
 from jaxgan.sweeps import population
 
 B = 4
@@ -139,6 +142,14 @@ def test_feature_penalties(name):
     refuses(penalty, LATENTS, LATENTS[:, :2])
 
 
+@pytest.mark.parametrize("name", list(RECONSTRUCTION))
+def test_reconstruction_terms(name):
+    term = as_declared(RECONSTRUCTION[name](), reconstruction.Term)
+    parts = reconstruction.Parts({"image": IMAGES}, lambda given: given["image"], lambda x: x[:, 0, :, 0])
+    term(IMAGES, IMAGES / 2, parts)
+    refuses(term, IMAGES, IMAGES[:2], parts)
+
+
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
 @pytest.mark.parametrize("name", list(CLASS_LOSSES))
 def test_class_losses(name, player):
@@ -173,9 +184,11 @@ def own_call(network):
 
 @pytest.mark.parametrize("name", list(GENERATORS))
 def test_generators(name):
-    network = GENERATORS[name]((8, 8, 1), None)
-    variables = jax.eval_shape(network.init, jax.random.key(0), LATENTS)
-    run = functools.partial(network.apply, method=own_call(network))
+    of_images = "given_shape" in GENERATORS.takes(name)
+    given = {"image": IMAGES} if of_images else {}
+    network = GENERATORS[name]((8, 8, 1), None, **({"given_shape": (8, 8, 1)} if of_images else {}))
+    variables = jax.eval_shape(functools.partial(network.init, **given), jax.random.key(0), LATENTS)
+    run = functools.partial(network.apply, method=own_call(network), **given)
     images = jax.eval_shape(run, variables, LATENTS)
     assert images.shape == (B, 8, 8, 1)
     refuses(functools.partial(jax.eval_shape, run), variables, LATENTS[0])
@@ -183,11 +196,12 @@ def test_generators(name):
 
 @pytest.mark.parametrize("name", list(DISCRIMINATORS))
 def test_discriminators(name):
-    network = DISCRIMINATORS[name]((8, 8, 1), None)
+    of_patches = {"receptive_field": 16} if name == "patchgan" else {}
+    network = DISCRIMINATORS[name]((8, 8, 1), None, **of_patches)
     variables = jax.eval_shape(network.init, jax.random.key(0), IMAGES)
     run = functools.partial(network.apply, method=own_call(network), features=True)
     logits, features = jax.eval_shape(run, variables, IMAGES)
-    assert logits.shape == (B,) and len(features) == B and features.ndim == 2
+    assert logits.shape == ((B, 4) if of_patches else (B,)) and len(features) == B and features.ndim == 2
     refuses(functools.partial(jax.eval_shape, run), variables, LATENTS > 0)
 
 
@@ -317,6 +331,25 @@ def trace_gradient(registry, name, x, **fields):
     jax.eval_shape(jax.grad(total), variables.pop("params"), variables)
 
 
+def trace_translators():
+    image = jnp.zeros((B, 64, 64, 1))
+    for name in GENERATORS:
+        if "given_shape" in GENERATORS.takes(name):
+            network = GENERATORS[name]((64, 64, 1), given_shape=(64, 64, 1), width=2, latent="joined")
+            run = functools.partial(network.init_with_output, train=True, image=image)
+            jax.eval_shape(run, jax.random.key(0), LATENTS)
+
+
+def trace_given_images():
+    """A step and a sampler of a generator that is given images."""
+    gan, state = translators.make(translators.configure())
+    jax.eval_shape(functools.partial(steps.train_step, gan=gan), state, translators.make_batch(gan))
+    kept = Kept(np.resize(load_digits(), (16, 8, 8, 1)))
+    some = Sampler(gan, state.ema, 0, {}, {}, state.hyper["loss"], kept)
+    some.sheet()
+    some.translate(np.zeros((1, 4, 4, 1), np.uint8))
+
+
 def test_steps_and_samplers_keep_to_their_shapes(called, tmp_path):
     """And no public function of arrays is left out: it is called here or stands in another file's table."""
     functions, names = called
@@ -338,6 +371,8 @@ def test_steps_and_samplers_keep_to_their_shapes(called, tmp_path):
             trace_gradient(registry, name, x)
     trace_gradient(DISCRIMINATORS, "r3gan", images, plain=True)
     trace_gradient(DISCRIMINATORS, "r3gan", images, group_width=4)
+    trace_translators()
+    trace_given_images()
     hyper, numbers = make_hyper(), population.optimizer_numbers(plain := make_gan())
     members = population.init_members(plain, np.zeros((2, 2), np.uint32), [hyper] * 2, [numbers] * 2)
     population.member_of(population.select(members, np.array([1, 0])), 1)

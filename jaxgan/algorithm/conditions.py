@@ -1,7 +1,8 @@
 """Conditions: further inputs of both networks, such as the class of an example: `G(z, labels=...)`.
 
-Conditions are passed as a dict of keyword arguments, called `given`: `labels` int32 `[B]`, or `codes`, a
-`Codes`. Without a condition the dict is empty, and the compiled program has no trace of it.
+Conditions are passed as a dict of keyword arguments, called `given`: `labels` int32 `[B]`; `codes`, a
+`Codes`; or `image`, float32 `[B, H, W, C]` in [-1, 1]. Without a condition the dict is empty, and the
+compiled program has no trace of it.
 
 To add one: write a builder here and register it. Its keyword-only parameters become the config fields
 `condition.<name>.<parameter>`.
@@ -22,6 +23,7 @@ from jaxgan.declarations import AtLeast, OneOf
 from jaxgan.declarations.arguments import array, finite, shown, whole
 from jaxgan.errors import WrongArgument
 from jaxgan.registry import Registry
+from jaxgan.tasks import Task
 
 # Builders `(classes, *, fields) -> Condition`, or None; `classes` are the labels that the data has.
 CONDITIONS = Registry("condition")
@@ -50,21 +52,25 @@ class Condition(NamedTuple):
         `reads`; `keys` are typed, one an example. `target` are the real examples for the discriminator, and
         `given` their conditions.
       fake: `(keys, given_with_real, numbers) -> given`, of the fakes; `numbers` are `hyper["condition"]`.
-      draw: `keys -> given`, of samples for which no condition is requested.
+      draw: `keys -> given`, of samples for which no condition is requested; None: they come from data.
       example: a condition of zeros `[1, ...]`, for the shapes of parameters.
       reads: what `real` needs of a batch besides its examples: `labels`; or `partner`, other examples in an
         order of their own, for unpaired data.
       paired: whether fake i has the condition of real example i.
       classes: the labels of the data.
+      task: what makes given images, if there are any (see `jaxgan.tasks`).
+      shape: of a target; (): that of a stored example.
     """
 
     real: Callable[[dict[str, jax.Array], jax.Array], tuple[jax.Array, Given]]
     fake: Callable[[jax.Array, Given, dict[str, jax.Array]], Given]
-    draw: Callable[[jax.Array], Given]
+    draw: Callable[[jax.Array], Given] | None
     example: Given
     reads: tuple[str, ...] = ()
     paired: bool = False
     classes: tuple[int, ...] = ()
+    task: Task | None = None
+    shape: tuple[int, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -233,3 +239,39 @@ def codes(
 
     example = Codes(tuple(jnp.zeros((1, size)) for size in categorical), jnp.zeros((1, continuous)))
     return Condition(real, fake, draw, {"codes": example})
+
+
+@CONDITIONS.register("image")
+def image(
+    classes: tuple[int, ...],
+    task: Task,
+    shape: tuple[int, ...],
+    *,
+    discriminator: Annotated[str, OneOf(("joined", "none"))] = "joined",
+) -> Condition:
+    """An image that the generator changes, made by the config's `task` from each example.
+
+    Args:
+      classes: the labels of the data; not used.
+      task: what is given, and what is wanted.
+      shape: of a stored example.
+      discriminator: joined: it sees the given image beside the one that it judges, in further channels;
+        none: it does not.
+
+    Source: Isola et al. 2017, Image-to-Image Translation with Conditional Adversarial Networks, section 3.
+    """
+    with_partner = "partner" in task.reads
+    shape = (*shape[:-1], 2 * shape[-1]) if with_partner else tuple(shape)
+    task.check(shape)
+    target, given = task.shapes(shape)
+
+    def real(stored, keys):
+        images = stored["examples"]
+        if with_partner:
+            images = jnp.concatenate([images, stored["partner"]], axis=-1)
+        return task.real(images, named_keys(keys, "task"))
+
+    example = {"image": jnp.zeros((1, *given))}
+    return Condition(
+        real, lambda keys, given, numbers: given, None, example, task.reads, True, task=task, shape=target
+    )

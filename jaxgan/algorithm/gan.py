@@ -17,6 +17,7 @@ from jaxgan.algorithm.train_state import GanState, NetworkState, init_network
 from jaxgan.augment import init_adaptive
 from jaxgan.latents import make_key, sample_latents
 from jaxgan.losses import Loss
+from jaxgan.tasks import Task
 
 KeyWords = UInt32[Array, "2"] | UInt32[np.ndarray, "2"]
 
@@ -52,7 +53,8 @@ class GAN:
       loss: builder of the adversarial loss (see `jaxgan.losses`).
       schedule: `(step, **hyper.schedule) -> factor` on both learning rates (see `jaxgan.optimizers`).
       latent: name of the latent distribution; `latent_fields` its numbers, `latent_dim` its dimension.
-      shape: of one example, `(H, W, C)` or `(D,)`.
+      shape: of one example, `(H, W, C)` or `(D,)`; with a task that of a target.
+      stored_shape: of an example as it is stored; (): the same.
       condition: further inputs of both networks; None: there are none.
       discriminator_steps: n_D, discriminator updates before each generator update.
       generator_steps: n_G, generator updates for each discriminator update.
@@ -71,6 +73,7 @@ class GAN:
       accumulate: number of microbatches.
       lookahead_every: steps from one joint backtracking of both networks to the next; 0: none.
       compute_dtype: 'float32' or 'bfloat16', of the networks in training; parameters are float32.
+      features: of a frozen classifier, `images [B, ...] -> [B, F]`, for terms that look at them.
     """
 
     generator: nn.Module
@@ -83,6 +86,7 @@ class GAN:
     latent_dim: int
     shape: tuple[int, ...]
     latent_fields: dict[str, float] = dataclasses.field(default_factory=dict)
+    stored_shape: tuple[int, ...] = ()
     condition: Condition | None = None
     discriminator_steps: int = 1
     generator_steps: int = 1
@@ -99,11 +103,22 @@ class GAN:
     accumulate: int = 1
     lookahead_every: int = 0
     compute_dtype: str = "float32"
+    features: Callable[[jax.Array], jax.Array] | None = None
 
     @property
     def is_images(self) -> bool:
         """Whether examples are images, not points."""
         return len(self.shape) == 3
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """The shape of an example as it is stored."""
+        return self.stored_shape or self.shape
+
+    @property
+    def task(self) -> Task | None:
+        """What makes the images that the generator is given; None: it is given none."""
+        return self.condition.task if self.condition else None
 
     @property
     def granule(self) -> int:

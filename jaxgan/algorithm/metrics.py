@@ -8,9 +8,12 @@ from jaxgan.losses import Loss
 
 
 def logit_metrics(
-    loss: Loss, real_logits: Float[Array, " B"], fake_logits: Float[Array, " B"]
+    loss: Loss, real_logits: Float[Array, " B *P"], fake_logits: Float[Array, " B *P"]
 ) -> dict[str, Float[Array, ""]]:
-    """How the discriminator judges a batch: mean outputs D(x), D(G(z)) and the accuracy on both."""
+    """How the discriminator judges a batch: mean outputs D(x), D(G(z)) and the accuracy on both.
+
+    Of a discriminator of patches, over all patches.
+    """
     real, fake = loss.output_fn(real_logits), loss.output_fn(fake_logits)
     threshold = (real.mean() + fake.mean()) / 2 if loss.threshold is None else loss.threshold
     return {

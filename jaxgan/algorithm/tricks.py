@@ -32,12 +32,13 @@ def unpack(inputs: Float[Array, "packs *middle packed"], m: int) -> Float[Array,
 
 
 def flip_labels(
-    real_logits: Float[Array, " B"], fake_logits: Float[Array, " B"], flipped: Bool[Array, " B"]
-) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
-    """Swaps real and fake logits where `flipped` `[B]` is true.
+    real_logits: Float[Array, " B *P"], fake_logits: Float[Array, " B *P"], flipped: Bool[Array, " B"]
+) -> tuple[Float[Array, " B *P"], Float[Array, " B *P"]]:
+    """Swaps real and fake logits where `flipped` `[B]` is true, of all patches of an example at once.
 
     Source: Chintala et al. 2016, How to train a GAN, tip 6.
     """
+    flipped = flipped if real_logits.ndim == 1 else flipped[:, None]
     return (
         jnp.where(flipped, fake_logits, real_logits),
         jnp.where(flipped, real_logits, fake_logits),

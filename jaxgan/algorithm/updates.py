@@ -18,15 +18,16 @@ from jaxgan.algorithm.randomness import named_keys
 from jaxgan.algorithm.train_state import NetworkState
 from jaxgan.algorithm.tricks import clip_by_norm, flip_labels, pack, top_k_weights, unpack
 from jaxgan.augment import augment, update_adaptive
-from jaxgan.losses import identification, real_or_fake
+from jaxgan.losses import identification, per_example, real_or_fake
 from jaxgan.models.multi import generator_index
 from jaxgan.regularizers.critic import Critic
+from jaxgan.regularizers.reconstruction import Parts
 
 
 class DiscriminatorOutputs(NamedTuple):
-    """The discriminator's outputs for B examples: B/m logits with packing of m."""
+    """The discriminator's outputs for B examples: B/m logits with packing of m, `[B, P]` of P patches."""
 
-    logits: Float[Array, " B"]
+    logits: Float[Array, " B *P"]
     outputs: Float[Array, "B ..."]  # the logits, or `[B, k + 1]` with k generators
     features: Float[Array, "B F"] | None
     heads: dict[
@@ -116,7 +117,8 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
     def judge(examples, like):
         """Logits with the statistics from before the update, and the same noise as the real examples."""
         given = batch["given"][like]
-        return discriminate(network, params, frozen, examples, given, real_keys, before, game)[0].logits
+        outputs, _ = discriminate(network, params, frozen, examples, given, real_keys, before, game)
+        return per_example(outputs.logits)
 
     def judge_batch(which, keys, model_state):
         given = batch["given"][which]
@@ -132,7 +134,7 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
     if "label_flip" in hyper:
         draw = jax.vmap(lambda key: jax.random.bernoulli(key, hyper["label_flip"]))
         roles = flip_labels(*roles, gather(draw(named_keys(input_keys, "flip")), axis_name))
-    loss = jnp.mean(weigh_classes(game.loss.discriminator(*roles), batch, game))
+    loss = jnp.mean(weigh_classes(per_example(game.loss.discriminator(*roles)), batch, game))
     metrics = {"discriminator_loss": loss, **logit_metrics(game.loss, real_logits, fake_logits)}
 
     if gan.num_generators > 1:
@@ -146,7 +148,8 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
         return jnp.mean(penalty(packed, *inputs, named_keys(input_keys, name), axis_name)), ()
 
     def logit(name, penalty, remembered):
-        values, remembered = penalty.penalty(real_logits, fake_logits, remembered)
+        means = per_example(real_logits), per_example(fake_logits)
+        values, remembered = penalty.penalty(*means, remembered)
         return jnp.mean(values), remembered
 
     def consistency(name, penalty, _):
@@ -166,7 +169,7 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
         loss += total
         metrics |= {f"discriminator/{name}": value for name, value in values.items()}
     if "adaptive" in memory:
-        images = real_logits.size * gan.packing
+        images = len(real_logits) * gan.packing
         numbers = hyper["adaptive"]
         # above zero if the example is judged real
         sure = game.loss.output_fn(real_logits) - game.loss.threshold
@@ -237,6 +240,20 @@ def update_generator(
     """
     gan, hyper, axis_name = game.gan, game.hyper, game.axis_name
 
+    def reconstruct(params, fake, batch):
+        """How far fakes are from the targets; also a function of the generator that maps them back."""
+
+        def generate(given):
+            return network.forward(params, network.model_state, batch["z"], given)[0]
+
+        parts = Parts(batch["given"]["fake"], generate, gan.features)
+
+        def reconstruction(name, term, _):
+            return jnp.mean(term(batch["real"], fake, parts)), ()
+
+        total, _, values = penalize("reconstruction", reconstruction, memory, game, game.step)
+        return total, {f"generator/{name}": value for name, value in values.items()}
+
     def loss_fn(fake, batch):
         """The terms that depend on the parameters through the fakes."""
         batch = {**batch, "fake": fake, "keys": named_keys(batch["keys"], "generator")}
@@ -251,13 +268,13 @@ def update_generator(
 
         real, fake = outputs_of("real"), outputs_of("fake")
         real_logits, fake_logits = gather(real.logits, axis_name), gather(fake.logits, axis_name)
-        losses = game.loss.generator(real_logits, fake_logits)
+        losses = per_example(game.loss.generator(real_logits, fake_logits))
         if "top_k" in hyper:
-            losses = losses * top_k_weights(fake_logits, game.step, **hyper["top_k"])
+            losses = losses * top_k_weights(per_example(fake_logits), game.step, **hyper["top_k"])
         metrics = {"generator_loss": jnp.mean(losses)}
         if gan.unrolled_steps and not game.loss.relativistic:
             # the value of the whole game at θ_D^K(θ_G): with it real logits depend on the fakes, too
-            of_real = game.loss.discriminator(real_logits, lax.stop_gradient(fake_logits))
+            of_real = per_example(game.loss.discriminator(real_logits, lax.stop_gradient(fake_logits)))
             losses = losses - weigh_classes(of_real, batch, game)
         loss = hyper["loss_weight"].get("generator", 0.0) * jnp.mean(losses)
 
@@ -276,19 +293,26 @@ def update_generator(
 
     def update(carry, batch):
         (_, metrics), gradient = jax.value_and_grad(loss_fn, has_aux=True)(batch["fake"], batch)
-        return carry, (metrics, gradient / gan.accumulate)
+        direct = ()
+        if gan.family("reconstruction"):
+            of_both = jax.grad(reconstruct, (0, 1), has_aux=True)
+            (direct, more), values = of_both(network.params, batch["fake"], batch)
+            gradient, metrics = gradient + more, metrics | values
+        return carry, ((metrics, direct), gradient / gan.accumulate)
 
-    _, metrics, fake_gradient = accumulate(update, (), batch, gan.accumulate)
+    _, (metrics, direct), fake_gradient = accumulate(update, (), batch, gan.accumulate)
     grads = pull_back(fake_gradient)
+    grads = optax.tree.add(grads, direct) if gan.family("reconstruction") else grads
 
     def direct_fn(params):
         """The terms that depend on the parameters in other ways."""
 
         def judge(examples, like):
-            return discriminate(
+            outputs, _ = discriminate(
                 critic, critic.params, critic.model_state,
                 examples, batch["given"][like], batch["keys"], critic_memory, game,
-            )[0].logits  # fmt: skip
+            )  # fmt: skip
+            return per_example(outputs.logits)
 
         def consistency(name, penalty, _):
             return consistency_term("generator", name, penalty, Critic(judge), params, batch, game), ()

@@ -25,7 +25,7 @@ def init_adaptive(probability: float | Float[Array, ""] = 0.0) -> dict[str, Num[
 
 def update_adaptive(
     memory: dict[str, Num[Array, ""]],
-    real_logits: Float[Array, " B"],
+    real_logits: Float[Array, " B *P"],
     batch_size: int,
     *,
     target: float | Float[Array, ""] = 0.6,
@@ -40,7 +40,7 @@ def update_adaptive(
 
     Args:
       memory: as `init_adaptive` or the last call returned it.
-      real_logits: of the (augmented) training images, over all devices, `[B]`.
+      real_logits: of the (augmented) training images, over all devices, `[B]`, or `[B, P]` of their patches.
       batch_size: images in the minibatch, over all devices: B unless logits judge several at once.
       target: the r_t to hold, in [-1, 1].
       length: images in which p can go from 0 to 1.

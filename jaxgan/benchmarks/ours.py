@@ -159,7 +159,7 @@ _INPUTS = dict(zip(INPUTS, (_resident, _constant, _streamed, _encoded), strict=T
 
 
 def _block(examples: np.ndarray, gan: GAN, batch_size: int, steps: int) -> dict[str, np.ndarray]:
-    return {"examples": examples.reshape(steps, gan.discriminator_steps, batch_size, *gan.shape)}
+    return {"examples": examples.reshape(steps, gan.discriminator_steps, batch_size, *gan.data_shape)}
 
 
 def population(workload: str, members: int) -> tuple[Work, dict[str, Any]]:

@@ -171,7 +171,7 @@ def _check_combinations(config: ConfigDict) -> None:
         )
     if config.top_k and config.loss.name.startswith("relativistic_average"):
         raise UserError(f"top_k leaves fakes out, but {config.loss.name} compares with the mean of all")
-    if not config.generator_loss_weight and "feature" not in active:
+    if not config.generator_loss_weight and not active & {"feature", "reconstruction"}:
         raise UserError(
             "generator_loss_weight=0 leaves the generator nothing to learn from: set "
             "regularizers.feature_matching.weight"

@@ -9,12 +9,19 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from jaxgan.algorithm.conditions import CONDITIONS, Condition
-from jaxgan.config.fields import active_regularizers, own_fields, selected
+from jaxgan.config.fields import LISTS, active_regularizers, listed, own_fields, selected
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
-from jaxgan.models.conditional import ConditionalDiscriminator, ConditionalGenerator, joined_shape
+from jaxgan.models import GENERATORS
+from jaxgan.models.conditional import (
+    ConditionalDiscriminator,
+    ConditionalGenerator,
+    ImageDiscriminator,
+    joined_shape,
+)
 from jaxgan.regularizers import CLASS_LOSSES, ONE_SIDED, family_of
 from jaxgan.regularizers.classes import ClassLoss
+from jaxgan.tasks import TASKS, Task
 
 
 def wants_labels(config: ConfigDict) -> bool:
@@ -22,9 +29,25 @@ def wants_labels(config: ConfigDict) -> bool:
     return config.condition.name == "labels" or config.class_balance == "weights"
 
 
-def make_condition(config: ConfigDict, classes: tuple[int, ...]) -> Condition | None:
-    """The condition of both networks, for data with the labels `classes`; None: there is none."""
+def make_task(config: ConfigDict) -> Task:
+    """The task that the config names."""
+    name, fields = selected(config, "task")
+    return TASKS[name](**fields)
+
+
+def make_condition(
+    config: ConfigDict, classes: tuple[int, ...], shape: tuple[int, ...] = ()
+) -> Condition | None:
+    """The condition of both networks; None: there is none.
+
+    Args:
+      config: the config.
+      classes: the labels that the data has.
+      shape: of a stored example.
+    """
     name, fields = selected(config, "condition")
+    if name == "image":
+        return CONDITIONS[name](classes, make_task(config), shape, **fields)
     if fields.get("fakes") == "auto":
         fields["fakes"] = "paired" if comparing(config) else "data"
     return CONDITIONS[name](classes, **fields)
@@ -40,9 +63,15 @@ def comparing(config: ConfigDict) -> str:
     return ""
 
 
-def told_shape(config: ConfigDict, shape: tuple[int, ...]) -> tuple[int, ...]:
+def told_shape(
+    config: ConfigDict, shape: tuple[int, ...], condition: Condition | None = None
+) -> tuple[int, ...]:
     """The input shape of the discriminator inside `with_condition`, for examples of `shape`."""
-    _, fields = selected(config, "condition")
+    name, fields = selected(config, "condition")
+    if name == "image" and fields["discriminator"] == "joined":
+        return (*shape[:-1], shape[-1] + condition.example["image"].shape[-1])
+    if name == "image":
+        return shape
     return joined_shape(shape, fields["embedding"]) if fields.get("discriminator") == "joined" else shape
 
 
@@ -72,6 +101,8 @@ def with_condition(
         require_features(config, discriminator, f"regularizers.{loss}")
     heads = tuple((loss, losses[loss].head(condition)) for loss in losses)
     name, fields = selected(config, "condition")
+    if name == "image":
+        return generator, ImageDiscriminator(discriminator, fields["discriminator"] == "joined")
     if name != "labels":
         return ConditionalGenerator(generator), ConditionalDiscriminator(
             discriminator, labels="none", heads=heads
@@ -156,6 +187,11 @@ def check_condition(config: ConfigDict) -> None:
     for loss, built in losses.items():
         if built.of != name:
             raise UserError(f"regularizers.{loss} looks at {built.of}: set condition.name={built.of}")
+    if name == "image":
+        _check_images(config, fields)
+    for term in active_regularizers(config) if name != "image" else ():
+        if term == "content" or family_of(term) == "reconstruction":
+            raise UserError(f"regularizers.{term} compares with what is wanted: set condition.name=image")
     if name == "none":
         return
     for field, what in (
@@ -177,6 +213,8 @@ def check_condition(config: ConfigDict) -> None:
                 "condition.name=codes, and nothing ties fakes to their codes: set "
                 "regularizers.information.weight=1"
             )
+        return
+    if name == "image":
         return
     if fields["fakes"] in ("data", "uniform") and (by := comparing(config)):
         raise UserError(
@@ -200,3 +238,19 @@ def check_condition(config: ConfigDict) -> None:
             "condition.labels.discriminator=none, and no loss looks at labels, so that the generator would "
             "pass them over: set it to joined, projection or select"
         )
+
+
+def _check_images(config: ConfigDict, fields: dict[str, Any]) -> None:
+    """Refuses networks that take no image, and transformations that would move it away from the given one."""
+    takes = [name for name in GENERATORS if "given_shape" in GENERATORS.takes(name)]
+    if config.generator.name not in takes:
+        raise UserError(
+            f"condition.name=image, but generator '{config.generator.name}' takes no image: set "
+            f"generator.name to one of {', '.join(takes)}"
+        )
+    for path in ("augment", "consistency_augment"):
+        if fields["discriminator"] == "joined" and path in LISTS and listed(config, path):
+            raise UserError(
+                f"{path}.names transform what is judged, and not the given image beside it: set "
+                "condition.image.discriminator=none, or use data_augment.names"
+            )

@@ -246,7 +246,10 @@ GROUPS["Data"] = {
 
 GROUPS["Networks"] = {
     "condition": Choice(
-        SECTIONS["condition"], "none", "conditional input of the networks: none, labels or codes"
+        SECTIONS["condition"], "none", "conditional input of the networks: none, labels, codes or image"
+    ),
+    "task": Choice(
+        SECTIONS["task"], "super_resolution", "what makes the given image, with condition.name=image"
     ),
     "generator": Choice(SECTIONS["generator"], "dcgan", "network from z to an example"),
     "discriminator": Choice(SECTIONS["discriminator"], "dcgan", "network from an example to a logit"),

@@ -20,6 +20,7 @@ from jaxgan.errors import UserError
 # Fields that need another field, or a value of it, to have an effect; with their defaults.
 NEEDS = {
     "lookahead_every": {"lookahead_alpha": 0.5},
+    "condition.name=image": {"task.name": "super_resolution"},
     "top_k": {"top_k_steps": 0},
     "latent=truncated": {"latent_threshold": 2.0},
     "class_balance=weights": {"class_weights": ()},

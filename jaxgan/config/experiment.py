@@ -76,7 +76,7 @@ def make_gan(
 
     Args:
       config: the config.
-      shape: of one example.
+      shape: of one example as it is stored.
       axis_name: the device axis, under pmap.
       classes: the labels that the data has; a condition may need them.
 
@@ -101,10 +101,13 @@ def make_gan(
         return Regularizer(family, build, section.interval, SCHEDULES[section.schedule.name])
 
     devices = {"axis_name": axis_name, "synchronized": config.batch_statistics == "synchronized"}
-    generator = build("generator", shape=tuple(shape), **devices)
-    condition = make_condition(config, classes)
+    condition, stored_shape = make_condition(config, classes, shape), tuple(shape)
+    shape = condition.shape if condition and condition.shape else stored_shape
+    image = condition.example.get("image") if condition else None
+    given = {} if image is None else {"given_shape": image.shape[1:]}
+    generator = build("generator", shape=shape, **devices, **given)
     outputs = num_outputs(config, condition)
-    packed = told_shape(config, packed_shape(shape, config.packing))
+    packed = told_shape(config, packed_shape(shape, config.packing), condition)
     discriminator = build("discriminator", shape=packed, outputs=outputs, **devices)
     _require_declared(config, discriminator, outputs)
     for section, network, inputs in (
@@ -127,8 +130,9 @@ def make_gan(
         schedule=SCHEDULES[config.schedule.name],
         latent=config.latent,
         latent_dim=config.latent_dim,
-        shape=tuple(shape),
+        shape=shape,
         latent_fields=latent_fields(config),
+        stored_shape=stored_shape,
         condition=condition,
         discriminator_steps=config.discriminator_steps,
         generator_steps=config.generator_steps,
@@ -277,8 +281,9 @@ def _refuse_batch_norm_under_gradient_penalties(gan: GAN, config: ConfigDict) ->
     names = [[getattr(part, "key", "") for part in path] for path, _ in paths]
     if any(parts[-1] == "mean" and not parts[0].startswith("head_") for parts in names):
         name = config.discriminator.name
+        other = "norm=instance" if "norm" in DISCRIMINATORS.fields(name) else "batch_norm=False"
         raise UserError(
             f"regularizers.{min(penalties)} asks for the gradient of each example's own logit, but batch "
-            f"norm makes a logit depend on the whole batch: set discriminator.{name}.batch_norm=False "
+            f"norm makes a logit depend on the whole batch: set discriminator.{name}.{other} "
             "(spectral norm does no such thing), or the penalty's weight to 0"
         )

@@ -22,11 +22,13 @@ from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.optimizers import OPTIMIZERS, SCHEDULES
 from jaxgan.registry import Registry
 from jaxgan.regularizers import FAMILIES
+from jaxgan.tasks import TASKS
 
 # Sections of the config that select one component by `name`.
 SECTIONS = {
     "dataset": DATASETS,
     "condition": CONDITIONS,
+    "task": TASKS,
     "generator": GENERATORS,
     "discriminator": DISCRIMINATORS,
     "loss": LOSSES,
@@ -212,8 +214,11 @@ def essential(config: ConfigDict) -> dict[str, Any]:
             else:
                 chosen = [section["name"].partition("/")[0]]
             parent[last] = {k: v for k, v in section.items() if k in chosen or k not in registry}
-    if tree.get("condition", {}).get("name") == "none":  # as in records from before these fields
-        del tree["condition"]
+    condition = tree.get("condition", {}).get("name", "none")  # as in records from before these fields
+    if condition == "none":
+        tree.pop("condition", None)
+    if condition != "image":
+        tree.pop("task", None)
     return tree
 
 

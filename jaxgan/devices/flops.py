@@ -65,7 +65,7 @@ def step_flops(gan: GAN, state: GanState, batch_size: int, axis_name: str | None
     """
     shape = gan.discriminator_steps, batch_size
     batch = {
-        "examples": jax.ShapeDtypeStruct((*shape, *gan.shape), jnp.float32),
+        "examples": jax.ShapeDtypeStruct((*shape, *gan.data_shape), jnp.float32),
         "labels": jax.ShapeDtypeStruct(shape, jnp.int32),
         "index": jax.ShapeDtypeStruct(shape[1:], jnp.int32),
     }

@@ -166,11 +166,11 @@ def scan_steps(
             rows = batch.pop("rows")
             parts = ("examples", "labels")
             batch |= {name: jnp.take(data[name], rows, axis=0) for name in parts if name in data}
-            batch["examples"] = batch["examples"].reshape(*rows.shape, *gan.shape)
+            batch["examples"] = batch["examples"].reshape(*rows.shape, *gan.data_shape)
             if gan.reads_partners:
                 source = data.get("partner", data["examples"])
                 partners = jnp.take(source, batch.pop("partner_rows"), axis=0)
-                batch["partner"] = partners.reshape(*rows.shape, *gan.shape)
+                batch["partner"] = partners.reshape(*rows.shape, *gan.data_shape)
         return train_step(state, batch, gan=gan, axis_name=axis_name)
 
     if num > 1:

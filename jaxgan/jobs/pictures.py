@@ -8,7 +8,13 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from jaxgan.datasets import Dataset, order, take, title
-from jaxgan.drawing.grids import draw_closest_pairs, draw_real_and_fake, save
+from jaxgan.drawing.grids import (
+    CLASS_COLUMNS,
+    draw_closest_pairs,
+    draw_real_and_fake,
+    draw_samples,
+    save,
+)
 from jaxgan.drawing.plots import draw_curves, draw_mixture
 from jaxgan.run import record
 from jaxgan.sampler import Sampler
@@ -19,7 +25,7 @@ _POINTS = 2_500
 
 def draw_run(workdir: Path, sampler: Sampler, dataset: Dataset, weights: str = "ema") -> list[Path]:
     """Writes curves of all metrics, grids of real and fake examples, and for mixtures samples over the
-    density.
+    density. With a task, what is given, made and wanted instead of the grids.
 
     Args:
       workdir: of the run, with its metrics.jsonl.
@@ -36,7 +42,9 @@ def draw_run(workdir: Path, sampler: Sampler, dataset: Dataset, weights: str = "
     data = title(dataset.name, dataset.fallback_for)
     curves = draw_curves([json.loads(line) for line in lines], f"{about['Run']}: {data}")
     pictures = {"curves": curves}
-    if dataset.is_images:
+    if sampler.gan.task:
+        pictures["before_and_after"] = draw_samples(sampler.sheet(), caption, CLASS_COLUMNS)
+    elif dataset.is_images:
         size = min(len(dataset), order.MAX_SIZE - 1)
         rows = order.rows(np.zeros(2, np.uint32), 0, min(_SHOWN, size), size)
         real = take(dataset.examples, rows)

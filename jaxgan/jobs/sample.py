@@ -62,20 +62,23 @@ def sample(
         written.append(out)
     try:
         drawn, way = {}, {"steps": 10, "pairs": 8} | ({} if asked is None else {"labels": asked})
-        if sampler.gan.rows and is_images and given is None:
+        if sampler.gan.task:
+            drawn["grid.png"] = draw_samples(sampler.sheet(seed), caption, CLASS_COLUMNS)
+        elif sampler.gan.rows and is_images and given is None:
             drawn["grid.png"] = draw_samples(sampler.rows(seed, asked), caption, CLASS_COLUMNS)
         else:
             grid = sampler(seed, 64 if is_images else 2_500, asked, given)
             told = f"{caption}, codes {','.join(codes)}" if codes else caption
             drawn["grid.png"] = draw_samples(grid, told)
-        strip = sampler.interpolate(seed, **way)
         if sampler.gan.classes:
             between = sampler.interpolate_classes(seed, **way)
             drawn["interpolation_of_classes.png"] = draw_samples(between, f"between classes: {caption}", 10)
         for i in range(sampler.gan.num_codes):
             varied = sampler.vary_code(i, seed)
             drawn[f"code_{i}.png"] = draw_samples(varied, f"code {i}: {caption}", len(varied) // 10)
-        drawn["interpolation.png"] = draw_samples(strip, f"interpolation: {caption}", 10)
+        if not sampler.gan.task:
+            strip = sampler.interpolate(seed, **way)
+            drawn["interpolation.png"] = draw_samples(strip, f"interpolation: {caption}", 10)
         for name, picture in drawn.items():
             save(picture, workdir / name, about)
             written.append(workdir / name)

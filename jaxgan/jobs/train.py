@@ -104,7 +104,9 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 monitor.introduce(state, streamed)
                 state = program.place_state(state)
                 next_data = _feed(program, gan, config, dataset, state, step, streamed, stack)
-                shown = sampler.fixed_inputs(gan)
+                load = functools.partial(experiment.load_dataset, config)
+                kept = sampler.keep(workdir, gan, load) if processes.is_first() else None
+                shown = sampler.fixed_inputs(gan, kept=kept) if processes.is_first() else None
                 periods = [config.steps_per_call, *_periods(config)]
                 cores = processes.from_first(parallel.num_cores)
                 first = _end_of_call(step, config.steps_per_call, config) - step
@@ -130,7 +132,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                             jax.block_until_ready(metrics)
                     step, samples, ema = end, None, parallel.local(state.ema)
                     if processes.is_first() and _wants_samples(step, config):
-                        samples = sampler.generate(gan, ema, *shown)
+                        samples = sampler.show(gan, ema, shown, kept)
                     monitor.take(step, metrics, samples, begun)
                     if config.eval_every and _due(config.eval_every, step, config):
                         measure = lambda: monitor.evaluate(step, lambda: evaluator(ema))  # noqa: B023, E731
@@ -142,7 +144,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 if step not in saved.steps():  # the signal came before the first step
                     _save(saved, step, state, monitor, best, budget)
                 if step == config.num_steps and processes.is_first():
-                    pictures.draw_run(workdir, _sampler(gan, state, step, dataset), dataset)
+                    pictures.draw_run(workdir, _sampler(gan, state, step, dataset, kept), dataset)
     if stopping and step < config.num_steps:
         if stopping == _OUT_OF_TIME:
             print(
@@ -181,10 +183,10 @@ def _require_nothing_to_lose(workdir: Path, config: ConfigDict) -> None:
         print(f"no checkpoint yet at step {step}: beginning anew")
 
 
-def _sampler(gan: GAN, state: GanState, step: int, dataset: Dataset) -> sampler.Sampler:
+def _sampler(gan: GAN, state: GanState, step: int, dataset: Dataset, kept) -> sampler.Sampler:
     weights, about = parallel.local(_weights(state)), record.describe_dataset(dataset)
     numbers = parallel.local(state.hyper["loss"])
-    return sampler.Sampler(gan, weights["ema"], step, about, weights["discriminator"], numbers)
+    return sampler.Sampler(gan, weights["ema"], step, about, weights["discriminator"], numbers, kept)
 
 
 def _make_fresh_state(gan: GAN, config: ConfigDict, hyper: dict, ignore_weights: bool):
@@ -263,11 +265,11 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
 
     def next_block(num):
         examples, labels = zip(*(next(batches) for _ in range(num * shape[0])), strict=True)
-        block = {"examples": np.stack(examples).reshape(num, *shape, *gan.shape)}
+        block = {"examples": np.stack(examples).reshape(num, *shape, *gan.data_shape)}
         block |= {"labels": np.stack(labels).reshape(num, *shape)} if with_labels else {}
         if partners is not None:
             others = [next(partners)[0] for _ in range(num * shape[0])]
-            block["partner"] = np.stack(others).reshape(num, *shape, *gan.shape)
+            block["partner"] = np.stack(others).reshape(num, *shape, *gan.data_shape)
         return program.place_data(block)
 
     return next_block

@@ -13,7 +13,11 @@ may refuse combinations of fields. A class declares which of the following it ne
 - `shape`, of one example;
 - `axis_name`, the device axis, for layers that compare the examples of a batch;
 - `synchronized`, whether batch norm is one of these layers;
-- `outputs`, of a discriminator: above 1 the logits are `[B, outputs]`.
+- `outputs`, of a discriminator: above 1 the logits are `[B, outputs]`;
+- `given_shape`, of a generator that makes an image from a given one (`unet`, `resnet_translator`,
+  `enlarger`): it is called with `image`, `[B, H, W, C]` in [-1, 1], besides z.
+
+A discriminator that declares no `outputs` may give `[B, P]`, a logit for each of P patches (`patchgan`).
 
 `check()` raises `errors.UserError` or ValueError with what is wrong; the network's name is added in front. A
 function that takes these arguments and returns a module can also be registered. A field that cannot be in a
@@ -22,7 +26,18 @@ config, such as a function or a type, must be a `ClassVar`.
 
 from jaxgan.registry import Registry
 
-GENERATORS = Registry("generator", given=("shape", "axis_name", "synchronized"))
+GENERATORS = Registry("generator", given=("shape", "axis_name", "synchronized", "given_shape"))
 DISCRIMINATORS = Registry("discriminator", given=("shape", "axis_name", "outputs", "synchronized"))
 
-from jaxgan.models import biggan, biggan_deep, dcgan, mlp, r3gan, resnet  # noqa: E402, F401 (they register themselves)
+from jaxgan.models import (  # noqa: E402, F401 (they register themselves)
+    biggan,
+    biggan_deep,
+    dcgan,
+    enlarger,
+    mlp,
+    patchgan,
+    r3gan,
+    resnet,
+    resnet_translator,
+    unet,
+)

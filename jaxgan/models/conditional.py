@@ -140,6 +140,36 @@ class ConditionalDiscriminator(nn.Module):
         return (logits, last) if features else logits
 
 
+class ImageDiscriminator(nn.Module):
+    """`discriminator` that sees a given image beside the one that it judges.
+
+    Attributes:
+      discriminator: the network, for images with the channels of both if they are joined.
+      joined: whether the given image is joined; enlarged bilinearly where it is smaller.
+    """
+
+    discriminator: nn.Module
+    joined: bool = True
+
+    def setup(self):
+        nn.share_scope(self, self.discriminator)
+
+    @nn.compact
+    def __call__(
+        self,
+        images: Float[Array, "B H W C"],
+        train: bool = False,
+        features: bool = False,
+        image: Float[Array, "B h w G"] | None = None,
+    ):
+        """Logits `[B]` or `[B, P]`; with `features` (logits, features)."""
+        if self.joined:
+            size = *images.shape[:3], image.shape[-1]
+            beside = image if image.shape == size else jax.image.resize(image, size, "linear")
+            images = jnp.concatenate([images, beside], axis=-1)
+        return self.discriminator(images, train, **({"features": True} if features else {}))
+
+
 def is_of_condition(path: tuple[str, ...]) -> bool:
     """Whether a variable belongs to a condition or a head, or depends on a batch norm's condition."""
     return any(

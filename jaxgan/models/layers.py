@@ -118,6 +118,22 @@ class ConvTranspose(nn.Module):
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 
+class InstanceNorm(nn.Module):
+    """(x - mean) / √(variance + 1e-5) over the pixels of each image and channel, plus a bias.
+
+    The published networks have the bias in the convolution in front, where it has no effect.
+    Source: Ulyanov et al. 2016, Instance Normalization: The Missing Ingredient for Fast Stylization.
+    """
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        mean = exact.mean(axis=(1, 2), keepdims=True)
+        variance = jnp.square(exact - mean).mean(axis=(1, 2), keepdims=True)
+        normalized = ((exact - mean) * lax.rsqrt(variance + 1e-5)).astype(x.dtype)
+        return normalized + self.param("bias", nn.initializers.zeros, x.shape[-1:])
+
+
 class SpectralNorm(nn.Module):
     """`layer` with its kernel divided by its largest singular value, as a matrix with a row for each output.
 

@@ -9,7 +9,8 @@ one place, `jaxgan/algorithm/penalties.py`.
 - weight, `WeightPenalty`: of either network, on its parameters, with a memory;
 - projection, `params -> params`: of the discriminator, after its update;
 - class, `ClassLoss`: of both networks, on the outputs of discriminator heads that predict labels or codes;
-- feature, `(real_features, fake_features) -> scalar`: of the generator, on the discriminator's features.
+- feature, `(real_features, fake_features) -> scalar`: of the generator, on the discriminator's features;
+- reconstruction, `(real, fake, parts) -> [B]`: of a generator that is given images, on what it should make.
 
 With a condition, `critic(x)` uses the conditions of the real examples, and `critic.of_fakes(critic)(x)` those
 of the fakes. Penalties that do not distinguish them need the same conditions for both (see `ONE_SIDED`).
@@ -30,6 +31,7 @@ WEIGHT_PENALTIES = Registry("weight penalty", section="regularizers")
 PROJECTIONS = Registry("projection", section="regularizers")
 CLASS_LOSSES = Registry("class loss", section="regularizers")
 FEATURE_PENALTIES = Registry("feature penalty", section="regularizers")
+RECONSTRUCTION = Registry("reconstruction term", section="regularizers")
 
 # Gradient and consistency penalties that use real examples with their conditions and fakes with theirs. The
 # others need fake i to have the condition of real example i.
@@ -43,6 +45,7 @@ FAMILIES = {
     "projection": PROJECTIONS,
     "feature": FEATURE_PENALTIES,
     "class": CLASS_LOSSES,
+    "reconstruction": RECONSTRUCTION,
 }
 
 
@@ -58,5 +61,6 @@ from jaxgan.regularizers import (  # noqa: E402, F401 (register themselves)
     gradient,
     information,
     logit,
+    reconstruction,
     weight,
 )

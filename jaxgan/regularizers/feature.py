@@ -20,6 +20,16 @@ def feature_matching() -> FeaturePenalty:
     return lambda real, fake: jnp.sum(jnp.square(jnp.mean(real, axis=0) - jnp.mean(fake, axis=0)))
 
 
+@FEATURE_PENALTIES.register("content")
+def content() -> FeaturePenalty:
+    """mean |f(x_i) - f(G(z_i))|: of pairs, where the generator is given an image.
+
+    Source: Wang et al. 2018, High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs
+    (pix2pixHD), equation 4, with weight 10; here f are the last features alone.
+    """
+    return lambda real, fake: jnp.mean(jnp.abs(real - fake))
+
+
 @FEATURE_PENALTIES.register("feature_matching_l1")
 def feature_matching_l1() -> FeaturePenalty:
     """mean |E f(x) - E f(G(z))|, over the F features: MHGAN's (Kavalerov et al. 2021), with weight 1."""

@@ -121,7 +121,7 @@ class Monitor:
 
     def _draw(self, step: int, samples: jax.Array) -> None:
         name = title(self._dataset.name, self._dataset.fallback_for)
-        columns = CLASS_COLUMNS if self._gan.rows else 0
+        columns = CLASS_COLUMNS if self._gan.rows or self._gan.task else 0
         caption, mixture = f"{name}, step {step}", self._dataset.mixture
         picture = draw_samples(np.asarray(samples), caption, columns, mixture=mixture)
         weights = "ema" if self._config.ema_decay else "raw"

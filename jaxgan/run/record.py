@@ -92,7 +92,8 @@ def require_same_dataset(dataset: Dataset, record: dict[str, Any], workdir: Path
 
 def recorded_config(record: dict[str, Any]) -> ConfigDict:
     """The config of a recorded run; fields that the record leaves out have their defaults."""
-    config = ConfigDict({"condition": {"name": "none"}, **record["config"]})
+    absent = {"condition": {"name": "none"}, "task": {"name": "super_resolution"}}
+    config = ConfigDict(absent | record["config"])
     for path, default in UNSAID.items():
         parent, _, last = path.rpartition(".")
         section = section_of(config, parent) if parent else config

@@ -1,9 +1,11 @@
 """A trained generator as a function: `sampler = jaxgan.load(workdir); images = sampler(seed=0, num=64)`.
 
 Of a conditional generator: `sampler(labels=7)`; `labels` may be a list, also of class names, which is
-repeated, or None. Of InfoGAN's generator: `sampler(codes={0: 7})` fixes its first code.
+repeated, or None. Of InfoGAN's generator: `sampler(codes={0: 7})` fixes its first code. Of a generator that
+is given images: `sampler.translate(images)`; `sampler()` takes those that the run has kept.
 """
 
+from jaxgan.sampler.kept import Kept, keep
 from jaxgan.sampler.load import WEIGHTS, load
 from jaxgan.sampler.programs import (
     BATCH,
@@ -17,12 +19,14 @@ from jaxgan.sampler.programs import (
     generate,
     latents,
     posterior,
+    show,
 )
 from jaxgan.sampler.sampler import Sampler
 
 __all__ = [
     "BATCH",
     "WEIGHTS",
+    "Kept",
     "Sampler",
     "apply",
     "batch_of",
@@ -32,7 +36,9 @@ __all__ = [
     "finish",
     "fixed_inputs",
     "generate",
+    "keep",
     "latents",
     "load",
     "posterior",
+    "show",
 ]

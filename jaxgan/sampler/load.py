@@ -16,6 +16,7 @@ from jaxgan.declarations import arguments
 from jaxgan.errors import UserError, WrongArgument
 from jaxgan.run.checkpoint import Checkpoints
 from jaxgan.run.record import read_record, recorded_config
+from jaxgan.sampler.kept import read
 from jaxgan.sampler.sampler import Sampler
 
 WEIGHTS = ("ema", "raw")
@@ -68,7 +69,8 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
     averaged = tree["ema" if weights == "ema" else "generator"]
     generator = _restore(gan.generator, (gan.latent_dim,), given, averaged)
     discriminator = _restore(gan.discriminator, judged, given, tree["discriminator"])
-    return Sampler(gan, generator, checkpoint.step, about, discriminator, tree["hyper"]["loss"])
+    numbers, kept = tree["hyper"]["loss"], read(workdir) if gan.task else None
+    return Sampler(gan, generator, checkpoint.step, about, discriminator, numbers, kept)
 
 
 def _restore(network, shape: tuple[int, ...], given: Given, tree: dict[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from jaxgan.algorithm.tricks import pack
 from jaxgan.compilation import float32, jit
 from jaxgan.drawing.grids import CLASS_COLUMNS
 from jaxgan.latents import make_key
-from jaxgan.losses import real_or_fake
+from jaxgan.losses import per_example, real_or_fake
 from jaxgan.regularizers.information import Posterior, read_posterior
+from jaxgan.sampler.kept import Kept, compare, degrade
 
 Latents = Float[Array | np.ndarray, "B Z"]
 Examples = Float[Array | np.ndarray, "B ..."]  # as the networks see them
@@ -69,7 +70,7 @@ def discriminate(
     packed = pack(jnp.repeat(examples, gan.packing, axis=0), gan.packing)
     outputs = gan.discriminator.apply(variables, packed, train=False, **given)
     logits = real_or_fake(outputs) if gan.num_generators > 1 else outputs
-    return gan.loss(**loss_numbers).output_fn(logits)
+    return per_example(gan.loss(**loss_numbers).output_fn(logits))
 
 
 @float32
@@ -144,13 +145,16 @@ def conditions(gan: GAN, seed: Seed, first: Seed) -> Given:
 
 
 def fixed_inputs(
-    gan: GAN, seed: int = 0, classes: Int[np.ndarray, " rows"] | None = None
+    gan: GAN, seed: int = 0, classes: Int[np.ndarray, " rows"] | None = None, kept: Kept | None = None
 ) -> tuple[Latents, Given]:
     """Latents and conditions for a picture: the first 64 images of a seed, or 2,500 points.
 
-    With classes there is a row of images for each given class, or for the first 16, all with the same
-    latents. With categorical codes there is a row for each value of the first code.
+    With a task they are those of the kept examples. With classes there is a row of images for each given
+    class, or for the first 16, all with the same latents. With categorical codes there is a row for each
+    value of the first code.
     """
+    if gan.task:
+        return latents(gan, np.uint32(seed), np.int32(0))[: len(kept.examples)], degrade(gan, kept)[1]
     num = 64 if gan.is_images else 2_500
     places = [(np.uint32(seed), np.int32(first)) for first in range(0, num, batch_of(gan))]
     z = jnp.concatenate([latents(gan, *place) for place in places])[:num]
@@ -163,6 +167,37 @@ def fixed_inputs(
         shown = jax.tree.map(lambda part: jnp.tile(part[:CLASS_COLUMNS], (gan.rows, 1)), (z, given))
         return shown[0], {"codes": vary(shown[1]["codes"], 0, np.repeat(np.arange(gan.rows), CLASS_COLUMNS))}
     return z, given
+
+
+def show(gan: GAN, weights: dict[str, Any], shown: tuple[Latents, Given], kept: Kept | None) -> Finished:
+    """What is made of fixed inputs; with a task, below what is given and above what is wanted.
+
+    Args:
+      gan: what is static.
+      weights: of the generator.
+      shown: `fixed_inputs`.
+      kept: the examples of the task.
+    """
+    made = generate(gan, weights, *shown)
+    if gan.task is None:
+        return made
+    return compare(shown[1]["image"], made, degrade(gan, kept)[0], gan.reads_partners)
+
+
+@float32
+@functools.partial(jit, static_argnums=0)
+def translate(
+    gan: GAN, weights: dict[str, Any], z: Latents, image: Float[Array | np.ndarray, "B h w G"]
+) -> Float[Array, "B H W C"]:
+    """What a generator makes of given images of any size, clipped to [-1, 1].
+
+    Args:
+      gan: what is static.
+      weights: of the generator.
+      z: latents.
+      image: in [-1, 1].
+    """
+    return jnp.clip(apply(gan, weights, z, {"image": image}), -1, 1)
 
 
 def vary(codes: Codes, i: int, values: Num[np.ndarray, " N"]) -> Codes:

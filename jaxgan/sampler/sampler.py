@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Int32
+from jaxtyping import Array, Float, Int, Int32, UInt8
 
 from jaxgan.algorithm.conditions import Codes, Given, Labels, find_labels, read_codes
 from jaxgan.algorithm.gan import GAN
@@ -16,6 +16,8 @@ from jaxgan.datasets.dataset import Examples
 from jaxgan.declarations import arguments
 from jaxgan.errors import WrongArgument
 from jaxgan.regularizers.information import Posterior
+from jaxgan.sampler.given import read_given, to_pixels, translate_all
+from jaxgan.sampler.kept import Kept, degrade, require_kept
 from jaxgan.sampler.programs import (
     batch_of,
     class_logits,
@@ -25,6 +27,7 @@ from jaxgan.sampler.programs import (
     generate,
     latents,
     posterior,
+    show,
     vary,
 )
 
@@ -39,6 +42,7 @@ class Sampler:
       dataset: the record of the data set that it was trained on (see `record.describe_dataset`).
       discriminator: weights of the discriminator.
       loss_numbers: the numbers of the loss in training.
+      kept: examples of which images are given, if the GAN has a task.
     """
 
     def __init__(
@@ -49,9 +53,10 @@ class Sampler:
         dataset: dict[str, Any],
         discriminator: dict[str, Any],
         loss_numbers: dict[str, Float[Array, ""]],
+        kept: Kept | None = None,
     ):
         self.gan, self.weights, self.step, self.dataset = gan, weights, step, dataset
-        self.discriminator, self.loss_numbers = discriminator, loss_numbers
+        self.discriminator, self.loss_numbers, self.kept = discriminator, loss_numbers, kept
 
     def __call__(
         self, seed: int = 0, num: int = 64, labels: Labels = None, codes: Mapping[int, Any] | None = None
@@ -91,7 +96,7 @@ class Sampler:
         before = None
         for first in range(0, num, batch_of(self.gan)):
             place = np.uint32(seed), np.int32(first)
-            given = conditions(self.gan, *place) if asked is None else self._in_turn(asked, first)
+            given = self._given(*place) if asked is None else self._in_turn(asked, first)
             for i, values in codes.items():
                 given["codes"] = vary(given["codes"], i, self._take_turns(values, first))
             batch = generate(self.gan, self.weights, latents(self.gan, *place), given)
@@ -100,6 +105,45 @@ class Sampler:
             before = batch
         if before is not None:
             yield np.asarray(before)[: num - first]
+
+    def _given(self, seed: np.integer, first: np.integer) -> Given:
+        """The conditions of the samples from number `first` on, if none are requested."""
+        if self.gan.task is None:
+            return conditions(self.gan, seed, first)
+        return self._kept_given(first + np.arange(batch_of(self.gan)))
+
+    def _kept_given(self, rows: np.ndarray) -> Given:
+        """What is given of kept examples, in turn."""
+        given = require_kept(self.kept) and degrade(self.gan, self.kept)[1]
+        return jax.tree.map(lambda part: part[rows % len(self.kept.examples)], given)
+
+    def translate(
+        self, images: np.ndarray, holes: np.ndarray | None = None, seed: int = 0
+    ) -> UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N H W C"]:
+        """What the generator makes of given images, of any size that it takes.
+
+        Args:
+          images: uint8 `[N, h, w, c]`, or floats in [-1, 1], with the channels of what was given in training.
+          holes: bool `[N, h, w]`, true where an image is to be filled, of inpainting's generator.
+          seed: of the latents.
+
+        Returns:
+          images of the same type as the given ones.
+
+        Raises:
+          WrongArgument: the generator takes no such images.
+        """
+        if self.gan.task is None:
+            raise WrongArgument("this generator takes no images: it was trained without a task")
+        given = read_given(self.gan, images, holes)
+        made = translate_all(self.gan, self.weights, given, self.latents(seed, len(given)))
+        return to_pixels(made) if np.asarray(images).dtype == np.uint8 else made
+
+    def sheet(self, seed: int = 0) -> UInt8[np.ndarray, "rows H W C"]:
+        """Of the kept examples what is given, what is made of it and what is wanted: see `kept.compare`."""
+        require_kept(self.kept)
+        shown = fixed_inputs(self.gan, seed, kept=self.kept)
+        return np.asarray(show(self.gan, self.weights, shown, self.kept))
 
     def read_labels(self, labels: Labels) -> Int32[np.ndarray, " n"] | None:
         """Labels as a user gives them, as int32 `[n]`; None stays.
@@ -127,6 +171,8 @@ class Sampler:
           examples: as the samples are.
           labels: for a conditional discriminator, repeated if fewer; None: the mean over all classes.
         """
+        if self.gan.task:
+            raise WrongArgument("judge: this discriminator judges an image beside the one that was given")
         examples = self._examples(examples)
         if not len(examples):
             return np.zeros(0, np.float32)
@@ -191,6 +237,8 @@ class Sampler:
             given["codes"] = codes
         if not len(z):
             return np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
+        if self.gan.task:
+            given = self._kept_given(np.arange(len(z)))
         parts = []
         for first in range(0, len(z), batch_of(self.gan)):
             rows = np.minimum(first + np.arange(batch_of(self.gan)), len(z) - 1)  # the last one is repeated

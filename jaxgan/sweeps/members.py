@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 from jaxgan import sampler
 from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import ONCE
+from jaxgan.config import experiment
 from jaxgan.datasets import Dataset, title
 from jaxgan.devices.flops import steps_of_a_call
 from jaxgan.drawing.grids import CLASS_COLUMNS, draw_samples, save
@@ -272,8 +273,10 @@ class Members:
                 extra = {"window": window, "best": Best()._asdict(), "seconds": seconds}
                 saved.save(step, state, extra)
         if picture:
-            shown, columns = sampler.fixed_inputs(self._gan), CLASS_COLUMNS if self._gan.rows else 0
-            samples = np.asarray(sampler.generate(self._gan, state.ema, *shown))
+            columns = CLASS_COLUMNS if self._gan.rows or self._gan.task else 0
+            kept = sampler.keep(path, self._gan, functools.partial(experiment.load_dataset, self._config))
+            shown = sampler.fixed_inputs(self._gan, kept=kept)
+            samples = np.asarray(sampler.show(self._gan, state.ema, shown, kept))
             name = title(self._dataset.name, self._dataset.fallback_for)
             caption, mixture = f"{name}, step {step}", self._dataset.mixture
             drawn = draw_samples(samples, caption, columns, mixture=mixture)

@@ -128,7 +128,7 @@ REFUSED = {
         "condition.name": "labels",
         "condition.labels.fakes": "paird",
     },
-    "unknown condition 'label'; known: codes, labels, none. Did you mean 'labels'": {
+    "unknown condition 'label'; known: codes, image, labels, none. Did you mean 'labels'": {
         "condition.name": "label"
     },
 }

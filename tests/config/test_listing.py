@@ -11,6 +11,7 @@ from jaxgan.config import listing
 from jaxgan.config.fields import flatten
 from jaxgan.declarations import sentences
 from jaxgan.errors import UserError
+from jaxgan.models import GENERATORS
 
 CONFIG = default.get_config()
 ENTRIES = list(listing.entries())
@@ -39,7 +40,7 @@ def test_ranges_and_types_are_told():
     assert told["ema_decay"] == ("float", "in [0, 1)")
     assert told["update_order"] == ("str", "one of alternating, simultaneous")
     assert told["generator.dcgan.channels"] == ("ints", "at least 1")
-    assert told["generator.name"] == ("name", "one of biggan, biggan_deep, dcgan, mlp, r3gan, resnet")
+    assert told["generator.name"] == ("name", f"one of {', '.join(sorted(GENERATORS))}")
     assert told["modules"] == ("strs", "")
 
 

@@ -17,7 +17,10 @@ from jaxgan.models.minibatch import MinibatchDiscrimination, minibatch_stddev
 from jaxgan.models.multi import MultiGenerator, generator_index
 
 LATENT_DIM = 6
-ALL = [(GENERATORS, name) for name in GENERATORS] + [(DISCRIMINATORS, name) for name in DISCRIMINATORS]
+# Generators that take an image, and discriminators of patches, are in test_image_networks.py.
+FROM_LATENTS = [name for name in GENERATORS if "given_shape" not in GENERATORS.takes(name)]
+OF_WHOLE_IMAGES = [name for name in DISCRIMINATORS if "outputs" in DISCRIMINATORS.takes(name)]
+ALL = [(GENERATORS, name) for name in FROM_LATENTS] + [(DISCRIMINATORS, name) for name in OF_WHOLE_IMAGES]
 EVERYTHING = {  # but noise, which takes long to compile
     "batch_norm": True, "latent_injection": True, "minibatch_stddev": 2, "minibatch_discrimination": 3,
     "dense": (5,),
@@ -25,13 +28,13 @@ EVERYTHING = {  # but noise, which takes long to compile
 # Those of normal weights N(0, 0.02), of a state beside the parameters, and of bounded images.
 NORMAL = [entry for entry in ALL if not entry[0].fields(entry[1]).keys() & {"initializer", "group_width"}]
 STATEFUL = [entry for entry in ALL if entry[1] != "r3gan"]
-BOUNDED = [name for name in GENERATORS if name != "r3gan"]
+BOUNDED = [name for name in FROM_LATENTS if name != "r3gan"]
 every_network = pytest.mark.parametrize(("registry", "name"), ALL, ids=lambda v: getattr(v, "kind", v))
 # They end as resnet does, which is tested always.
 LIKE_RESNET = ("biggan", "biggan_deep", "r3gan")
 each_end = pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] * (n in LIKE_RESNET)) for n in DISCRIMINATORS],
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in LIKE_RESNET)) for n in OF_WHOLE_IMAGES],
 )
 FEW_SHAPES = (2, 2, 1), (21, 10, 2), (48, 48, 4)  # of the deep networks, which take long to trace
 SHAPES = (*FEW_SHAPES, (7, 7, 3), (8, 8, 2), (28, 28, 1), (28, 28, 4), (30, 30, 3), (32, 32, 3), (64, 64, 2),
@@ -39,14 +42,15 @@ SHAPES = (*FEW_SHAPES, (7, 7, 3), (8, 8, 2), (28, 28, 1), (28, 28, 4), (30, 30, 
 
 
 def shapes_for(registry):
-    for name, shape in itertools.product(registry, SHAPES):
+    names = FROM_LATENTS if registry is GENERATORS else OF_WHOLE_IMAGES
+    for name, shape in itertools.product(names, SHAPES):
         slow = name in (*LIKE_RESNET, "resnet") and shape not in FEW_SHAPES
         yield pytest.param(name, shape, marks=[pytest.mark.slow] * slow, id=f"{name}-{shape}")
 
 
 stateful = pytest.mark.parametrize(("registry", "name"), STATEFUL, ids=lambda v: getattr(v, "kind", v))
-every_generator = pytest.mark.parametrize("name", list(GENERATORS))
-every_discriminator = pytest.mark.parametrize("name", list(DISCRIMINATORS))
+every_generator = pytest.mark.parametrize("name", FROM_LATENTS)
+every_discriminator = pytest.mark.parametrize("name", OF_WHOLE_IMAGES)
 
 
 def fields_of(registry, name, **wanted):

@@ -1,0 +1,31 @@
+"""Colouring of your pictures: a U-Net makes 32×32 pixels in colour from grey ones, against a PatchGAN.
+
+python launch.py --config=configs/colour_images.py --config.dataset.path=FOLDER
+python launch.py --config=configs/colour_images.py:small --config.dataset.path=FOLDER     for two cores
+
+Pictures are cropped and resized to dataset.image_size, of which both sides must be multiples of
+2^generator.unet.depth. Held-out pictures are shown in samples/: grey, coloured, true. The generator minimizes
+the adversarial loss plus 100 times the mean absolute difference, as pix2pix (Isola et al. 2017).
+"""
+
+from configs import default, sr_mnist
+
+
+def get_config(variant: str = ""):
+    if variant not in ("", "small"):
+        raise ValueError(f"colour_images has the variant small, not '{variant}'")
+    config = default.get_config()
+    sr_mnist.set_game(config)
+    config.dataset.name = "images"
+    config.dataset.image_size = 32
+    config.task.name = "colouring"
+    config.num_steps = 20_000
+    config.generator.name = "unet"
+    config.discriminator.patchgan.receptive_field = 34
+    config.regularizers.l1.weight = 100.0
+    if variant == "small":
+        config.num_steps = 3_000
+        config.batch_size = 16
+        config.generator.unet.width = 16
+        config.discriminator.patchgan.width = 16
+    return config

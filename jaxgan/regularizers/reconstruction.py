@@ -1,0 +1,57 @@
+"""Terms of a generator that makes an image from a given one: how far it is from what is wanted.
+
+`(real, fake, parts) -> [B]`: the targets and what was made, both `[B, ...]`, and `Parts`, for terms that look
+further. A term is a mean over the numbers of an example, so it does not grow with the image.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxgan.regularizers import RECONSTRUCTION
+
+Examples = Float[Array, "B ..."]
+PerExample = Float[Array, " B"]
+
+
+class Parts(NamedTuple):
+    """What a term may use besides the targets and what was made.
+
+    Attributes:
+      given: the conditions, `[B, ...]` by keyword.
+      generate: from other conditions to what the generator makes of them.
+      features: of a frozen classifier, `[B, ...] -> [B, F]`; None: there is none.
+    """
+
+    given: dict[str, Any]
+    generate: Callable[[dict[str, Any]], Examples]
+    features: Callable[[Examples], Float[Array, "B F"]] | None = None
+
+
+Term = Callable[[Examples, Examples, Parts], PerExample]
+
+
+def mean(values: Float[Array, "B ..."]) -> PerExample:
+    """The mean over everything but the first axis."""
+    return jnp.mean(values.reshape(len(values), -1), axis=1)
+
+
+@RECONSTRUCTION.register("l1")
+def l1() -> Term:
+    """mean |x - G(z, y)| over pixels and channels.
+
+    Source: Isola et al. 2017, Image-to-Image Translation with Conditional Adversarial Networks, equation 3,
+    with weight 100.
+    """
+    return lambda real, fake, parts: mean(jnp.abs(real - fake))
+
+
+@RECONSTRUCTION.register("l2")
+def l2() -> Term:
+    """mean (x - G(z, y))² over pixels and channels.
+
+    Source: Pathak et al. 2016, Context Encoders, equation 1.
+    """
+    return lambda real, fake, parts: mean(jnp.square(real - fake))

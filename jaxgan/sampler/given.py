@@ -1,0 +1,70 @@
+"""Images as a user gives them to a generator, and as it gives them back."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Num, UInt8
+
+from jaxgan.algorithm.gan import GAN
+from jaxgan.declarations import arguments
+from jaxgan.errors import WrongArgument
+from jaxgan.sampler.programs import translate
+
+_PIXELS = 2**18  # given pixels in a call
+_MOST = 64  # images in a call
+
+
+def read_given(
+    gan: GAN, images: Num[np.ndarray, "N h w c"], holes: Bool[np.ndarray, "N h w"] | None
+) -> Float[np.ndarray, "N h w G"]:
+    """Images, and the holes in them, as inputs of the generator: float32 in [-1, 1].
+
+    Raises:
+      WrongArgument: they have another type or other channels, or holes are missing.
+    """
+    images = arguments.array("images", images, "[N, h, w, c]")
+    channels = gan.given_example["image"].shape[-1]
+    fill = getattr(gan.task, "fill", None)  # the last channel says where holes are
+    if holes is not None and fill is None:
+        raise WrongArgument("holes are given, but this generator fills none: its task is not inpainting")
+    wanted = channels - (holes is not None)
+    if images.shape[-1] != wanted:
+        also = f", or [N, h, w, {channels - 1}] and holes" if fill is not None and holes is None else ""
+        raise WrongArgument(f"images are {arguments.shown(images)}: give [N, h, w, {wanted}]{also}")
+    if images.dtype == np.uint8:
+        given = images.astype(np.float32) / 127.5 - 1
+    elif np.issubdtype(images.dtype, np.floating):
+        given = arguments.finite("images", images.astype(np.float32))
+    else:
+        raise WrongArgument(f"images are {arguments.shown(images)}: give uint8, or floats in [-1, 1]")
+    if holes is None:
+        return given
+    mask = arguments.array("holes", holes, "[N, h, w]", kinds="b")
+    if mask.shape != images.shape[:3]:
+        raise WrongArgument(f"holes are {arguments.shown(mask)}: give bool {list(images.shape[:3])}")
+    mask = mask[..., None]
+    return np.concatenate([np.where(mask, np.float32(fill), given), mask.astype(np.float32)], axis=-1)
+
+
+def translate_all(
+    gan: GAN,
+    weights: dict[str, Any],
+    given: Float[np.ndarray, "N h w G"],
+    z: Float[np.ndarray, "N Z"],
+) -> Float[np.ndarray, "N H W C"]:
+    """What a generator makes of given images, in batches of a number that depends on their size alone."""
+    num, parts = int(np.clip(_PIXELS // (given.shape[1] * given.shape[2]), 1, _MOST)), []
+    for first in range(0, max(len(given), 1), num):
+        rows = np.minimum(first + np.arange(num), max(len(given) - 1, 0))  # the last one is repeated
+        some = [part[rows] if len(part) else _zeros(num, part) for part in (z, given)]
+        parts.append(np.asarray(translate(gan, weights, *some)))
+    return np.concatenate(parts)[: len(given)]
+
+
+def _zeros(num, like):
+    return np.zeros((num, *like.shape[1:]), np.float32)
+
+
+def to_pixels(images: Float[np.ndarray, "*N H W C"]) -> UInt8[np.ndarray, "*N H W C"]:
+    """Images in [-1, 1] as 8 bits, rounded; values outside are clipped."""
+    return np.round((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
