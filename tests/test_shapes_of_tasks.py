@@ -8,17 +8,21 @@ import pytest
 from beartype import beartype
 from jaxtyping import TypeCheckError, jaxtyped
 
-from jaxgan.datasets import load
+from jaxgan.datasets import load, pictures
 from jaxgan.evaluation import features
 from jaxgan.evaluation import restoration as scores
 from jaxgan.extractors import EXTRACTORS
 from jaxgan.metrics import restoration
+from jaxgan.sampler.tiles import in_tiles
 from jaxgan.tasks import TASKS, inpainting, super_resolution
 
 IMAGES = np.zeros((2, 8, 8, 3), np.float32)
 PIXELS = np.zeros((2, 12, 12, 3), np.uint8)
 DIGITS, NOISE, RAW = load("digits"), TASKS["denoising"](), EXTRACTORS["raw"](load, (12, 12, 3))
 ROWS = np.arange(3)
+
+
+PICTURE = pictures.Picture(IMAGES[0], None, 255, "RGB", "PNG")
 
 
 def same(images):
@@ -36,6 +40,9 @@ CALLS = {
     scores.to_pixels: ((jnp.asarray(IMAGES),), (jnp.asarray(PIXELS),)),
     scores.restore: ((same, IMAGES), (same, IMAGES[0])),
     features.extract_images: ((RAW, PIXELS), (RAW, PIXELS[0])),
+    in_tiles: ((same, IMAGES), (same, IMAGES[0])),
+    pictures.to_grey: ((IMAGES,), (PIXELS,)),
+    pictures.encode_picture: ((IMAGES[0], PICTURE), (IMAGES, PICTURE)),
     restoration.psnr: ((PIXELS, PIXELS), (PIXELS, PIXELS[:1])),
     restoration.ssim: ((PIXELS, PIXELS), (PIXELS, PIXELS[:1])),
     restoration.mean_psnr: ((PIXELS, PIXELS), (PIXELS, PIXELS[:1])),

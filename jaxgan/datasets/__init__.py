@@ -10,6 +10,7 @@ from jaxgan.datasets import (  # noqa: F401 (files the builders)
     images,
     mixtures,
     mnist,
+    pairs,
     stacked_mnist,
     tfds,
 )

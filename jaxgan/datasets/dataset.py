@@ -66,6 +66,7 @@ class Dataset:
       class_names: names of the labels, if known.
       parts: for stacked sets such as Stacked-MNIST, the set whose examples are the channels; else None.
       mixture: the Gaussians from which points are drawn; else None.
+      partner: of unpaired data the other domain's pictures, of the same shape; else None.
       held_out: of the training split, the number of examples held out for the test split; 0 if that has files
         of its own.
     """
@@ -80,6 +81,7 @@ class Dataset:
     parts: "Dataset | None" = None
     mixture: "Mixture | None" = None
     held_out: int = 0
+    partner: "Dataset | None" = None
 
     def __post_init__(self):
         """Removes a hash of other content, which `dataclasses.replace` would keep; `load` computes it."""
@@ -111,7 +113,7 @@ class Dataset:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all examples, decoded."""
+        """Bytes of all examples, decoded; without those of partners."""
         return len(self) * math.prod(self.shape) * np.dtype(self.examples.dtype).itemsize
 
 

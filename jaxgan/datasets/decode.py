@@ -1,5 +1,6 @@
 """Decodes image files to uint8 [H, W, C]."""
 
+import contextlib
 import io
 import struct
 import zlib
@@ -55,13 +56,27 @@ def decode(data: bytes, channels: int, size: Size = 0) -> UInt8[np.ndarray, "H W
       DamagedImage: truncated, a wrong checksum, or no image at all.
       RefusedImage: too large, too much text in it, or pixels that are not integers.
     """
+    with opened(data) as (image, form):
+        image = _convert(image, channels, form)
+    image = resize(image, size) if size else image
+    return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+@contextlib.contextmanager
+def opened(data: bytes) -> Iterator[tuple[Image.Image, str]]:
+    """The image of a whole file, loaded and turned upright by its EXIF tag, and its format.
+
+    Raises:
+      DamagedImage: truncated, a wrong checksum, or no image at all; also for errors of Pillow within.
+      RefusedImage: too large, or too much text in it.
+    """
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.format == "PNG":
                 image.verify()  # verifies checksums, which loading alone ignores
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             image.load()
-            image = _convert(ImageOps.exif_transpose(image), channels, image.format)
+            yield ImageOps.exif_transpose(image), image.format
     except UnidentifiedImageError as error:
         raise DamagedImage(f"{len(data)} bytes that are no {', '.join(_FORMATS)}") from error
     except Image.DecompressionBombError as error:
@@ -72,15 +87,18 @@ def decode(data: bytes, channels: int, size: Size = 0) -> UInt8[np.ndarray, "H W
                 "has more text beside its pixels than is read: save it without metadata"
             ) from error
         raise DamagedImage(" ".join(str(error).split()) or type(error).__name__) from error
-    image = resize(image, size) if size else image
-    return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def _convert(image: Image.Image, channels: int, form: str | None) -> Image.Image:
+def require_levels(image: Image.Image, form: str) -> None:
+    """RefusedImage if the range of the pixels is not known."""
     if image.mode == "F":
         raise RefusedImage("has floating-point pixels, whose range is not known: save it as PNG")
     if image.mode == "I" and form != "PNG":  # in this mode it is 16-bit, as in older versions of Pillow
         raise RefusedImage("has grey values of 32 bits, whose range is not known: save it as PNG of 16 bits")
+
+
+def _convert(image: Image.Image, channels: int, form: str) -> Image.Image:
+    require_levels(image, form)
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion would clip at 255
         values = np.asarray(image).astype(np.int64)
         image = Image.fromarray(np.clip((values + 128) // 257, 0, 255).astype(np.uint8))

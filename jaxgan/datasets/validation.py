@@ -29,6 +29,7 @@ def validation_split(train: Dataset, split: str) -> Dataset:
         examples=train.examples[hold_out(len(train), split)] if in_memory else _Rows(train.examples, split),
         labels=None if train.labels is None else train.labels[hold_out(len(train), split)],
         fingerprint=Digest(hashlib.blake2b(content, digest_size=16).hexdigest()),
+        partner=None if train.partner is None else validation_split(train.partner, split),
         origin=f"{train.origin}; {'without' if split == 'train' else 'only'} its validation part",
     )
 

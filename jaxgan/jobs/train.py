@@ -81,7 +81,8 @@ def _train(config: ConfigDict, workdir: Path) -> int:
     axis_name = parallel.AXIS if config.parallel == "pmap" else None  # jit sees the whole batch anyway
     require_labels(config, dataset)
     gan = experiment.make_gan(config, dataset.shape, axis_name, classes_of(dataset))
-    streamed = dataset.nbytes > config.dataset.max_device_bytes
+    nbytes = dataset.nbytes + (dataset.partner.nbytes if dataset.partner is not None else 0)
+    streamed = nbytes > config.dataset.max_device_bytes
     program = parallel.make_program(
         gan, config.parallel, config.batch_size, streamed=streamed, num_devices=config.num_devices
     )
@@ -258,7 +259,7 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
     partners = None
     if gan.reads_partners:
         key = np.asarray(partner_key(parallel.local(state.key)))
-        partners = stream.Stream(dataset, key, config.batch_size, **share)
+        partners = stream.Stream(dataset.partner or dataset, key, config.batch_size, **share)
         partners = partners.steps(step * gan.batches)
         stack.callback(partners.close)
 
@@ -276,11 +277,15 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
 
 def resident_data(config: ConfigDict, dataset: Dataset) -> dict[str, Any]:
     """The inputs of a program from a data set that stays on the devices (see `parallel.Program`)."""
-    examples = dataset.examples
-    if not isinstance(examples, np.ndarray):  # encoded on disk, but small enough once decoded
-        examples = datasets.take(examples, np.arange(len(dataset)))
-    # flat, because accelerators pad the last axes: a TPU would pad MNIST to 150 times its size
-    data: dict[str, Any] = {"examples": examples.reshape(len(examples), -1)}
+
+    def flat(examples):  # accelerators pad the last axes: a TPU would pad MNIST to 150 times its size
+        if not isinstance(examples, np.ndarray):  # encoded on disk, but small enough once decoded
+            examples = datasets.take(examples, np.arange(len(examples)))
+        return examples.reshape(len(examples), -1)
+
+    data: dict[str, Any] = {"examples": flat(dataset.examples)}
+    if dataset.partner is not None:
+        data["partner"] = flat(dataset.partner.examples)
     if wants_labels(config):
         data["labels"] = dataset.labels
     if config.class_balance == "resample":

@@ -124,13 +124,18 @@ def test_without_its_gan_the_generator_descends_the_reconstruction_alone():
 def test_a_perfect_translator_stays_perfect():
     """Without noise the given image is the target; a residual network of zeros gives it back."""
     fields = {"task.name": "denoising", "task.denoising.sigma": 1e-20, "generator_loss_weight": 0.0}
-    fields |= {"regularizers.l2.weight": 1.0, "generator_optimizer.name": "sgd"}
+    # not l1, whose gradient is a sign, also of rounding
+    fields |= {
+        "regularizers.l1.weight": 0.0,
+        "regularizers.l2.weight": 1.0,
+        "generator_optimizer.name": "sgd",
+    }
     gan, state = make(configure(**fields))
     generator = state.generator.replace(params=jax.tree.map(jnp.zeros_like, state.generator.params))
     after, metrics = jax.jit(functools.partial(train_step, gan=gan))(
         state.replace(generator=generator), make_batch(gan)
     )
-    assert metrics["generator/l1"] < 1e-6 and metrics["generator/l2"] < 1e-12
+    assert metrics["generator/l2"] < 1e-12
     assert all(np.abs(leaf).max() < 1e-5 for leaf in jax.tree.leaves(after.generator.params))
 
 

@@ -23,6 +23,13 @@ def request_for(tmp_path, request):
             for n, image in enumerate(datasets.load("digits").examples[:60, ..., 0]):
                 Image.fromarray(image).save(tmp_path / "files" / f"{n:02}.png")
             return "images", dict(path=str(tmp_path / "files"))
+        if name in ("paired", "unpaired"):
+            pictures = datasets.load("digits").examples[:60, ..., 0]
+            for n, (a, b) in enumerate(zip(pictures[::2], pictures[1::2], strict=True)):
+                for folder, image in (("A", a), ("B", b), ("trainA", a), ("trainB", b)):
+                    (tmp_path / name / folder).mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(image).save(tmp_path / name / folder / f"{n:02}.png")
+            return name, dict(path=str(tmp_path / name))
         if name == "tfds":
             return "tfds/mnist", dict(path=str(request.getfixturevalue("mnist_tfds")))
         if name in ("mnist", "idx"):

@@ -118,7 +118,7 @@ def test_the_classes_of_both_splits_are_numbered_by_the_training_set(tmp_path):
 
 def test_the_second_load_decodes_nothing(folder, monkeypatch):
     first = datasets.load("images", path=str(folder))
-    monkeypatch.setattr("jaxgan.datasets.images.decode", None)
+    monkeypatch.setattr("jaxgan.datasets.folders.decode", None)
     again = datasets.load("images", path=str(folder))
     assert again.fingerprint == first.fingerprint and np.array_equal(again.examples, first.examples)
 

@@ -1,0 +1,229 @@
+"""Translated files keep their names and their kind; the rest goes on where one cannot be translated."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from jaxgan import datasets
+from jaxgan.datasets.pictures import read_picture
+from jaxgan.errors import UserError
+from jaxgan.jobs.translate import Translator, translate_files
+
+
+def darker(images):
+    return (images + 1) * np.float32(0.5) - 1
+
+
+DARKER = Translator(darker, 3, 3)
+DARKER_GREY = Translator(darker, 1, 1)
+TWICE = Translator(lambda images: images.repeat(2, axis=1).repeat(2, axis=2), 3, 3, factor=2)
+
+
+@pytest.fixture
+def digit():
+    """A real digit, uint8 [16, 16]."""
+    return datasets.load("digits", image_size=16).examples[3, ..., 0]
+
+
+@pytest.fixture
+def colours(digit):
+    """uint8 [16, 16, 3], of few colours, so that a palette holds them."""
+    return np.stack([digit // 64 * 64, 255 - digit // 64 * 64, np.full_like(digit, 40)], axis=-1)
+
+
+def translated(tmp_path, image, translator=DARKER, name="a.png", **save):
+    """The file that comes of an image's file."""
+    source = tmp_path / "in" / name
+    source.parent.mkdir(exist_ok=True)
+    image.save(source, **save)
+    assert translate_files(translator, source, tmp_path / "out") == 0
+    with Image.open(tmp_path / "out" / name) as found:
+        found.load()
+    return found
+
+
+def halved(levels):
+    return np.rint(levels / 2)
+
+
+@pytest.mark.parametrize("translator", [DARKER, DARKER_GREY], ids=["three channels", "one channel"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "LA", "RGBA"])
+def test_grey_colour_and_alpha_are_kept(tmp_path, digit, colours, mode, translator):
+    """Whatever the channels of the network: colours go through a grey one channel by channel."""
+    pixels = digit[..., None] if mode[0] == "L" else colours
+    if mode.endswith("A"):
+        pixels = np.concatenate([pixels, np.arange(256, dtype=np.uint8).reshape(16, 16, 1)], axis=-1)
+    found = translated(tmp_path, Image.fromarray(np.squeeze(pixels)), translator)
+    assert found.mode == mode and found.format == "PNG"
+    values = np.asarray(found).reshape(pixels.shape).astype(int)
+    alpha = mode.endswith("A")
+    np.testing.assert_array_equal(values[..., -1:][..., :alpha], pixels[..., -1:][..., :alpha])
+    colour = slice(0, pixels.shape[2] - alpha)
+    assert np.abs(values[..., colour] - halved(pixels[..., colour])).max() <= 1
+
+
+def test_sixteen_bits_are_kept(tmp_path):
+    pixels = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    pixels[0, 0] = 30_003
+    for name in ("a.png", "b.tiff"):
+        found = translated(tmp_path, Image.fromarray(pixels), name=name)
+        assert found.mode == "I;16"
+        assert np.abs(np.asarray(found).astype(int) - halved(pixels)).max() <= 1
+
+
+def test_a_palette_stays_one(tmp_path, colours):
+    image = Image.fromarray(colours).quantize(16)
+    found = translated(tmp_path, image)
+    assert found.mode == "P"
+    assert np.abs(np.asarray(found.convert("RGB")).astype(int) - halved(colours)).max() <= 2
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.gif"])
+def test_a_palette_keeps_what_is_transparent(tmp_path, colours, name):
+    image = Image.fromarray(colours).quantize(15)
+    indices = np.array(image)
+    indices[:4] = 15
+    transparent = Image.fromarray(indices)
+    transparent.putpalette((image.getpalette() + [0] * 48)[:48])
+    found = translated(tmp_path, transparent, TWICE, name=name, transparency=15)
+    assert found.mode == "P" and found.size == (32, 32)
+    values = np.asarray(found.convert("RGBA"))
+    assert (values[:8, :, 3] == 0).all() and (values[8:, :, 3] == 255).all()
+    wide = colours.repeat(2, axis=0).repeat(2, axis=1)
+    assert np.abs(values[8:, :, :3].astype(int) - wide[8:]).max() <= 3
+
+
+def test_graded_alpha_of_a_palette_is_kept_in_full_colours(tmp_path, colours, capsys):
+    image = Image.fromarray(colours).quantize(16)
+    found = translated(tmp_path, image, transparency=bytes(range(0, 256, 16)))
+    assert found.mode == "RGBA" and "has a palette, which cannot hold its alpha" in capsys.readouterr().err
+    np.testing.assert_array_equal(np.asarray(found)[..., 3], 16 * np.asarray(image))
+
+
+@pytest.mark.parametrize(("name", "form"), [("a.jpg", "JPEG"), ("a.bmp", "BMP"), ("a.webp", "WEBP")])
+def test_formats_are_kept(tmp_path, digit, name, form):
+    smooth = ndimage.zoom(digit, 4, order=1)
+    found = translated(tmp_path, Image.fromarray(smooth), TWICE, name=name)
+    assert found.format == form and found.size == (128, 128)
+    assert found.mode == ("RGB" if form == "WEBP" else "L")
+    wide = smooth.repeat(2, axis=0).repeat(2, axis=1).astype(int)
+    assert np.abs(np.asarray(found.convert("L")) - wide).mean() < 4
+
+
+def test_two_levels_profiles_and_turned_pictures(tmp_path, digit, colours):
+    assert translated(tmp_path, Image.fromarray(digit > 100)).mode == "1"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    found = translated(
+        tmp_path, Image.fromarray(colours[:, :8]), DARKER, "b.png", exif=exif, icc_profile=b"profile"
+    )
+    assert found.size == (16, 8) and found.info["icc_profile"] == b"profile"
+
+
+def test_colours_for_grey_pictures(tmp_path, digit):
+    """A network that does not restore decides itself whether pictures are grey; alpha is kept."""
+    colouring = Translator(lambda images: images * np.float32([1, 0.5, 0]), 1, 3, restores=False)
+    found = translated(tmp_path, Image.fromarray(np.stack([digit, 255 - digit], axis=-1)), colouring)
+    assert found.mode == "RGBA"
+    np.testing.assert_array_equal(np.asarray(found)[..., 0], digit)
+    np.testing.assert_array_equal(np.asarray(found)[..., 3], 255 - digit)
+    back = Translator(lambda images: images[..., :1], 3, 1, restores=False)
+    assert translated(tmp_path, Image.new("RGB", (4, 4)), back, "b.png").mode == "L"
+    deep = translated(tmp_path, Image.fromarray(np.full((4, 4), 40_000, np.uint16)), colouring, "c.png")
+    assert deep.mode == "RGB"
+
+
+def test_a_hole_is_what_is_transparent(tmp_path, colours, capsys):
+    seen = []
+
+    def fill(images):
+        seen.append(images)
+        return np.where(images[..., 3:] > 0, np.float32(1), images[..., :3])
+
+    inpainting = Translator(fill, 4, 3, hole=True, fill=0.25)
+    alpha = np.full((16, 16, 1), 255, np.uint8)
+    alpha[4:7, 5:9] = 10
+    found = translated(tmp_path, Image.fromarray(np.concatenate([colours, alpha], axis=-1)), inpainting)
+    np.testing.assert_array_equal(seen[0][0, ..., 3], alpha[..., 0] == 10)
+    assert (seen[0][0, 4:7, 5:9, :3] == 0.25).all()
+    expected = colours.copy()
+    expected[4:7, 5:9] = 255
+    assert found.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(found), expected)
+    Image.fromarray(colours).save(tmp_path / "in" / "b.png")
+    assert translate_files(inpainting, tmp_path / "in", tmp_path / "other") == 2
+    assert "b.png has no hole: make transparent what is to be filled" in capsys.readouterr().err
+
+
+def test_large_pictures_go_through_in_tiles(tmp_path, colours):
+    shapes = []
+
+    def run(images):
+        shapes.append(images.shape)
+        return darker(images)
+
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.tile(colours, (3, 5, 1))).save(tmp_path / "in" / "a.png")
+    assert translate_files(Translator(run, 3, 3), tmp_path / "in", tmp_path / "out", 32, 8) == 0
+    assert set(shapes) == {(1, 32, 32, 3)} and len(shapes) == 6
+    found = (read_picture(tmp_path / "out" / "a.png").pixels + 1) * 127.5
+    assert np.abs(found - halved(np.tile(colours, (3, 5, 1)))).max() <= 1
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_goes_on(tmp_path, colours, capsys):
+    source = tmp_path / "in"
+    (source / "deep").mkdir(parents=True)
+    for name in ("b.png", "deep/c.png", "d.tiff"):
+        Image.fromarray(colours).save(source / name)
+    (source / "a.png").write_bytes(b"no picture")
+    (source / "e.jpg").write_bytes((source / "b.png").read_bytes()[:-40])
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(source / "d.tiff")
+    assert translate_files(DARKER, source, tmp_path / "out") == 2
+    told, error = capsys.readouterr()
+    lines = [line for line in error.splitlines() if line.startswith("left out")]
+    assert [line.split(" ")[2].rpartition("/")[2] for line in lines] == ["a.png", "d.tiff", "e.jpg"]
+    assert "is damaged: 10 bytes that are no PNG" in lines[0] and "floating-point" in lines[1]
+    assert "wrote 2 of 5 pictures" in told
+    written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
+    assert written == {"b.png", "deep/c.png"}
+    with pytest.raises(UserError, match="none of the 1 files"):
+        translate_files(DARKER, source / "a.png", tmp_path / "out")
+
+
+def test_nothing_is_overwritten(tmp_path, colours):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(colours).save(source / name)
+    assert translate_files(DARKER, source / "a.png", out) == 0
+    before = (out / "a.png").read_bytes()
+    for folder, count in ((out, 1), (source, 2)):
+        with pytest.raises(UserError, match=f"already has {count} of these pictures, .*a.png for one"):
+            translate_files(DARKER, source, folder)
+    assert not (out / "b.png").exists() and (out / "a.png").read_bytes() == before
+    within = source / "translated"
+    assert translate_files(DARKER, source / "b.png", within) == 0
+    with pytest.raises(UserError, match="already has 1 of these pictures"):  # not those in `translated`
+        translate_files(DARKER, source, within)
+    for wrong, message in (
+        ((tmp_path / "none", out), "is no file and no folder"),
+        ((source, source / "a.png"), "is no folder"),
+    ):
+        with pytest.raises(UserError, match=message):
+            translate_files(DARKER, *wrong)
+    with pytest.raises(UserError, match="translates 5 channels into 3"):
+        translate_files(Translator(darker, 5, 3), source, tmp_path / "new")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no image files in .*; set --input"):
+        translate_files(DARKER, tmp_path / "empty", tmp_path / "new")
+
+
+def test_bad_networks_are_told(tmp_path, colours, capsys):
+    Image.fromarray(colours).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match="none of the 1 files"):
+        translate_files(
+            Translator(lambda images: images * np.nan, 3, 3), tmp_path / "a.png", tmp_path / "out"
+        )
+    assert "NaN or infinite numbers" in capsys.readouterr().err
+    assert read_picture(tmp_path / "a.png").pixels.dtype == np.float32
