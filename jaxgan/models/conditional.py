@@ -17,12 +17,12 @@ from jaxgan.models.heads import apply_head
 from jaxgan.models.layers import apply_layer, normal_init
 from jaxgan.regularizers.classes import Head
 
-# Of each example: its label, or a mixture of classes.
+# For each example: its label, or a mixture of classes.
 Labels = Int[Array, " B"] | Float[Array, "B classes"]
 
 
 def class_vectors(labels: Labels, classes: int, dtype) -> Float[Array, "B classes"]:
-    """Labels int `[B]` as one-hot vectors `[B, classes]`; vectors (also mixtures of classes) stay."""
+    """Labels int `[B]` as one-hot vectors `[B, classes]`; vectors (e.g. mixtures) are kept."""
     return jax.nn.one_hot(labels, classes, dtype=dtype) if labels.ndim == 1 else labels.astype(dtype)
 
 
@@ -44,7 +44,7 @@ class ConditionalGenerator(nn.Module):
       generator: the network.
       classes: K, if there are labels.
       labels: 'joined': an embedding of the class beside z (Mirza and Osindero 2014, Conditional Generative
-        Adversarial Nets); 'batch_norm': every batch norm has a gain and a bias of the class, see
+        Adversarial Nets); 'batch_norm': every batch norm has a gain and a bias for each class, see
         `layers.batch_norm`.
       embedding: width of that embedding.
     """
@@ -85,7 +85,7 @@ class ConditionalDiscriminator(nn.Module):
         the label's own output out of K (Mescheder et al. 2018, Which Training Methods for GANs do actually
         Converge?, section 6); 'none': labels are not used.
       embedding: width of the embedding that is joined to points.
-      heads: those that class losses need, by name.
+      heads: the heads that the class losses need, by name.
     """
 
     discriminator: nn.Module
@@ -110,7 +110,7 @@ class ConditionalDiscriminator(nn.Module):
     ):
         """Logits `[B]`; with `features` (logits, features); with `heads` (logits, said, features).
 
-        With `hold`, heads that ask for it stop the gradient to the layers below.
+        With `hold`, heads that require it stop the gradient to the layers below.
         """
         pattern = getattr(self.discriminator, "spectral_norm", "")
         axis_name = getattr(self.discriminator, "axis_name", None)
@@ -155,7 +155,7 @@ def joined_shape(shape: tuple[int, ...], embedding: int) -> tuple[int, ...]:
 def join(
     examples: Float[Array, "B *size C"], vectors: Float[Array, "B classes"], embedding: int
 ) -> Float[Array, "B *size joined"]:
-    """Joins the class: images get one more channel, `[B, H, W, C + 1]`; points `[B, D + embedding]`.
+    """Appends the class: images get one more channel, `[B, H, W, C + 1]`; points `[B, D + embedding]`.
 
     Call it inside a compact `__call__`.
     """
