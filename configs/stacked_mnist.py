@@ -15,9 +15,9 @@ reverse KL; 26,000 samples and 10 trials for the DCGAN, 25,600 and 50 for the ot
 Packing 2 keeps the number of packs in a batch: --config.packing=2 and twice the --config.batch_size.
 
 PacGAN's code (Lin et al. 2018, section 4.2) differs from this config in four points. Its triples are fixed,
-from all 70,000 digits; with packing 2 the pairs of triples are fixed, too. Its real images lie in
-[0, 1]. Its second generator update uses the same latents as the first. The first layer of its tiny
-discriminator also has a batch norm.
+from all 70,000 digits; with packing 2 the pairs of triples are fixed, too. Its real images lie in [0, 1]. Its
+second generator update uses the same latents as the first. The first layer of its tiny discriminator also has
+a batch norm.
 """
 
 from configs import default
