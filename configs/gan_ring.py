@@ -5,8 +5,8 @@ python launch.py --config=configs/gan_ring.py:small    two layers of 64 each: ha
 
 It trains 400,000 steps, as in the paper, but with alternating updates (configs/pacgan.py updates both
 networks at once, as in the paper). A plain GAN finds 6.3 ± .5 of the 8 modes in the paper, so some modes will
-be lost. metrics.jsonl has their number (modes_2.5k), and samples/ shows which are found. `small` is not from a
-paper: it is for experiments and for sweeps over many settings.
+be lost. metrics.jsonl has their number (modes_2.5k), and samples/ shows which are found. `small` is not from
+a paper: it is for experiments and for sweeps over many settings.
 """
 
 from configs import default
