@@ -45,7 +45,7 @@ def assert_uniform(counts):
     assert stats.chisquare(np.asarray(counts)).pvalue > 1e-4
 
 
-# --- Single transformations ---------------------------------------------------------------------------------
+# --- Single transformations ---------------------------------------------------------------------------
 
 
 def which(found, candidates):
@@ -331,7 +331,7 @@ def test_gradients_pass_through_a_scan():
     assert np.isfinite(found).all() and np.square(found).sum() < np.square(images()).sum()
 
 
-# --- Adaptive probability ------------------------------------------------------------------------
+# --- Adaptive probability -----------------------------------------------------------------------------
 
 
 def reference(batches, batch_size, p, target, length, interval):
