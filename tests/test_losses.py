@@ -284,7 +284,7 @@ def test_the_discriminator_raises_real_and_lowers_fake_logits_the_generator_rais
 
 
 def slope(loss, p, q, logit):
-    """Derivative of the discriminator's loss by the logit, at a point with real density p and fake density q."""
+    """Derivative of the discriminator's loss by the logit, where real examples have density p, fakes q."""
     by_real, by_fake = jax.grad(lambda r, f: loss.discriminator(r, f).sum(), (0, 1))(logit, logit)
     return p * by_real[0] + q * by_fake[0]
 
