@@ -160,7 +160,7 @@ def load_swapped(split):
 
 
 def test_there_is_no_floor_from_too_few_examples():
-    """498 test and 299 training examples are left, of 1,000 needed: this is reported, and no floor is computed."""
+    """498 test and 299 training examples are left of 1,000: no floor is computed, and this is reported."""
     statistics = {"frechet_distance": {}, "kernel_distance": {"num_subsets": 2}}
     for everything in (False, True):
         evaluator = make_evaluator_of(Copies(), statistics, "1000", load_swapped, everything=everything)
