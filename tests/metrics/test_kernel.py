@@ -33,7 +33,7 @@ def test_known_distance_of_two_gaussians():
 
 
 def test_unbiased():
-    """The mean is 0 for two disjoint sets of one distribution, and the sign is as often negative as positive."""
+    """For disjoint sets of one distribution the mean is 0, and both signs occur."""
     values = np.array([mmd2(normal(30, 8, seed=2 * i), normal(30, 8, seed=2 * i + 1)) for i in range(300)])
     assert abs(values.mean()) < 4 * values.std() / np.sqrt(300)
     assert 0.2 < np.mean(values < 0) < 0.8

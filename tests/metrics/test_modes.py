@@ -43,7 +43,7 @@ def test_collapse():
 
 
 def test_blurred_samples_do_not_even_out_the_modes():
-    """Four equal modes; half of the samples of two modes are blurred. As in PacGAN's code, only good ones count."""
+    """Half of the samples of two of four modes are blurred. As in PacGAN's code, only good ones count."""
     exact, blurred = np.repeat(CENTRES, 100, axis=0), np.repeat(CENTRES[:2], 50, axis=0) + 4.0
     samples = np.concatenate([exact[50:100], exact[150:], blurred])
     found = mode_coverage(samples, CENTRES, std=1.0)

@@ -49,7 +49,7 @@ def by_loops(x, y, scales):
 
 @pytest.mark.parametrize(("shape", "scales"), [((28, 28, 1), 1), ((32, 28, 3), 2), ((45, 41, 1), 3)])
 def test_by_loops(shape, scales):
-    """One scale is SSIM. With odd sizes, several channels and bright flat areas, the worst case of float32."""
+    """One scale is SSIM. Odd sizes, several channels, and bright flat areas, the worst case of float32."""
     height, width, channels = shape
     first, second = (smooth(3, 48, channels, seed)[:, :height, :width] for seed in (0, 1))
     second[1] = first[1] // 2 + 127
