@@ -1,4 +1,4 @@
-"""The reference packages, of `pip install -e '.[test,parity]'`; what imports this is skipped without them."""
+"""The reference packages, of `pip install -e '.[test,parity]'`. Tests that import this need them."""
 
 import warnings
 
@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # our own are errors; what the packages import may be out of date
+    warnings.simplefilter("ignore")  # own warnings are errors; the packages may use deprecated functions
     try:
         pytest.importorskip("torchvision")
     except RuntimeError:
