@@ -11,8 +11,8 @@ with warnings.catch_warnings():
     try:
         pytest.importorskip("torchvision")
     except RuntimeError:
-        # Published builds are for CUDA. Beside a build of PyTorch for the CPU its operators, of which nothing
-        # here is in need, do not load, and it stumbles over its own remarks on two of them.
+        # Published builds of torchvision are for CUDA. With a CPU build of PyTorch its operators do not load,
+        # and its import fails at two of them. Nothing here needs these operators.
         from torch import library
 
         for operator in ("nms", "qnms"):
