@@ -284,7 +284,7 @@ def test_without_a_test_split_every_sixth_is_held_out(own_set, tmp_path, monkeyp
 @pytest.mark.parametrize("encoding", ["png", "jpeg"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_tfrecords_give_the_pixels_of_tensorflow(tmp_path, encoding, channels, monkeypatch):
-    """TensorFlow's JPEG decoder differs from Pillow's. Without TensorFlow, JPEG sets are refused in one line."""
+    """TensorFlow's JPEG decoder is not Pillow's. Without TensorFlow, JPEG sets are refused in one line."""
     import tensorflow_datasets as tfds
 
     images = np.random.default_rng(0).integers(0, 256, (7, 16, 16, channels), np.uint8)
