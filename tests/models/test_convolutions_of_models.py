@@ -25,7 +25,7 @@ NETWORKS = {  # config, variant: shape of an example
 
 
 def convolutions(config, variant, shape):
-    """All convolutions: (direction, large size, kernel, stride, channels of the large and the small image)."""
+    """All convolutions: (direction, large size, kernel, stride, channels of large and small image)."""
     get_config = importlib.import_module(f"configs.{config}").get_config
     gan = experiment.make_gan(get_config(variant) if variant else get_config(), shape)
     found = []

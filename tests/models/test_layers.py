@@ -25,9 +25,10 @@ SIZES, STRIDES, KERNELS = (7, 8, LARGE), (1, 2, 3), (1, 2, 3, 4, 5, 7)
 
 
 def taps(size, kernel, stride):
-    """Yields (a, b, rows, columns): the positions of tap (a, b) for each output, in a padded image.
+    """Yields (a, b, rows, columns): the positions of tap (a, b) for each output.
 
-    "SAME" padding: ⌈size/stride⌉ outputs, the padding is split evenly, with an odd pixel at the end.
+    Positions outside of the image refer to the extra row or column of `with_rest`. "SAME" padding:
+    ⌈size/stride⌉ outputs, the padding is split evenly, with an odd pixel at the end.
     """
     places = []
     for big, k in zip(size, kernel, strict=True):
