@@ -1,15 +1,16 @@
-"""BigGAN on CIFAR-10, told the classes (Brock et al. 2019), with StudioGAN's settings for 32×32.
+"""Class-conditional BigGAN on CIFAR-10 (Brock et al. 2019), with StudioGAN's settings for 32×32.
 
 python launch.py --config=configs/biggan.py           384 and 192 channels, for accelerators
 python launch.py --config=configs/biggan.py:deep      BigGAN-deep: 512 channels in narrow blocks
 python launch.py --config=configs/biggan.py:small     a sixth as wide, for two cores
 
-Not trained to its end here yet. Published with these settings (StudioGAN, 50,000 samples against the training
-set, Inception, best checkpoint): FID 4.16, inception score 9.96. `small` takes 3.2 s of processor time a step
-on a CPU, and 1.8 GB.
+Full training has not been run here yet. StudioGAN reports FID 4.16 and an inception score of 9.96 with these
+settings (50,000 samples against the training set, Inception, best checkpoint). `small` takes 3.2 s of CPU
+time per step and 1.8 GB of memory.
 
-Other than there: the average begins with the first step (there after 1,000), samples are drawn with running
-batch statistics (there standing ones), and the epsilons of batch norm and spectral norm are 1e-5 and 1e-12.
+Differences from StudioGAN: averaging starts with the first step (StudioGAN: after 1,000); samples are drawn
+with running batch statistics (StudioGAN: standing statistics); the epsilons of batch norm and spectral norm
+are 1e-5 and 1e-12.
 """
 
 from configs import default

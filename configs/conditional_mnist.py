@@ -1,9 +1,10 @@
-"""Six ways to condition on a label, side by side: the default run's networks on MNIST, with error bars.
+"""Six ways to condition on a label, compared on MNIST: the networks of the main example, with error bars.
 
 python launch.py --config=configs/conditional_mnist.py --mode=sweep --sweep='seed=0:3'
 
-Networks, loss, rates and steps are those of configs/dcgan_mnist.py, so that the rows differ in the condition
-alone. Each run takes 3 to 5 minutes on two cores. The results are in jaxgan/benchmarks/README.md.
+Networks, loss, learning rates and number of steps are those of configs/dcgan_mnist.py; the rows differ only
+in the method of conditioning. Each run takes 3 to 5 minutes on two cores. The results are in
+jaxgan/benchmarks/README.md.
 """
 
 from configs import dcgan_mnist
@@ -12,7 +13,7 @@ _STATISTICS = ("frechet_distance", "prdc")
 
 
 def _labels(generator: str, discriminator: str, **weights: float):
-    """The condition; `weights` of penalties; and the numbers that only a conditional GAN has."""
+    """Overrides for a condition, the `weights` of penalties, and metrics of conditional GANs."""
     condition = {
         "condition.name": "labels",
         "evaluation.statistics.names": (*_STATISTICS, "class_accuracy", "intra_class_distance"),
@@ -35,7 +36,7 @@ SETTINGS = {
 
 def get_config():
     config = dcgan_mnist.get_config()
-    config.dataset.fallback = ""  # a table is of MNIST or of nothing
+    config.dataset.fallback = ""  # the table is only for MNIST
     config.sample_every = 5_000
     config.log_every = 500
     config.evaluation.statistics.names = _STATISTICS

@@ -1,9 +1,9 @@
-"""A tiny DCGAN on the embedded handwritten digits, 8×8: the quickest whole run, and it needs no network.
+"""A tiny DCGAN on the embedded handwritten digits, 8×8: the shortest complete run; works offline.
 
 python launch.py --config=configs/dcgan_digits.py
 
-Of 240 fakes after 3,000 steps of one seed .90 lay within the real digits' manifold, of the earlier layers and
-rates .65; the recall was .87 (.89).
+After 3,000 steps with one seed, 240 fakes had a precision of .90 and a recall of .87. With the earlier layers
+and learning rates these were .65 and .89.
 """
 
 from configs import default

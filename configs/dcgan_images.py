@@ -3,7 +3,7 @@
 python launch.py --config=configs/dcgan_images.py --config.dataset.path=DIR
 
 Images of any size are cropped and resized. For accelerators. Other sizes: --config.dataset.image_size=64;
-grey: --config.dataset.images.channels=1. samples/ shows how far it is.
+grey: --config.dataset.images.channels=1. The grids in samples/ show the progress.
 """
 
 from configs import default
@@ -13,7 +13,7 @@ def get_config():
     config = default.get_config()
     config.num_steps = 50_000
     config.batch_size = 128
-    config.steps_per_call = 50  # fewer on a CPU, by its arithmetic
+    config.steps_per_call = 50  # fewer on a CPU, according to the cost of a step
     config.dataset.name = "images"
     config.dataset.image_size = 32
     config.generator.name = "dcgan"

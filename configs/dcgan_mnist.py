@@ -1,11 +1,11 @@
 """A DCGAN on MNIST: the main example.
 
 python launch.py --config=configs/dcgan_mnist.py               sized for a CPU of two cores
-python launch.py --config=configs/dcgan_mnist.py:conditional   the same, told each digit's class
+python launch.py --config=configs/dcgan_mnist.py:conditional   the same, conditioned on each digit's class
 python launch.py --config=configs/dcgan_mnist.py:full          wider, no dense layers, for accelerators
 
-On two cores the first takes 3 minutes. Its digits can be recognized after 500 steps, in the grid of the 19th
-second. Figures over seeds are in jaxgan/benchmarks/README.md.
+On two cores the first takes 3 minutes. Its digits can be recognized after 500 steps, which take 19 seconds.
+Results over several seeds are in jaxgan/benchmarks/README.md.
 """
 
 from configs import default
@@ -18,7 +18,7 @@ def get_config(variant: str = ""):
         raise ValueError(f"dcgan_mnist has the variants 'conditional' and 'full', not '{variant}'")
     config = default.get_config()
     config.dataset.name = "mnist"
-    config.dataset.fallback = "digits"  # scikit-learn's 1,797 digits, where MNIST is not to be had
+    config.dataset.fallback = "digits"  # scikit-learn's 1,797 digits if MNIST is not available
     config.dataset.image_size = 28
     config.loss.name = "nonsaturating"
     config.latent = "normal"
@@ -27,7 +27,7 @@ def get_config(variant: str = ""):
 
     if variant == "full":
         config.num_steps = 20_000
-        config.steps_per_call = 50  # fewer on a CPU, by its arithmetic
+        config.steps_per_call = 50  # fewer on a CPU, according to the cost of a step
         config.batch_size = 128
         config.generator.dcgan.channels = (256, 128, 64)
         config.generator.dcgan.kernels = (5, 5, 5)

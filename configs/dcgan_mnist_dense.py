@@ -1,8 +1,8 @@
-"""A DCGAN on MNIST with two dense layers of 1024 in front of the projection, and z uniform in (-1, 1).
+"""A DCGAN on MNIST with two dense layers of 1024 before the projection, and z uniform in (-1, 1).
 
 python launch.py --config=configs/dcgan_mnist_dense.py
 
-For accelerators: a step costs several times that of configs/dcgan_mnist.py. Without the dense layers:
+For accelerators: a step costs several times as much as with configs/dcgan_mnist.py. Without the dense layers:
 --config.generator.dcgan.dense='()'; with z normal: --config.latent=normal.
 """
 
@@ -14,7 +14,7 @@ def get_config():
     config.num_steps = 20_000
     config.latent = "uniform"
     config.dataset.name = "mnist"
-    config.dataset.fallback = "digits"  # where MNIST is not to be had
+    config.dataset.fallback = "digits"  # if MNIST is not available
     config.dataset.image_size = 28
     config.generator.name = "dcgan"
     config.generator.dcgan.dense = (1024, 1024)

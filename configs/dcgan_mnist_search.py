@@ -1,4 +1,4 @@
-"""The search behind the rates of configs/dcgan_mnist.py: short runs, compared on the validation part.
+"""The search for the learning rates of configs/dcgan_mnist.py: short runs, compared on validation data.
 
 python launch.py --config=configs/dcgan_mnist_search.py --mode=sweep --combine=search --draws=24 --wave=4 \
     --eta=2 --objective=classifier_frechet_distance_5k \
@@ -6,7 +6,7 @@ python launch.py --config=configs/dcgan_mnist_search.py --mode=sweep --combine=s
     --sweep='discriminator_optimizer.adam.learning_rate=log(5e-5:1e-3)' \
     --sweep='generator_optimizer.adam.b1=0:0.7' --sweep='discriminator_optimizer.adam.b1=0:0.7'
 
-Its outcome is in jaxgan/benchmarks/results/dcgan_mnist_search, with a table in jaxgan/benchmarks/README.md.
+The results are in jaxgan/benchmarks/results/dcgan_mnist_search; jaxgan/benchmarks/README.md has a table.
 """
 
 from configs import dcgan_mnist

@@ -1,6 +1,6 @@
-"""Every field of an experiment with its default: jaxgan/config/default.py, which explains each of them.
+"""Every field of an experiment with its default. jaxgan/config/default.py explains each field.
 
-The other configs begin with it and override a few fields.
+The other configs start from it and override a few fields.
 """
 
 from jaxgan.config.default import get_config

@@ -2,9 +2,9 @@
 
 python launch.py --config=configs/faces.py --config.dataset.path=faces.npy
 
-faces.npy: uint8 `[N, H, W]`, 0 black, 255 white, of any size: it is cropped and resized. For floats say what
-is black and white: --config.dataset.array.low=0 --config.dataset.array.high=1. The
-generator knows nothing of neighbouring pixels: expect it to do best on faces in the same pose.
+faces.npy: uint8 `[N, H, W]`, 0 black, 255 white. Images of any size are cropped and resized. For floats give
+the values of black and white: --config.dataset.array.low=0 --config.dataset.array.high=1. The generator is
+dense and has no notion of neighbouring pixels, so it works best on faces in the same pose.
 """
 
 from configs import default

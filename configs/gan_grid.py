@@ -1,8 +1,8 @@
-"""A 5×5 grid of Gaussians, with all else as in configs/gan_ring.py: PacGAN (Lin et al. 2018, section 4.1).
+"""A 5×5 grid of Gaussians, otherwise as in configs/gan_ring.py: PacGAN (Lin et al. 2018, section 4.1).
 
 python launch.py --config=configs/gan_grid.py
 
-The paper's 400,000 steps; its plain GAN finds 17.3 ± .8 of the 25 modes.
+It trains 400,000 steps, as in the paper, where a plain GAN finds 17.3 ± .8 of the 25 modes.
 """
 
 from configs import gan_ring

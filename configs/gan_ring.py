@@ -3,10 +3,10 @@
 python launch.py --config=configs/gan_ring.py
 python launch.py --config=configs/gan_ring.py:small    two layers of 64 each: half a minute
 
-The paper trains 400,000 steps, and so does this, but with updates in turn (configs/pacgan.py has both at
-once, as there). Its plain GAN finds 6.3 ± .5 of the 8 modes: expect that some are lost; metrics.jsonl counts
-them (modes_2.5k), samples/ shows which. `small` is no paper's: to try something out, or to sweep over many
-settings.
+It trains 400,000 steps, as in the paper, but with alternating updates (configs/pacgan.py updates both
+networks at once, as in the paper). A plain GAN finds 6.3 ± .5 of the 8 modes in the paper, so some modes will
+be lost. metrics.jsonl has their number (modes_2.5k), and samples/ shows which are found. `small` is not from
+a paper: it is for experiments and for sweeps over many settings.
 """
 
 from configs import default
@@ -20,7 +20,7 @@ def get_config(variant: str = ""):
     config.batch_size = 100
     config.latent = "normal"
     config.latent_dim = 2
-    config.ema_decay = 0.0  # the paper draws from the generator itself
+    config.ema_decay = 0.0  # the paper draws from the generator without averaging
     config.dataset.name = "ring"
     config.generator.name = "mlp"
     config.generator.mlp.hidden = (400, 400, 400, 400)

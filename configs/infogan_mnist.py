@@ -1,14 +1,15 @@
 """InfoGAN on MNIST: one categorical code of ten values and two continuous ones, found without labels.
 
-python launch.py --config=configs/infogan_mnist.py          on the networks of configs/dcgan_mnist.py
-python launch.py --config=configs/infogan_mnist.py:paper    on those of the paper's code, for accelerators
+python launch.py --config=configs/infogan_mnist.py          with the networks of configs/dcgan_mnist.py
+python launch.py --config=configs/infogan_mnist.py:paper    with those of the paper's code, for accelerators
 
---mode=evaluate says how well the categorical code names the digits; --mode=sample draws code_0.png and so on,
-with one code varied and all else held. The paper reports an error of 5 % (a purity of .95). With the layers
-of the first, but batches of 128, uniform latents and slopes of .01, the purity was .79 after 10,000 steps of
-one seed, and a fake told 2.29 of the 2.30 nats of its categorical code.
+--mode=evaluate measures how well the categorical code matches the digit classes. --mode=sample draws
+code_0.png and so on: in each picture one code varies and the rest of z is fixed. The paper reports an error
+of 5 % (a purity of .95). The layers of the first command, with batches of 128, uniform latents and slopes of
+.01, gave a purity of .79 after 10,000 steps with one seed. The mutual information of a fake and its
+categorical code was then at least 2.29 of 2.30 nats.
 
-As in the authors' code (openai/InfoGAN), but that images lie in [-1, 1] and gains of batch norm begin at 1.
+Unlike in the authors' code (openai/InfoGAN), images lie in [-1, 1], and gains of batch norm start at 1.
 """
 
 from configs import dcgan_mnist, recipes
@@ -23,7 +24,7 @@ def get_config(variant: str = ""):
     if variant == "paper":
         config.num_steps = 5_000
         config.batch_size = 128
-        config.ema_decay = 0.0  # the paper draws from the generator itself
+        config.ema_decay = 0.0  # the paper draws from the generator without averaging
         config.latent = "uniform"
         config.latent_dim = 62
         config.regularizers.information.batch_norm = True

@@ -1,13 +1,13 @@
-"""Dense networks on MNIST: three of the field's well-known first examples.
+"""Dense networks on MNIST: three well-known introductory examples.
 
 python launch.py --config=configs/mlp_mnist.py:small    100→128→128→784 against 784→128→1, ReLU
 python launch.py --config=configs/mlp_mnist.py:deep     100→256→512→1024→784 against 784→512→1, LeakyReLU(.2)
 python launch.py --config=configs/mlp_mnist.py:leaky    100→128→256→784 against 784→256→128→1, LeakyReLU(.2)
 
-Each uses Adam with a learning rate of 2e-4, batches of 64 and Glorot's initial weights, the default of Keras,
-in which these examples were written; without a variant, `small` runs. Expect grainy digits of most kinds: the
-networks know nothing of neighbouring pixels. With DCGAN's weights, N(0, .02), the two smaller ones collapse:
---config.generator.mlp.weights=normal --config.discriminator.mlp.weights=normal.
+Each uses Adam with a learning rate of 2e-4, batches of 64 and Glorot's initial weights. These are Keras's
+default, and the examples were written in Keras. Without a variant, `small` runs. Expect grainy digits of most
+classes, because dense networks have no notion of neighbouring pixels. With DCGAN's weights, N(0, .02), the
+two smaller ones collapse: --config.generator.mlp.weights=normal --config.discriminator.mlp.weights=normal.
 """
 
 from configs import default
@@ -26,7 +26,7 @@ def get_config(variant: str = "small"):
     config = default.get_config()
     config.num_steps = 20_000
     config.dataset.name = "mnist"
-    config.dataset.fallback = "digits"  # where MNIST is not to be had
+    config.dataset.fallback = "digits"  # if MNIST is not available
     config.dataset.image_size = 28
     config.generator.name = "mlp"
     config.generator.mlp.hidden = generator

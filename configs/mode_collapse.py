@@ -1,11 +1,11 @@
-"""Mode collapse and its cures, side by side: the ring of 8 and the 5×5 grid, small networks, error bars.
+"""Remedies for mode collapse compared: the ring of 8 and the 5×5 grid, small networks, error bars.
 
 python launch.py --config=configs/mode_collapse.py:ring --mode=sweep --sweep='seed=0:10'
 python launch.py --config=configs/mode_collapse.py:grid --mode=sweep --sweep='seed=0:10'
 
-Two layers of 128 each, Adam with a learning rate of 1e-3 and β1 = .5, 15,000 steps. Minutes on two cores. No
-paper's setting, but for the numbers: modes and good samples are PacGAN's (jaxgan/metrics/modes.py). The
-results are in jaxgan/benchmarks/README.md.
+Two layers of 128 each, Adam with a learning rate of 1e-3 and β1 = .5, 15,000 steps. A run takes minutes on
+two cores. The setting is not from a paper. The metrics, modes and good samples, are PacGAN's
+(jaxgan/metrics/modes.py). The results are in jaxgan/benchmarks/README.md.
 """
 
 from configs import gan_ring

@@ -4,15 +4,16 @@ python launch.py --config=configs/r3gan.py                   768 channels, 20.7 
 python launch.py --config=configs/r3gan.py:stacked_mnist     the same networks on Stacked-MNIST
 python launch.py --config=configs/r3gan.py:small             32 channels, for two cores
 
-The first two are for accelerators, and not trained to their end here yet. Published: FID 1.96 on CIFAR-10
-(50,000 samples); on Stacked-MNIST 1,000 modes, reverse KL .029. `small` takes 2.3 s of processor time a step
-on a CPU, and 1.4 GB.
+The first two are for accelerators. Full training has not been run here yet. The paper reports FID 1.96 on
+CIFAR-10 (50,000 samples), and 1,000 modes and a reverse KL of .029 on Stacked-MNIST. `small` takes 2.3 s of
+CPU time per step and 1.4 GB of memory.
 
-Told the classes as in the paper: --config.condition.name=labels --config.condition.labels.embedding=768
+With the classes, as in the paper: --config.condition.name=labels --config.condition.labels.embedding=768
 --config.condition.labels.discriminator=inner_product.
 
-Other than there: no half-cosine schedules yet of learning rate, R1 and R2, β2 and the average, which stand at
-the values named below; no adaptive augmentation, in float32, and digits scaled to 32×32.
+Differences from the paper: the learning rate, the weights of R1 and R2, β2 and the averaging follow no
+half-cosine schedules; they have the constant values below. There is no adaptive augmentation. Training is in
+float32. Digits are scaled to 32×32.
 """
 
 from configs import default
@@ -38,7 +39,7 @@ def get_config(variant: str = ""):
         network.name = "r3gan"
         network.r3gan.width = 32 if variant == "small" else 768
     if stacked:
-        config.dataset.stacked_mnist.num_triples = 0  # new ones in every batch
+        config.dataset.stacked_mnist.num_triples = 0  # new triples in every batch
         config.evaluation.protocol = "26k"
         config.evaluation.extractor.name = "classifier"
         config.evaluation.statistics.names = ("class_coverage",)

@@ -1,11 +1,11 @@
-"""Known recipes by name, each a handful of overrides on any other config, with their papers.
+"""Published recipes by name, with their papers. Each is a few overrides of any other config.
 
 python launch.py --config=configs/recipes.py:wgan_gp                         on configs/dcgan_mnist.py
 python launch.py --config=configs/recipes.py:wgan_gp,gan_ring                on another config
 python launch.py --config=configs/recipes.py:wgan_gp,dcgan_mnist,full        on a variant of one
 
-A recipe sets the game, not the networks' sizes, and leaves the number of steps alone. RECIPES below lists
-them.
+A recipe sets losses, penalties and optimizers. It does not change the sizes of the networks or the number of
+steps. RECIPES below lists all recipes.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from jaxgan.config.fields import SECTIONS, component
 
 
 def _without_batch_norm(config):
-    """In the discriminator: batch norm makes a logit depend on the whole batch."""
+    """For the discriminator: with batch norm a logit depends on the whole batch."""
     network = config.discriminator[config.discriminator.name]
     if "batch_norm" in network:
         network.batch_norm = False
@@ -28,7 +28,7 @@ def _spectral_norm(config):
 
 
 def _optimizers(config, name):
-    """Of both networks, with its own defaults."""
+    """The optimizer of both networks, with its own defaults."""
     for section in ("generator_optimizer", "discriminator_optimizer"):
         config[section] = component(SECTIONS[section], name)
 
@@ -42,12 +42,12 @@ def _adam(config, learning_rate, b1, b2, ratio=1):
 
 
 def minimax(config):
-    """Goodfellow et al. 2014, Generative Adversarial Nets: the game as first written."""
+    """Goodfellow et al. 2014, Generative Adversarial Nets: the minimax loss."""
     config.loss.name = "minimax"
 
 
 def nonsaturating(config):
-    """Goodfellow et al. 2014, section 3: the game as it is played."""
+    """Goodfellow et al. 2014, section 3: the non-saturating loss of the generator."""
     config.loss.name = "nonsaturating"
 
 
@@ -59,7 +59,7 @@ def lsgan(config):
 def fgan_kl(config):
     """Nowozin et al. 2016, f-GAN: the Kullback-Leibler divergence."""
     config.loss.name = "kl"
-    config.discriminator_clip_norm = 1.0  # its discriminator's loss grows exponentially
+    config.discriminator_clip_norm = 1.0  # the discriminator's loss grows exponentially
 
 
 def fgan_pearson(config):
@@ -79,7 +79,7 @@ def wgan(config):
     config.discriminator_steps = 5
     _optimizers(config, "rmsprop")
     for section in ("generator_optimizer", "discriminator_optimizer"):
-        config[section].rmsprop.decay = 0.99  # PyTorch's, which the authors' code leaves as it is
+        config[section].rmsprop.decay = 0.99  # PyTorch's default, which the authors' code uses
 
 
 def wgan_gp(config):
@@ -100,7 +100,7 @@ def wgan_lp(config):
 def progan(config):
     """Karras et al. 2018, Progressive Growing of GANs, appendix A: WGAN-GP, drift, minibatch deviation.
 
-    The learning rate is a tenth of theirs: weights are not equalized here.
+    The learning rate is a tenth of theirs: there is no equalized learning rate here.
     """
     wgan_gp(config)
     config.discriminator_steps = 1
@@ -126,8 +126,8 @@ def r1(config):
 def stylegan2(config):
     """Karras et al. 2020, StyleGAN2, section 3.1 and appendix B: lazy R1, minibatch deviation.
 
-    The learning rate is a tenth of theirs: weights are not equalized here. Their correction of Adam's rate
-    and betas for the lazy penalty is not applied.
+    The learning rate is a tenth of theirs: there is no equalized learning rate here. Their correction of
+    Adam's rate and betas for the lazy penalty is not applied.
     """
     r1(config)
     config.regularizers.r1.interval = 16
@@ -190,7 +190,7 @@ def rpgan_r1r2(config):
 
 
 def rpgan_r1r2_lazy(config):
-    """The same with penalties in every 16th update only, which Huang et al. 2024 report to fail."""
+    """The same with penalties in every 16th update only, which fails according to Huang et al. 2024."""
     rpgan_r1r2(config)
     config.regularizers.r1.interval = 16
     config.regularizers.r2.interval = 16
@@ -204,7 +204,7 @@ def pacgan(config):
 def unrolled(config):
     """Metz et al. 2017, Unrolled Generative Adversarial Networks: five steps ahead, in the minimax game.
 
-    As in the authors' code both networks move at once, from the same discriminator.
+    As in the authors' code, both networks are updated at once, from the same discriminator.
     """
     config.loss.name = "minimax"
     config.update_order = "simultaneous"
@@ -222,7 +222,7 @@ def madgan(config):
 def improved(config):
     """Salimans et al. 2016, Improved Techniques for Training GANs, sections 3.1 to 3.4."""
     config.loss.name = "nonsaturating"
-    _without_batch_norm(config)  # it would make the features' means equal by itself
+    _without_batch_norm(config)  # batch norm alone would make the means of the features equal
     config.loss.nonsaturating.real_label = 0.9
     config.regularizers.feature_matching.weight = 1.0
     config.regularizers.historical_averaging.weight = 1e-3
@@ -231,7 +231,7 @@ def improved(config):
 
 def feature_matching(config):
     """Salimans et al. 2016, section 3.1: feature matching in place of the adversarial loss."""
-    _without_batch_norm(config)  # it would make the features' means equal by itself
+    _without_batch_norm(config)  # batch norm alone would make the means of the features equal
     config.generator_loss_weight = 0.0
     config.regularizers.feature_matching.weight = 1.0
 
@@ -239,7 +239,7 @@ def feature_matching(config):
 def top_k(config):
     """Sinha et al. 2020, Top-k Training of GANs: down to the better half, in half of the config's steps.
 
-    The half follows an override of the batch size; with another num_steps set top_k_steps, which stays.
+    An override of the batch size also changes the half. With another num_steps set top_k_steps, too.
     """
     config.top_k = config.get_ref("batch_size") // config.get_ref("packing") // 2
     config.top_k_steps = config.num_steps // 2
@@ -260,7 +260,7 @@ def optimistic(config):
 
 
 def instance_noise(config):
-    """Sønderby et al. 2017, Amortised MAP Inference; Arjovsky and Bottou 2017: noise that fades."""
+    """Sønderby et al. 2017, Amortised MAP Inference; Arjovsky and Bottou 2017: decaying noise."""
     config.instance_noise.stddev = 0.3
     config.instance_noise.schedule.name = "linear"
 
@@ -274,7 +274,7 @@ def diffaugment(config):
 def ada(config):
     """Karras et al. 2020, Training Generative Adversarial Networks with Limited Data.
 
-    With the transformations of appendix B that the authors found best: pixel blitting, geometry, colour.
+    The transformations of appendix B that the authors found best: pixel blitting, geometry, colour.
     """
     r1(config)
     blitting = ("flip", "quarter_turns", "integer_translation")
@@ -321,9 +321,9 @@ def cgan(config):
 
 
 def _of_heads(config):
-    """Labels for the generator's batch norms and for heads of the discriminator alone; hinge, spectral norm.
+    """Labels for the generator's batch norms and for heads of the discriminator; hinge loss, spectral norm.
 
-    As in StudioGAN, whose SNGAN is the base of them all; its Adam, and its five discriminator steps.
+    As in StudioGAN, where SNGAN is the base of all these methods; with its Adam and five discriminator steps.
     """
     hinge_sn(config)
     config.discriminator_steps = 5
@@ -384,7 +384,7 @@ def adcgan(config):
 
 
 def infogan(config):
-    """Chen et al. 2016, InfoGAN: a categorical code of ten values, two continuous ones; rates of its code."""
+    """Chen et al. 2016, InfoGAN: one categorical code, two continuous ones; learning rates of its code."""
     config.loss.name = "nonsaturating"
     config.condition.name = "codes"
     config.regularizers.information.weight = 1.0

@@ -1,16 +1,16 @@
 """SNGAN on CIFAR-10: residual networks with spectral norm (Miyato et al. 2018).
 
 python launch.py --config=configs/sngan.py                 the paper's networks for 32×32, for accelerators
-python launch.py --config=configs/sngan.py:projection      told the classes: batch norm, projection
+python launch.py --config=configs/sngan.py:projection      conditional: batch norm, projection
 python launch.py --config=configs/sngan.py:small           a quarter as wide, for two cores
 
-Not trained to its end here yet. Published with these settings (torch-mimicry, 50,000 samples, Inception):
-FID 16.77 ± .04, inception score 7.97; with projection 10.84 ± .03 and 8.25.
-`small` takes 2.9 s of processor time a step on a CPU, and 1.1 GB.
+Full training has not been run here yet. torch-mimicry reports with these settings (50,000 samples, Inception)
+FID 16.77 ± .04 and an inception score of 7.97; with projection, 10.84 ± .03 and 8.25. `small` takes 2.9 s of
+CPU time per step and 1.1 GB of memory.
 
-Your own images, of any size and rectangle: --config.dataset.name=images --config.dataset.path=DIR; the depth
-of both networks follows from --config.dataset.image_size. Maps are enlarged by repeating pixels, as in the
-paper; torch-mimicry enlarges bilinearly.
+Your own images, of any size and aspect ratio: --config.dataset.name=images --config.dataset.path=DIR. The
+depth of both networks follows from --config.dataset.image_size. Maps are enlarged by repeating pixels, as in
+the paper; torch-mimicry uses bilinear upsampling.
 """
 
 from configs import default
@@ -25,7 +25,7 @@ def get_config(variant: str = ""):
     config.num_steps = 100_000
     config.batch_size = 64
     config.latent_dim = 128
-    config.ema_decay = 0.0  # the published numbers are of the generator itself
+    config.ema_decay = 0.0  # the published results use no averaged generator
     config.loss.name = "hinge"
     config.discriminator_steps = 5
     config.schedule.name = "linear"  # to 0

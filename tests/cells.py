@@ -1,6 +1,6 @@
-"""The cells of a fault matrix: every pair of conditions by default, combinations with `-m slow`.
+"""The cells of a fault matrix: all pairs of conditions by default, all combinations with `-m slow`.
 
-A cell ends in a right result, or in one line that names the thing and the remedy.
+A cell must give a correct result, or one line that names the cause and the remedy.
 """
 
 import functools
@@ -13,18 +13,18 @@ import pytest
 
 from jaxgan.errors import UserError
 
-LONGEST = 300  # characters of a message
-MOST = 10_000  # cells
+LONGEST = 300  # maximum length of a message, in characters
+MOST = 10_000  # maximum number of cells
 
 
 def pairs(axes, allowed=None, strength=2):
-    """Few cells in which each two values of different axes meet.
+    """A small set of cells that contains every pair of values of different axes.
 
     Args:
       axes: the values of each axis by its name.
-      allowed: for a rule, the axes that it looks at and a function of a cell, false where they make no sense
-        together.
-      strength: how many values meet.
+      allowed: rules. The key of a rule is the axes that it depends on; the value is a function of a cell that
+        returns False if the values of these axes make no sense together.
+      strength: 2 for all pairs, 3 for all triples.
     """
     rules = [
         {"operator": "fn", "requires": list(names), "evaluate": rule}
@@ -35,7 +35,7 @@ def pairs(axes, allowed=None, strength=2):
 
 
 def every(axes, allowed=None):
-    """All combinations that the rules of `pairs` allow; of more than can be run, each three values."""
+    """All combinations that the rules allow; all triples if the combinations are too many."""
     if math.prod(map(len, axes.values())) > MOST:
         return pairs(axes, allowed, strength=3)
     cells = (dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values()))
@@ -43,12 +43,12 @@ def every(axes, allowed=None):
 
 
 def name(cell):
-    """Of a cell in messages."""
+    """The name of a cell in messages."""
     return " ".join(f"{axis}={value}" for axis, value in cell.items())
 
 
 class Later(Sequence):
-    """Cells that are made when they are first asked for, not when tests are collected."""
+    """Cells that are made at the first access, not when tests are collected."""
 
     def __init__(self, make):
         self._make = functools.cache(make)
@@ -61,10 +61,10 @@ class Later(Sequence):
 
 
 def parametrize(*groups):
-    """Decorator: a test of `made`, the cells: once all pairs, and once, marked slow, `every`.
+    """Decorator for a test of the cells `made`: once with `pairs`, and once with `every`, marked slow.
 
     Args:
-      *groups: axes and rules, as `pairs` takes them; pairs are made of each.
+      *groups: pairs (axes, rules), the arguments of `pairs`; cells are made from each.
     """
 
     def make(generate):
@@ -80,12 +80,12 @@ def parametrize(*groups):
 
 
 def refusal(call, *names, root=""):
-    """What `call` returns, and what is wrong with how it refuses: (result, message, fault).
+    """(result, message, fault): what `call` returns, or its error message and what is wrong with it.
 
     Args:
-      call: of no arguments.
-      names: of the thing, one of which a message has to have.
-      root: a folder whose length does not count.
+      call: a function without arguments.
+      names: possible names of the cause; the message must contain at least one.
+      root: a folder whose path does not count for the length of the message.
     """
     try:
         return call(), "", ""
@@ -107,5 +107,7 @@ def refusal(call, *names, root=""):
 def require_none(faults, count):
     """Fails with the cells that have a fault."""
     lines = [f"{name(cell)}: {fault}" for cell, fault in faults]
-    lines = [line.encode("ascii", "backslashreplace").decode() for line in lines]  # names that are no UTF-8
+    lines = [
+        line.encode("ascii", "backslashreplace").decode() for line in lines
+    ]  # names may be invalid UTF-8
     assert not lines, f"{len(lines)} of {count} cells fail\n" + "\n".join(lines[:40])

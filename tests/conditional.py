@@ -1,4 +1,4 @@
-"""Small conditional GANs, built from configs as a run's are."""
+"""Small conditional GANs, built from configs in the same way as in a run."""
 
 import functools
 
@@ -33,14 +33,14 @@ def digit_labels():
 
 
 def configure(**changes):
-    """A checked config of dense networks that are told labels; names with '.', given as a dict."""
+    """A checked config of conditional dense networks; `changes` is a dict of field names with '.'."""
     config = tiny_config(**{name.replace(".", "__"): value for name, value in (MLP | changes).items()})
     checks.check(config)
     return fields.fix_schedule(config)
 
 
 def make(config, axis_name=None, seed=3, grow=1.0):
-    """(GAN, fresh state), its parameters `grow` times as large."""
+    """(GAN, initial state) with parameters multiplied by `grow`."""
     gan = experiment.make_gan(config, (8, 8, 1), axis_name, CLASSES)
     hyper = experiment.make_hyper(config, digit_labels())
     state = jax.jit(lambda: init_state(gan, np.array([0, seed], np.uint32), hyper))()

@@ -1,12 +1,12 @@
-"""Eight simulated devices, a cache of the tests' own, and one small run that many tests look at."""
+"""Eight simulated devices, a separate cache for the tests, and one small run that many tests share."""
 
 import gc
 import os
 from pathlib import Path
 
-# Before JAX starts. Most tests take one of the devices (num_devices=1). Compiling is the main cost of the
-# tests, and what they compile runs for milliseconds: little optimization by LLVM, whose work comes after that
-# of XLA itself. Real runs, which tests start as processes of their own, are started without these flags.
+# These flags must be set before JAX starts. Most tests use one device (num_devices=1). Compilation is the
+# main cost of the tests, and compiled programs run for milliseconds only, so LLVM optimizes little. XLA's own
+# passes are not affected. Runs that tests start as separate processes do not get these flags.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 )
@@ -37,7 +37,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_programs():
-    """What a module compiled is of no use to the next, and a heap full of it slows everything down."""
+    """Removes the compiled programs of a module: the next one has no use for them, and memory gets slow."""
     yield
     import jax
 
@@ -47,7 +47,7 @@ def forget_programs():
 
 @pytest.fixture(autouse=True)
 def no_pictures(request, monkeypatch):
-    """Runs that a test itself starts draw no pictures at their end unless it is marked: they cost seconds."""
+    """Runs within a test draw no final pictures, which take seconds, unless the test is marked `pictures`."""
     if not request.node.get_closest_marker("pictures"):
         from jaxgan.jobs import pictures
 

@@ -40,19 +40,19 @@ def make_gan(family="mlp", shape=(8, 8, 1), batch_norm=False, axis_name=None, op
 
 
 def make_hyper(ema_decay=0.9, **knobs):
-    """The knobs of a GAN without penalties and tricks, and others."""
+    """The numbers of a training step without penalties and tricks; `knobs` adds to them."""
     weights = {"generator": 1.0, "discriminator": 1.0}
     return {"ema_decay": ema_decay, "loss_weight": weights, "loss": {}, "schedule": {}, **knobs}
 
 
 def make_state(gan, seed=7, **knobs):
-    """A fresh state with these knobs."""
+    """An initial state with these numbers."""
     hyper = make_hyper(**knobs)
     return jax.jit(lambda key: init_state(gan, key, hyper))(jnp.array([0, seed], jnp.uint32))
 
 
 def enlarge(state, factor):
-    """The state with weights `factor` times as large, so that every gradient counts."""
+    """The state with weights multiplied by `factor`, so that no gradient is negligible."""
 
     def grow(network):
         return network.replace(params=jax.tree.map(lambda leaf: leaf * factor, network.params))

@@ -1,4 +1,4 @@
-"""Layers in float64 NumPy, written from their definitions."""
+"""Layers in float64 NumPy, implemented from their definitions."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def number_of_parameters(module, inputs, **told):
-    """Of a network for inputs `[B, *inputs]`, without making them."""
+    """Number of parameters of a network for inputs `[B, *inputs]`, without creating them."""
     variables = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((2, *inputs)), **told)
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
@@ -19,7 +19,7 @@ def params64(variables):
 
 
 def conv(x, layer, groups=1):
-    """Convolution with stride 1 and an odd kernel, zeros around: [B, H, W, I] -> [B, H, W, O]."""
+    """Convolution with stride 1, an odd kernel and zero padding: [B, H, W, I] -> [B, H, W, O]."""
     kernel = layer["kernel"]
     kh, kw, per_group, features = kernel.shape
     b, h, w, _ = x.shape
@@ -39,7 +39,7 @@ def dense(x, layer):
 
 
 def batch_norm(x, scale=1, bias=0):
-    """With the statistics of x itself."""
+    """Batch normalization with the statistics of x."""
     axes = tuple(range(x.ndim - 1))
     return (x - x.mean(axes)) / np.sqrt(x.var(axes) + 1e-5) * scale + bias
 

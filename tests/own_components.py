@@ -1,4 +1,4 @@
-"""Components of one's own in a module outside of the repository: loss, penalty, networks, data."""
+"""User-defined components as in a module outside of the repository: loss, penalty, networks, data."""
 
 from typing import Annotated
 

@@ -14,8 +14,8 @@ from jaxgan.run.checkpoint import Checkpoints
 
 ROOT = Path(__file__).parents[1]
 
-# Networks with all that has a state of its own (batch norm, spectral norm, dropout) on the embedded digits:
-# dense ones, which compile fast, or a DCGAN where a test names it.
+# Networks with all layers that have state or random numbers (batch norm, spectral norm, dropout) on the
+# embedded digits. They are dense, which compiles fast, or a DCGAN if a test selects it.
 TINY = {
     "dataset.name": "digits",
     "dataset.image_size": 8,
@@ -38,7 +38,7 @@ TINY = {
     "batch_size": 16,
     "num_devices": 1,
     "num_steps": 60,
-    "steps_per_call": 2,  # divides every period: one program
+    "steps_per_call": 2,  # divides every period, so one program is compiled
     "log_every": 4,
     "sample_every": 20,
     "checkpoint_every": 8,
@@ -47,7 +47,7 @@ DCGAN = {"generator__name": "dcgan", "discriminator__name": "dcgan"}  # override
 
 
 def changes(overrides):
-    """TINY with overrides, which name fields with '__' for '.', less the fields of what is not selected."""
+    """TINY with overrides ('__' in names stands for '.'), without fields of components not selected."""
     fields = {**TINY, **{name.replace("__", "."): value for name, value in overrides.items()}}
     for network in ("generator", "discriminator"):
         if any(name.startswith(f"{network}__dcgan__") for name in overrides):
@@ -82,13 +82,13 @@ def arguments(workdir, config="configs/default.py", **overrides):
 
 
 def environment(**more):
-    """The tests' environment without simulated devices, so that a run is what a user's is."""
+    """The tests' environment without simulated devices, as for a user's run."""
     keep = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     return {**keep, "JAX_PLATFORMS": "cpu", **more}
 
 
 def quick_environment(devices=1):
-    """For runs whose speed does not matter: little optimization; and no TensorFlow, which none needs."""
+    """For runs whose speed does not matter: little optimization, and no TensorFlow."""
     flags = f"--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}"
     return environment(XLA_FLAGS=flags, PYTHONPATH=str(ROOT / "tests" / "without_tensorflow"))
 
@@ -100,7 +100,7 @@ def launch(workdir, *, timeout=300, env=None, flags=(), **overrides):
 
 
 def free_address():
-    """A port of this machine that nobody listens at."""
+    """A free port of this machine."""
     with socket.socket() as some:
         some.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{some.getsockname()[1]}"
@@ -108,7 +108,7 @@ def free_address():
 
 @contextlib.contextmanager
 def several(num, command, env=None):
-    """`num` processes of `command(address, i)`, with their output as text; none of them stays behind."""
+    """`num` processes of `command(address, i)`, with text output. All have ended on exit."""
     address = free_address()
     with contextlib.ExitStack() as stack:
         processes = []
@@ -160,7 +160,7 @@ def curves(workdir):
 
 
 def hparams(workdir):
-    """The hyper-parameters in the TensorBoard events, as often as they are there."""
+    """All records of hyper-parameters in the TensorBoard events."""
     from tensorboard.plugins.hparams import metadata
 
     found = []
@@ -182,7 +182,7 @@ def leaves(workdir, step=None):
 
 
 def shown(path):
-    """All that a picture shows and says, but for the run's name."""
+    """The pixels and metadata of a picture, without the run's name."""
     from PIL import Image
 
     with Image.open(path) as picture:
@@ -192,7 +192,7 @@ def shown(path):
 
 
 def assert_same_run(workdir, reference):
-    """Every leaf, metric line, TensorBoard scalar and sample picture is the same to the bit."""
+    """Asserts that every leaf, metric line, TensorBoard scalar and sample picture is bitwise equal."""
     (step, found), (expected_step, expected) = leaves(workdir), leaves(reference)
     assert step == expected_step and found.keys() == expected.keys() and len(found) > 50
     for path, leaf in expected.items():

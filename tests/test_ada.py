@@ -31,7 +31,7 @@ def test_the_recipe_is_the_published_pipeline_in_its_order():
     assert config.augment.adaptive and config.augment.probability == 0
 
 
-def test_quarter_turns_are_those_of_numpy_each_as_likely():
+def test_quarter_turns_are_those_of_numpy_and_equally_likely():
     square = np.resize(images()[:, :7], (2000, 7, 7, 3))
     _, found = apply("quarter_turns", pictures=square)
     assert_uniform(which(found, [np.rot90(square, turns, axes=(1, 2)) for turns in range(4)]))
@@ -58,7 +58,7 @@ def test_scales_are_powers_of_two_with_a_normal_exponent():
 
 
 @pytest.mark.parametrize("name", ["pre_rotation", "post_rotation"])
-def test_turns_have_any_angle(name):
+def test_angles_of_rotations_are_uniform(name):
     _, found = apply(name, pictures=coordinates(2000))
     y, x = found[:, 4, 5].T  # one to the right of the centre
     np.testing.assert_allclose(np.hypot(y, x), 1, atol=1e-5)
@@ -74,7 +74,7 @@ def test_fractional_translations_are_normal_and_independent():
     assert AUGMENTATIONS.fields("fractional_translation")["stddev"].default == 0.125
 
 
-def test_brightness_and_contrast_are_of_the_whole_image():
+def test_brightness_and_contrast_change_the_whole_image():
     pictures, found = apply("brightness", count=1000)
     shift = (found - pictures).reshape(1000, -1)
     assert np.ptp(shift, axis=1).max() < 1e-6
@@ -86,7 +86,7 @@ def test_brightness_and_contrast_are_of_the_whole_image():
 
 
 def test_luma_flips_keep_the_hue():
-    """(.5, .3, -.2) has the mean .2: it becomes (.1, -.1, -.6). Every grey value becomes its negative."""
+    """(.5, .3, -.2) has the mean .2 and becomes (.1, -.1, -.6). Every grey value changes its sign."""
     pictures = np.resize(np.float32([0.5, 0.3, -0.2]), (1000, 1, 1, 3))
     _, found = apply("luma_flip", pictures=pictures)
     flipped = np.isclose(found, [0.1, -0.1, -0.6], atol=1e-6).all(axis=(1, 2, 3))
@@ -96,8 +96,8 @@ def test_luma_flips_keep_the_hue():
     assert which(found, [grey, -grey]).all()
 
 
-def test_hues_turn_about_the_greys_by_any_angle():
-    """Red is (1, 0, 0): its mean stays 1/3, and its distance √(2/3) from there."""
+def test_hue_rotates_about_the_grey_axis_by_any_angle():
+    """Red is (1, 0, 0). Its mean stays 1/3, and its distance from the grey axis stays √(2/3)."""
     _, found = apply("hue", pictures=np.resize(np.float32([1, 0, 0]), (2000, 1, 1, 3)))
     red, green, blue = found.reshape(2000, 3).T
     np.testing.assert_allclose(red + green + blue, 1, atol=1e-6)
@@ -106,7 +106,7 @@ def test_hues_turn_about_the_greys_by_any_angle():
     assert_any_angle(angle)
 
 
-def test_saturation_scales_what_is_not_grey():
+def test_saturation_scales_the_distance_from_grey():
     pictures, found = apply("saturation", count=1000)
     grey, after = pictures.mean(axis=-1, keepdims=True), found.mean(axis=-1, keepdims=True)
     np.testing.assert_allclose(after, grey, atol=1e-5)
@@ -136,8 +136,8 @@ def test_resampling_is_that_of_scipy_with_mirrored_edges():
     assert np.array_equal(resample(image, jnp.eye(3)), image)
 
 
-def test_geometric_ones_in_a_row_are_one_resampling_in_their_order():
-    """A shift by two columns and one row, then a quarter turn, is exact; and nothing is blurred twice."""
+def test_consecutive_geometric_transformations_are_one_resampling_in_their_order():
+    """A shift by two columns and one row, then a quarter turn, is exact. No image is resampled twice."""
     shift = Geometric(lambda key, image: jnp.array([[1.0, 0, 2], [0, 1, 1], [0, 0, 1]]))
     turn = Geometric(lambda key, image: jnp.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]]))
     half = Geometric(lambda key, image: jnp.array([[1.0, 0, 0.5], [0, 1, 0], [0, 0, 1]]))
@@ -152,7 +152,7 @@ def test_geometric_ones_in_a_row_are_one_resampling_in_their_order():
 
 
 @pytest.mark.parametrize("probability", [0.3, 1.0])
-def test_one_of_the_two_turns_is_applied_with_the_probability(probability):
+def test_one_of_the_two_rotations_is_applied_with_the_probability(probability):
     ops = tuple(AUGMENTATIONS[name]() for name in ("pre_rotation", "post_rotation"))
     pictures = coordinates(3000)
     run = jax.jit(lambda probability: augment(ops, some_keys(3000), pictures, probability))

@@ -16,10 +16,10 @@ every_augmentation = pytest.mark.parametrize("name", list(AUGMENTATIONS))
 
 @functools.cache
 def images():
-    """Real digits, three in a row as the colours of one, 8 x 7 pixels: float32 [64, 8, 7, 3] in [-1, 1]."""
+    """Real digits, three as the colour channels of an image of 8×7: float32 [64, 8, 7, 3] in [-1, 1]."""
     digits = datasets.load("digits", image_size=8).examples[:192, :, :7]
     pixels = np.moveaxis(digits.reshape(64, 3, 8, 7), 1, -1) / np.float32(127.5) - 1
-    assert (pixels != 0).all()  # so that a fill of 0 shows
+    assert (pixels != 0).all()  # so that filling with 0 is visible
     return pixels
 
 
@@ -29,27 +29,27 @@ def some_keys(count, seed=0):
 
 
 def apply(name, count=64, seed=0, pictures=None, **fields):
-    """The augmentation of pictures (else of the digits, over and over) with keys of their own, as NumPy."""
+    """Augmented `pictures`, by default the digits repeated, each with its own key; as a NumPy array."""
     pictures = np.resize(images(), (count, *images().shape[1:])) if pictures is None else pictures
     op = AUGMENTATIONS[name](**fields)
     return pictures, np.asarray(jax.jit(jax.vmap(op))(some_keys(len(pictures), seed), pictures))
 
 
 def same(found, expected):
-    """But for rounding: XLA may fuse two programs differently."""
+    """Equality up to rounding: XLA may fuse two programs differently."""
     np.testing.assert_allclose(found, expected, atol=5e-6)
 
 
 def assert_uniform(counts):
-    """That the cells are equally likely, by their chi-square."""
+    """Asserts that the cells are equally likely, with a chi-square test."""
     assert stats.chisquare(np.asarray(counts)).pvalue > 1e-4
 
 
-# --- What each one does ---------------------------------------------------------------------------------
+# --- Single transformations ---------------------------------------------------------------------------
 
 
 def which(found, candidates):
-    """How often each of the candidates [K][N, ...] is what was found [N, ...]; one of them always is."""
+    """How often each of the candidates [K][N, ...] equals `found` [N, ...]; one of them must."""
     hits = np.array([(candidate == found).reshape(len(found), -1).all(axis=1) for candidate in candidates])
     assert (hits.sum(axis=0) == 1).all()
     return hits.sum(axis=1)
@@ -74,7 +74,7 @@ def windows(pictures, down, right, mode):
         ("crop", {"padding": 2, "mode": "zero"}, (2, 2, "constant")),
     ],
 )
-def test_shifts_are_windows_of_the_padded_image_all_as_likely(name, fields, padding):
+def test_shifts_are_equally_likely_windows_of_the_padded_image(name, fields, padding):
     pictures, found = apply(name, count=4000, **fields)
     assert_uniform(which(found, windows(pictures, *padding)))
 
@@ -114,7 +114,7 @@ def test_flip_mirrors_every_other_image():
 
 
 def test_color_is_the_published_three():
-    """Each by itself, then, with the same draws, one after the other."""
+    """Each transformation alone, then all in sequence with the same draws."""
     pictures, found = apply("color")
     names, strengths = ("brightness", "saturation", "contrast"), np.diag([0.5, 1.0, 0.5])
     run = jax.jit(lambda numbers: jax.vmap(AUGMENTATIONS["color"](**numbers))(some_keys(64), pictures))
@@ -181,7 +181,7 @@ def test_scale_samples_as_scipy_does(factor):
 
 
 def coordinates(count):
-    """Images of their own coordinates from the centre, [count, 9, 9, 2]: what is sampled is where from."""
+    """Images of the coordinates relative to the centre, [count, 9, 9, 2]: a sample is its own position."""
     return np.broadcast_to(np.moveaxis(np.mgrid[-4:5, -4:5], 0, -1), (count, 9, 9, 2)).astype(np.float32)
 
 
@@ -197,7 +197,8 @@ def test_factors_are_uniform_in_their_logarithm():
     assert stats.kstest(powers, stats.uniform(-1, 2).cdf).pvalue > 1e-3
 
 
-# --- What all of them promise ---------------------------------------------------------------------------
+# --- Properties of all transformations
+# ---------------------------------------------------------------------------
 
 
 @every_augmentation
@@ -219,7 +220,7 @@ def test_draws_depend_on_the_key_alone(name):
     assert len(np.unique(found, axis=0)) > 1  # each example has its own
     assert not np.array_equal(run(some_keys(64, seed=1), pictures), found)
     same(run(keys[::-1], pictures), found[::-1])  # in any order
-    same(run(keys[5:12], pictures[5:12]), found[5:12])  # with any others
+    same(run(keys[5:12], pictures[5:12]), found[5:12])  # in any batch
 
 
 @every_augmentation
@@ -271,7 +272,8 @@ def test_numbers_of_zero_change_nothing(name):
         same(found, pictures)
 
 
-# --- Several of them, by chance -------------------------------------------------------------------------
+# --- Several transformations with a probability
+# -------------------------------------------------------------------------
 
 OPS = tuple(builder() for builder in map(AUGMENTATIONS.__getitem__, ("flip", "color", "rotation")))
 
@@ -290,7 +292,7 @@ def test_all_are_applied_in_their_order_with_keys_of_their_own():
     assert np.array_equal(augment((), keys, images(), 0.5), images())
 
 
-def test_each_is_applied_by_itself_with_the_probability():
+def test_each_transformation_is_applied_independently_with_the_probability():
     digits = tuple(lambda key, image, place=place: image + 10**place for place in range(3))
     count, traces = 5000, []
 
@@ -329,11 +331,11 @@ def test_gradients_pass_through_a_scan():
     assert np.isfinite(found).all() and np.square(found).sum() < np.square(images()).sum()
 
 
-# --- The probability that adapts ------------------------------------------------------------------------
+# --- Adaptive probability -----------------------------------------------------------------------------
 
 
 def reference(batches, batch_size, p, target, length, interval):
-    """The published rule, a value of p after each minibatch."""
+    """The published rule: p after each minibatch."""
     window, values = [], []
     for number, logits in enumerate(batches, start=1):
         window += list(np.sign(logits))
@@ -347,7 +349,7 @@ def reference(batches, batch_size, p, target, length, interval):
 @pytest.mark.parametrize(("interval", "start"), [(4, 0.0), (1, 0.5), (3, 0.97)])
 def test_adaptation_follows_the_published_rule_over_any_calls(interval, start):
     rng = np.random.default_rng(interval)
-    drift = 0.8 + np.sin(np.arange(50) / 5)[:, None]  # r_t goes both above and below the target
+    drift = 0.8 + np.sin(np.arange(50) / 5)[:, None]  # r_t is both above and below the target
     batches = rng.normal(drift, 1, (50, 16)).astype(np.float32)
     numbers = {"target": 0.6, "length": 2000.0}
     expected = reference(batches, 16, start, **numbers, interval=interval)
@@ -377,7 +379,7 @@ def test_adaptation_follows_the_published_rule_over_any_calls(interval, start):
     np.testing.assert_allclose(memory["heuristic"], heuristic, rtol=1e-6)
 
 
-def test_a_heuristic_on_target_moves_nothing():
+def test_the_probability_is_constant_if_the_heuristic_is_on_target():
     logits = jnp.array([1.0] * 8 + [-1.0] * 2)  # r_t = 0.6
     memory = init_adaptive(0.5)
     for _ in range(4):
@@ -407,7 +409,8 @@ def test_packed_discriminators_count_images_not_logits():
     assert memory["heuristic"] == 1
 
 
-# --- Nonsense -------------------------------------------------------------------------------------------
+# --- Invalid fields
+# -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Class losses and their gradients against float64, from the formulas, also at extreme logits."""
+"""Class losses and their gradients against the formulas in float64, also at extreme logits."""
 
 from types import SimpleNamespace
 
@@ -15,7 +15,8 @@ LABELS = SimpleNamespace(num_classes=K)
 REAL_LABELS, FAKE_LABELS = np.array([0, 1, 2, 1, 1, 0]), np.array([2, 0, 0, 1, 2, 2])
 
 
-# --- By hand: `(logits [B, N], embedding [B, W], targets [B]) -> [B]`, in float64, one by one -----------
+# --- References: `(logits [B, N], embedding [B, W], targets [B]) -> [B]`, float64, example by example
+# -----------
 
 
 def cross_entropy(logits, embedding, t):
@@ -49,7 +50,7 @@ def data_to_data(logits, e, t, temperature=0.5, margin=0.98, published=False):
 
 
 def parts(criterion, real_targets=None, fake_targets=None):
-    """The sum of a criterion on both sides, where they have targets."""
+    """The sum of a criterion over the sides that have targets."""
 
     def loss(real, fake):
         sides = (real, real_targets), (fake, fake_targets)
@@ -60,7 +61,7 @@ def parts(criterion, real_targets=None, fake_targets=None):
 
 R, F = REAL_LABELS, FAKE_LABELS
 FAKE_CLASS = np.full(B, K)
-# name, fields: by hand the discriminator's and the generator's
+# name, fields: references for the discriminator and the generator
 CASES = {
     "ac": ({}, parts(cross_entropy, [(1, R)]), parts(cross_entropy, None, [(1, F)])),
     "ac of fakes": (
@@ -132,7 +133,7 @@ def ours(loss, network, sides):
 
 
 def derivative(function, sides, h=1e-6):
-    """Central differences of the sum over the batch, for each number that goes in; in float64."""
+    """Central differences of the sum over the batch, for each input number; in float64."""
     found = []
     for s, side in enumerate(sides):
         for p, part in enumerate(side):
@@ -153,7 +154,7 @@ def derivative(function, sides, h=1e-6):
 
 @pytest.mark.parametrize("network", ["discriminator", "generator"])
 @pytest.mark.parametrize("case", CASES)
-def test_losses_and_gradients_are_the_formulas(case, network):
+def test_losses_and_gradients_match_the_formulas(case, network):
     fields, *by_hand = CASES[case]
     loss = CLASS_LOSSES[case.split()[0]](**fields)
     expected = by_hand[network == "generator"]
@@ -164,7 +165,7 @@ def test_losses_and_gradients_are_the_formulas(case, network):
             gradient = jax.grad(lambda s: jnp.sum(ours(loss, network, s)))(sides)
         assert value.shape == (B,)
         np.testing.assert_allclose(value, np.broadcast_to(expected(*sides), B), rtol=1e-10, atol=1e-12)
-        if case != "d2d_ce as published":  # whose largest negative is held
+        if case != "d2d_ce as published":  # with a stopped gradient of the largest negative
             for a, b in zip(jax.tree.leaves(gradient), derivative(expected, sides), strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
         single = jax.tree.map(jnp.float32, sides)
@@ -172,7 +173,7 @@ def test_losses_and_gradients_are_the_formulas(case, network):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_extreme_logits_and_one_class_alone_are_finite(case):
+def test_extreme_logits_and_a_single_class_give_finite_values(case):
     loss = CLASS_LOSSES[case.split()[0]](**CASES[case][0])
     head = loss.head(LABELS)
     logits = jnp.where(jnp.arange(head.outputs) == 0, 1.0, -1.0) * (1.0 if head.embedding else 1e4)
@@ -190,7 +191,7 @@ def test_extreme_logits_and_one_class_alone_are_finite(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_loss_says_whether_it_compares_examples(case):
+def test_a_loss_declares_whether_it_compares_examples(case):
     loss = CLASS_LOSSES[case.split()[0]](**CASES[case][0])
     sides = jax.tree.map(jnp.float32, inputs(loss.head(LABELS), 1.0))
     moved = jax.tree.map(lambda leaf: leaf.at[0].multiply(-1.0), sides)
@@ -201,7 +202,7 @@ def test_a_loss_says_whether_it_compares_examples(case):
     assert changed == loss.coupled
 
 
-# name: on which sides the discriminator's term and the generator's look
+# name: the sides that the terms of the discriminator and the generator use
 ROUTES = {
     "ac": ("real", "fake"),
     "ac of fakes": ("real fake", "fake"),

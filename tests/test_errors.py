@@ -1,4 +1,4 @@
-"""Bad input: one clear line with the remedy, the exit status, and nothing saved is lost."""
+"""Bad input gives one line with the remedy and an exit status. Saved data are never lost."""
 
 import shlex
 import shutil
@@ -14,7 +14,7 @@ from jaxgan.errors import Diverged, UserError
 from jaxgan.jobs.train import train
 from jaxgan.run.workdir import claim
 
-# what is wrong → words that the one line has to have
+# wrong flag → words that the message must contain
 COMMAND_LINES = {
     "--config.num_step=3": ["num_step", "num_steps"],
     "--config.loss.hinge.a=1": ["loss.hinge.a"],
@@ -33,7 +33,7 @@ COMMAND_LINES = {
 
 
 @pytest.mark.parametrize("flag", COMMAND_LINES)
-def test_a_wrong_command_line_is_one_line(tmp_path, flag):
+def test_a_wrong_command_line_gives_one_line(tmp_path, flag):
     failed = launch(tmp_path / "run", env=quick_environment(), flags=[flag])
     assert failed.returncode == 2, failed.stderr
     assert failed.stderr.count("\n") == 1 and failed.stderr.startswith("error: "), failed.stderr
@@ -41,14 +41,14 @@ def test_a_wrong_command_line_is_one_line(tmp_path, flag):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_config_file_that_imports_what_is_not_there(tmp_path):
+def test_a_config_file_with_a_missing_import(tmp_path):
     (tmp_path / "mine.py").write_text("import my_losses\n")
     failed = launch(tmp_path / "run", config=tmp_path / "mine.py", env=quick_environment())
     assert failed.returncode == 2 and failed.stderr.count("\n") == 1, failed.stderr
     assert "my_losses" in failed.stderr and "PYTHONPATH" in failed.stderr
 
 
-# overrides → words of the error
+# overrides → words of the message
 CONFIGS = {
     "unselected": ({"loss__least_squares__a": -1.0}, ["loss.least_squares.a", "loss.name=least_squares"]),
     "lengths": ({"generator__dcgan__kernels": (3, 3)}, ["kernels", "same length"]),
@@ -116,7 +116,7 @@ def test_another_config_is_refused_with_the_fields_that_differ(tmp_path, trained
 
 
 def test_other_data_are_refused(tmp_path):
-    """The same config and the same path, but the file's content has changed."""
+    """The config and the path are the same, but the content of the file has changed."""
     path = tmp_path / "images.npy"
     np.save(path, np.zeros((24, 8, 8, 1), np.uint8) + np.arange(24, dtype=np.uint8)[:, None, None, None])
     overrides = {
@@ -147,8 +147,8 @@ def test_a_damaged_image_is_named_and_skipped_only_on_request(tmp_path):
     assert train(tiny_config(**overrides, dataset__images__skip_damaged=True), tmp_path / "run") == 0
 
 
-def test_init_from_networks_that_would_broadcast_is_refused(tmp_path, trained):
-    """Grey networks do not start a run in colour, though their shapes broadcast to its."""
+def test_init_from_refuses_networks_whose_shapes_would_broadcast(tmp_path, trained):
+    """Grey networks cannot initialize a colour run, although their shapes would broadcast."""
     np.save(tmp_path / "colour.npy", np.zeros((24, 8, 8, 3), np.uint8))
     overrides = {"dataset__name": "array", "dataset__path": str(tmp_path / "colour.npy")}
     with pytest.raises(UserError, match="other shapes"):
@@ -156,15 +156,15 @@ def test_init_from_networks_that_would_broadcast_is_refused(tmp_path, trained):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_that_a_killed_start_left_is_taken(tmp_path):
-    """Killed before config.json was in place: the same command begins anew."""
+def test_a_folder_of_a_run_killed_at_its_start_is_reused(tmp_path):
+    """The run was killed before config.json existed: the same command starts from the beginning."""
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").touch()
     (tmp_path / "run" / "config.json.tmp").write_text("{")
     assert train(tiny_config(num_steps=4), tmp_path / "run") == 0
 
 
-def test_a_run_without_a_checkpoint_may_begin_with_another_config(tmp_path, trained):
+def test_a_run_without_a_checkpoint_may_start_with_another_config(tmp_path, trained):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text((trained / "config.json").read_text())
     assert train(tiny_config(num_steps=4, seed=7), tmp_path / "run") == 0
@@ -180,7 +180,7 @@ def test_a_finished_run_that_lost_its_checkpoints_is_not_overwritten(tmp_path, t
     assert (run / "metrics.jsonl").read_bytes() == before
 
 
-def test_a_run_that_was_killed_in_its_only_save_begins_anew(tmp_path, trained):
+def test_a_run_killed_during_its_only_save_starts_again(tmp_path, trained):
     run = tmp_path / "run"
     shutil.copytree(trained, run)
     for path in (run / "checkpoints").iterdir():
@@ -202,7 +202,7 @@ def test_a_workdir_in_use_is_refused_before_the_data_are_loaded(tmp_path, monkey
 
 
 def test_nan_ends_the_run_with_status_3_and_keeps_what_was_saved(tmp_path):
-    """Gradient descent with a learning rate that is far too large; the checkpoints before stay whole."""
+    """Gradient descent with a far too large learning rate. Earlier checkpoints stay complete."""
     explosive = {
         "loss__name": "wasserstein",
         "generator__mlp__hidden": (256, 512),  # in a few steps
@@ -224,7 +224,7 @@ def test_nan_ends_the_run_with_status_3_and_keeps_what_was_saved(tmp_path):
 
 
 def test_a_full_disk_while_saving(tmp_path):
-    """No file may grow beyond 4 KiB: the save fails, the checkpoint before it is still good."""
+    """With a file size limit of 4 KiB the save fails; the previous checkpoint is still valid."""
     assert train(tiny_config(num_steps=8), tmp_path / "run") == 0
     before = leaves(tmp_path / "run")
     command = shlex.join(arguments(tmp_path / "run", num_steps=16))

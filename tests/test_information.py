@@ -1,4 +1,4 @@
-"""InfoGAN: the bound and its gradients against float64, the two routings, codes in samples and measures."""
+"""InfoGAN: the bound and its gradients against float64, the two routings, codes in samples and metrics."""
 
 import functools
 import math
@@ -37,7 +37,7 @@ def some_codes(num=5, dtype=np.float64):
 
 
 def by_hand(logits, codes, learned, categorical=1.0, continuous=1.0):
-    """H(c) + log Q(c|x), negated, example by example with SciPy's densities."""
+    """-(H(c) + log Q(c|x)), example by example with SciPy's densities."""
     losses = []
     for i, row in enumerate(np.float64(logits)):
         log_q, start = 0.0, 0
@@ -57,7 +57,7 @@ def by_hand(logits, codes, learned, categorical=1.0, continuous=1.0):
 
 @pytest.mark.parametrize("scale", [1.0, 50.0])
 @pytest.mark.parametrize("variance", ["fixed", "learned"])
-def test_the_bound_and_its_gradient_are_the_formulas(variance, scale):
+def test_the_bound_and_its_gradient_match_the_formulas(variance, scale):
     weights = {"categorical": 0.7, "continuous": 0.3}
     loss = CLASS_LOSSES["information"](variance=variance, **weights)
     condition = CONDITIONS["codes"]((), categorical=(3, 4))
@@ -94,8 +94,8 @@ def test_a_perfect_posterior_of_a_categorical_code_reaches_its_entropy():
 
 
 @pytest.mark.parametrize("routing", ["both", "generator"])
-def test_the_trunk_learns_of_the_codes_as_the_routing_says(routing):
-    """With and without the term: the head always moves otherwise, the trunk with `both` alone."""
+def test_the_routing_decides_whether_the_trunk_learns_from_the_codes(routing):
+    """The term always changes the head's update; it changes the trunk's update only with `both`."""
     gan, state = make(configure(**CODES, **{"regularizers.information.routing": routing}), grow=5.0)
     run, batch = jax.jit(functools.partial(train_step, gan=gan)), make_batch(gan)
 
@@ -110,11 +110,13 @@ def test_the_trunk_learns_of_the_codes_as_the_routing_says(routing):
     assert moved("discriminator", "head_information", "kernel")
     assert moved("discriminator", "head_information_hidden", "kernel")
     assert moved("discriminator", "dense_0", "kernel") == (routing == "both")
-    assert not moved("discriminator", "output", "kernel")  # behind the trunk, on no way of the codes
+    assert not moved(
+        "discriminator", "output", "kernel"
+    )  # above the trunk; the gradient of the codes does not pass it
     assert moved("generator", "dense_0", "kernel") and moved("generator", "output", "kernel")
 
 
-def test_codes_are_drawn_as_often_as_they_should_be():
+def test_codes_have_the_declared_distribution():
     condition = CONDITIONS["codes"]((), categorical=(3,), continuous=1)
     keys = example_keys(jax.random.key(0), jnp.arange(3000))
     codes = condition.fake(keys, {}, {})["codes"]
@@ -133,7 +135,7 @@ def sampler():
     return Sampler(gan, jax.device_get(ema), 0, {}, jax.device_get(weights), {})
 
 
-def test_samples_with_a_code_fixed_have_all_else_as_before(sampler):
+def test_fixing_a_code_changes_nothing_else(sampler):
     plain, fixed = sampler(seed=1, num=9), sampler(seed=1, num=9, codes={0: 2})
     of_first = sampler.codes(seed=1, num=9).categorical[0].argmax(axis=1)
     same = (plain == fixed).reshape(9, -1).all(axis=1)
@@ -144,7 +146,7 @@ def test_samples_with_a_code_fixed_have_all_else_as_before(sampler):
     assert np.array_equal(sampler.decode(z, codes=sampler.codes(seed=1, num=9)), plain)
 
 
-def test_one_code_is_varied_and_all_else_held(sampler):
+def test_one_code_varies_and_the_rest_is_fixed(sampler):
     varied = sampler.vary_code(1, seed=1, num=3)
     assert varied.shape[0] == 3 * 4
     for value in range(4):
@@ -162,7 +164,7 @@ def test_the_posterior_of_images_is_a_distribution(sampler):
     np.testing.assert_allclose(np.exp(found.categorical[0]).sum(axis=1), 1, rtol=1e-5)
 
 
-def test_codes_of_a_command_line():
+def test_codes_from_a_command_line():
     assert parse_codes(["0:7", " 2:-.5", "0:3", "1:1e-1"]) == {0: [7, 3], 2: [-0.5], 1: [0.1]}
     example = Codes((np.zeros((1, 3)),), np.zeros((1, 0)))
     assert list(read_codes(parse_codes(["0:2", "0:1"]), example)[0]) == [2, 1]
@@ -171,7 +173,7 @@ def test_codes_of_a_command_line():
             parse_codes([text])
 
 
-def test_codes_that_there_are_not_are_refused(sampler):
+def test_unknown_codes_are_refused(sampler):
     example = sampler.gan.given_example["codes"]
     for asked, message in (
         ({4: 0}, "number of a code=4 must be at least 0 and below 4"),
@@ -195,7 +197,7 @@ def test_codes_that_there_are_not_are_refused(sampler):
 def test_agreement_of_codes_and_classes_by_hand():
     codes, labels = np.array([0, 0, 1, 1, 2, 2]), np.array([7, 7, 7, 9, 9, 9])
     found = code_agreement(codes, labels, 3)
-    assert found["code_purity"] == pytest.approx(4 / 6)  # 0 → 7 and 2 → 9, and 1 is left
+    assert found["code_purity"] == pytest.approx(4 / 6)  # 0 → 7 and 2 → 9; 1 is not used
     h_code, h_class = math.log(3), math.log(2)
     information = 2 / 3 * math.log(2)
     assert found["code_nmi"] == pytest.approx(information / ((h_code + h_class) / 2))

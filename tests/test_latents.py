@@ -22,14 +22,14 @@ def many():
 
 
 def same(found, expected):
-    """To the last bit but one: XLA may vectorize a batch and its tail differently (JAX 0.12, normal)."""
+    """Equal up to rounding: XLA may vectorize a batch and its tail differently (JAX 0.12, normal)."""
     np.testing.assert_allclose(found, expected, rtol=3e-7, atol=0)
 
 
 @every_latent
 def test_a_draw_depends_on_key_and_index_alone(name, many):
     assert many[name].shape == (4000, 5) and many[name].dtype == np.float32
-    same(draw(name, np.arange(7)), many[name][:7])  # on no others
+    same(draw(name, np.arange(7)), many[name][:7])  # not on other indices
     same(draw(name, [2500, 3, 3]), many[name][[2500, 3, 3]])  # in any order
     again = jax.jit(lambda i: sample_latents(name, make_key(KEY), i, 5))(jnp.arange(100, 110))
     same(again, many[name][100:110])  # compiled or not
@@ -38,7 +38,7 @@ def test_a_draw_depends_on_key_and_index_alone(name, many):
 
 
 @every_latent
-def test_draws_of_other_keys_and_indices_are_others(name, many):
+def test_other_keys_and_indices_give_other_draws(name, many):
     assert len(np.unique(many[name], axis=0)) == 4000
     for key in ([3, 142], [4, 141], [141, 3]):
         other = draw(name, np.arange(4000), key=jnp.array(key, jnp.uint32))
@@ -73,7 +73,7 @@ def test_truncated_is_normal_within_the_threshold(threshold):
     assert stats.kstest(values, stats.truncnorm(-threshold, threshold).cdf).pvalue > 1e-3
 
 
-def test_truncated_at_two_by_default_and_never_at_nothing(many):
+def test_truncation_is_at_two_by_default_and_must_be_positive(many):
     same(sample_latents("truncated", make_key(KEY), jnp.arange(9), 5, threshold=2.0), many["truncated"][:9])
     for threshold in (0.0, -1.0, float("nan")):
         with pytest.raises(UserError, match="threshold=.* must be above 0"):
@@ -85,18 +85,18 @@ def words(z):
     return jax.random.key_data(latent_keys(z))
 
 
-def test_the_key_of_a_latent_is_made_of_its_own_bits(many):
+def test_the_key_of_a_latent_is_derived_from_its_bits(many):
     z = many["normal"]
     keys = np.asarray(words(z))
     assert keys.shape == (4000, 2) and keys.dtype == np.uint32
     assert len(np.unique(keys, axis=0)) == 4000
-    np.testing.assert_array_equal(words(z[5:9]), keys[5:9])  # of no others
+    np.testing.assert_array_equal(words(z[5:9]), keys[5:9])  # not of other latents
     np.testing.assert_array_equal(words(jnp.bfloat16(z)), keys)  # computed in bfloat16 or not
     for other in (z[:, ::-1], -z, np.roll(z, 1, axis=1), z * np.float32([1, -1, 1, -1, 1])):
         assert not (np.asarray(words(other)) == keys).any(axis=1).any()
 
 
-def test_one_digit_of_a_latent_turns_half_of_the_bits_of_its_key(many):
+def test_a_change_of_one_coordinate_flips_half_of_the_bits_of_the_key(many):
     first, rest = jnp.bfloat16(many["normal"][:, :1]), jnp.bfloat16(many["normal"][:, 1:])
     nudged = jnp.concatenate([jnp.nextafter(first, jnp.bfloat16(9)), rest], axis=1)
     keys, others = np.asarray(words(many["normal"])), np.asarray(words(nudged))

@@ -1,4 +1,4 @@
-"""The command line as a whole: what it shows, and what it does without."""
+"""The command line: what it prints, and what it does not import."""
 
 import re
 import shlex
@@ -27,7 +27,7 @@ def test_help_fits_one_screen(flag):
     assert "--workdir=DIR --config.num_steps=N" in page and "--helpfull" in page
 
 
-def test_all_flags_are_shown_where_asked():
+def test_helpfull_shows_all_flags():
     page = shown("--helpfull")
     assert "--population_size" in page and "--inception_weights" in page
 
@@ -40,7 +40,7 @@ def test_help_imports_next_to_nothing():
 
 
 def test_the_hint_of_a_finished_run_makes_it_longer(trained, tmp_path):
-    """And the folder alone is enough to go on with it."""
+    """The folder alone is enough to continue the run."""
     workdir = tmp_path / "a run"
     shutil.copytree(trained, workdir)
     command = [sys.executable, "launch.py", f"--workdir={workdir}"]

@@ -1,4 +1,4 @@
-"""Imports point downward only, and stay light: read from the source, not from what happens to be imported."""
+"""Imports point downward only and are light. They are read from the source code."""
 
 import ast
 import graphlib
@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# The rooms from the top down. A file may import from its own room and from floors below. Two rooms on one
-# floor do not know each other.
+# Packages and modules, called rooms, from the top layer to the bottom. A file may import from its own room
+# and from lower layers. Two rooms in one layer do not import each other.
 FLOORS = [
     "launch configs",
     "benchmark",
@@ -98,7 +98,7 @@ def test_imports_point_downward(file):
     assert not upward, f"{name(file)} imports from above or beside: {sorted(upward)}"
 
 
-def test_every_floor_is_lived_in():
+def test_every_layer_has_files():
     assert {room(file) for file in LIBRARY} == set(DEPTH)
     entries = [
         entry for entry in (ROOT / "jaxgan").iterdir() if entry.name not in ("__pycache__", "README.md")
@@ -106,8 +106,8 @@ def test_every_floor_is_lived_in():
     assert len(entries) <= 29
 
 
-def test_no_file_imports_itself_by_way_of_others():
-    """But for a package, which imports its own files so that these register themselves."""
+def test_there_is_no_import_cycle():
+    """Except for a package, which imports its own files so that they register themselves."""
     dotted = {file: ".".join(file.relative_to(ROOT).with_suffix("").parts) for file in LIBRARY}
     modules = {name.removesuffix(".__init__"): file for file, name in dotted.items()}
 
@@ -121,7 +121,7 @@ def test_no_file_imports_itself_by_way_of_others():
     for module, imported in graph.items():
         if modules[module].name == "__init__.py":
             graph[module] = {other for other in imported if not other.startswith(f"{module}.")}
-    list(graphlib.TopologicalSorter(graph).static_order())  # CycleError names the circle
+    list(graphlib.TopologicalSorter(graph).static_order())  # CycleError names the cycle
     with pytest.raises(graphlib.CycleError):
         list(graphlib.TopologicalSorter({"a": {"b"}, "b": {"a"}}).static_order())
 
@@ -134,12 +134,12 @@ def test_nothing_heavy_is_imported_with_a_module(file):
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)
-def test_only_some_rooms_see_a_config(file):
+def test_only_some_packages_use_configs(file):
     sees = any(dotted.partition(".")[0] == "ml_collections" for dotted in imports(parse(file)))
     assert not sees or room(file) in SEE_A_CONFIG, f"{name(file)}: take plain keyword arguments instead"
 
 
-def test_no_file_for_everything():
+def test_there_is_no_catch_all_file():
     assert not [name(file) for file in FILES if file.stem in ("utils", "util", "helpers", "common", "misc")]
 
 
@@ -148,7 +148,7 @@ def modules_after(statement):
     return set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
 
 
-def test_importing_the_package_is_free():
+def test_importing_the_package_imports_no_module():
     loaded = modules_after("import jaxgan")
     assert not loaded & {"jax", "flax", "numpy", "tensorflow", "orbax", "PIL"}
 
@@ -158,7 +158,7 @@ def test_training_starts_without_tensorflow():
     assert not loaded & {"tensorflow", "tensorflow_datasets", "tensorboard", "matplotlib", "sklearn", "grain"}
 
 
-def test_the_reader_of_imports_sees_what_it_should():
+def test_all_forms_of_imports_are_found():
     tree = ast.parse("import a.b\nfrom jaxgan.losses import x\nif c:\n    import d\ndef f():\n    import e\n")
     assert imports(tree) == {"a.b", "jaxgan.losses.x", "d", "e"}
     assert imports(tree, top_level_only=True) == {"a.b", "jaxgan.losses.x", "d"}

@@ -27,7 +27,7 @@ RELATIVISTIC = (
     "relativistic_pairing",
 )
 
-# Every registered loss as it comes, and the known ones in their other forms.
+# Every registered loss with its defaults, and the built-in ones in their other forms.
 CASES = {name: LOSSES[name] for name in LOSSES}
 for name in LOGISTIC:
     CASES[f"{name}-smooth"] = functools.partial(LOSSES[name], real_label=0.9, fake_label=0.2)
@@ -54,14 +54,14 @@ def smooth_log_loss(r, f):
 
 
 def average_of(real_loss, fake_loss):
-    """The two losses of a relativistic average, from those of C(x) - E C(G(z)) and C(G(z)) - E C(x)."""
+    """Both losses of a relativistic average GAN, as functions of C(x) - E C(G(z)) and C(G(z)) - E C(x)."""
     return (
         lambda r, f: real_loss(r - f.mean()) + fake_loss(f - r.mean()),
         lambda r, f: real_loss(f - r.mean()) + fake_loss(r - f.mean()),
     )
 
 
-# Written down from the papers: discriminator, generator.
+# Formulas of the papers: discriminator, generator.
 FORMULAS = {
     "minimax": (log_loss, lambda r, f: -softplus(f)),
     "minimax-smooth": (smooth_log_loss, lambda r, f: -softplus(f)),
@@ -139,7 +139,7 @@ def test_values_by_hand():
     ],
 )
 def test_f_divergences_by_hand(name, discriminator, output):
-    """At logits log 2 of a real and -log 2 of a fake example."""
+    """The logits are log 2 for a real and -log 2 for a fake example."""
     loss, two = LOSSES[name](), jnp.log(jnp.array([2.0]))
     np.testing.assert_allclose(loss.discriminator(two, -two), [discriminator], rtol=1e-6)
     np.testing.assert_allclose(loss.output_fn(two), [output], rtol=1e-6)
@@ -155,7 +155,7 @@ def test_f_divergences_by_hand(name, discriminator, output):
     ],
 )
 def test_relativistic_losses_by_hand(name, discriminator, generator):
-    """The means are 2 and 1, so a real example is 2 or 0 above the fake ones, and a fake as much below."""
+    """The means are 2 and 1: real logits are 2 or 0 above the fake mean, fake ones 2 or 0 below the real."""
     loss, real, fake = LOSSES[name](), jnp.array([3.0, 1.0]), jnp.array([0.0, 2.0])
     np.testing.assert_allclose(loss.discriminator(real, fake), discriminator, rtol=1e-6)
     np.testing.assert_allclose(loss.generator(real, fake), generator, rtol=1e-6)
@@ -187,14 +187,14 @@ def test_an_unknown_generator_loss_is_refused():
 
 @pytest.mark.parametrize("name", ["minimax", "nonsaturating"])
 @pytest.mark.parametrize("field", ["real_label", "fake_label"])
-def test_a_label_that_is_no_probability_is_refused(name, field):
+def test_a_label_outside_of_0_to_1_is_refused(name, field):
     for value in (-0.1, 1.1, float("nan")):
         with pytest.raises(UserError, match=f"{field}={value} must lie in"):
             LOSSES[name](**{field: value})
 
 
 @pytest.mark.parametrize("case", list(CASES))
-def test_one_value_an_example(case):
+def test_one_value_per_example(case):
     for function in both(CASES[case]()):
         values = function(jnp.float32(REAL), jnp.float32(FAKE))
         assert values.shape == (len(REAL),) and values.dtype == jnp.float32
@@ -202,7 +202,7 @@ def test_one_value_an_example(case):
 
 @pytest.mark.parametrize("name", list(LOSSES))
 def test_numbers_may_be_traced(name):
-    """Float fields are leaves of the training state: another value is no other program."""
+    """Float fields are leaves of the training state: another value needs no other program."""
     numbers = {f: p.default for f, p in LOSSES.fields(name).items() if isinstance(p.default, float)}
     traced = []
 
@@ -213,21 +213,21 @@ def test_numbers_may_be_traced(name):
         return [function(real, fake) for function in both(loss)], loss.output_fn(real), loss.threshold
 
     compiled = jax.jit(everything)
-    for share in (0.0, 0.25):  # of the way to 1/2: labels are probabilities
+    for share in (0.0, 0.25):  # a share of the way to 1/2: labels are probabilities
         moved = {field: value + share * (0.5 - value) for field, value in numbers.items()}
         found = compiled(jax.tree.map(jnp.float32, moved))
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6, atol=2e-7), found, everything(moved)
         )
-    assert len(traced) == 1 + 2  # the other two are the eager calls
+    assert len(traced) == 1 + 2  # the other two are calls outside of jit
 
 
 @pytest.mark.parametrize("case", list(CASES))
 def test_extreme_logits_are_exact(case):
-    """Values and both gradients in float32 against the same in float64: equal where they fit, else infinite.
+    """Values and both gradients in float32 equal those in float64, or are infinite if they overflow.
 
-    Equal up to relative errors of 1e-6, of the result or of the logits. The values of f-divergences, and of
-    losses that are not known here, may also be off by the rounding of constants of order one.
+    The relative error, of the result or of the logits, is at most 1e-6. The values of f-divergences, and of
+    losses that are not built in, may also have the rounding error of constants of order one.
     """
     real, fake = pairs(EXTREME.astype(np.float32).astype(np.float64))
 
@@ -272,7 +272,9 @@ def test_gradients_are_finite_differences(case):
             np.testing.assert_allclose(found, differences, rtol=1e-7, atol=1e-8)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c != "least_squares-pearson"])  # its generator wants 0
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c != "least_squares-pearson"]
+)  # its generator's target is 0
 def test_the_discriminator_raises_real_and_lowers_fake_logits_the_generator_raises_fake(case):
     loss, real, fake = CASES[case](), jnp.array([0.3]), jnp.array([0.7])
     by_real, by_fake = jax.grad(lambda r, f: loss.discriminator(r, f).sum(), (0, 1))(real, fake)
@@ -282,13 +284,13 @@ def test_the_discriminator_raises_real_and_lowers_fake_logits_the_generator_rais
 
 
 def slope(loss, p, q, logit):
-    """Derivative by the logit of what a discriminator minimizes where real has density p and fake q."""
+    """Derivative of the discriminator's loss by the logit, where real examples have density p, fakes q."""
     by_real, by_fake = jax.grad(lambda r, f: loss.discriminator(r, f).sum(), (0, 1))(logit, logit)
     return p * by_real[0] + q * by_fake[0]
 
 
 def logit_of(loss, output):
-    """The logit that `output_fn` takes to `output`, by bisection."""
+    """The logit for which `output_fn` returns `output`, by bisection."""
     low, high = -100.0, 100.0
     for _ in range(100):
         middle = (low + high) / 2
@@ -339,7 +341,7 @@ def test_outputs_grow_with_the_logit(name):
     assert (np.diff(outputs) > 0).all()
 
 
-def test_where_the_discriminator_is_sure_minimax_stops_teaching_and_nonsaturating_does_not():
+def test_with_a_confident_discriminator_minimax_saturates_and_nonsaturating_does_not():
     fake = jnp.array([-40.0])
     gradient = {
         name: jax.grad(lambda f, name=name: LOSSES[name]().generator(f, f).sum())(fake) for name in LOGISTIC
@@ -361,7 +363,7 @@ def test_mad_gan_is_the_cross_entropy_over_the_generators_and_real():
 
 
 def test_mad_gan_of_one_generator_is_a_plain_gan():
-    """Its two outputs are one logit, their difference, and there is no one to identify."""
+    """The difference of its two outputs is one logit; no generator has to be identified."""
     outputs = jnp.stack([jnp.float32(FAKE), jnp.float32(REAL)], axis=1)
     np.testing.assert_allclose(real_or_fake(outputs), REAL - FAKE, rtol=1e-6)
     assert (identification(outputs, jnp.zeros(len(FAKE), jnp.int32)) == 0).all()
@@ -378,6 +380,6 @@ def test_mad_gan_at_extreme_outputs():
 
 @pytest.mark.parametrize("name", [*LOSSES])
 def test_outputs_have_a_finite_mean_at_extreme_logits(name):
-    """What is logged as D(G(z)) of a sure discriminator must not look like a run that diverged."""
+    """The logged D(G(z)) of a confident discriminator must not look like a diverged run."""
     logits = jnp.array([-1e4, -100.0, 0.0, 100.0, 1e4])
     assert np.isfinite(LOSSES[name]().output_fn(logits).mean())

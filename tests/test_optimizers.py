@@ -67,14 +67,14 @@ def close(found, expected, rtol=1e-5):
         np.testing.assert_allclose(found[name], leaf, rtol=rtol, atol=1e-7)
 
 
-def test_adam_is_the_paper_s():
+def test_adam_follows_the_paper():
     adam = OPTIMIZERS["adam"](learning_rate=0.1, b1=0.5, b2=0.99, eps=1e-3)
     close(run(adam), numpy_adam(0.1, 0.5, 0.99, 1e-3))
     moved = run(OPTIMIZERS["adam"](), GRADIENTS[:1])["w"] - PARAMS["w"]
     np.testing.assert_allclose(moved, -2e-4 * np.sign(GRADIENTS[0]["w"]), rtol=2e-3)  # the first step is η
 
 
-def test_the_other_adams_are_their_papers():
+def test_the_variants_of_adam_follow_their_papers():
     numbers = {"b1": 0.5, "b2": 0.99, "eps": 1e-3, "eps_root": 1e-2}
     close(run(OPTIMIZERS["adam"](learning_rate=0.1, **numbers)), numpy_adam(0.1, **numbers))
     decayed = OPTIMIZERS["adamw"](learning_rate=0.1, weight_decay=0.3, **numbers)
@@ -98,12 +98,12 @@ def test_optimism_ends_the_circling_of_a_bilinear_game():
         (x, y), _ = jax.lax.fori_loop(0, 1000, body, (start, optimizer.init(start)))
         return np.hypot(x, y)
 
-    assert distance("optimistic_adam") < 1e-3 and distance("adam") > 2  # 1.1 at first
+    assert distance("optimistic_adam") < 1e-3 and distance("adam") > 2  # 1.1 initially
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if "eps_root" in OPTIMIZERS.fields(name)])
-def test_with_eps_root_one_can_differentiate_through_an_update(name):
-    """Unrolled GANs do; some gradients are exactly 0, and so are their squares' roots."""
+def test_with_eps_root_an_update_is_differentiable(name):
+    """As unrolled GANs do. Some gradients are exactly 0, where the derivative of the root is infinite."""
 
     def moved(gradient, eps_root):
         optimizer = OPTIMIZERS[name](learning_rate=0.1, eps_root=eps_root)
@@ -117,12 +117,12 @@ def test_with_eps_root_one_can_differentiate_through_an_update(name):
         assert np.isfinite(leaf).all()
 
 
-def test_lion_is_the_paper_s():
+def test_lion_follows_the_paper():
     lion = OPTIMIZERS["lion"](learning_rate=0.1, b1=0.8, b2=0.9, weight_decay=0.3)
     close(run(lion), numpy_lion(0.1, 0.8, 0.9, 0.3))
 
 
-def test_momentum_is_polyak_s():
+def test_momentum_follows_polyak():
     momentum = OPTIMIZERS["momentum"](learning_rate=0.1, momentum=-0.5)
     expected = {}
     for name, leaf in PARAMS.items():
@@ -132,7 +132,7 @@ def test_momentum_is_polyak_s():
     close(run(momentum), expected)
 
 
-def test_rmsprop_is_the_lecture_s():
+def test_rmsprop_follows_the_lecture():
     close(run(OPTIMIZERS["rmsprop"](learning_rate=0.1, decay=0.8, eps=1e-3)), numpy_rmsprop(0.1, 0.8, 1e-3))
 
 
@@ -145,7 +145,7 @@ def test_sgd_is_gradient_descent():
 
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
-def test_every_number_is_an_array_leaf_and_none_recompiles(name):
+def test_every_number_is_an_array_leaf_and_can_change_without_compilation(name):
     defaults = {field: parameter.default for field, parameter in OPTIMIZERS.fields(name).items()}
     optimizer, traces = OPTIMIZERS[name](), []
     state = optimizer.init(PARAMS)
@@ -185,7 +185,7 @@ def test_the_learning_rate_scales_the_step_and_the_step_goes_downhill(name):
 
 
 def value(name, step, **fields):
-    """Of a schedule at a step; all fields arrive traced."""
+    """The value of a schedule at a step; all fields are traced."""
     return float(jax.jit(SCHEDULES[name])(jnp.int32(step), **{k: jnp.float32(v) for k, v in fields.items()}))
 
 
@@ -201,11 +201,11 @@ def test_schedules_start_at_one_and_follow_the_share_of_their_length(name):
 
 
 @every_schedule
-def test_schedules_rest_after_their_own_length_and_outside_of_a_run(name):
+def test_schedules_are_constant_after_their_length_and_outside_of_a_run(name):
     end = value(name, 100, num_steps=100)
     for step in (101, 10**9, 2**31 - 1):
         assert value(name, step, num_steps=100) == end
-    for step in (0, 5, 2**31 - 1):  # no length: at the end of it, where 0/0 is near
+    for step in (0, 5, 2**31 - 1):  # no length: the value at the end, without 0/0
         np.testing.assert_allclose(value(name, step, num_steps=0), end, rtol=1e-6)
         np.testing.assert_allclose(value(name, step), end, rtol=1e-6)
     for fields in ({}, {"num_steps": 10}, {"num_steps": jnp.float32(10), "warmup_steps": jnp.float32(3)}):

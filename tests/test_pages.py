@@ -1,4 +1,4 @@
-"""What the pages say exists, exists: links, commands, fields, components; and their examples run."""
+"""Links, commands, fields and components on the pages exist, and the examples run."""
 
 import ast
 import re
@@ -54,7 +54,7 @@ def first_column(table):
 
 
 def commands():
-    """(page, words) of every `python launch.py ...` in a block, and in the text with a config."""
+    """(page, words) of every `python launch.py ...` in a block, and of those with a config in the text."""
     for page, text in PAGES.items():
         lines = [line for block in blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()]
         lines += re.findall(r"`([^`\n]*python launch.py [^`]*)`", text)
@@ -64,7 +64,7 @@ def commands():
 
 
 @pytest.mark.parametrize("mark", ["run", "test"])
-def test_two_commands_of_one_line(mark):
+def test_two_commands_in_one_line(mark):
     assert len(re.findall(rf"^<!-- command: {mark} -->\n```bash\n[^\n]+\n```$", README, re.MULTILINE)) == 1
 
 
@@ -98,7 +98,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize(("page", "words"), [*commands()], ids=lambda x: x if isinstance(x, str) else "")
 def test_commands_are_understood(page, words):
-    """Their config is built, and every flag, field and value is known."""
+    """The config can be built, and every flag, field and value exists."""
     given = [word.partition("=")[::2] for word in words if word.startswith("--")]
     values = dict(given)
     config = default.get_config()
@@ -115,7 +115,7 @@ def test_commands_are_understood(page, words):
         if flag.startswith("--config."):
             name = flag.removeprefix("--config.")
             if name.split(".")[:2] == ["loss", "cubic"] or value in ("VALUE", "STEP"):
-                continue  # the example's own
+                continue  # of the example
             assert name in known
             kind = type(known[name])
             assert kind is str or isinstance(ast.literal_eval(value), kind | int)
@@ -130,11 +130,11 @@ def test_commands_are_understood(page, words):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 def test_examples_run(page, tmp_path, monkeypatch):
-    """The blocks of a page one after another, as a reader would."""
+    """The blocks of a page, one after another."""
     monkeypatch.chdir(tmp_path)
-    for registry in (LOSSES, GENERATORS):  # what a page registers is gone afterwards
+    for registry in (LOSSES, GENERATORS):  # undoes what a page registers
         monkeypatch.setattr(registry, "_builders", dict(registry._builders))
-        registry._builders.pop("cubic", None)  # of tests/own_components.py, where that was read
+        registry._builders.pop("cubic", None)  # from tests/own_components.py, if it was imported
     names = {}
     for block in blocks(page, "python"):
         exec(compile(block, page, "exec"), names)
@@ -153,7 +153,7 @@ def test_the_version_is_the_same_everywhere():
     assert f"## {jaxgan.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-# --- Nothing is left out ------------------------------------------------------------------------------
+# --- Completeness -------------------------------------------------------------------------------------
 
 
 def test_every_config_is_listed():

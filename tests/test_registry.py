@@ -99,7 +99,7 @@ def test_every_field_of_every_entry_has_a_default_to_show_in_the_config(registry
 
 
 @pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
-def test_every_registry_names_all_that_it_knows(registry):
+def test_every_registry_lists_its_entries(registry):
     assert len(list(registry)) > 0
     with pytest.raises(UserError) as error:
         registry["no such name"]
@@ -122,7 +122,7 @@ def test_a_bound_builder_takes_its_numbers_later(registry):
 
 
 def test_families_are_read_as_one(registry):
-    """In their order, with what they get later; a name in two of them is a mistake."""
+    """In order, including entries added later. A name in two of them is an error."""
     families = {"spices": registry, "herbs": Registry("herb")}
     both = union("plant", families)
     assert list(both) == ["saffron", "cumin"]
@@ -136,7 +136,7 @@ def test_families_are_read_as_one(registry):
         family_of("cumin", "plant", families)
 
 
-# --- What may be declared -----------------------------------------------------------------------------
+# --- Declarations -------------------------------------------------------------------------------------
 
 
 class Good(nn.Module):
@@ -219,7 +219,7 @@ def test_fields_that_no_config_could_hold_or_check_are_refused_at_once(cls):
         ({"height": 1}, "has no field 'height'; it has: width, sizes, rate, mode"),
     ],
 )
-def test_values_out_of_their_range_are_told_by_the_field(fields, message):
+def test_values_out_of_range_are_refused_by_field(fields, message):
     registry = networks()
     registry.register("it")(Good)
     with pytest.raises(UserError, match=message):
@@ -245,7 +245,7 @@ def test_builders_declare_in_the_same_way():
         registry.register("loose")(lambda shape, width=4: width)
 
 
-def test_numbers_of_a_compiled_program_are_not_looked_at():
+def test_traced_numbers_are_not_checked():
     registry = Registry("penalty")
 
     @registry.register("bounded")
@@ -258,7 +258,7 @@ def test_numbers_of_a_compiled_program_are_not_looked_at():
 
 
 @pytest.mark.parametrize("field", ["name: str = 'mine'", "scope: int = 1"])
-def test_a_field_that_linen_drops_is_seen_without_a_source_file(field):
+def test_a_field_that_linen_drops_is_found_without_a_source_file(field):
     space = {"nn": nn}
     exec(f"class It(nn.Module):\n    {field}\n    width: int = 1", space)
     exec("class Plain(nn.Module):\n    width: int = 1", space)

@@ -28,9 +28,9 @@ from jaxgan.regularizers.reconstruction import Parts
 B = 4
 SHAPES = {"images": (B, 3, 2, 5), "points": (B, 3)}
 ENTRIES = [(family, name) for family, registry in FAMILIES.items() for name in registry]
-COUPLED = {"dragan", "lecam"}  # by statistics of the whole batch
+COUPLED = {"dragan", "lecam"}  # depends on statistics of the whole batch
 
-# Written down from the papers: the squared norm of the gradient → the penalty.
+# Formulas of the papers: the squared norm of the gradient → the penalty.
 GRADIENT_FORMULAS = {
     "wgan_gp": lambda square: (np.sqrt(square) - 1) ** 2,
     "dragan": lambda square: (np.sqrt(square) - 1) ** 2,
@@ -45,7 +45,7 @@ def keys(seed=3):
 
 
 def examples(kind="images", seed=0):
-    """Float64 real and fake ones."""
+    """Real and fake examples in float64."""
     rng = np.random.default_rng(seed)
     return rng.normal(1, 2, SHAPES[kind]), rng.normal(-1, 1, SHAPES[kind])
 
@@ -67,7 +67,7 @@ def single(tree):
 
 
 def places(name, real, fake):
-    """Where the gradient is taken, in NumPy, from the same keys."""
+    """The points at which the gradient is taken, in NumPy, from the same keys."""
     if name in ("r1", "r2"):
         return real if name == "r1" else fake
     found = []
@@ -87,7 +87,7 @@ def places(name, real, fake):
 
 
 def critic(images):
-    """An uncoupled one, curved everywhere."""
+    """A critic without interactions between examples, with non-zero curvature everywhere."""
     return (
         jnp.tanh(images.reshape(len(images), -1) / 3).sum(axis=1) + images.reshape(len(images), -1)[:, 0] ** 2
     )
@@ -106,7 +106,7 @@ def features(images):
 
 
 def run(family, penalty, seed=0, kind="images"):
-    """What a penalty of the family makes of some inputs: a dict of all its outputs."""
+    """All outputs of a penalty of the family for some inputs, as a dict."""
     real, fake = single(examples(kind, seed))
     logits = critic(real), critic(fake)
     if family == "gradient":
@@ -132,7 +132,7 @@ def run(family, penalty, seed=0, kind="images"):
 
 
 def said(penalty, seed=0, classes=3):
-    """What its head says of real examples and of fakes, whose labels differ."""
+    """The outputs of its head for real and for fake examples, whose labels differ."""
     example = Codes((jnp.zeros((1, 2)),), jnp.zeros((1, 1)))
     condition = SimpleNamespace(num_classes=classes, example={"codes": example})
     head, rng = penalty.head(condition), np.random.default_rng(seed)
@@ -198,7 +198,7 @@ def test_shapes(family, name):
 
 @pytest.mark.parametrize(("family", "name"), ENTRIES)
 def test_one_program_serves_every_number(family, name):
-    """Float fields may be traced, each of them counts, and all that comes out is finite."""
+    """Float fields may be traced, each changes the result, and all outputs are finite."""
     registry, traces = FAMILIES[family], []
     fields = numbers(registry, name)
 
@@ -217,7 +217,7 @@ def test_one_program_serves_every_number(family, name):
 
 
 @pytest.mark.parametrize("name", [name for name in GRADIENT_PENALTIES if name not in COUPLED])
-def test_a_gradient_penalty_is_of_each_example_alone(name):
+def test_a_gradient_penalty_treats_each_example_independently(name):
     penalty = jax.jit(lambda real, fake: GRADIENT_PENALTIES[name]()(critic, real, fake, keys()))
     real, fake = single(examples())
     before, after = penalty(real, fake), penalty(real.at[2].add(1.0), fake.at[2].add(1.0))
@@ -225,7 +225,7 @@ def test_a_gradient_penalty_is_of_each_example_alone(name):
 
 
 @pytest.mark.parametrize("name", [name for name in LOGIT_PENALTIES if name not in COUPLED])
-def test_a_logit_penalty_is_of_each_example_alone(name):
+def test_a_logit_penalty_treats_each_example_independently(name):
     penalty = LOGIT_PENALTIES[name]()
     real, fake = jnp.arange(1.0, B + 1), -jnp.arange(1.0, B + 1)
     before, _ = penalty.penalty(real, fake, penalty.init())
@@ -234,7 +234,7 @@ def test_a_logit_penalty_is_of_each_example_alone(name):
 
 
 @pytest.mark.parametrize("name", list(CONSISTENCY))
-def test_a_consistency_penalty_is_of_each_example_alone(name):
+def test_a_consistency_penalty_treats_each_example_independently(name):
     penalty = jax.jit(lambda real, z: CONSISTENCY[name]()(critic, generator, brighten, real, z, keys()))
     real, z = single(examples())[0], single(examples("points"))[0]
     before, after = penalty(real, z), penalty(real.at[2].add(1.0), z.at[2].add(1.0))
@@ -243,7 +243,7 @@ def test_a_consistency_penalty_is_of_each_example_alone(name):
 
 
 @pytest.mark.parametrize("name", list(WEIGHT_PENALTIES))
-def test_a_weight_penalty_says_whose_and_keeps_its_memory_in_shape(name):
+def test_a_weight_penalty_declares_its_network_and_keeps_the_shape_of_its_memory(name):
     for networks, expected in (
         ("both", ("generator", "discriminator")),
         ("generator", ("generator",)),
@@ -261,7 +261,7 @@ def test_a_weight_penalty_says_whose_and_keeps_its_memory_in_shape(name):
 
 
 @pytest.mark.parametrize("name", list(PROJECTIONS))
-def test_a_projection_keeps_shapes_and_does_nothing_twice(name):
+def test_a_projection_keeps_shapes_and_is_idempotent(name):
     project, params = PROJECTIONS[name](), single(network())
     once = project(params)
     assert jax.tree.map(jnp.shape, once) == jax.tree.map(jnp.shape, params)
@@ -291,7 +291,7 @@ def test_a_linear_critic_has_the_norm_of_its_weights(name, kind):
 @pytest.mark.parametrize("kind", list(SHAPES))
 @pytest.mark.parametrize("name", list(GRADIENT_FORMULAS))
 def test_a_quadratic_critic_shows_where_the_gradient_is_taken(name, kind):
-    """D(x) = ½⟨c, x²⟩ has the gradient c·x; c and all axes differ, so none can be mixed up."""
+    """D(x) = ½⟨c, x²⟩ has the gradient c·x; c and all axes differ, so confusing two would be noticed."""
     real, fake = examples(kind)
     c = np.random.default_rng(5).uniform(0.1, 1, real.shape[1:])
     found = GRADIENT_PENALTIES[name]()(
@@ -380,7 +380,7 @@ def test_the_target_and_the_scale_of_the_noise():
 
 @pytest.mark.parametrize("name", list(GRADIENT_PENALTIES))
 def test_devices_that_share_a_batch_see_the_whole(name):
-    """Two examples a device; DRAGAN's standard deviation is of all of them."""
+    """Two examples per device; DRAGAN's standard deviation is over all examples."""
     real, fake = single(examples())
     batch = real, fake, keys()
     penalty = GRADIENT_PENALTIES[name]()
@@ -401,7 +401,8 @@ def test_lecam_is_the_papers_formula_over_a_run():
         real, fake = rng.normal(1, 1, B), rng.normal(-1, 1, B)
         seen.append((real.mean(), fake.mean()))
         values, memory = penalty.penalty(*single((real, fake)), memory)
-        # An average of all batches so far, this one included, each counting `decay` times the next.
+        # An average of all batches so far, including this one. The weight of each is `decay` times the next
+        # one's.
         weights = decay ** np.arange(len(seen))[::-1]
         real_average, fake_average = weights @ np.array(seen) / weights.sum()
         expected = (real - fake_average) ** 2 + (fake - real_average) ** 2
@@ -409,7 +410,7 @@ def test_lecam_is_the_papers_formula_over_a_run():
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, float("nan")])
-def test_lecam_refuses_what_is_no_decay(decay):
+def test_lecam_refuses_an_invalid_decay(decay):
     with pytest.raises(UserError, match=rf"lecam.decay={decay} must lie in \[0, 1\)"):
         LOGIT_PENALTIES["lecam"](decay=decay)
 
@@ -453,7 +454,7 @@ def test_an_augmentation_that_does_nothing_costs_nothing(name):
 
 
 def test_consistency_of_real_and_of_fake_examples_by_hand():
-    """Twice the image is as much brighter as the image is bright."""
+    """The doubled image has twice the brightness, so the difference is the brightness itself."""
     real, z = jnp.array([[1.0, 2.0], [0.5, -4.0]]), jnp.array([[1.0], [3.0]])
     twice = lambda keys, images: 2 * images  # noqa: E731
     inputs = brightness, lambda z: 10 * z, twice, real, z, keys()[:2]
@@ -463,7 +464,7 @@ def test_consistency_of_real_and_of_fake_examples_by_hand():
     np.testing.assert_allclose(weighted["discriminator"], [200, 1800])
 
 
-def test_real_and_fake_examples_are_transformed_by_draws_of_their_own():
+def test_real_and_fake_examples_are_transformed_by_separate_draws():
     used = []
 
     def augment(keys, images):
@@ -477,7 +478,7 @@ def test_real_and_fake_examples_are_transformed_by_draws_of_their_own():
 
 
 def test_zcr_by_hand():
-    """G(z) = 3z and D the brightness: both terms are known from Δz, drawn from the keys."""
+    """G(z) = 3z and D the brightness: both terms follow from Δz, which is drawn from the keys."""
     z = single(examples("points"))[0]
     delta = 0.2 * np.stack([jax.random.normal(key, (3,)) for key in keys()])
     penalty = CONSISTENCY["zcr"](stddev=0.2, discriminator=2.0, generator=5.0)
@@ -513,7 +514,9 @@ def test_orthogonal_is_over_kernels_as_matrices_of_outputs():
         params["dense_0"]["kernel"],
         block["conv_1"]["kernel"].reshape(-1, 5),
         np.swapaxes(block["conv_transpose_1"]["kernel"], 2, 3).reshape(-1, 6),
-        np.swapaxes(params["output"]["kernel"], 2, 3).reshape(-1, 2),  # known from its bias
+        np.swapaxes(params["output"]["kernel"], 2, 3).reshape(
+            -1, 2
+        ),  # the bias shows which axis has the outputs
     ]
     penalty = WEIGHT_PENALTIES["orthogonal"]()
     found = penalty.penalty(single(params), penalty.init(params))
@@ -544,7 +547,7 @@ def test_right_angles_cost_nothing_whatever_the_norms():
     ids=lambda value: getattr(value, "kind", value),
 )
 def test_orthogonal_knows_the_outputs_of_every_networks_layers(registry, name):
-    """Spectral normalization, which sees the layer, keeps one vector with a number an output, `u`."""
+    """The reference is spectral normalization, whose vector `u` has one number per output."""
     if "spectral_norm" not in registry.fields(name):
         pytest.skip("nothing to compare with")
     shape = (32, 32, 3)

@@ -35,7 +35,7 @@ def test_the_averaged_generator_is_the_default(trained):
 
 
 def test_the_discriminator_judges_images_and_points():
-    """As it does without a generator: probabilities, of what goes through the network one by one."""
+    """The same probabilities as from the discriminator's network, example by example."""
     images = load_digits()[:6]
     gan = make_gan("dcgan", packing=2, discriminator=make_gan("dcgan", shape=(8, 8, 2)).discriminator)
     state = make_state(gan)
@@ -47,7 +47,7 @@ def test_the_discriminator_judges_images_and_points():
     assert found.shape == (6,)
 
 
-def test_judges_with_the_numbers_that_its_loss_was_trained_with(trained):
+def test_probabilities_use_the_numbers_of_the_trained_loss(trained):
     gan = make_gan(loss=LOSSES["least_squares"])
     numbers = {"a": -1.0, "b": 1.0, "c": 0.0}
     assert Sampler(gan, {}, 0, {}, {}, numbers).threshold == 0.0
@@ -56,13 +56,13 @@ def test_judges_with_the_numbers_that_its_loss_was_trained_with(trained):
     assert loaded.loss_numbers.keys() == LOSSES.fields("nonsaturating").keys() and loaded.threshold == 0.5
 
 
-def test_an_older_checkpoint_and_those_that_there_are(trained):
+def test_an_older_checkpoint_and_the_list_of_checkpoints(trained):
     assert jaxgan.load(trained, step=8).step == 8
     with pytest.raises(UserError, match=r"step 11.*\[8, 16, 20\]"):
         jaxgan.load(trained, step=11)
 
 
-def test_what_cannot_be_loaded_is_said(trained, tmp_path):
+def test_what_cannot_be_loaded_is_named(trained, tmp_path):
     with pytest.raises(UserError, match="holds no run"):
         jaxgan.load(tmp_path)
     with pytest.raises(UserError, match="ema, raw"):
@@ -80,7 +80,7 @@ def test_what_cannot_be_loaded_is_said(trained, tmp_path):
         jaxgan.load(tmp_path)
 
 
-def test_the_interpolation_begins_and_ends_at_samples(trained):
+def test_the_interpolation_starts_and_ends_at_samples(trained):
     sampler = jaxgan.load(trained)
     images, way = sampler(seed=1, num=6), sampler.interpolate(seed=1, steps=5, pairs=3)
     assert way.shape == (15, 8, 8, 1)
@@ -93,7 +93,7 @@ def test_the_first_training_grid_shows_samples_0_to_63(trained):
     with Image.open(trained / "samples" / "step_00000020.png") as picture:
         grid = np.asarray(picture.convert("L"))
     images = jaxgan.load(trained)(seed=0, num=64)
-    zoom = 7  # 8 pixels, 8 columns: 448 pixels
+    zoom = 7  # 8 columns of 8 pixels, enlarged to 448 pixels
     corner = grid[24 + 2 : 24 + 2 + 8 * zoom : zoom, 2 : 2 + 8 * zoom : zoom]
     assert np.array_equal(corner, images[0, :, :, 0])
 
@@ -123,7 +123,7 @@ def test_wrong_requests(trained, tmp_path, num, out):
 
 
 def test_from_the_command_line_without_the_training_data(trained, tmp_path):
-    """With the fields of its training once more, of which those that make it another run are refused."""
+    """The fields of the training may be repeated; fields that make it another run are refused."""
     flags = ["--mode=sample", "--num=3", f"--out={tmp_path / 'three.npz'}"]
     done = launch(trained, flags=flags)
     assert done.returncode == 0 and "three.npz" in done.stdout, done.stderr
@@ -141,7 +141,7 @@ def test_from_the_command_line_without_the_training_data(trained, tmp_path):
     assert changes(config, {"augment.names": ("flip,crop",)}, tmp_path / "run") == {}
 
 
-def test_wrong_arguments_are_told_in_one_line(trained):
+def test_wrong_arguments_give_one_line(trained):
     sampler = jaxgan.load(trained)
     for call in (
         lambda: sampler.decode(np.zeros((2, 9))),

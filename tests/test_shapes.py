@@ -1,4 +1,4 @@
-"""Array arguments of public functions have the shapes of their annotations (jaxtyping), and no others."""
+"""Public functions accept arrays of the annotated shapes (jaxtyping) and refuse others."""
 
 import inspect
 
@@ -44,7 +44,7 @@ KEYS = jax.random.split(jax.random.key(0), 4)
 SCALED = jnp.zeros((4, 8, 8, 1))
 FLIP = (AUGMENTATIONS["flip"](),)
 LOSS = losses.LOSSES["hinge"]()
-UNEVEN = (FEWER, FEATURES[:, 0])  # features of one image are no vector
+UNEVEN = (FEWER, FEATURES[:, 0])  # features of one image must not be a vector
 WORDS = np.array([0, 1], np.uint32)
 NUMBERS = np.arange(5)
 EYE = jnp.eye(3)
@@ -57,7 +57,7 @@ def judge(points):
     return points.sum(axis=1)
 
 
-# function: its arguments, and such as are refused
+# function: valid arguments, then arguments that are refused
 CALLS = {
     frechet.frechet_distance: ((FEATURES, FEWER), (FEATURES, NARROW)),
     kernel.mmd2: ((FEATURES, FEWER), (FEATURES, NARROW)),

@@ -1,4 +1,4 @@
-"""Losses, penalties, networks, a sampler and an evaluator keep to the shapes of their annotations."""
+"""Losses, penalties, networks, a sampler and an evaluator have the shapes of their annotations."""
 
 import collections.abc
 import functools
@@ -60,7 +60,7 @@ def checked(function):
 
 
 def as_declared(function, declared):
-    """The function, called by position; arguments and result are checked against a `Callable[[...], ...]`."""
+    """The function with arguments and result checked against `declared`, a `Callable[[...], ...]`."""
     *_, kinds, result = typing.get_args(declared)
 
     def forward(*arguments):
@@ -90,7 +90,7 @@ def generate(z):
 
 
 def test_a_wrong_result_is_refused():
-    """So that the tests below say something of what comes out, too."""
+    """The tests below rely on this check of results."""
     mean = as_declared(lambda real, fake: jnp.mean(real), field(Loss, "discriminator"))
     refuses(mean, LOGITS, LOGITS)
 
@@ -172,13 +172,13 @@ def test_class_losses(name, player):
 
 
 def checked_fields(value, kind):
-    """The fields of a tuple agree with their annotations, and in the sizes that these share."""
+    """Checks the fields of a tuple against their annotations; dimensions with one name have one size."""
     fields = typing.get_type_hints(kind)
     as_declared(lambda *_: None, typing.Callable[[*fields.values()], None])(*value)
 
 
 def own_call(network):
-    """The network's `__call__`, checked."""
+    """The network's `__call__` with checked shapes."""
     return checked(type(network).__call__)
 
 
@@ -243,13 +243,13 @@ def test_a_sampler(sampler):
 
 
 def parts(kind):
-    """An annotation and its parts; but a dict may hold arrays of any shape, and a function is no array."""
+    """An annotation and its parts. Parts of dicts and of functions are left out."""
     closed = typing.get_origin(kind) in (dict, collections.abc.Callable)
     return (kind, *(() if closed else typing.get_args(kind)))
 
 
 def functions_of_arrays():
-    """By name, all public functions that take arrays. An array without a shape is refused."""
+    """All public functions that take arrays, by name. An array without a shape is refused."""
     found = {}
     for entry in pkgutil.walk_packages(jaxgan.__path__, "jaxgan."):
         if entry.name == "jaxgan.benchmarks.pytorch":  # needs PyTorch
@@ -269,7 +269,7 @@ def functions_of_arrays():
 
 @pytest.fixture
 def called(monkeypatch):
-    """The functions of arrays, checked wherever they are used: all of them, and the names of those called."""
+    """(functions, names): all functions of arrays, checked wherever used, and the names of those called."""
     names, by_function, functions = set(), {}, functions_of_arrays()
     for name, function in functions.items():
         if not inspect.isgeneratorfunction(inspect.unwrap(function)):
@@ -320,7 +320,7 @@ TRICKS = {
 
 
 def trace_gradient(registry, name, x, **fields):
-    """A network's gradients by its weights, in training; with attention where it may have it."""
+    """A network's gradients by its weights in training, with attention if it has that field."""
     attention = {"attention": (8,)} if "attention" in registry.fields(name) else {}
     network = registry[name]((16, 16, 1), **attention, **fields)
 
@@ -351,7 +351,7 @@ def trace_given_images():
 
 
 def test_steps_and_samplers_keep_to_their_shapes(called, tmp_path):
-    """And no public function of arrays is left out: it is called here or stands in another file's table."""
+    """Every public function of arrays is called here or is in the table of `test_shapes.py`."""
     functions, names = called
     for changes in (LABELS, CODES, TRICKS):
         gan, state = make(configure(**changes))

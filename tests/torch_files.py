@@ -1,4 +1,4 @@
-"""Files as `torch.save` writes them, made without PyTorch; and random weights of Inception-v3 for them."""
+"""Files in the format of `torch.save`, made without PyTorch, and random weights of Inception-v3."""
 
 import pickle
 import zipfile
@@ -11,7 +11,7 @@ from jaxgan.extractors.inception_v3 import weight_shapes
 
 
 def draw_inception(seed=0):
-    """Weights by the PyTorch port's names and in its layout, such that activations stay about 1."""
+    """Weights with the names and layout of the PyTorch port, scaled so that activations stay near 1."""
     random = np.random.RandomState(seed)
     tensors = {}
     for name, shape in sorted(weight_shapes().items()):
@@ -39,14 +39,14 @@ class Global(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What unpickling is asked to call."""
+    """A call during unpickling."""
 
     function: Any
     arguments: tuple
 
 
 class Persistent(NamedTuple):
-    """What the reader is asked to look up."""
+    """A persistent ID, which the reader looks up."""
 
     value: tuple
 
@@ -86,7 +86,7 @@ def tensor(key, array, *extra, offset=0, shape=None, strides=None):
 
 
 def write_zip(path, arrays, state=None, byteorder=b"little"):
-    """The format since PyTorch 1.6; `state` may be given, to be pickled in place of the arrays' own."""
+    """The format since PyTorch 1.6; `state`, if given, is pickled instead of the arrays."""
     keys = {name: str(number) for number, name in enumerate(arrays)}
     if state is None:
         state = {name: tensor(keys[name], array) for name, array in arrays.items()}

@@ -9,14 +9,13 @@ from jaxgan.models import layers
 
 
 class SelfAttention(nn.Module):
-    """y = x + γ·o(A·g), A = softmax(θ·φᵀ), γ = 0 at first: maps `[B, H, W, C]` to the same.
+    """y = x + γ·o(A·g), A = softmax(θ·φᵀ), γ initially 0: maps `[B, H, W, C]` to the same.
 
-    θ, φ, g, o are linear for each pixel, without biases: C → C/8, C/8, C/2 and back to C. φ and g are pooled
-    to the largest of 2×2 pixels, so that each of the HW pixels attends to about HW/4 places. θ·φᵀ is not
-    divided by a root.
+    θ, φ, g, o are 1×1 convolutions without biases: C → C/8, C/8, C/2 and back to C. φ and g are max-pooled
+    over 2×2 pixels, so each of the HW pixels attends to about HW/4 positions. θ·φᵀ is not scaled.
 
-    Source: Zhang et al. 2019, Self-Attention Generative Adversarial Networks, equations 1 to 3, as in the
-    authors' code, whose θ, φ and pooling the paper does not tell.
+    Source: Zhang et al. 2019, Self-Attention Generative Adversarial Networks, equations 1 to 3. The widths of
+    θ and φ and the pooling are those of the authors' code; the paper does not give them.
 
     Attributes:
       spectral_norm, initializer: see `layers`.
@@ -48,7 +47,7 @@ class SelfAttention(nn.Module):
 
 
 def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
-    """The largest of 2×2 pixels: `[B, H, W, C]` to `[B, ⌈H/2⌉, ⌈W/2⌉, C]`; at an odd edge of fewer."""
+    """The maxima of 2×2 pixels: `[B, H, W, C]` to `[B, ⌈H/2⌉, ⌈W/2⌉, C]`; at an odd edge, of fewer pixels."""
     n, h, w, c = x.shape
     if h % 2 or w % 2:
         x = jnp.pad(x, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
@@ -58,17 +57,17 @@ def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
 def attend(
     network: nn.Module, x: Float[Array, "B H W C"], train: bool, index: int, sides: list[int]
 ) -> Float[Array, "B H W C"]:
-    """Attention behind block `index`, if its maps' shorter side is asked for and these are the first of it.
+    """Applies attention after block `index` if its maps are the first with one of the sides in `attention`.
 
     Call it inside a compact `__call__` of `network`, whose fields `attention`, `spectral_norm` and
     `initializer` it reads.
 
     Args:
       network: see above.
-      x: what the block gives.
-      train: whether the power iteration moves on.
+      x: the output of the block.
+      train: whether to make a step of the power iteration.
       index: of the block.
-      sides: of what each block gives the shorter side.
+      sides: the shorter side of the output of each block.
     """
     side = sides[index]
     if side not in network.attention or side in sides[:index]:

@@ -16,28 +16,28 @@ from jaxgan.models.resnet import ResNetDiscriminator
 
 @GENERATORS.register("biggan")
 class BigGANGenerator(nn.Module):
-    """Residual blocks as of `resnet`, whose batch norms are told a part of z and of the class.
+    """Residual blocks as in `resnet`, with batch norms conditioned on chunks of z and on the class.
 
-    `[B, latent_dim]` to `[B, H, W, C]`. z is parted into as many equal chunks as there are blocks, and one
-    for the projection to the first maps; where it does not part equally the first chunks are longer. Every
-    batch norm but the last is conditional: on its block's chunk, and with a condition on a shared embedding
-    of the class, which has no spectral norm.
+    `[B, latent_dim]` to `[B, H, W, C]`. z is split into one chunk for the projection to the first maps and
+    one chunk for each block. If the lengths cannot be equal, the first chunks are longer. Every batch norm
+    except the last is conditioned on its block's chunk, and on a shared embedding of the class if there is a
+    condition. The embedding has no spectral norm.
 
-    With `width` 96 that of figure 15 and tables 4 to 6, as in StudioGAN for CIFAR-10 (384 channels). The
-    paper's has spectral norm everywhere, `spectral_norm='.'`, and attention at 64 pixels.
+    `width` 96 gives the network of figure 15 and tables 4 to 6, and StudioGAN's for CIFAR-10 (384 channels).
+    The paper uses spectral norm in all layers, `spectral_norm='.'`, and attention at 64 pixels.
 
     Attributes:
       shape: of one image, `(H, W, C)`.
-      width: of the narrowest maps of large images.
+      width: base number of channels; the widths of all maps are multiples of it.
       multipliers: widths of all maps, from the first on, as multiples of `width`; (): as published for the
         image's size, see `layout.generator_layout`.
-      split_z: whether blocks get chunks of z; else all of z goes to the projection.
-      shared: width of the embedding of the class that all blocks share; 0: each has its own.
+      split_z: whether each block gets a chunk of z; otherwise only the projection gets z.
+      shared: width of the class embedding that all blocks share; 0: each has its own.
       batch_norm: must be on: z and the class reach the blocks through it.
       norm_bias: whether convolutions have a bias that a batch norm then subtracts; published counts of
         parameters include them.
       initializer: of weights, see `layers.scaled_initializer`.
-      attention: shorter sides of maps behind whose block there is `attention.SelfAttention`.
+      attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size.
     """
 
     shape: tuple[int, ...]
@@ -92,9 +92,9 @@ class BigGANGenerator(nn.Module):
 class BigGANDiscriminator(ResNetDiscriminator):
     """Residual blocks, the sum over all pixels, and a dense layer to the logit `[B]`, or `[B, outputs]`.
 
-    As `resnet`, but within a block maps are as wide as behind it (Brock et al. 2019, appendix B), and initial
-    weights are orthogonal. With `width` 96 that of StudioGAN for CIFAR-10 (192 channels), and of table 4 for
-    larger images.
+    As `resnet`, but the inner maps of a block are as wide as its output (Brock et al. 2019, appendix B), and
+    initial weights are orthogonal. `width` 96 gives StudioGAN's network for CIFAR-10 (192 channels), and that
+    of table 4 for larger images.
     """
 
     wide: ClassVar[bool] = True
@@ -102,7 +102,7 @@ class BigGANDiscriminator(ResNetDiscriminator):
 
 
 def split(z: Float[Array, "B Z"], num: int) -> list[Float[Array, "B _"]]:
-    """z `[B, latent_dim]` in `num` parts as equal as they can be, the first ones longer."""
+    """z `[B, latent_dim]` in `num` chunks of equal length; the first ones are longer by 1 if necessary."""
     if z.shape[-1] < num:
         raise UserError(
             f"generator.biggan.split_z: {z.shape[-1]} numbers do not part into {num}: raise latent_dim, or "
@@ -112,7 +112,9 @@ def split(z: Float[Array, "B Z"], num: int) -> list[Float[Array, "B _"]]:
 
 
 def embed(network: nn.Module, condition: Float[Array, "B K"] | None) -> Float[Array, "B E"] | None:
-    """The embedding `[B, shared]` of a condition `[B, K]`, without spectral norm; or the condition itself.
+    """The embedding `[B, shared]` of a condition `[B, K]`; the condition itself if `shared` is 0.
+
+    It has no spectral norm.
 
     Call it inside a compact `__call__` of `network`, whose fields `shared` and `initializer` it reads.
     """
@@ -124,6 +126,6 @@ def embed(network: nn.Module, condition: Float[Array, "B K"] | None) -> Float[Ar
 
 
 def require_batch_norm(network: nn.Module) -> None:
-    """UserError without batch norm, through which blocks are told z and the class."""
+    """UserError without batch norm, through which z and the class reach the blocks."""
     if not network.batch_norm:
         raise UserError("batch_norm=False, but z and classes reach the blocks through it: use resnet instead")

@@ -18,14 +18,14 @@ from jaxgan.models.layout import (
 from jaxgan.models.resample import average_pool, upsample
 from jaxgan.models.residual import to_image, to_logits
 
-_NARROWER = 4  # a block's inner maps have so many times fewer channels
+_NARROWER = 4  # the inner maps of a block have this many times fewer channels
 
 
 class DeepGeneratorBlock(nn.Module):
-    """Four times batch norm, activation and convolution, of 1×1, 3×3, 3×3 and 1×1 pixels, beside a shortcut.
+    """Batch norm, activation and convolution four times, with 1×1, 3×3, 3×3 and 1×1 kernels; and a shortcut.
 
     Maps `[B, h, w, C]` to `[B, *size, features]`, C at least `features`. The inner maps have C/4 channels and
-    are enlarged in front of the first 3×3 convolution. The shortcut drops the last channels.
+    are enlarged before the first 3×3 convolution. The shortcut drops the last channels.
 
     Attributes: see `residual.GeneratorBlock`.
     """
@@ -60,11 +60,11 @@ class DeepGeneratorBlock(nn.Module):
 
 
 class DeepDiscriminatorBlock(nn.Module):
-    """Four times activation and convolution, of 1×1, 3×3, 3×3 and 1×1 pixels, beside a shortcut.
+    """Activation and convolution four times, with 1×1, 3×3, 3×3 and 1×1 kernels; and a shortcut.
 
     Maps `[B, H, W, C]` to `[B, ⌈H/2⌉, ⌈W/2⌉, features]`, C at most `features`. The inner maps have a quarter
-    of the channels and are pooled in front of the last convolution. The shortcut is pooled, and gets channels
-    that it lacks from a 1×1 convolution.
+    of the channels and are pooled before the last convolution. The shortcut is pooled; a 1×1 convolution adds
+    the channels that it lacks.
 
     Attributes: see `residual.DiscriminatorBlock`.
     """
@@ -95,7 +95,7 @@ class DeepDiscriminatorBlock(nn.Module):
 
 
 def _layer(i, width, use_bias, kernel_init):
-    """The i-th convolution of a block; one of 1×1 pixel is linear for each pixel."""
+    """The i-th convolution of a block; a 1×1 convolution is a dense layer for each pixel."""
     if i in (0, 3):
         return nn.Dense(width, use_bias, kernel_init=kernel_init, name=f"conv_{i}")
     return layers.Conv(width, 3, 1, use_bias, kernel_init, name=f"conv_{i}")
@@ -103,23 +103,23 @@ def _layer(i, width, use_bias, kernel_init):
 
 @GENERATORS.register("biggan_deep")
 class BigGANDeepGenerator(nn.Module):
-    """Two residual blocks a resolution, the second of which doubles the maps; all are told z and the class.
+    """Two residual blocks per resolution, conditioned on z and the class; the second doubles the resolution.
 
-    `[B, latent_dim]` to `[B, H, W, C]`. z, and with a condition a shared embedding of the class, go together
-    into the projection to the first maps and into every batch norm but the last. With `width` 128 that of the
-    paper.
+    `[B, latent_dim]` to `[B, H, W, C]`. If there is a condition, a shared embedding of the class is appended
+    to z. The projection to the first maps and every batch norm except the last get this vector. `width` 128
+    gives the network of the paper.
 
     Attributes:
       shape: of one image, `(H, W, C)`.
-      width: of the narrowest maps of large images.
+      width: base number of channels; the widths of all maps are multiples of it.
       multipliers: widths of all maps, from the first on, as multiples of `width`, none larger than the one
         before; (): as published for the image's size, see `layout.generator_layout`.
-      shared: width of the embedding of the class that all blocks share; 0: each has its own.
+      shared: width of the class embedding that all blocks share; 0: each has its own.
       batch_norm: must be on: z and the class reach the blocks through it.
       norm_bias: whether convolutions have a bias that a batch norm then subtracts; published counts of
         parameters include them.
       initializer: of weights, see `layers.scaled_initializer`.
-      attention: shorter sides of maps behind whose blocks there is `attention.SelfAttention`.
+      attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size.
     """
 
     shape: tuple[int, ...]
@@ -172,16 +172,16 @@ class BigGANDeepGenerator(nn.Module):
 
 @DISCRIMINATORS.register("biggan_deep")
 class BigGANDeepDiscriminator(nn.Module):
-    """A convolution, two residual blocks a resolution, of which the first halves the maps, and as `biggan`.
+    """A convolution, then two residual blocks per resolution; the first halves it. The end is as in `biggan`.
 
     Attributes:
       shape: of one image, `(H, W, C)`.
-      width: of the narrowest maps of large images.
+      width: base number of channels; the widths of all maps are multiples of it.
       multipliers: widths of the first convolution and of the pairs of blocks, as multiples of `width`, none
         smaller than the one before; (): as published for the image's size, see
         `layout.deep_discriminator_layout`.
       initializer: of weights, see `layers.scaled_initializer`.
-      attention: shorter sides of maps behind whose first blocks there is `attention.SelfAttention`.
+      attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size.
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
       minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
     """

@@ -17,12 +17,12 @@ from jaxgan.models.heads import apply_head
 from jaxgan.models.layers import apply_layer, normal_init
 from jaxgan.regularizers.classes import Head
 
-# Of each example: its label, or a mixture of classes.
+# For each example: its label, or a mixture of classes.
 Labels = Int[Array, " B"] | Float[Array, "B classes"]
 
 
 def class_vectors(labels: Labels, classes: int, dtype) -> Float[Array, "B classes"]:
-    """Labels int `[B]` as one-hot vectors `[B, classes]`; vectors (also mixtures of classes) stay."""
+    """Labels int `[B]` as one-hot vectors `[B, classes]`; vectors (e.g. mixtures) are kept."""
     return jax.nn.one_hot(labels, classes, dtype=dtype) if labels.ndim == 1 else labels.astype(dtype)
 
 
@@ -46,7 +46,7 @@ class ConditionalGenerator(nn.Module):
       classes: K, if there are labels.
       labels: 'joined': an embedding of the class beside z (Mirza and Osindero 2014, Conditional Generative
         Adversarial Nets), initially N(0, 1), or as the network's class says by `label_init`; 'batch_norm':
-        every batch norm has a gain and a bias of the class, see `layers.batch_norm`.
+        every batch norm has a gain and a bias for each class, see `layers.batch_norm`.
       embedding: width of that embedding.
     """
 
@@ -88,7 +88,7 @@ class ConditionalDiscriminator(nn.Module):
         Converge?, section 6); 'inner_product': ⟨D(x), v_y⟩ of `embedding` outputs and an embedding of the
         class, initially N(0, 1/(K·embedding)) (Huang et al. 2024, R3GAN); 'none': labels are not used.
       embedding: width of the embedding that is joined to points, or of the inner product.
-      heads: those that class losses need, by name.
+      heads: the heads that the class losses need, by name.
     """
 
     discriminator: nn.Module
@@ -113,7 +113,7 @@ class ConditionalDiscriminator(nn.Module):
     ):
         """Logits `[B]`; with `features` (logits, features); with `heads` (logits, said, features).
 
-        With `hold`, heads that ask for it stop the gradient to the layers below.
+        With `hold`, heads that require it stop the gradient to the layers below.
         """
         pattern = getattr(self.discriminator, "spectral_norm", "")
         axis_name = getattr(self.discriminator, "axis_name", None)
@@ -192,7 +192,7 @@ def joined_shape(shape: tuple[int, ...], embedding: int) -> tuple[int, ...]:
 def join(
     examples: Float[Array, "B *size C"], vectors: Float[Array, "B classes"], embedding: int
 ) -> Float[Array, "B *size joined"]:
-    """Joins the class: images get one more channel, `[B, H, W, C + 1]`; points `[B, D + embedding]`.
+    """Appends the class: images get one more channel, `[B, H, W, C + 1]`; points `[B, D + embedding]`.
 
     Call it inside a compact `__call__`.
     """

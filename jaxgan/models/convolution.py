@@ -1,4 +1,4 @@
-"""Convolution, its transpose and its kernel gradient, so written that XLA:CPU also runs them fast in loops.
+"""Convolution, its transpose and its kernel gradient, in a form that XLA:CPU also runs fast inside loops.
 
 The form T(x, y, k) = <conv(x; k), y> is linear in each of a large image x, a small image y and a kernel k,
 so the three functions below are each other's derivatives, to any order (gradient penalties need two).
@@ -164,12 +164,12 @@ def _padding(size, kernel_size, stride):
     for big, k in zip(size, kernel_size[:2], strict=True):
         read = (-(-big // stride) - 1) * stride + k  # pixels that the windows span
         low = max(read - big, 0) // 2
-        padding.append((low, read - big - low))  # negative if the windows do not read the end
+        padding.append((low, read - big - low))  # negative if the windows do not reach the end
     return padding
 
 
 def _enlarge(image, kernel, padding, dilation=1):
-    """Appends zeros so that the image is at least as large as the kernel, and takes them off the padding.
+    """Appends zeros so that the image is as large as the kernel, and subtracts them from the padding.
 
     If the kernel is larger, XLA swaps the two and leaves the fast path.
     """

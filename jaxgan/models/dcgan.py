@@ -18,12 +18,12 @@ class DCGANGenerator(nn.Module):
 
     With the defaults and 28×28 images: 7·7·256, then transposed convolutions to 128, 64 and the image's
     channels with kernels 5, 5, 7. Batch norm and activation follow every layer except the last, which has
-    tanh. If the strides do not divide the size, sizes are rounded up, as in the widespread port to TensorFlow
+    tanh. If the strides do not divide the size, sizes are rounded up, as in the common port to TensorFlow
     (carpedm20/DCGAN-tensorflow): 4 → 7 → 14 → 28 with strides 2, 2, 2.
 
     Attributes:
       shape: of one image, `(H, W, C)`.
-      dense: widths of dense layers in front of the projection.
+      dense: widths of dense layers before the projection.
       channels: channels of the projection and of all transposed convolutions except the last.
       kernels: sizes of the transposed convolutions' kernels; as many as `channels`.
       strides: factors by which they enlarge the image; as many as `channels`.

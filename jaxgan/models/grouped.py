@@ -1,8 +1,9 @@
-"""Grouped convolution, fast in both directions: XLA:CPU's own gradient of its kernel is very slow.
+"""Grouped convolution with a fast kernel gradient. XLA:CPU's own kernel gradient is very slow.
 
-As in `convolution.py` two functions are each other's derivatives, to any order. On a CPU a few groups are one
-convolution whose kernel has zeros between them; of many groups, the gradient of the kernel is one product
-for each of its pixels. Measured for 16×16×64, 4 groups, batch 64: 1.9 ms and 2.5 ms, where XLA takes 68 ms.
+As in `convolution.py`, two functions are each other's derivatives, to any order. On a CPU, a few groups are
+computed as one convolution whose kernel has zeros between groups. With many groups, the kernel gradient is
+one matrix product for each pixel of the kernel. Measured for 16×16×64, 4 groups, batch 64: 1.9 ms and 2.5 ms;
+XLA takes 68 ms.
 """
 
 import functools
@@ -15,13 +16,13 @@ from jaxtyping import Array, Float
 
 from jaxgan.models.convolution import conv, conv_kernel_gradient
 
-_FEW_GROUPS = 8  # up to so many the zeros cost less than what they save
+_FEW_GROUPS = 8  # up to this number of groups the zeros cost less than they save
 
 
 def plain_grouped_conv(
     x: Float[Array, "B H W C"], kernel: Float[Array, "h w I O"], groups: int
 ) -> Float[Array, "B H W O"]:
-    """`grouped_conv` as XLA has it: the form that other tools read."""
+    """`grouped_conv` as one XLA operation, the form that other tools can read."""
     order = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(
         x, kernel, (1, 1), "SAME", dimension_numbers=order, feature_group_count=groups
@@ -98,7 +99,7 @@ def _block_diagonal(kernel, groups):
 
 
 def _transposed(kernel, groups):
-    """The kernel of the adjoint: turned around, inputs and outputs of each group exchanged."""
+    """The kernel of the adjoint: flipped, with the inputs and outputs of each group exchanged."""
     kh, kw, inputs, _ = kernel.shape
     kernel = jnp.flip(kernel, (0, 1)).reshape(kh, kw, inputs, groups, -1)
     return kernel.transpose(0, 1, 4, 3, 2).reshape(kh, kw, -1, groups * inputs)

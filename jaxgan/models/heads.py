@@ -40,7 +40,7 @@ def apply_head(
 
     Args:
       head: its shape.
-      name: of its layers, 'head_<name>'.
+      name: the layers are called 'head_<name>'.
       features: of the discriminator.
       spectral_norm: see `layers.apply_layer`.
       train: whether to make a step of the power iteration.

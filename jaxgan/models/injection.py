@@ -14,7 +14,7 @@ from jaxgan.models.layers import apply_layer
 
 
 def check_injection(hidden: int, noise: bool, latent: bool) -> None:
-    """UserError if noise or the latent would be injected into none of the `hidden` layers."""
+    """UserError if there are too few `hidden` layers for the noise or the latent that is wanted."""
     for field, wanted, least in (("noise", noise, 1), ("latent_injection", latent, 2)):
         if wanted and hidden < least:
             raise UserError(f"{field} has no effect with {hidden} hidden layers: it takes at least {least}")
@@ -46,7 +46,7 @@ def inject(
     spectral_norm: str,
     train: bool,
 ) -> Float[Array, "B *pixels C"]:
-    """Adds noise and the latent to a hidden layer before its activation, as the generator's fields say.
+    """Adds noise and the latent to a hidden layer before its activation, according to the generator's fields.
 
     Call it inside a compact `__call__`.
 

@@ -41,10 +41,10 @@ _SCALED: dict[str, Callable[[float], nn.initializers.Initializer]] = {
 
 
 def scaled_initializer(name: str, gain: float = 1.0) -> nn.initializers.Initializer:
-    """Initial weights called `name`, of residual networks.
+    """Initial weights called `name`, for residual networks.
 
-    xavier: uniform with variance gain²·2/(fan_in + fan_out) (Glorot and Bengio 2010), as SNGAN's;
-    orthogonal, whatever the gain (Saxe et al. 2014), as BigGAN's; normal: N(0, 0.02), whatever the gain.
+    xavier: uniform with variance gain²·2/(fan_in + fan_out) (Glorot and Bengio 2010), as in SNGAN.
+    orthogonal: Saxe et al. 2014, as in BigGAN; without the gain. normal: N(0, 0.02); without the gain.
     """
     return _SCALED[name](gain)
 
@@ -68,7 +68,7 @@ def make_activation(name: str, slope: float) -> Callable[[Float[Array, "..."]], 
 
 
 # Types of the fields of networks.
-Sizes = Annotated[tuple[int, ...], AtLeast(1)]  # of layers, kernels, strides
+Sizes = Annotated[tuple[int, ...], AtLeast(1)]  # widths of layers, sizes of kernels, strides
 Count = Annotated[int, AtLeast(0)]  # 0: none
 Rate = Annotated[float, Between(0, 1)]  # of dropout
 Activation = Annotated[str, OneOf(tuple(_ACTIVATIONS)), "activation of hidden layers"]
@@ -111,7 +111,7 @@ class Conv(nn.Module):
 class ConvTranspose(nn.Module):
     """`conv_transpose` with its parameters: `[N, H, W, I] -> [N, stride·H, stride·W, features]`.
 
-    `size` asks for fewer rows and columns, as `conv_transpose` allows.
+    `size` can request fewer rows and columns, as in `conv_transpose`.
     The kernel is `[kh, kw, features, I]`, as PyTorch and TensorFlow store it up to the order of axes.
     """
 
@@ -146,7 +146,7 @@ class InstanceNorm(nn.Module):
 
 
 class SpectralNorm(nn.Module):
-    """`layer` with its kernel divided by its largest singular value, as a matrix with a row for each output.
+    """`layer` with its kernel divided by its largest singular value, as a matrix with one row per output.
 
     linen's own layer stores normalized weights at initialization, and confuses inputs and outputs of
     transposed convolutions. Here the norm is always computed in float32.
@@ -215,7 +215,7 @@ def batch_norm(
     `[B, K]`, each example has its own gain and bias: (1 + c·W_gain)·BN(x) + c·W_bias, W from `kernel_init`.
     Call it inside a compact `__call__`.
 
-    Source: Ioffe and Szegedy 2015; the constants are those of the widespread port of DCGAN to TensorFlow,
+    Source: Ioffe and Szegedy 2015; the constants are those of the common port of DCGAN to TensorFlow,
     carpedm20/DCGAN-tensorflow. The condition: de Vries et al. 2017, Modulating early visual processing by
     language; 1 + gain as in BigGAN (Brock et al. 2019). W is spectrally normalized if `spectral_norm`
     matches the layers '<name>_gain' and '<name>_bias', as in SAGAN.

@@ -1,11 +1,11 @@
-"""How deep and how wide residual networks are: from the size of the image, as published for that size."""
+"""Depths and widths of residual networks, as published for the size of the image."""
 
 from jaxgan.errors import UserError
 
 Size = tuple[int, int]  # height, width
 
-# Widths of a generator's maps from the first on, of a discriminator's blocks; by the times that the image
-# is halved. BigGAN's (Brock et al. 2019, tables 4 to 6), among them SNGAN's for STL-10.
+# Relative widths of a generator's maps, from the first on, and of a discriminator's blocks. The key is how
+# often the image is halved. From BigGAN (Brock et al. 2019, tables 4 to 6); 3 is also SNGAN's for STL-10.
 _GENERATOR = {
     3: (8, 4, 2, 1),
     4: (16, 8, 4, 2, 1),
@@ -20,11 +20,11 @@ _DISCRIMINATOR = {
     6: (1, 2, 4, 8, 8, 16, 16),
     7: (1, 1, 2, 4, 8, 8, 16, 16),
 }
-_SMALL = 32  # up to this shorter side all maps are as wide, and few halved, as for CIFAR-10
+_SMALL = 32  # up to this shorter side all maps have the same width, as for CIFAR-10
 
 
 def require_images(shape: tuple[int, ...], network: str) -> None:
-    """UserError where `network`, 'generator' or 'discriminator', would have to do with points."""
+    """UserError if examples are points; `network` is 'generator' or 'discriminator'."""
     if len(shape) != 3:
         does = {"generator": "makes", "discriminator": "looks at"}[network]
         raise UserError(
@@ -36,8 +36,8 @@ def require_images(shape: tuple[int, ...], network: str) -> None:
 def sizes_upward(shape: tuple[int, ...], factors: tuple[int, ...]) -> list[Size]:
     """Sizes of a generator's maps, from the first to the image's, each `factors` times the one before.
 
-    Sizes that a factor does not divide are those of a convolution back from the image, rounded up:
-    4 → 7 → 14 → 28 with factors 2, 2, 2.
+    Sizes are computed from the image backwards. If a factor does not divide a size, the quotient is rounded
+    up: 4 → 7 → 14 → 28 with factors 2, 2, 2.
     """
     sizes = [(shape[0], shape[1])]
     for factor in reversed(factors):
@@ -47,7 +47,7 @@ def sizes_upward(shape: tuple[int, ...], factors: tuple[int, ...]) -> list[Size]
 
 
 def halvings(shape: tuple[int, ...], least: int) -> int:
-    """How often the shorter side can be halved and still have `least` pixels."""
+    """How often the shorter side can be halved until it would have fewer than `least` pixels."""
     side, times = min(shape[:2]), 0
     while side // 2 >= least:
         side, times = -(-side // 2), times + 1
@@ -57,12 +57,12 @@ def halvings(shape: tuple[int, ...], least: int) -> int:
 def generator_layout(
     shape: tuple[int, ...], multipliers: tuple[int, ...] = ()
 ) -> tuple[list[Size], tuple[int, ...]]:
-    """Sizes of a generator's maps, each twice the one before, and their widths as multiples of the least.
+    """Sizes of a generator's maps, each twice the one before, and their widths as multiples of `width`.
 
     Args:
       shape: of an image.
-      multipliers: the widths; (): as published. The first maps are then 4 to 7 pixels high or wide, whichever
-        is less. Up to 32 pixels all are 4 times as wide, as SNGAN's and BigGAN's for CIFAR-10.
+      multipliers: the widths; (): as published. The shorter side of the first maps is then 4 to 7 pixels. Up
+        to 32 pixels all widths are 4, as in SNGAN and BigGAN for CIFAR-10.
     """
     if not multipliers:
         times = halvings(shape, 4)
@@ -71,13 +71,13 @@ def generator_layout(
 
 
 def discriminator_layout(shape: tuple[int, ...], multipliers: tuple[int, ...] = ()) -> list[tuple[int, bool]]:
-    """Of each block of a discriminator the width, as a multiple of the least, and whether it halves the maps.
+    """For each block of a discriminator: its width as a multiple of `width`, and whether it halves the maps.
 
-    Up to 32 pixels the first two blocks do, above all but the last.
+    Up to 32 pixels the first two blocks halve them; for larger images, all except the last do.
 
     Args:
       shape: of an image.
-      multipliers: the widths; (): as published. Up to 32 pixels these are four blocks of twice the width.
+      multipliers: the widths; (): as published. Up to 32 pixels these are four blocks of width 2.
     """
     small = min(shape[:2]) <= _SMALL
     if not multipliers:
@@ -89,9 +89,9 @@ def discriminator_layout(shape: tuple[int, ...], multipliers: tuple[int, ...] = 
 def deep_discriminator_layout(
     shape: tuple[int, ...], multipliers: tuple[int, ...] = ()
 ) -> tuple[int, list[tuple[int, bool]]]:
-    """BigGAN-deep's: the first convolution's width, and of each pair of blocks as `discriminator_layout`.
+    """BigGAN-deep: the width of the first convolution, then each pair of blocks as in `discriminator_layout`.
 
-    Up to 32 pixels the first two pairs halve the maps, above all do.
+    Up to 32 pixels the first two pairs halve the maps; for larger images, all pairs do.
 
     Args:
       shape: of an image.
@@ -105,13 +105,13 @@ def deep_discriminator_layout(
 
 
 def _of(table, times, more):
-    """The entry of a table; images larger than the largest in it have as many blocks `more`."""
+    """The entry of a table; for images beyond its end, `more` is appended once for each further halving."""
     most = max(table)
     return table[times] if times <= most else table[most] + more * (times - most)
 
 
 def sides_of(shape: tuple[int, ...], blocks: list[tuple[int, bool]]) -> list[int]:
-    """Of what each block of a discriminator gives the shorter side."""
+    """The shorter side of the output of each block of a discriminator."""
     side, sides = min(shape[:2]), []
     for _, halve in blocks:
         side = -(-side // 2) if halve else side
@@ -120,7 +120,7 @@ def sides_of(shape: tuple[int, ...], blocks: list[tuple[int, bool]]) -> list[int
 
 
 def require_sides(wanted: tuple[int, ...], sides: list[int]) -> None:
-    """UserError where attention is `wanted` at a shorter side that no block gives."""
+    """UserError if attention is `wanted` at a shorter side that no block returns."""
     if absent := [side for side in wanted if side not in sides]:
         have = ", ".join(map(str, sorted({*sides}))) or "none"
         raise UserError(

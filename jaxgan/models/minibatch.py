@@ -1,4 +1,4 @@
-"""Layers with which a discriminator compares the examples of a batch, and so detects mode collapse."""
+"""Layers that compare the examples of a batch, so that a discriminator can detect mode collapse."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -12,8 +12,8 @@ def minibatch_stddev(
     """Appends a feature: the standard deviation over a group of examples, averaged over all features.
 
     mean_f √(mean_i (x_if - mean_i x_if)² + 1e-8) over the group's examples i, features f (and pixels).
-    Of B examples, the i-th is of group i mod B/G, where G, the size of a group, is the largest divisor of B
-    that is at most `group_size`.
+    G, the size of a group, is the largest divisor of B that is at most `group_size`. Example i of the B
+    examples belongs to group i mod B/G.
 
     Args:
       x: `[B, H, W, C]` or `[B, F]`.
@@ -24,7 +24,7 @@ def minibatch_stddev(
       `[B, H, W, C + 1]` or `[B, F + 1]`.
 
     Source: Karras et al. 2018, Progressive Growing of GANs, section 3; groups as in the code of Karras et al.
-    2020 (StyleGAN2), which refuses batches that they do not divide.
+    2020 (StyleGAN2), which refuses batches that the group size does not divide.
     """
     everyone = _gather(x, axis_name)
     everyone = everyone.astype(jnp.promote_types(x.dtype, jnp.float32))
@@ -39,7 +39,7 @@ def minibatch_stddev(
 
 
 class MinibatchDiscrimination(nn.Module):
-    """Appends `kernels` features that show how near an example is to the others: `[B, F + kernels]`.
+    """Appends `kernels` features that measure how near an example is to the others: `[B, F + kernels]`.
 
     o_b(x_i) = Σ_{j≠i} exp(-‖M_ib - M_jb‖₁), M_i = x_i·T, a matrix `[kernels, dim]`.
 
@@ -70,7 +70,7 @@ class MinibatchDiscrimination(nn.Module):
 def with_batch_features(
     x: Float[Array, "B *pixels F"], *, stddev: int, discrimination: int, axis_name: str | None
 ) -> Float[Array, "B features"]:
-    """Last features `[B, F]` of a discriminator, from its last maps or units, with minibatch features.
+    """Last features `[B, F]` of a discriminator, with minibatch features, from its last maps or units.
 
     Call it inside a compact `__call__`.
 

@@ -50,7 +50,7 @@ class MLPGenerator(nn.Module):
         axis_name = self.axis_name if self.synchronized else None
         x = z
         for i, width in enumerate(self.hidden):
-            # No bias in front of a batch norm: it would be subtracted again.
+            # No bias before a batch norm: it would be subtracted again.
             dense = nn.Dense(width, not self.batch_norm, kernel_init=initializer, name=f"dense_{i}")
             x = layers.apply_layer(dense, x, spectral_norm=self.spectral_norm, train=train)
             if self.batch_norm:
@@ -71,7 +71,7 @@ class MLPGenerator(nn.Module):
 
 @DISCRIMINATORS.register("mlp")
 class MLPDiscriminator(nn.Module):
-    """Image or point → flatten → dense layers → logit `[B]`, or `[B, outputs]` of several.
+    """Image or point → flatten → dense layers → logit `[B]`, or `[B, outputs]` if there are several.
 
     Attributes:
       hidden: widths of the hidden layers, first to last.

@@ -16,7 +16,7 @@ from jaxgan.models.minibatch import with_batch_features
 from jaxgan.models.resample import smooth_downsample, smooth_upsample
 
 _SLOPE = 0.2
-_EXPANSION = 2  # the inner maps of a block have so many times more channels
+_EXPANSION = 2  # the inner maps of a block have this many times more channels
 
 Blocks = Annotated[int, AtLeast(1), "of each stage"]
 GroupWidth = Annotated[int, AtLeast(1), "channels in a group of the 3×3 convolutions"]
@@ -24,17 +24,17 @@ Plain = Annotated[bool, "grouped convolutions in the form that other tools read,
 
 
 def _normal(gain=1.0):
-    """N(0, gain²/fan_in), of a grouped kernel the fan-in of one group."""
+    """N(0, gain²/fan_in); for a grouped kernel, fan_in is that of one group."""
     return nn.initializers.variance_scaling(gain**2, "fan_in", "normal")
 
 
 class R3Block(nn.Module):
     """x + C₃(a(C₂(a(C₁x)))), a(x) = LeakyReLU(x + bias): maps `[B, H, W, C]` to the same.
 
-    C₁ and C₃ are 1×1 convolutions to 2C channels and back, C₂ a grouped one of 3×3. C₃ is 0 at first, C₁ and
-    C₂ have the gain √(2/1.04)·L^(-1/4).
+    C₁ and C₃ are 1×1 convolutions to 2C channels and back. C₂ is a grouped 3×3 convolution. C₃ is initially
+    0; C₁ and C₂ have the gain √(2/1.04)·L^(-1/4).
 
-    Source: Huang et al. 2024, section 4 and appendix; the initial weights after Zhang et al. 2019, Fixup.
+    Source: Huang et al. 2024, section 4 and appendix; initial weights as in Zhang et al. 2019, Fixup.
 
     Attributes:
       group_width: channels in a group.
@@ -61,15 +61,15 @@ class R3Block(nn.Module):
 
 @GENERATORS.register("r3gan")
 class R3GANGenerator(nn.Module):
-    """A learned basis, weighted by z; stages of residual blocks, and enlargements between; a 1×1 convolution.
+    """A learned basis weighted by z, stages of residual blocks with upsampling between, a 1×1 convolution.
 
-    `[B, latent_dim]` to `[B, H, W, C]`, without a bound: what is drawn is clipped to [-1, 1]. No norms. The
-    first maps are 4 to 7 pixels high or wide, whichever is less, and learned: z only weighs their channels.
-    With `width` 768 the paper's network for Stacked-MNIST and CIFAR-10: 20.7 million parameters.
+    `[B, latent_dim]` to `[B, H, W, C]`. Values have no bound; drawn images are clipped to [-1, 1]. There are
+    no norms. The first maps are learned; z only weights their channels. Their shorter side is 4 to 7 pixels.
+    `width` 768 gives the paper's network for Stacked-MNIST and CIFAR-10: 20.7 million parameters.
 
     Attributes:
       shape: of one image, `(H, W, C)`.
-      width: of the maps.
+      width: channels of the maps.
       multipliers: widths of the stages, from the first maps on, as multiples of `width`; (): all 1.
     """
 
@@ -105,13 +105,14 @@ class R3GANGenerator(nn.Module):
 
 @DISCRIMINATORS.register("r3gan")
 class R3GANDiscriminator(nn.Module):
-    """A 1×1 convolution; stages of residual blocks, and reductions between; a learned basis; a linear layer.
+    """A 1×1 convolution, stages of residual blocks with downsampling between, a learned basis, a dense layer.
 
-    The generator backwards, to the logit `[B]`, or `[B, outputs]` of several. No norms.
+    The layers of the generator in reverse order, to the logit `[B]`, or `[B, outputs]` if there are several.
+    There are no norms.
 
     Attributes:
       shape: of one image, `(H, W, C)`.
-      width: of the maps.
+      width: channels of the maps.
       multipliers: widths of the stages, from the image on, as multiples of `width`; (): all 1.
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none, as in the paper.
       minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
@@ -145,7 +146,7 @@ class R3GANDiscriminator(nn.Module):
                 depth = self.blocks * len(widths)
                 x = block(self.group_width, depth, self.plain, name=f"block_{i}_{j}")(x, train)
         height, wide, width = x.shape[1:]
-        basis_init = nn.initializers.normal(1 / math.sqrt(height * wide))  # a convolution of each channel
+        basis_init = nn.initializers.normal(1 / math.sqrt(height * wide))  # a convolution for each channel
         x = jnp.einsum("bhwc,hwc->bc", x, self.param("basis", basis_init, (height, wide, width)))
         compared = with_batch_features(
             x,
@@ -166,13 +167,13 @@ def _linear(x, width, name):
 
 
 def _widths(network):
-    """Of the stages: one more than the shorter side can be halved down to 4 pixels."""
+    """Widths of the stages. By default: one stage for the first maps and one for each doubling."""
     multipliers = network.multipliers or (1,) * (halvings(network.shape, 4) + 1)
     return [network.width * multiplier for multiplier in multipliers]
 
 
 def _require_groups(network):
-    """UserError where inner maps do not part into groups."""
+    """UserError if the inner channels cannot be divided into groups."""
     for width in _widths(network):
         if _EXPANSION * width % network.group_width:
             raise UserError(

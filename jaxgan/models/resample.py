@@ -1,4 +1,4 @@
-"""Maps of twice or half the height and width, of any size: halves are rounded up."""
+"""Doubling and halving of the height and width of maps of any size. Halves are rounded up."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 
 def upsample(x: Float[Array, "B H W C"], size: tuple[int, int]) -> Float[Array, "B h w C"]:
-    """Each pixel as 2×2 of its like, cut to `size`: `[B, H, W, C]` to `[B, *size, C]`."""
+    """Repeats each pixel 2×2 times, cropped to `size`: `[B, H, W, C]` to `[B, *size, C]`."""
     n, h, w, c = x.shape
     if size == (h, w):
         return x
@@ -15,7 +15,7 @@ def upsample(x: Float[Array, "B H W C"], size: tuple[int, int]) -> Float[Array, 
 
 
 def average_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
-    """Means of 2×2 pixels: `[B, H, W, C]` to `[B, ⌈H/2⌉, ⌈W/2⌉, C]`; at an odd edge of those there are."""
+    """Means of 2×2 pixels: `[B, H, W, C]` to `[B, ⌈H/2⌉, ⌈W/2⌉, C]`; at an odd edge, of fewer pixels."""
     n, h, w, c = x.shape
     if h % 2 or w % 2:
         x = jnp.pad(x, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
@@ -23,10 +23,10 @@ def average_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
 
 
 def smooth_upsample(x: Float[Array, "B H W C"], size: tuple[int, int]) -> Float[Array, "B h w C"]:
-    """Bilinear, with zeros around: `[B, H, W, C]` to `[B, *size, C]`, at most twice as high and wide.
+    """Bilinear upsampling with zero padding: `[B, H, W, C]` to `[B, *size, C]`, at most twice as large.
 
-    Zeros between the pixels, then the filter [1, 3, 3, 1]/4 along both axes, as StyleGAN2's (Karras et al.
-    2020, appendix B).
+    Zeros between the pixels, then the filter [1, 3, 3, 1]/4 along both axes, as in StyleGAN2 (Karras et
+    al. 2020, appendix B).
     """
     for axis, length in ((1, size[0]), (2, size[1])):
         before, after = _neighbours(x, axis), _neighbours(x, axis, after=True)
@@ -37,7 +37,7 @@ def smooth_upsample(x: Float[Array, "B H W C"], size: tuple[int, int]) -> Float[
 
 
 def smooth_downsample(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
-    """The filter [1, 3, 3, 1]/8 along both axes, every second pixel: to `[B, ⌈H/2⌉, ⌈W/2⌉, C]`.
+    """The filter [1, 3, 3, 1]/8 along both axes, then every second pixel: to `[B, ⌈H/2⌉, ⌈W/2⌉, C]`.
 
     The adjoint of `smooth_upsample` up to a factor of 4, where sizes are even.
     """
@@ -52,7 +52,7 @@ def smooth_downsample(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
 
 
 def _neighbours(x, axis, after=False):
-    """Of each pixel the one before or after it along an axis; 0 at the edge."""
+    """The neighbour of each pixel, before or after it along an axis; 0 at the edge."""
     padding = [(0, 0)] * x.ndim
     padding[axis] = (0, 1) if after else (1, 0)
     start = 1 if after else 0

@@ -1,4 +1,4 @@
-"""Residual blocks of SNGAN and BigGAN, and what stands around them."""
+"""Residual blocks of SNGAN and BigGAN, and the last layers of these networks."""
 
 import math
 
@@ -10,22 +10,22 @@ from jaxgan.models import layers
 from jaxgan.models.minibatch import with_batch_features
 from jaxgan.models.resample import average_pool, upsample
 
-_BLOCK_GAIN = math.sqrt(2)  # of a block's convolutions under Xavier; 1 elsewhere, as in SNGAN's code
+_BLOCK_GAIN = math.sqrt(2)  # for the convolutions of a block with xavier; 1 elsewhere, as in SNGAN's code
 
 
 class GeneratorBlock(nn.Module):
     """x → up(x)·W + conv(σ(BN(conv(up(σ(BN(x))))))): maps `[B, h, w, C]` to `[B, *size, features]`.
 
-    Where batch norm is conditional both are. The shortcut's 1×1 convolution comes before its enlargement:
-    the result is the same, and it costs a quarter.
+    With a condition both batch norms are conditional. The shortcut's 1×1 convolution comes before its
+    enlargement: the result is the same at a quarter of the cost.
 
     Source: Miyato et al. 2018, Spectral Normalization for GANs, appendix B.4; Brock et al. 2019,
     BigGAN, figure 15.
 
     Attributes:
-      features: of the result, and of the maps between the two convolutions.
-      size: of the result.
-      batch_norm: whether there is any.
+      features: channels of the result, and of the maps between the two convolutions.
+      size: height and width of the result.
+      batch_norm: whether to normalize before each activation.
       norm_bias: whether convolutions have a bias that a batch norm then subtracts.
       activation, slope, spectral_norm, initializer: see `layers`.
       axis_name: the device axis of batch norm.
@@ -47,7 +47,7 @@ class GeneratorBlock(nn.Module):
     ) -> Float[Array, "B h w O"]:
         activation = layers.make_activation(self.activation, self.slope)
         use_bias = self.norm_bias or not self.batch_norm
-        # Class gains begin near 1 and biases near 0 in SNGAN's code; in BigGAN's they are orthogonal, too.
+        # N(0, 0.02): class gains start near 1 and biases near 0, as in SNGAN's code. BigGAN's are orthogonal.
         of_condition = "normal" if self.initializer == "xavier" else self.initializer
         shared = {"spectral_norm": self.spectral_norm, "train": train}
         y = x
@@ -70,14 +70,14 @@ class GeneratorBlock(nn.Module):
 class DiscriminatorBlock(nn.Module):
     """x → pool(x·W) + pool(conv(σ(conv(σ(x))))): maps `[B, H, W, C]` to `[B, ⌈H/2⌉, ⌈W/2⌉, features]`.
 
-    Without the halving, and where C is `features`, the shortcut is x itself. The shortcut's pooling comes
-    before its 1×1 convolution: the result is the same, and it costs a quarter.
+    If the block does not halve the maps and C equals `features`, the shortcut is x. The shortcut's pooling
+    comes before its 1×1 convolution: the result is the same at a quarter of the cost.
 
-    Source: as of `GeneratorBlock`.
+    Source: see `GeneratorBlock`.
 
     Attributes:
-      features: of the result.
-      hidden: of the maps between the two convolutions.
+      features: channels of the result.
+      hidden: channels of the maps between the two convolutions.
       halve: whether the maps are pooled.
       first: whether x is an image, to which no activation is applied.
       activation, slope, spectral_norm, initializer: see `layers`.

@@ -19,23 +19,23 @@ from jaxgan.models.residual import DiscriminatorBlock, GeneratorBlock, to_image,
 
 @GENERATORS.register("resnet")
 class ResNetGenerator(nn.Module):
-    """A projection to the first maps, residual blocks that double them, and a convolution to the image.
+    """A projection to the first maps, residual blocks that double their size, and a convolution to the image.
 
     `[B, latent_dim]` to `[B, H, W, C]`, of any height and width: 4×4 → 8×8 → 16×16 → 32×32, 6×6 → … → 48×48.
-    With `width` 64 that of the paper (appendix B.4, tables 4 and 5): 256 channels everywhere at 32 pixels,
-    512 → 256 → 128 → 64 at 48. With a condition as in Miyato and Koyama 2018, cGANs with Projection
-    Discriminator: every batch norm but the last is of the class.
+    `width` 64 gives the network of the paper (appendix B.4, tables 4 and 5): 256 channels in all maps at 32
+    pixels, 512 → 256 → 128 → 64 at 48. With a condition, every batch norm except the last is conditional, as
+    in Miyato and Koyama 2018, cGANs with Projection Discriminator.
 
     Attributes:
       shape: of one image, `(H, W, C)`.
-      width: of the narrowest maps of large images.
+      width: base number of channels; the widths of all maps are multiples of it.
       multipliers: widths of all maps, from the first on, as multiples of `width`; (): as published for the
         image's size, see `layout.generator_layout`.
       batch_norm: whether hidden layers are batch normalized.
       norm_bias: whether convolutions have a bias that a batch norm then subtracts; published counts of
         parameters include them.
       initializer: of weights, see `layers.scaled_initializer`.
-      attention: shorter sides of maps behind whose first block there is `attention.SelfAttention` (SAGAN).
+      attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size (SAGAN).
     """
 
     shape: tuple[int, ...]
@@ -83,17 +83,17 @@ class ResNetGenerator(nn.Module):
 class ResNetDiscriminator(nn.Module):
     """Residual blocks, the sum over all pixels, and a dense layer to the logit `[B]`, or `[B, outputs]`.
 
-    With `width` 64 that of the paper: four blocks of 128 channels at 32 pixels, of which the first two halve
-    the maps; 64 → 128 → 256 → 512 → 1024 at 48, of which all but the last do. The paper's has spectral norm
-    everywhere: `spectral_norm='.'`.
+    `width` 64 gives the network of the paper. At 32 pixels these are four blocks of 128 channels; the first
+    two halve the maps. At 48 pixels they are 64 → 128 → 256 → 512 → 1024; all except the last halve the maps.
+    The paper uses spectral norm in all layers: `spectral_norm='.'`.
 
     Attributes:
       shape: of one image, `(H, W, C)`.
-      width: of the narrowest maps of large images.
+      width: base number of channels; the widths of all maps are multiples of it.
       multipliers: widths of the blocks, as multiples of `width`; (): as published for the image's size, see
         `layout.discriminator_layout`.
       initializer: of weights, see `layers.scaled_initializer`.
-      attention: shorter sides of maps behind whose first block there is `attention.SelfAttention` (SAGAN).
+      attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size (SAGAN).
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
       minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
     """

@@ -1,6 +1,6 @@
-"""Every loss, penalty and trick trains two finite steps on real images, and numbers do not make programs.
+"""Every loss, penalty and trick trains two finite steps on real images. Numbers need no recompilation.
 
-Steps run here operation by operation: most operations are the same from test to test, and compiled once.
+Steps run without jit: most operations are the same in all tests and are compiled once.
 """
 
 import functools
@@ -30,12 +30,12 @@ MLP = {
     "batch_size": B,
 }
 PENALTIES = [name for registry in FAMILIES.values() for name in registry]
-TRANSFORMED = ("cr", "bcr")  # these compare images with transformed ones
+TRANSFORMED = ("cr", "bcr")  # compare images with transformed images
 LABELS = np.arange(1000, dtype=np.int32) % 10
 
 
 def configure(**changes):
-    """A config of tiny dense networks on the digits, checked as a run's is."""
+    """A config of tiny dense networks on the digits, checked as in a run."""
     config = tiny_config(**{name.replace(".", "__"): value for name, value in (MLP | changes).items()})
     checks.check(config)
     return fields.fix_schedule(config)
@@ -46,14 +46,14 @@ def penalized(*names):
     if names == ("information",):
         fields |= {"condition.name": "codes"}
     elif any(family_of(name) == "class" for name in names):
-        fields.pop("regularizers.information.weight", None)  # of codes
+        fields.pop("regularizers.information.weight", None)  # only for codes
         fields |= {"condition.name": "labels", "condition.labels.discriminator": "none"}
         fields |= {"regularizers.ac.weight": 0.5} if "tac" in names else {}
     return fields | ({"consistency_augment.names": ("flip",)} if {*names} & {*TRANSFORMED} else {})
 
 
 def make(config):
-    """(GAN, function to a fresh state, batch)."""
+    """(GAN, function that returns an initial state, batch)."""
     gan = experiment.make_gan(config, (8, 8, 1), classes=tuple(range(10)))
     hyper = experiment.make_hyper(config, LABELS)
     key = np.array([0, 3], np.uint32)
@@ -95,7 +95,7 @@ def train(config, num=2):
 def test_every_loss_with_all_penalties_at_once(loss):
     _, metrics = train(configure(**{"loss.name": loss}, **penalized(*PENALTIES)))
     assert {f"discriminator/{name}" for name in ("r1", "lecam", "cr", "orthogonal")} - metrics[0].keys() == {
-        "discriminator/orthogonal"  # of the generator alone
+        "discriminator/orthogonal"  # only for the generator
     }
     assert {"generator/orthogonal", "generator/feature_matching", "generator/zcr"} <= metrics[0].keys()
 
@@ -169,7 +169,7 @@ def test_every_trick(trick):
     train(configure(**TRICKS[trick]))
 
 
-# Fields that are numbers, away from their defaults ...
+# Fields that are numbers, with other values ...
 NUMBERS = {
     "ema_decay": 0.5,
     "generator_optimizer.adam.b1": 0.3,
@@ -194,7 +194,7 @@ NUMBERS = {
     "num_steps": 999,
     "schedule.cosine.final": 0.5,
 }
-# ... and what they need to be in use.
+# ... and fields that enable them.
 IN_USE = {
     "regularizers.wgan_gp.weight": 1.0,
     "regularizers.wgan_gp.schedule.name": "linear",
@@ -212,8 +212,8 @@ IN_USE = {
 }
 
 
-def test_other_numbers_are_not_another_program():
-    """One jitted step serves states with other numbers, schedules included; either GAN is one program."""
+def test_other_numbers_use_the_same_program():
+    """One jitted step accepts states with other numbers and schedules. Both GANs have the same program."""
     one, other = configure(**IN_USE), configure(**(IN_USE | NUMBERS))
     assert lowered(one).as_text() == lowered(other).as_text()
 
@@ -246,14 +246,14 @@ def test_the_recipe_of_top_k_follows_overrides_and_sweeps():
     config.batch_size = 64
     checks.check(config)
     assert fields.essential(config)["top_k"] == experiment.make_hyper(config)["top_k"]["k"] == 32
-    config.top_k = 5  # given itself
+    config.top_k = 5  # an explicit value
     config.batch_size = 32
     assert config.top_k == 5
 
 
 @pytest.mark.parametrize("name", [*recipes.RECIPES])
 def test_every_recipe_builds_a_step(name):
-    """On digits: fields that fit convolutions with batch norm, and a step of dense networks."""
+    """On digits: a valid config of convolutional networks with batch norm, and a step of dense networks."""
     convolutions = tiny_config(**DCGAN)
     convolutions.generator.dcgan.batch_norm = convolutions.discriminator.dcgan.batch_norm = True
     dense = tiny_config()

@@ -1,6 +1,6 @@
 """Conditions with losses, penalties and tricks: every pair of choices is traced, and each loss trains.
 
-Pairs are traced and not run: shapes, names of what is given and what is carried are seen in that.
+Pairs are only traced, not run: tracing checks shapes, arguments and the structure of the state.
 """
 
 import functools
@@ -19,7 +19,7 @@ from jaxgan.config import experiment
 from jaxgan.errors import UserError
 from jaxgan.losses import LOSSES
 
-# The choices; each is some fields.
+# The choices. Each is a dict of fields.
 FACTORS = {
     "generator": {how: {"condition.labels.generator": how} for how in ("joined", "batch_norm")},
     "discriminator": {
@@ -57,11 +57,11 @@ AXES = {name: list(levels) for name, levels in FACTORS.items()}
 
 
 def is_told(choice):
-    """Whether anything ties the generator to its labels."""
+    """Whether any loss depends on the labels of the fakes."""
     return choice["discriminator"] != "none" or choice["class loss"] != ""
 
 
-# All but what is refused by design: see `config.conditions.check_condition` and `config.checks`.
+# Combinations that are not refused by design: see `config.conditions.check_condition` and `config.checks`.
 ALLOWED = {
     ("loss", "fakes"): lambda c: c["loss"] != "relativistic_pairing" or c["fakes"] in ("auto", "paired"),
     ("penalty", "fakes"): lambda c: c["penalty"] != "wgan_gp" or c["fakes"] in ("auto", "paired"),
@@ -93,13 +93,13 @@ def name(choice):
 
 
 @pytest.mark.parametrize("choice", pairs(AXES, ALLOWED), ids=name)
-def test_every_pair_of_choices_is_a_step(choice):
+def test_every_pair_of_choices_gives_a_step(choice):
     trace(choice)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(8))
-def test_every_three_choices_are_a_step(first):
+def test_every_triple_of_choices_gives_a_step(first):
     for choice in pairs(AXES, ALLOWED, strength=3)[first::8]:
         trace(choice)
 
@@ -107,8 +107,8 @@ def test_every_three_choices_are_a_step(first):
 @pytest.mark.slow
 @pytest.mark.parametrize("discriminator", FACTORS["discriminator"])
 @pytest.mark.parametrize("loss", FACTORS["class loss"])
-def test_the_product_of_what_enters_the_losses(discriminator, loss):
-    """Without tricks, and with the fakes' labels as they are chosen."""
+def test_all_combinations_that_change_the_losses_give_a_step(discriminator, loss):
+    """Without tricks, and with automatic labels of the fakes."""
     rest = {"discriminator": discriminator, "class loss": loss, "fakes": "auto", "trick": ""}
     if not is_told(rest):
         pytest.skip("refused")
@@ -128,7 +128,7 @@ def test_what_is_not_allowed_is_refused(choice):
         configure(**fields_of(choice))
 
 
-@pytest.mark.parametrize("loss", sorted({*LOSSES} - {"cubic"}))  # which is of tests/own_components.py
+@pytest.mark.parametrize("loss", sorted({*LOSSES} - {"cubic"}))  # registered by tests/own_components.py
 def test_every_adversarial_loss_trains_with_projection(loss):
     gan, state = make(configure(**{"condition.labels.discriminator": "projection", "loss.name": loss}))
     after, metrics = train_step(state, make_batch(gan), gan=gan)

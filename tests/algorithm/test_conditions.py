@@ -1,4 +1,4 @@
-"""Labels in the step: which the fakes get, who is told them, and that nobody is told without a condition."""
+"""Labels in the training step: labels of fakes, and which networks get them."""
 
 import functools
 
@@ -22,7 +22,7 @@ def keys(num, seed=0):
     return example_keys(jax.random.key(seed), jnp.arange(num))
 
 
-def test_fakes_are_told_what_the_real_examples_are_or_draw_it():
+def test_labels_of_fakes_are_paired_or_drawn():
     shares = jnp.array([0.5, 0.0, 0.5])
     given = {"labels": jnp.arange(4, dtype=jnp.int32) % 3}
     paired = CONDITIONS["labels"]((0, 1, 2), fakes="paired")
@@ -32,10 +32,10 @@ def test_fakes_are_told_what_the_real_examples_are_or_draw_it():
     counts = np.bincount(found, minlength=3)
     assert found.dtype == np.int32 and counts[1] == 0 and abs(counts[0] - 1000) < 100
     again = drawn.fake(keys(5), {}, {"label_shares": shares})["labels"]
-    assert np.array_equal(again, found[:5])  # of its own index alone
+    assert np.array_equal(again, found[:5])  # depends only on the index
 
 
-def test_samples_have_labels_that_the_data_has():
+def test_samples_have_only_labels_of_the_data():
     draw = CONDITIONS["labels"]((1, 4), fakes="data").draw
     counts = np.bincount(np.asarray(draw(keys(1000))["labels"]))
     assert np.flatnonzero(counts).tolist() == [1, 4] and abs(counts[1] - 500) < 80
@@ -48,7 +48,7 @@ def test_samples_have_labels_that_the_data_has():
     ({"regularizers.zero_centered.weight": 1.0}, True),
     ({"regularizers.r1.weight": 1.0, "regularizers.r2.weight": 1.0}, False),
 ])  # fmt: skip
-def test_labels_are_paired_where_real_and_fake_are_compared_one_by_one(changes, paired):
+def test_labels_are_paired_if_a_loss_compares_real_and_fake_in_pairs(changes, paired):
     config = configure(**changes)
     assert conditions.make_condition(config, CLASSES).paired == paired
     numbers = conditions.condition_numbers(config, np.array([0, 2, 2, 2]))
@@ -71,8 +71,8 @@ def test_a_penalty_judges_each_side_with_its_own_condition():
 
 
 @pytest.mark.parametrize("penalty", ["r1", "r2"])
-def test_gradient_penalties_look_at_their_own_labels(penalty):
-    """The labels of the fakes change R2 and not R1; those of the real examples the other way round."""
+def test_gradient_penalties_use_the_labels_of_their_side(penalty):
+    """The labels of fakes change only R2, those of real examples only R1."""
     config = configure(
         **{f"regularizers.{penalty}.weight": 1.0, "condition.labels.discriminator": "projection"}
     )
@@ -98,13 +98,13 @@ def test_both_networks_use_their_labels(how, generator):
             return np.asarray(network.apply_fn(variables, inputs, labels=labels)).reshape(4, -1)
 
         outputs = run(labels)
-        np.testing.assert_allclose(run(labels[::-1]), outputs[::-1], rtol=1e-6)  # of its own label alone
+        np.testing.assert_allclose(run(labels[::-1]), outputs[::-1], rtol=1e-6)  # depends only on its label
         different = np.abs(outputs[:, None] - outputs[None]).max(axis=-1) > 1e-4
         assert (different == (labels[:, None] != labels[None])).all()
 
 
-def test_labels_stay_whole_numbers_in_bfloat16():
-    """257 is none of bfloat16's numbers."""
+def test_labels_stay_integers_in_bfloat16():
+    """257 has no representation in bfloat16."""
     gan, state = make(configure(compute_dtype="bfloat16"))
     state, metrics = jax.jit(functools.partial(train_step, gan=gan))(state, make_batch(gan))
     assert all(np.isfinite(value) for value in metrics.values())
@@ -144,7 +144,7 @@ def test_tricks_work_with_labels(trick):
 
 
 def test_parts_of_a_batch_have_their_own_labels():
-    """Dense networks without batch norm: two parts, one after the other, are the whole."""
+    """Without batch norm, two consecutive parts give the result of the whole batch."""
     changes = {"generator.mlp.batch_norm": False, "condition.labels.discriminator": "projection"}
     steps = []
     for num in (1, 2):
@@ -155,7 +155,7 @@ def test_parts_of_a_batch_have_their_own_labels():
 
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
-def test_devices_share_labels_as_they_share_examples(mode):
+def test_labels_are_distributed_over_devices_like_examples(mode):
     config = configure(**{"generator.mlp.batch_norm": False})
 
     def train(mode, num_devices):

@@ -1,4 +1,4 @@
-"""Class losses in the step: whom their gradients reach, on any number of devices."""
+"""Class losses in the training step: which networks their gradients update, on one or more devices."""
 
 import functools
 
@@ -34,8 +34,8 @@ def step(config, change=lambda state: state):
 
 
 @pytest.mark.parametrize(("fakes", "moves"), [(False, False), (True, True)])
-def test_the_classifier_learns_from_fakes_as_published_alone(fakes, moves):
-    """Another generator makes other fakes: its head's weights move alike, to the bit, or not."""
+def test_the_classifier_learns_from_fakes_only_if_configured(fakes, moves):
+    """With another generator, the update of the head is bitwise equal unless it learns from fakes."""
 
     def other(state):
         params = jax.tree.map(lambda leaf: -leaf, state.generator.params)
@@ -48,8 +48,8 @@ def test_the_classifier_learns_from_fakes_as_published_alone(fakes, moves):
     assert moves == bool((np.asarray(heads[0]) != np.asarray(heads[1])).any())
 
 
-def test_the_generator_learns_its_class_and_the_discriminator_keeps_still_for_it():
-    """With an adversarial loss of weight 0 all that the generator learns is of the class loss."""
+def test_the_class_loss_of_the_generator_does_not_update_the_discriminator():
+    """With an adversarial loss of weight 0 the generator learns only from the class loss."""
     config = with_loss("ac", **{"regularizers.feature_matching.weight": 1.0})
     gan, state = make(config, grow=5.0)
     batch = make_batch(gan)
@@ -100,7 +100,7 @@ def _compare(name):
         np.testing.assert_allclose(metrics[key], wanted[key], rtol=1e-3)
 
 
-def test_what_projection_takes_an_example_for_is_the_label_of_the_highest_logit():
+def test_projection_classifies_by_the_highest_logit():
     config = configure(**{"condition.labels.discriminator": "projection", "loss.name": "hinge"})
     gan, state = make(config, grow=5.0)
     weights = {"params": state.discriminator.params, "model_state": state.discriminator.model_state}
@@ -124,7 +124,7 @@ def test_the_discriminator_learns_to_classify_the_digits(name):
     assert np.mean(found == digit_labels()[:500]) > 0.8
 
 
-def test_what_contradicts_itself_is_refused():
+def test_contradictory_class_losses_are_refused():
     for changes, message in (
         ({"regularizers.tac.weight": 1.0}, "regularizers.tac is a twin of ac"),
         (

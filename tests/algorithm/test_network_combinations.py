@@ -1,4 +1,4 @@
-"""Residual networks against each other, with losses and penalties: each pair is traced, some train."""
+"""Pairs of residual networks, with losses and penalties. Each pair is traced; some are trained."""
 
 import functools
 
@@ -29,18 +29,18 @@ GAMES = {
         "consistency_augment.names": ("flip",),
     },
 }  # fmt: skip
-# All pairs of a generator, a discriminator and a game; four rows have each of them once, and are quick.
+# All pairs of networks, each with one game. Four rows cover each network and game once; the others are slow.
 QUICK = {(0, 0), (1, 2), (2, 3), (3, 1)}
 ROWS = [
     pytest.param(generator, discriminator, [*GAMES][i ^ j], marks=[pytest.mark.slow] * ((i, j) not in QUICK))
     for i, generator in enumerate(NETWORKS)
     for j, discriminator in enumerate(NETWORKS)
 ]
-LITTLE = {"xla_backend_optimization_level": 0}  # it compiles in half the time
+LITTLE = {"xla_backend_optimization_level": 0}  # halves the compilation time
 
 
 def small(config, network, name):
-    """Narrow and shallow, with attention where there is any."""
+    """Makes the network narrow and shallow, with attention if it has that field."""
     section = config[network][name]
     if name == "r3gan":
         section.update({"width": 4, "group_width": 4, "blocks": 1})
@@ -51,7 +51,7 @@ def small(config, network, name):
 
 
 def make(generator, discriminator, game):
-    """(GAN, function to a fresh state, batch) of tiny networks on the digits."""
+    """(GAN, function that returns an initial state, batch) of tiny networks on the digits."""
     names = {"generator__name": generator, "discriminator__name": discriminator}
     config = tiny_config(**names, latent_dim=4, batch_size=8)
     config.update_from_flattened_dict(GAMES[game])
@@ -69,7 +69,7 @@ def make(generator, discriminator, game):
 
 
 @pytest.mark.parametrize(("generator", "discriminator", "game"), ROWS)
-def test_every_pair_of_networks_and_games_is_a_step(generator, discriminator, game):
+def test_every_pair_of_networks_gives_a_step(generator, discriminator, game):
     gan, state, batch = make(generator, discriminator, game)
     state = jax.eval_shape(state)
     after, metrics = jax.eval_shape(functools.partial(train_step, gan=gan), state, batch)

@@ -33,7 +33,7 @@ def linear(**overrides):
 
 
 def batches(discriminator_steps, num=NUM_STEPS, seed=0):
-    """float32 [num, n_D, B, 2]: points off centre."""
+    """float32 [num, n_D, B, 2]: points whose mean is not 0."""
     shape = (num, discriminator_steps, B, 2)
     return np.random.default_rng(seed).normal([1.0, -0.5], 0.7, shape).astype(np.float32)
 
@@ -53,14 +53,14 @@ def train(gan, state, blocks):
 
 
 def noise(state, step, discriminator_steps):
-    """float64 [n_D, B, latent_dim]: what the step draws (step 0 of a key draws the weights)."""
+    """float64 [n_D, B, latent_dim]: the latents of a step (step 0 of a key draws the weights)."""
     keys = jax.random.split(jax.random.fold_in(make_key(state.key), step + 1), discriminator_steps)
     keys = [named_keys(key, "latent") for key in keys]
     return [np.float64(sample_latents("normal", key, jnp.arange(B), LATENT_DIM)) for key in keys]
 
 
 def reference(state, blocks, rates, order="alternating", n_d=1):
-    """Algorithm 1 of Goodfellow et al. 2014 on the linear game, non-saturating, in float64 by hand.
+    """Algorithm 1 of Goodfellow et al. 2014 on the linear game, non-saturating, in float64 NumPy.
 
     Yields (W, c, w, b) after each step, and that step's metrics: means over its discriminator updates.
     """
@@ -144,7 +144,7 @@ def test_the_step_is_the_algorithm(game):
 
 
 def test_the_orders_of_updates_differ():
-    """The reference tells them apart by far more than the test above tolerates."""
+    """Their difference is far larger than the tolerance of the test above."""
     state = enlarge(make_state(linear()), 40.0)
     rates = [{"generator": 0.3, "discriminator": 0.2}]
     orders = [next(reference(state, batches(1), rates, order)) for order in UPDATE_ORDERS]
@@ -177,7 +177,7 @@ def test_the_average_forgets_the_initial_weights(game):
 
 
 class MeanAfterNorm(nn.Module):
-    """logit = 10·mean(x) + the mean of the batch-normalized x (zero over a batch of its own)."""
+    """logit = 10·mean(x) + the mean of the batch-normalized x, whose mean over the batch is zero."""
 
     @nn.compact
     def __call__(self, images, train=False, features=False):
@@ -191,19 +191,19 @@ class Constant(nn.Module):
 
     @nn.compact
     def __call__(self, z, train=False):
-        # varies by a little with z, so that a variance exists
+        # varies a little with z, so that the variance is not 0
         return self.param("value", nn.initializers.constant(-0.5), ()) + 0.01 * z[:, :2]
 
 
-def test_real_and_fake_have_batch_statistics_of_their_own():
+def test_real_and_fake_have_separate_batch_statistics():
     gan = make_gan(
         shape=POINTS, generator=Constant(), discriminator=MeanAfterNorm(), loss=LOSSES["wasserstein"]
     )
     state, blocks = make_state(gan), batches(1, num=1)
     (_, after), (metrics,) = train(gan, state, blocks)
-    # each batch is centred by its own mean; together, real would lie above fake
+    # each batch is centred by its own mean; with a common mean, real logits would exceed fake ones
     np.testing.assert_allclose([metrics["D(x)"], metrics["D(G(z))"]], [0, 0], atol=1e-5)
-    # the running mean has seen real, then fake, and nothing of the generator's pass
+    # the running mean includes the real, then the fake batch, but not the generator's pass
     fake = -0.5 + 0.01 * noise(state, 0, 1)[0][:, :2]
     mean = 0.9 * (0.1 * np.float64(blocks[0, 0]).mean(axis=0)) + 0.1 * fake.mean(axis=0)
     found = after.discriminator.model_state["batch_stats"]["norm"]["mean"]
@@ -222,7 +222,7 @@ def normalized():
 
 
 def test_the_generator_s_gradient_is_that_of_the_whole_game(normalized):
-    """Sharing the forward pass with the discriminator's update changes nothing."""
+    """Sharing the forward pass with the discriminator's update does not change it."""
     gan, state, after, batch, metrics = normalized
     z = jnp.float32(noise(state, 0, 1)[0])
     key = jax.random.split(jax.random.fold_in(make_key(state.key), 1), 1)[0]
@@ -241,7 +241,7 @@ def test_the_generator_s_gradient_is_that_of_the_whole_game(normalized):
             )
 
         logits = discriminate(fake, fake_key)
-        loss = gan.loss().generator(logits, logits).mean()  # this loss does not look at the real ones
+        loss = gan.loss().generator(logits, logits).mean()  # this loss does not use the real examples
         return loss, updated
 
     (loss, updated), grads = jax.value_and_grad(game, has_aux=True)(state.generator.params)
@@ -264,7 +264,7 @@ def test_batch_statistics_are_averaged_too(normalized):
 
 
 def entries():
-    """Every registered component, one at a time, and the ways to arrange the updates."""
+    """Each registered component by itself, and the orders of updates."""
     for name in GENERATORS:
         if "given_shape" not in GENERATORS.takes(name):  # those are in test_image_conditions.py
             yield f"generator {name}", {"generator": GENERATORS[name]((8, 8, 1))}
@@ -311,7 +311,7 @@ def test_bytes_are_scaled_and_points_are_not():
     np.testing.assert_array_equal(scale(jnp.array([0.0, 3.0, 255.0])), [0, 3, 255])
 
 
-def test_diversity_is_one_for_the_data_themselves_and_zero_when_collapsed():
+def test_diversity_is_one_for_the_data_and_zero_after_a_collapse():
     real = scale(jnp.asarray(load_digits()[:50]))
     assert diversity(real, real, None) == 1
     np.testing.assert_allclose(diversity(real, 0.25 * real + 0.3, None), 0.25, rtol=1e-4)
@@ -323,11 +323,11 @@ def test_diversity_is_one_for_the_data_themselves_and_zero_when_collapsed():
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        # σ of the logits; judged real above 1/2
+        # σ of the logits; real if above 1/2
         ("minimax", (np.mean([1 / (1 + np.exp(-x)) for x in (-1, 0.2, 3, 4)]), 3 / 4, 2 / 4)),
         ("hinge", (1.55, 3 / 4, 2 / 4)),
-        ("least_squares", (1.55, 2 / 4, 3 / 4)),  # judged real above 1/2
-        ("wasserstein", (1.55, 2 / 4, 3 / 4)),  # above the middle of the means, (1.55 + 0.1) / 2
+        ("least_squares", (1.55, 2 / 4, 3 / 4)),  # real if above 1/2
+        ("wasserstein", (1.55, 2 / 4, 3 / 4)),  # real if above the middle of the means, (1.55 + 0.1) / 2
     ],
 )
 def test_judgement_by_hand(name, expected):
@@ -353,7 +353,7 @@ def test_initial_weights_depend_on_the_key_and_differ_between_the_networks():
     np.testing.assert_array_equal(first(one), one.ema["params"]["dense_0"]["kernel"])
 
 
-def test_the_order_of_the_data_has_a_key_of_its_own():
+def test_the_order_of_the_data_has_its_own_key():
     keys = [np.asarray(data_key(jnp.array([0, seed], jnp.uint32))) for seed in range(20)]
     assert len({key.tobytes() for key in keys}) == 20
     assert all(key.shape == (2,) and key.dtype == np.uint32 and key.all() for key in keys)

@@ -1,4 +1,4 @@
-"""Losses and penalties against theory: what the best discriminators measure, how the smallest GAN moves."""
+"""Losses and penalties against theory: divergences of optimal discriminators, and the Dirac-GAN."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,17 +18,17 @@ def float64():
         yield
 
 
-# --- f-GAN: Nowozin et al. 2016 ---------------------------------------------------------------------------
+# --- f-GAN: Nowozin et al. 2016 -----------------------------------------------------------------------
 #
-# Real examples are of P = N(0, 1), fake ones of Q = N(0.5, 1.2²), so wide that all divergences are finite.
-# Expectations are sums over a grid, which for such functions are exact to rounding.
+# Real examples have P = N(0, 1), fakes Q = N(0.5, 1.2²), which is wide enough for finite divergences.
+# Expectations are sums over a grid, which are exact up to rounding for such functions.
 
 X = np.linspace(-10, 10, 101)
 MEAN, STDDEV = 0.5, 1.2
 
 
 def density(mean, stddev):
-    """Weights of the grid's points."""
+    """Probabilities of the points of the grid."""
     return (X[1] - X[0]) * jnp.exp(-(((X - mean) / stddev) ** 2) / 2) / (stddev * np.sqrt(2 * np.pi))
 
 
@@ -38,7 +38,7 @@ def log_ratio(x):
 
 
 def jensen_shannon(p, q):
-    """As table 1 defines it: without the usual factor of ½."""
+    """As defined in table 1, without the usual factor of ½."""
     return jnp.sum(p * jnp.log(2 * p / (p + q)) + q * jnp.log(2 * q / (p + q)))
 
 
@@ -49,7 +49,7 @@ class Divergence(NamedTuple):
       f, slope: the generator function f(u) and f'(u); D_f(P‖Q) = ∫ q f(p/q).
       conjugate: f*(t).
       activation: g_f(v).
-      best: the best V as a function of log p/q: where g_f(V) = f'(p/q).
+      best: the optimal V as a function of log p/q, for which g_f(V) = f'(p/q).
       value: D_f as a function of m and s.
     """
 
@@ -84,7 +84,7 @@ DIVERGENCES = {
         conjugate=lambda t: t**2 / 4 + t,
         activation=lambda v: v,
         best=lambda log_u: 2 * (jnp.exp(log_u) - 1),
-        # ∫ p²/q - 1: the exponent of p²/q is a quadratic again, finite for s² > ½.
+        # ∫ p²/q - 1: the exponent of p²/q is also quadratic; the integral is finite for s² > ½.
         value=lambda m, s: s**2 / jnp.sqrt(2 * s**2 - 1) * jnp.exp(m**2 / (2 * s**2 - 1)) - 1,
     ),
     "squared_hellinger": Divergence(
@@ -104,14 +104,15 @@ DIVERGENCES = {
         value=lambda m, s: jensen_shannon(density(0, 1), density(m, s)),
     ),
 }
-# The GAN row: the same divergence less log 4. Its output activation is log D here, so it has no place above.
+# The GAN row: the same divergence minus log 4. It is not in the list above, as its output activation is log
+# D.
 BEST = {name: row.best for name, row in DIVERGENCES.items()} | {"minimax": lambda log_u: log_u}
 VALUES = {name: row.value for name, row in DIVERGENCES.items()}
 VALUES["minimax"] = lambda m, s: VALUES["jensen_shannon"](m, s) - np.log(4)
 
 
 def objective(loss, logits):
-    """What the discriminator maximizes, -E_P E_Q of its loss, given its logits on the grid."""
+    """The objective of the discriminator, -E_P E_Q of its loss, for its logits on the grid."""
     return -density(0, 1) @ loss.discriminator(logits[:, None], logits[None, :]) @ density(MEAN, STDDEV)
 
 
@@ -127,7 +128,7 @@ def test_losses_are_those_of_the_tables(name):
 
 
 @pytest.mark.parametrize("name", list(DIVERGENCES))
-def test_rows_of_the_tables_belong_together(name):
+def test_rows_of_the_tables_are_consistent(name):
     """f(1) = 0, f*(t) = max_u ut - f(u), taken at t = f'(u), and g(best V) = f'(p/q)."""
     row, u = DIVERGENCES[name], np.exp(np.linspace(-2, 2, 201))
     np.testing.assert_allclose(row.f(1.0), 0)
@@ -152,7 +153,8 @@ def test_the_best_discriminator_measures_the_divergence(name):
 def test_a_trained_discriminator_measures_the_divergence(name):
     """Trained by Newton's method among polynomials, orthonormal under Q.
 
-    The best one is quadratic. But for Pearson's it is p/q, whose series falls by a factor of 0.55 a degree.
+    The optimal V is quadratic, except for Pearson's: p/q, whose coefficients fall by a factor of 0.55 per
+    degree.
     """
     degree = 20 if name == "pearson" else 2
     basis = np.polynomial.hermite_e.hermevander((X - MEAN) / STDDEV, degree)
@@ -177,7 +179,7 @@ def test_a_trained_discriminator_measures_the_divergence(name):
 
 @pytest.mark.parametrize("name", list(VALUES))
 def test_the_saturating_generator_descends_the_divergence(name):
-    """Against the best discriminator, held fixed, its gradient by Q's mean and deviation is D_f's."""
+    """With the optimal discriminator held fixed, the gradient by Q's mean and deviation is that of D_f."""
     loss = LOSSES[name]() if name == "minimax" else LOSSES[name](generator="saturating")
 
     def generator_loss(mean, stddev):
@@ -189,10 +191,10 @@ def test_the_saturating_generator_descends_the_divergence(name):
 
 
 def test_pairing_measures_how_far_pairs_are_from_swapped_pairs():
-    """max_V E log σ(V(x) - V(y)) = ½JS(P⊗Q‖Q⊗P) - log 2, at V = log p/q and any constant more.
+    """max_V E log σ(V(x) - V(y)) = ½JS(P⊗Q‖Q⊗P) - log 2, at V = log p/q plus any constant.
 
-    σ(V(x) - V(y)) is the probability that of an unordered pair x is the real one, p(x)q(y) against q(x)p(y):
-    the logistic game on pairs, of which each is seen once, not as real and once more as fake.
+    σ(V(x) - V(y)) is the probability that x is the real example of an unordered pair, p(x)q(y) against
+    q(x)p(y). This is the logistic game on pairs. Each pair occurs once, not once as real and once as fake.
     """
     loss, best = LOSSES["relativistic_pairing"](), log_ratio(X)
     pairs = density(0, 1)[:, None] * density(MEAN, STDDEV)[None, :]
@@ -204,11 +206,11 @@ def test_pairing_measures_how_far_pairs_are_from_swapped_pairs():
             assert objective(loss, best + size * direction) < value - 1e-7
 
 
-# --- Dirac-GAN: Mescheder et al. 2018, Which Training Methods for GANs do actually Converge? --------------
+# --- Dirac-GAN: Mescheder et al. 2018, Which Training Methods for GANs do actually Converge? ----------
 #
 # Real examples are all 0, fake ones all θ, and D(x) = ψx. A state is the vector (θ, ψ); the equilibrium is
-# (0, 0). The paper's game is min_θ max_ψ f(ψθ) + f(0), with D high on fakes; f'(0) is how steep the losses
-# are at logit 0.
+# (0, 0). The paper's game is min_θ max_ψ f(ψθ) + f(0), with D high on fakes; f'(0) is the slope of the
+# losses at logit 0.
 
 SLOPES = {  # f'(0)
     "minimax": 1 / 2,
@@ -281,12 +283,12 @@ UPDATES = [simultaneous, alternating]
 
 
 def eigenvalues(function):
-    """Of the Jacobian at the equilibrium."""
+    """Eigenvalues of the Jacobian at the equilibrium."""
     return np.linalg.eigvals(np.asarray(jax.jacobian(function)(EQUILIBRIUM)))
 
 
 def assert_same(found, expected):
-    """As sets of two complex numbers."""
+    """Asserts that two sets of two complex numbers are equal."""
     found, expected = (np.sort_complex(np.round(values, 9)) for values in (found, expected))
     np.testing.assert_allclose(found, expected, atol=1e-8)
 
@@ -298,7 +300,7 @@ def plus_minus(middle, square):
 
 
 def trajectory(update, steps):
-    """The states `[steps, 2]` that follow START."""
+    """The states `[steps, 2]` after START."""
 
     def step(w, _):
         w = update(w)
@@ -319,7 +321,7 @@ def test_without_regularization_the_flow_circles(name):
 
 @pytest.mark.parametrize("name", ["minimax", "wasserstein"])
 def test_without_regularization_simultaneous_updates_spiral_out(name):
-    """Section 2: 1 ± hf'(0)i. In a game of zero sum v ⟂ (θ, ψ), so that each step leads farther away."""
+    """Section 2: 1 ± hf'(0)i. In a zero-sum game v ⟂ (θ, ψ), so each step increases the distance."""
     game, rate = dirac_gan(name), 0.1
     found = eigenvalues(simultaneous(game, rate))
     assert_same(found, plus_minus(1, -((rate * SLOPES[name]) ** 2)))
@@ -331,7 +333,7 @@ def test_without_regularization_simultaneous_updates_spiral_out(name):
 @pytest.mark.parametrize("steps", [(1, 1), (1, 5), (2, 3)])
 @pytest.mark.parametrize("rate", [0.1, 0.5, 5.0])
 def test_without_regularization_alternating_updates_circle(rate, steps):
-    """Section 2: 1 - α²/2 ± √((1 - α²/2)² - 1), α = √(n_G n_D)hf'(0); on the unit circle as long as α ≤ 2."""
+    """Section 2: 1 - α²/2 ± √((1 - α²/2)² - 1), α = √(n_G n_D)hf'(0); on the unit circle if α ≤ 2."""
     update = alternating(dirac_gan("minimax"), rate, *steps)
     alpha = np.sqrt(steps[0] * steps[1]) * rate / 2
     middle = 1 - alpha**2 / 2
@@ -347,9 +349,9 @@ def test_without_regularization_alternating_updates_circle(rate, steps):
 
 
 def test_the_nonsaturating_game_converges_but_slowly():
-    """Its flow has the same eigenvalues ±i/2, yet is of no zero sum: d(θ² + ψ²)/dt = -2θψ·tanh(θψ/2) ≤ 0.
+    """Same eigenvalues ±i/2, but the game is not zero-sum: d(θ² + ψ²)/dt = -2θψ·tanh(θψ/2) ≤ 0.
 
-    Near 0 that is -(θψ)², over a turn -r⁴/8 on average: r² = 8/(t + 8/r₀²), slower than any exponential.
+    Near 0 this is -(θψ)², with mean -r⁴/8 over a cycle, so r² = 8/(t + 8/r₀²): slower than exponential.
     """
     states = trajectory(alternating(dirac_gan("nonsaturating"), 0.1), 4000)
     time = 0.1 * np.arange(1, 4001)
@@ -362,7 +364,7 @@ def test_the_nonsaturating_game_converges_but_slowly():
 def test_instance_noise_converges(name, noise):
     """Section 3.2: σ²f''(0) ± √(σ⁴f''(0)² - f'(0)²), with f''(0) = -1/4 for the logistic losses.
 
-    For E f(ψ(θ + σε)) + f(-ψσε') has the second derivative 2σ²f''(0) by ψ, and 0 by θ.
+    Reason: E f(ψ(θ + σε)) + f(-ψσε') has the second derivative 2σ²f''(0) by ψ, and 0 by θ.
     """
     game = dirac_gan(name, noise=noise)
     half_trace = -(noise**2) / 4
@@ -381,7 +383,7 @@ def test_instance_noise_does_nothing_for_wasserstein():
 @pytest.mark.parametrize("penalty", ["r1", "r2", "zero_centered"])
 @pytest.mark.parametrize("name", ["nonsaturating", "wasserstein", "relativistic_pairing"])
 def test_zero_centered_gradient_penalties_converge(name, penalty, gamma):
-    """Section 3.3: -γ/2 ± √(γ²/4 - f'(0)²), for the penalty γ/2·‖∇D‖², wherever it is taken."""
+    """Section 3.3: -γ/2 ± √(γ²/4 - f'(0)²), for the penalty γ/2·‖∇D‖² at any points."""
     weight = gamma / 2 if penalty == "zero_centered" else gamma
     game = dirac_gan(name, GRADIENT_PENALTIES[penalty](), weight)
     assert_same(eigenvalues(field(game)), plus_minus(-gamma / 2, gamma**2 / 4 - SLOPES[name] ** 2))
@@ -393,11 +395,12 @@ def test_zero_centered_gradient_penalties_converge(name, penalty, gamma):
 @pytest.mark.parametrize("update", UPDATES)
 @pytest.mark.parametrize("penalty", ["wgan_gp", "dragan"])
 def test_gradient_penalties_of_another_target_do_not_converge(penalty, update):
-    """Section 3.1: w(|ψ| - 1)² has a kink at the equilibrium, which drives ψ away from it: no eigenvalues.
+    """Section 3.1: w(|ψ| - 1)² has a kink at the equilibrium, which drives ψ away: there are no eigenvalues.
 
-    For ψ > 0, v is linear, with its zero not at the equilibrium but at (2w, 0), on the border, and the
-    eigenvalues -w ± √(w² - 1); for ψ < 0 at (-2w, 0). With a weak penalty the states circle around both for
-    ever; a strong one damps them so much that the fakes stop there, 2w away from the real examples.
+    For ψ > 0, v is linear. Its zero is not at the equilibrium but on the border, at (2w, 0), with the
+    eigenvalues -w ± √(w² - 1). For ψ < 0 the zero is at (-2w, 0). With a weak penalty the states circle
+    around both points. With a strong penalty they converge to one of them: the fakes stop 2w from the real
+    examples.
     """
     weak, strong = (dirac_gan("wasserstein", GRADIENT_PENALTIES[penalty](), w) for w in (0.25, 2.0))
     for side in (-1.0, 1.0):
@@ -411,7 +414,7 @@ def test_gradient_penalties_of_another_target_do_not_converge(penalty, update):
 
 
 @pytest.mark.parametrize("name", ["minimax", "wasserstein"])
-def test_a_one_sided_gradient_penalty_leaves_gentle_slopes_alone(name):
-    """(max(0, |ψ| - 1))² is flat around the equilibrium: the flow circles as without it."""
+def test_a_one_sided_gradient_penalty_does_not_change_small_slopes(name):
+    """(max(0, |ψ| - 1))² is constant around the equilibrium: the flow circles as without a penalty."""
     game = dirac_gan(name, GRADIENT_PENALTIES["wgan_gp"](one_sided=True), weight=10.0)
     assert_same(eigenvalues(field(game)), plus_minus(0, -(SLOPES[name] ** 2)))

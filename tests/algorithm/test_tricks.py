@@ -20,7 +20,7 @@ def test_packing_joins_neighbours_in_the_last_axis(shape, m):
     np.testing.assert_array_equal(unpack(packed, m), x)
 
 
-def test_keys_depend_on_the_example_and_on_what_they_are_for():
+def test_keys_depend_on_the_example_and_on_their_purpose():
     key = jax.random.key(3, impl="threefry2x32")
     whole, part = example_keys(key, jnp.arange(8)), example_keys(key, jnp.arange(4, 8))
     words = jax.random.key_data
@@ -39,7 +39,7 @@ def test_parts_are_strided_so_that_each_is_spread_over_the_devices():
 
 
 @pytest.mark.parametrize("num", [1, 2, 4])
-def test_accumulation_carries_averages_and_joins(num):
+def test_accumulation_averages_and_concatenates(num):
     def update(carry, part):
         return carry + part.sum(), ({"mean": part.mean()}, part**2)
 
@@ -58,7 +58,7 @@ def test_the_weights_of_the_best_have_a_mean_of_one():
     weights = top_k_weights(logits, jnp.int32(0), jnp.float32(2), jnp.float32(0))
     assert weights.tolist() == [0, 3, 0, 3, 0, 0]
     ties = top_k_weights(jnp.zeros(6), jnp.int32(0), jnp.float32(2), jnp.float32(0))
-    assert ties.mean() == 1 and (ties > 0).sum() == 2  # equal logits do not make more than k
+    assert ties.mean() == 1 and (ties > 0).sum() == 2  # equal logits do not give more than k
 
 
 def test_clipping_by_the_norm_over_all_leaves():

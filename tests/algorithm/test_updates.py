@@ -1,6 +1,6 @@
-"""Each trick of the two updates against the same thing done by hand, on a linear game.
+"""Each trick of the two updates against a float64 reference, on a linear game.
 
-The game: fakes x = zW + c, logits xw + b, plain gradient descent at rate 0.1; by hand in float64.
+The game: fakes x = zW + c, logits xw + b, gradient descent with learning rate 0.1.
 """
 
 import jax
@@ -40,7 +40,7 @@ def make_batch(n_d=1, seed=0):
 
 
 def step(gan, state, batch=None, num=1):
-    """The state after some steps, and the metrics of each; operation by operation."""
+    """The state after some steps, and the metrics of each step; without jit."""
     metrics = []
     for _ in range(num):
         state, values = train_step(state, batch or make_batch(gan.discriminator_steps), gan=gan)
@@ -75,13 +75,13 @@ def sigmoid(x):
 
 
 def moves(gan, state, after):
-    """(dw, db, dW, dc): the gradients that both updates followed."""
+    """(dw, db, dW, dc): the gradients of both updates."""
     old, new = (*critic(state), *generator(state)), (*critic(after), *generator(after))
     return [(a - b) / RATE for a, b in zip(old, new, strict=True)]
 
 
 def by_hand(gan, state, real_weight=1.0, fake_weight=1.0, generator_weight=1.0, swap=None):
-    """The same gradients of the non-saturating game, each example's term weighted (`[B]` or a number)."""
+    """The gradients of the non-saturating game, with weights of the examples' terms (`[B]` or a number)."""
     (w, b), (big_w, c) = critic(state), generator(state)
     real, z = np.float64(make_batch()["examples"][0]), latents(gan, state)
     fake = z @ big_w + c
@@ -112,13 +112,13 @@ def weighted(name, weight, schedule=None, **fields):
     return {"regularizers": {name: {"weight": weight, "schedule": schedule or {}, "fields": fields}}}
 
 
-def test_without_tricks_the_hand_is_right():
+def test_without_tricks_updates_match_the_reference():
     gan = make_linear()
     state = start(gan)
     assert_moves(moves(gan, state, step(gan, state)[0]), by_hand(gan, state))
 
 
-def test_the_discriminator_s_loss_weighs_lambda():
+def test_the_discriminator_s_loss_has_its_weight():
     gan = make_linear()
     state = start(gan, loss_weight={"generator": 1.0, "discriminator": 0.25})
     after, _ = step(gan, state)
@@ -135,7 +135,7 @@ def test_flipped_labels_swap_real_and_fake():
     assert_moves(moves(gan, state, step(gan, state)[0]), by_hand(gan, state, swap=swap))
 
 
-def test_classes_weigh_in_the_discriminator_s_loss():
+def test_class_weights_apply_to_the_discriminator_s_loss():
     gan, labels = make_linear(), np.arange(B) % 3
     state = start(gan, class_weights=np.array([0.5, 1.0, 2.5]))
     after, _ = step(gan, state, {**make_batch(), "labels": jnp.asarray(labels)[None]})
@@ -188,10 +188,10 @@ def test_a_lazy_penalty_acts_in_every_third_update_three_times_as_strongly():
 
 
 def test_lazy_penalties_count_discriminator_updates():
-    """Updates 0 to 11, of which the even ones are penalized; metrics are means over the three of a step."""
+    """Of updates 0 to 11 the even ones have a penalty. Metrics are means over the three updates of a step."""
     gan = make_linear(discriminator_steps=3, regularizers=penalty("r1", interval=2))
     state = start(gan, **weighted("r1", 0.5))
-    state.hyper["learning_rate"]["discriminator"] *= 0  # so that the penalty stays as it is
+    state.hyper["learning_rate"]["discriminator"] *= 0  # so that the penalty does not change
     _, metrics = step(gan, state, num=4)
     value = 0.5 * (critic(state)[0] ** 2).sum()
     expected = [2 * value * due / 3 for due in (2, 1, 2, 1)]
@@ -221,7 +221,7 @@ def test_historical_averaging_pulls_to_the_mean_of_the_past():
 
 
 def test_feature_matching_alone():
-    """The last features of a network without hidden layers are its inputs: the means of x and G(z) meet."""
+    """Without hidden layers the last features are the inputs, so the means of x and G(z) become equal."""
     gan = make_linear(regularizers=penalty("feature_matching"))
     state = start(gan, loss_weight={"discriminator": 1.0}, **weighted("feature_matching", 2.0))
     after, (metrics,) = step(gan, state)
@@ -234,10 +234,10 @@ def test_feature_matching_alone():
 
 
 @pytest.mark.parametrize(("steps", "loss"), [(1, "minimax"), (3, "minimax"), (3, "nonsaturating")])
-def test_unrolling_is_that_by_hand(steps, loss):
+def test_unrolling_matches_explicit_steps(steps, loss):
     """The generator's gradient through K explicit steps of the discriminator on the same batch.
 
-    Of minimax that of the value of the whole game, -L_D, as in Metz et al. 2017.
+    For minimax it is that of the value of the game, -L_D, as in Metz et al. 2017.
     """
     gan = make_linear(unrolled_steps=steps, loss=LOSSES[loss])
     state = start(gan)
@@ -262,12 +262,12 @@ def test_unrolling_is_that_by_hand(steps, loss):
     expected = jax.grad(generator_loss)(tuple(jnp.float32(part) for part in generator(state)))
     assert_moves(moves(gan, state, after)[2:], expected, rtol=1e-3)
     plain = by_hand(gan, state)[2]
-    assert np.abs(plain - expected[0]).max() > 1e-3  # it is not the gradient without a look ahead
+    assert np.abs(plain - expected[0]).max() > 1e-3  # it differs from the gradient without unrolling
 
 
 @pytest.mark.parametrize("loss", ["minimax", "nonsaturating", "wasserstein"])
-def test_unrolling_leaves_a_perfect_generator_where_it_is(loss):
-    """Fakes that are the real examples, and a discriminator that does not tell them apart: no gradient."""
+def test_unrolling_does_not_move_a_perfect_generator(loss):
+    """If fakes equal the real examples and the discriminator is constant, the gradient is 0."""
     gan = make_linear(unrolled_steps=3, update_order="simultaneous", loss=LOSSES[loss])
     state = start(gan)
     (big_w, c), blind = generator(state), jax.tree.map(jnp.zeros_like, state.discriminator.params)
@@ -289,8 +289,8 @@ def test_the_discriminator_packs_neighbours():
     np.testing.assert_allclose(metrics["discriminator_loss"], loss, rtol=1e-5)
 
 
-def test_several_generators_are_told_apart():
-    """The adversarial and the identification loss of Ghosh et al. 2018, k + 1 classes."""
+def test_several_generators_are_identified():
+    """The adversarial and the identification loss of Ghosh et al. 2018, with k + 1 classes."""
     gan = make_linear(num_generators=2, outputs=3, loss=LOSSES["minimax"])
     state = start(gan)
     after, (metrics,) = step(gan, state)
@@ -320,7 +320,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(fields):
         np.testing.assert_allclose(values[0][name], metrics[0][name], rtol=1e-4)
 
 
-def test_lookahead_takes_both_networks_back_half_the_way():
+def test_lookahead_moves_both_networks_back_by_half():
     gan, plain = make_linear(lookahead_every=3), make_linear()
     state = start(gan, lookahead_alpha=0.5)
     slow = {"generator": state.generator.params, "discriminator": state.discriminator.params}
@@ -335,7 +335,7 @@ def test_lookahead_takes_both_networks_back_half_the_way():
     )
 
 
-def test_two_generator_steps_to_one_of_the_discriminator():
+def test_two_generator_steps_per_discriminator_step():
     gan = make_linear(generator_steps=2)
     state = start(gan)
     one, (first,) = step(gan, state)
@@ -372,4 +372,4 @@ def test_parameters_stay_float32_under_bfloat16():
     found, exact = moves(gan, state, after), by_hand(gan, state)
     for value, wanted in zip(found, exact, strict=True):
         np.testing.assert_allclose(value, wanted, rtol=0.05, atol=0.01)
-        assert np.abs(value - wanted).max() > 0  # it did compute in less
+        assert np.abs(value - wanted).max() > 0  # it did compute in lower precision

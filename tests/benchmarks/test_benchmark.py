@@ -1,4 +1,4 @@
-"""The benchmark measures what it says: turns, ratios, arithmetic counted by hand; every measure runs."""
+"""Turns, ratios and operation counts of the benchmark; every measure runs."""
 
 import contextvars
 import itertools
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def make_counter(seconds, granule=1):
-    """A contender whose work says how long it took, and takes no time."""
+    """A contender whose work reports a duration and takes no time."""
     done = []
 
     def work(num):
@@ -53,19 +53,19 @@ def counter(**arguments):
     return f"{__name__}:make_counter", arguments
 
 
-def test_contenders_take_turns_in_processes_of_their_own():
+def test_contenders_take_turns_in_separate_processes():
     with contenders(slow=counter(seconds=0.02), fast=counter(seconds=0.01)) as players:
         times = take_turns(players, 4, seconds=1.0)
-    # each second turn takes twice as long, of both alike
+    # every second turn takes twice as long for both
     assert sorted(times["slow"].seconds) == pytest.approx([0.02, 0.02, 0.04, 0.04])
     assert times["slow"].median == pytest.approx(0.03)
     assert times["slow"].per(times["fast"]) == pytest.approx((2, 2, 2))
 
 
-def test_work_comes_in_whole_calls(monkeypatch):
+def test_work_is_a_multiple_of_a_call(monkeypatch):
     monkeypatch.setattr(timing, "_pool", InThisProcess)
     with contenders(one=counter(seconds=0.001, granule=7)) as players:
-        players["one"].calibrate(0.05)  # work() refuses any other number
+        players["one"].calibrate(0.05)  # work() refuses other numbers
         assert players["one"].turn() > 0
 
 
@@ -73,20 +73,20 @@ def test_work_comes_in_whole_calls(monkeypatch):
     ("function", "message"),
     [("make_failure", "it cannot be made"), ("make_missing", "pip install a_module_that_is_not_there")],
 )
-def test_what_cannot_be_made_is_one_line(monkeypatch, function, message):
+def test_a_contender_that_cannot_be_made_gives_one_line(monkeypatch, function, message):
     monkeypatch.setattr(timing, "_pool", InThisProcess)
     with pytest.raises(UserError, match=message), contenders(one=(f"{__name__}:{function}", {})):
         pass
 
 
-def test_ratios_are_of_neighbouring_turns():
-    # both slow down in the second turn: the ratio does not move
+def test_ratios_are_between_neighbouring_turns():
+    # both slow down in the second turn: the ratio does not change
     assert Times((2.0, 6.0, 2.0)).per(Times((1.0, 3.0, 2.0))) == (2.0, 1.0, 2.0)
 
 
 @pytest.mark.parametrize(("seconds", "length"), [(0.0, 12), (0.17, 36)])
 def test_turns_within_a_run(monkeypatch, seconds, length):
-    """By a clock with which steps of each kind take a time of their own: found, over whole periods."""
+    """With a simulated clock, in which each kind of step has its own duration, over whole periods."""
     cost = {"program": 0.002, "lines alone": 0.003, "lines and grids": 0.004, "run": 0.005}
     now = [0.0]
     monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
@@ -128,7 +128,7 @@ def test_workloads_are_gans_with_data(name):
 
 
 class InThisProcess:
-    """In the place of a contender's process: what is compiled here is not compiled again elsewhere."""
+    """Replaces the process of a contender, so that programs compiled here are reused."""
 
     def __init__(self):
         self._context = contextvars.copy_context()
@@ -143,7 +143,7 @@ class InThisProcess:
 
 @pytest.fixture
 def ring(monkeypatch):
-    """A small workload, in turns as short as they get, contenders in this process."""
+    """A small workload with the shortest turns and contenders in this process."""
 
     config = gan_ring.get_config()
     config.update(batch_size=20, steps_per_call=2, log_every=2, sample_every=2, checkpoint_every=4)
@@ -188,7 +188,7 @@ def test_every_measure_gives_records_and_a_table(ring, name, tmp_path):
     assert all(f"× {other}" in lines[0] for record in records for other in record.get("ratios", {}))
 
 
-def test_the_table_has_what_only_some_records_have():
+def test_the_table_has_columns_that_only_some_records_have():
     record = {"workload": "ring", "ms": 1.0, "ms_low": 1.0, "ms_high": 1.0, "items": 1, "measure": "loop"}
     records = [
         record | {"contender": "program"},
@@ -197,7 +197,7 @@ def test_the_table_has_what_only_some_records_have():
     assert [column.header for column in benchmark.table(records).columns][-1] == "× program"
 
 
-def test_training_is_told_with_its_arithmetic(ring):
+def test_training_is_reported_with_its_arithmetic(ring):
     record, _ = measures.train(ring)
     assert record["update_order"] == "alternating"
     assert record["batch_size"] == record["items"] == 20
@@ -222,7 +222,7 @@ def test_all_inputs_train(ring, inputs):
         ("--out=no/such/folder/x.json", "there is no folder no/such/folder"),
     ],
 )
-def test_wrong_flags_are_one_line(flag, message):
+def test_wrong_flags_give_one_line(flag, message):
     command = [sys.executable, "-m", "jaxgan.benchmark", flag]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
@@ -230,7 +230,7 @@ def test_wrong_flags_are_one_line(flag, message):
     assert done.stderr.count("\n") == 1
 
 
-def test_elsewhere_it_says_where_it_belongs(monkeypatch):
+def test_outside_of_the_repository_it_names_its_place(monkeypatch):
     monkeypatch.setitem(sys.modules, "configs.gan_ring", None)
     with pytest.raises(UserError, match="run the benchmark in the project's folder"):
         WORKLOADS["gan_ring"].read()

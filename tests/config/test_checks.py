@@ -1,4 +1,4 @@
-"""Configs that cannot be meant are refused before anything is built, with the field and the remedy."""
+"""Inconsistent configs are refused before anything is built. The message has the field and the remedy."""
 
 import pytest
 from runs import tiny_config
@@ -134,7 +134,7 @@ REFUSED = {
 }
 
 
-def test_groups_that_parts_of_a_batch_keep_are_not_refused():
+def test_groups_that_divide_the_batch_of_a_device_are_accepted():
     checks.check(tiny_config(discriminator__mlp__minibatch_stddev=4, accumulate=2, discriminator__name="mlp"))
 
 
@@ -146,7 +146,7 @@ def test_refused(message):
     assert "\n" not in str(error.value)
 
 
-def test_the_defaults_of_fields_that_need_others_are_those_of_the_config():
+def test_defaults_of_dependent_fields_match_the_config():
     known = fields.flatten(default.get_config().to_dict())
     assert all(known[need.partition("=")[0]] is not None for need in dependencies.NEEDS)
     expected = {field: value for needy in dependencies.NEEDS.values() for field, value in needy.items()}
@@ -159,7 +159,7 @@ def test_the_defaults_of_fields_that_need_others_are_those_of_the_config():
     ({"generator__mlp__spectral_norm": "conv", "generator__mlp__latent_injection": True,
       "generator__mlp__hidden": (4, 4), "num_generators": 2}, "dense_0, dense_1, inject_1, output"),
 ])  # fmt: skip
-def test_a_spectral_norm_of_no_layer_is_refused(overrides, layers):
+def test_a_spectral_norm_pattern_that_matches_no_layer_is_refused(overrides, layers):
     field, pattern = next(iter(overrides.items()))
     with pytest.raises(UserError, match=f"{field.replace('__', '.')}='{pattern}' matches none of {layers}:"):
         experiment.make_gan(tiny_config(**overrides), (8, 8, 1))
@@ -180,18 +180,18 @@ def test_batch_norm_under_a_gradient_penalty_is_refused(penalty):
     )
     with pytest.raises(UserError, match=f"regularizers.{penalty}.*set discriminator.dcgan.batch_norm=False"):
         experiment.make_gan(config, (8, 8, 1))
-    config.discriminator.dcgan.batch_norm = False  # spectral norm keeps statistics, too, but of weights
+    config.discriminator.dcgan.batch_norm = False  # spectral norm also has statistics, but of weights
     experiment.make_gan(config, (8, 8, 1))
 
 
-def test_what_transforms_images_is_refused_for_points():
+def test_transformations_of_images_are_refused_for_points():
     config = tiny_config(generator__name="mlp", discriminator__name="mlp", augment__names=("flip",))
     with pytest.raises(UserError, match=r"augment.names transform images, but an example has shape \(2,\)"):
         experiment.make_gan(config, (2,))
 
 
 @pytest.mark.parametrize(("labels", "weights", "expected"), [
-    ([0, 0, 0, 1], (), [2 / 3, 2]),  # every class weighs the same in all
+    ([0, 0, 0, 1], (), [2 / 3, 2]),  # all classes have the same total weight
     ([0, 0, 0, 1], (1.0, 3.0), [2 / 3, 2]),
     ([0, 1, 2, 2], (1.0, 1.0, 1.0), [1, 1, 1]),
 ])  # fmt: skip
@@ -201,7 +201,7 @@ def test_class_weights_have_a_mean_of_one_over_the_data(labels, weights, expecte
     assert found[labels].mean() == pytest.approx(1)
 
 
-def test_class_weights_must_be_as_many_as_classes():
+def test_there_must_be_one_class_weight_per_class():
     with pytest.raises(UserError, match="class_weights has 2 numbers, but the data set has 3 classes"):
         experiment.class_weights([0, 1, 2], (1.0, 2.0))
 
@@ -216,7 +216,7 @@ def test_class_weights_must_be_as_many_as_classes():
         ({"loss.name": "hinge"}, False),
     ],
 )
-def test_an_unbounded_critic_is_cautioned_against(cure, told):
+def test_an_unbounded_critic_gives_a_warning(cure, told):
     config = default.get_config()
     config.update_from_flattened_dict({"loss.name": "wasserstein", **cure})
     cautions = checks.cautions(config)

@@ -1,4 +1,4 @@
-"""Every config, in every variant that its opening lines name, is built and trained for two steps."""
+"""Every config, in every variant of its docstring, is built and trained for two steps."""
 
 import ast
 import importlib.util
@@ -20,7 +20,7 @@ FILES = sorted(path for path in (ROOT / "configs").glob("*.py") if path.stem not
 COMMAND = re.compile(r"^python launch\.py --config=configs/(\w+)\.py(?::([\w,]+))?(?= |$)", re.MULTILINE)
 
 
-# Trained every time; the others, which share their networks and losses, in the slow group.
+# Always tested. The others share networks and losses with these and are marked slow.
 QUICK = {
     ("dcgan_mnist", ""),
     ("faces", ""),
@@ -30,7 +30,7 @@ QUICK = {
 
 
 def commands(file):
-    """(config, variant) of each command in the file's opening lines."""
+    """(config, variant) of each command in the docstring of the file."""
     return COMMAND.findall(ast.get_docstring(ast.parse(file.read_text())) or "")
 
 
@@ -47,7 +47,7 @@ def cache_dir(tmp_path, monkeypatch):
 
 
 def at_hand(dataset, folder):
-    """Small data of the same shape, where the config's own are large or the user's."""
+    """Replaces large data and data of the user by small data of the same shape."""
     random = np.random.default_rng(0)
     if dataset.name == "mnist":
         dataset.name, dataset.fallback = "digits", ""
@@ -71,13 +71,13 @@ def at_hand(dataset, folder):
 
 
 def narrow(network):
-    """No wider than for two cores."""
+    """Limits the width, for two cores."""
     section = network[network.name]
     section.update({field: min(section[field], 16) for field in ("width",) if field in section})
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_config_opens_with_its_command(file):
+def test_the_docstring_of_a_config_starts_with_its_command(file):
     assert commands(file)
     assert {name for name, _ in commands(file)} == {file.stem}
     lines = ast.get_docstring(ast.parse(file.read_text())).splitlines()
@@ -103,7 +103,7 @@ def test_a_config_trains(file, variant, tmp_path):
     config.num_steps, config.batch_size, config.log_every, config.eval_every = 2, 8, 1, 0
     narrow(config.generator)
     narrow(config.discriminator)
-    config.num_devices = 1  # the program of eight compiles longer and is no other step
+    config.num_devices = 1  # a program for eight devices takes longer to compile and has the same step
 
     assert train(config, tmp_path / "run") == 0
 

@@ -1,4 +1,4 @@
-"""The list of all fields, the page that is written of it, and what is said of a field that does not exist."""
+"""The list of all fields, its page FIELDS.md, and messages about unknown fields."""
 
 import subprocess
 import sys
@@ -32,20 +32,20 @@ def test_every_field_is_listed_with_its_default_and_a_sentence():
         assert len(entry.sentence) > 3 and "  " not in entry.sentence, f"{path} has no meaning"
 
 
-def test_the_page_is_what_is_declared():
+def test_the_page_matches_the_declarations():
     remedy = "python launch.py --mode=fields --out=configs/FIELDS.md"
     assert (ROOT / "configs" / "FIELDS.md").read_text(encoding="utf-8") == listing.markdown(), remedy
 
 
-def test_components_stand_in_the_order_of_their_names():
-    """Not in that in which their files happen to be imported."""
+def test_components_are_listed_by_name():
+    """The order of imports does not matter."""
     for section in ("generator", "discriminator", "loss", "regularizers"):
         paths = [entry.path.split(".") for entry in ENTRIES if entry.path.startswith(f"{section}.")]
         names = list(dict.fromkeys(path[1] for path in paths if len(path) == 3 and path[1] != listing.EVERY))
         assert names == sorted(names)
 
 
-def test_ranges_and_types_are_told():
+def test_ranges_and_types_are_listed():
     told = {entry.path: (entry.kind, entry.allowed) for entry in ENTRIES}
     assert told["ema_decay"] == ("float", "in [0, 1)")
     assert told["update_order"] == ("str", "one of alternating, simultaneous")
@@ -54,7 +54,7 @@ def test_ranges_and_types_are_told():
     assert told["modules"] == ("strs", "")
 
 
-def test_a_word_finds_fields_by_name_by_meaning_and_by_what_others_call_them():
+def test_a_word_finds_fields_by_name_meaning_and_synonym():
     assert listing.text(None, ["latent_dim"]).splitlines() == [
         "The game (Goodfellow et al. 2014)",
         "  latent_dim=100  (int, at least 1)",
@@ -100,13 +100,13 @@ def test_the_nearest_fields(name, fields):
     assert listing.nearest(name)[: len(fields) or 1] == fields
 
 
-def test_fields_of_what_is_selected_come_first():
+def test_fields_of_selected_components_come_first():
     config = gan_ring.get_config()
     config.generator_optimizer.name = "rmsprop"
     assert listing.nearest("generator_optimizer.lr", config)[0] == "generator_optimizer.rmsprop.learning_rate"
 
 
-def test_all_synonyms_lead_somewhere():
+def test_all_synonyms_match_a_field():
     paths = [f".{path}" for path in flatten(CONFIG.to_dict())]
     for word, ends in listing.SYNONYMS.items():
         assert word not in flatten(CONFIG.to_dict()), f"{word} is a field"
@@ -123,7 +123,7 @@ def test_all_synonyms_lead_somewhere():
         ["--mode=sweep", f"--sweep={'x' * 400}=1"],
     ],
 )
-def test_an_unknown_field_is_one_line(flags):
+def test_an_unknown_field_gives_one_line(flags):
     command = [sys.executable, "launch.py", "--config=configs/gan_ring.py:small", *flags]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -1,4 +1,4 @@
-"""The user's own modules: what their import says when it fails, and that a run records them."""
+"""User modules: messages of failed imports."""
 
 import pytest
 
@@ -31,5 +31,5 @@ def test_a_failing_import_shows_its_own_error(tmp_path, monkeypatch, source, exp
     assert expected in error_of(name) and "PYTHONPATH" not in error_of(name)
 
 
-def test_an_absent_module_belongs_on_the_path():
+def test_a_missing_module_gives_a_hint_to_the_path():
     assert "PYTHONPATH" in error_of("nowhere_at_all") and "PYTHONPATH" in error_of("nowhere_at_all.inner")

@@ -1,4 +1,4 @@
-"""The config of a recorded run: whole, and told apart from that of another version."""
+"""The recorded config of a run is complete. Configs of other versions are detected."""
 
 import json
 
@@ -11,10 +11,10 @@ from jaxgan.errors import UserError
 from jaxgan.run.record import agree, read_record
 
 
-def test_the_recorded_config_is_the_whole_config(trained):
+def test_the_recorded_config_is_complete(trained):
     config = get_config(str(trained / "config.json"))
     assert plain(essential(config)) == read_record(trained)["config"]
-    assert config.loss.hinge is not None and config.num_steps == 20  # also what was not selected
+    assert config.loss.hinge is not None and config.num_steps == 20  # also components that were not selected
 
 
 @pytest.mark.parametrize(

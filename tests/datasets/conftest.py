@@ -1,4 +1,4 @@
-"""A private cache for every test, and where the real data lie."""
+"""A separate cache for every test, and the folders of real data."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ _DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
 @pytest.fixture(autouse=True)
 def cache_dir(tmp_path, monkeypatch):
-    """The decoded cache, empty and in the test's own folder."""
+    """The cache of decoded data, empty and in the folder of the test."""
     monkeypatch.setenv("JAXGAN_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache" / "datasets"
 

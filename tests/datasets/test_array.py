@@ -42,7 +42,7 @@ def test_channels_and_resizing(tmp_path, images, channels):
     assert datasets.load("array", path=path).shape == (8, 8, channels)
     resized = datasets.load("array", path=path, image_size=16).examples
     assert resized.shape == (50, 16, 16, channels)
-    assert (resized == resized[..., :1]).all()  # the channels are resized alike
+    assert (resized == resized[..., :1]).all()  # all channels are resized in the same way
 
 
 def test_npz_with_splits_and_labels(tmp_path, images):
@@ -66,7 +66,7 @@ def test_ambiguous_npz_lists_its_keys(tmp_path, images):
     assert "'a', 'b'" in message
 
 
-def test_floats_are_mapped_from_their_stated_range(tmp_path, images):
+def test_floats_are_mapped_from_their_declared_range(tmp_path, images):
     path = save(tmp_path, images.astype(np.float32) / 127.5 - 1)
     found = datasets.load("array", "test", path=path, low=-1.0, high=1.0)
     assert np.array_equal(found.examples[..., 0], images[5::6])
@@ -88,7 +88,7 @@ def test_nan_and_infinity_are_refused(tmp_path, images, bad):
     assert "NaN" in error_of(save(tmp_path, floats.reshape(60, 64), "points.npy"))
 
 
-def test_points_pass_as_float32(tmp_path):
+def test_points_are_returned_as_float32(tmp_path):
     points = np.random.default_rng(0).normal(size=(30, 2))
     path = save(tmp_path, points)
     found = datasets.load("array", "test", path=path)
@@ -131,7 +131,7 @@ def test_unreadable_files_are_named(tmp_path, content):
     assert str(file) in error_of(str(file))
 
 
-def test_another_format_is_not_taken_for_pickles(tmp_path):
+def test_another_format_is_not_reported_as_a_pickle(tmp_path):
     (tmp_path / "faces.csv").write_text("1,2,3\n")
     assert "another format" in error_of(str(tmp_path / "faces.csv"))
 
@@ -148,7 +148,7 @@ def test_a_damaged_npy_is_named(tmp_path, images):
     assert path in error_of(path)
 
 
-def test_no_such_file(tmp_path):
+def test_a_missing_file(tmp_path):
     assert "dataset.path" in error_of("")
     assert str(tmp_path / "x.npy") in error_of(str(tmp_path / "x.npy"))
 
@@ -170,7 +170,7 @@ def test_values_just_outside_of_the_range_are_shown_with_all_digits(tmp_path):
 
 
 def test_arrays_that_would_not_be_read_are_named(tmp_path):
-    """Labels by position, and archives of something else."""
+    """Labels given by position, and archives of other files."""
     path = tmp_path / "pair.npz"
     np.savez(path, np.zeros((12, 4, 4), np.uint8), np.arange(12))
     with pytest.raises(UserError, match="'arr_1' would not be read, beside 'arr_0': call labels 'labels'"):

@@ -13,7 +13,7 @@ LABELS = np.arange(20, dtype=np.int32)
 
 
 class Source:
-    """Chunks of unequal length, and how often they were asked for."""
+    """Chunks of unequal length; counts its calls."""
 
     def __init__(self, labels=LABELS):
         self.labels, self.calls = labels, 0
@@ -39,7 +39,7 @@ def test_made_once_and_memory_mapped(labels):
     assert source.calls == 1 and isinstance(found.examples, np.memmap)
 
 
-def test_another_key_is_another_entry():
+def test_another_key_gives_another_entry():
     source = Source()
     for key in ({"a": 1}, {"a": 2}, {"a": 1}):
         cache.decoded("tfds/set", key, source)
@@ -104,7 +104,7 @@ def test_an_interrupted_writing_leaves_nothing(cache_dir):
     check(cache.decoded("set", {"a": 1}, Source()))
 
 
-def test_an_unwritable_folder_means_memory_and_one_warning(tmp_path, monkeypatch, caplog):
+def test_an_unwritable_folder_falls_back_to_memory_with_one_warning(tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("JAXGAN_CACHE_DIR", str(tmp_path / "file"))
     with caplog.at_level("WARNING"):
@@ -112,7 +112,7 @@ def test_an_unwritable_folder_means_memory_and_one_warning(tmp_path, monkeypatch
     assert len(caplog.records) == 1 and "JAXGAN_CACHE_DIR" in caplog.text
 
 
-def test_a_full_disk_means_memory_and_no_remains(cache_dir, monkeypatch, caplog):
+def test_a_full_disk_falls_back_to_memory_and_leaves_no_files(cache_dir, monkeypatch, caplog):
     def full(*args):
         raise OSError(28, "No space left on device")
 
@@ -122,7 +122,7 @@ def test_a_full_disk_means_memory_and_no_remains(cache_dir, monkeypatch, caplog)
     assert "No space left on device" in caplog.text and not list(cache_dir.iterdir())
 
 
-def test_where_the_cache_lies(monkeypatch, tmp_path):
+def test_the_folder_of_the_cache(monkeypatch, tmp_path):
     monkeypatch.delenv("JAXGAN_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache.folder() == tmp_path / "jaxgan" / "datasets"
@@ -131,7 +131,7 @@ def test_where_the_cache_lies(monkeypatch, tmp_path):
     assert cache.folder() == tmp_path / ".cache" / "jaxgan" / "datasets"
 
 
-def test_an_error_of_the_source_is_not_taken_for_a_full_disk():
+def test_an_error_of_the_source_is_not_reported_as_a_full_disk():
     def unreadable():
         yield IMAGES[:7], LABELS[:7]
         raise OSError("the source")
@@ -140,8 +140,8 @@ def test_an_error_of_the_source_is_not_taken_for_a_full_disk():
         cache.decoded("set", {"a": 1}, unreadable)
 
 
-def test_a_disk_without_room_falls_back_to_memory():
-    """A limit on the size of files stands for it: the write fails, and closing the file fails again."""
+def test_a_disk_without_space_falls_back_to_memory():
+    """Simulated by a limit on file sizes: the write fails, and closing the file fails again."""
     images = np.arange(300 * 32 * 32, dtype=np.uint8).reshape(300, 32, 32, 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
@@ -153,7 +153,7 @@ def test_a_disk_without_room_falls_back_to_memory():
     assert not list(cache.folder().iterdir())
 
 
-def test_a_name_that_is_no_utf8_has_an_identity(tmp_path):
+def test_a_name_with_invalid_utf8_has_an_identity(tmp_path):
     file = os.fsencode(tmp_path) + b"/caf\xe9.png"
     with open(file, "wb"):
         pass

@@ -1,4 +1,4 @@
-"""What every data set keeps, whatever its family; a new one adds an entry to `request_for`."""
+"""The contract of every data set. A new one adds an entry to `request_for`."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from jaxgan.errors import UserError
 
 @pytest.fixture
 def request_for(tmp_path, request):
-    """Builder name -> what to ask `load` for on this machine."""
+    """Builder name → arguments of `load` on this machine."""
 
     def of(name):
         if name == "array":
@@ -91,14 +91,14 @@ def test_digits_are_scaled_to_the_full_range():
     assert set(np.unique(train.examples)) == set(np.round(np.arange(17) * 255 / 16).astype(int))
 
 
-def test_hold_out_is_every_sixth_and_leaves_something():
+def test_hold_out_is_every_sixth_example_and_is_not_empty():
     assert np.array_equal(hold_out(13, "test"), [5, 11])
     assert np.array_equal(np.union1d(hold_out(13, "train"), hold_out(13, "test")), np.arange(13))
     with pytest.raises(UserError, match="test"):
         hold_out(5, "test")
 
 
-def test_the_fingerprint_sees_every_part_and_no_chunking():
+def test_the_fingerprint_depends_on_every_part_and_not_on_chunks():
     images = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
     labels = np.arange(6, dtype=np.int32)
     changed = images.copy()
@@ -130,12 +130,12 @@ def test_resizing_keeps_flat_images_flat_and_size_zero_keeps_all():
 
 def test_resizing_takes_the_centre_of_the_longer_side():
     image = Image.new("L", (30, 10))
-    image.paste(255, (8, 0, 22, 10))  # the filter reaches a little beyond the crop
+    image.paste(255, (8, 0, 22, 10))  # the filter also uses pixels just outside of the crop
     assert (np.asarray(resize(image, 10)) == 255).all()
     assert (np.asarray(resize(image.rotate(90, expand=True), 5)) == 255).all()
 
 
-def test_images_of_one_s_own_data_set_are_uint8(monkeypatch):
+def test_images_of_a_user_defined_data_set_are_uint8(monkeypatch):
     images = np.zeros((6, 4, 4, 1), np.float32)
     monkeypatch.setitem(DATASETS._builders, "mine", lambda *_: from_arrays("mine", images, None, "here"))
     with pytest.raises(UserError, match="examples float32 .6, 4, 4, 1.: give uint8"):

@@ -17,7 +17,7 @@ def digits():
 
 @pytest.fixture
 def folder(tmp_path, digits):
-    """12 embedded digits as grey PNG files, in no classes."""
+    """12 embedded digits as grey PNG files, without classes."""
     root = tmp_path / "faces"
     root.mkdir()
     for n in range(12):
@@ -42,7 +42,7 @@ def flat(size, colour, mode="RGB"):
 
 
 def load_one(tmp_path, image, name="a.png", image_size=0, channels=3, **save):
-    """The pixels of one image file, which stands in the folder twice (one is held out)."""
+    """The loaded pixels of an image. The folder has two copies, of which one is held out."""
     root = tmp_path / "one"
     root.mkdir()
     for n in range(6):
@@ -82,7 +82,7 @@ def test_real_photographs_in_class_folders(tmp_path, cifar_tar):
         assert np.array_equal(found.examples[0], np.asarray(Image.open(file)))
 
 
-def test_a_train_folder_alone_is_split_by_the_hold_out(folder, tmp_path):
+def test_a_folder_with_only_a_train_split_is_split_by_the_hold_out(folder, tmp_path):
     (tmp_path / "set").mkdir()
     folder.rename(tmp_path / "set" / "train")
     assert len(datasets.load("images", "test", path=str(tmp_path / "set"))) == 2
@@ -100,11 +100,11 @@ def test_class_folders_are_sorted_and_images_beside_them_mean_no_classes(folder)
 
 
 def test_the_classes_of_both_splits_are_numbered_by_the_training_set(tmp_path):
-    """Also where the test set lacks some; what it has of its own is refused."""
+    """Also if the test set lacks some classes. Classes that only it has are refused."""
     for name in ("train/ant", "train/bee", "train/cow", "test/bee", "test/cow"):
         (tmp_path / name).mkdir(parents=True)
         flat((8, 8), 9).save(tmp_path / name / "0.png")
-    for _ in range(2):  # and once from the cache
+    for _ in range(2):  # a second time from the cache
         test = datasets.load("images", "test", path=str(tmp_path))
         assert test.class_names == ("ant", "bee", "cow") and np.array_equal(test.labels, [1, 2])
     (tmp_path / "train" / "ant").rename(tmp_path / "train" / "dog")
@@ -123,20 +123,20 @@ def test_the_second_load_decodes_nothing(folder, monkeypatch):
     assert again.fingerprint == first.fingerprint and np.array_equal(again.examples, first.examples)
 
 
-def test_a_changed_file_is_decoded_anew(folder):
+def test_a_changed_file_is_decoded_again(folder):
     first = datasets.load("images", path=str(folder))
     flat((8, 8), 9, "L").save(folder / "00.png")
     again = datasets.load("images", path=str(folder))
     assert again.fingerprint != first.fingerprint and (again.examples[0] == 9).all()
 
 
-def test_the_fingerprint_does_not_know_the_place(folder, tmp_path):
+def test_the_fingerprint_does_not_depend_on_the_folder(folder, tmp_path):
     first = datasets.load("images", path=str(folder))
     folder.rename(tmp_path / "elsewhere")
     assert datasets.load("images", path=str(tmp_path / "elsewhere")).fingerprint == first.fingerprint
 
 
-def test_transparency_shows_white(tmp_path):
+def test_transparency_becomes_white(tmp_path):
     image = flat((8, 8), (255, 0, 0, 255), "RGBA")
     image.paste((0, 0, 255, 0), (0, 0, 4, 8))
     pixels = load_one(tmp_path, image)
@@ -180,7 +180,7 @@ def test_exif_orientation_turns_the_image_upright(tmp_path):
     image = flat((16, 16), 0, "L")
     image.paste(255, (0, 0, 8, 16))  # white on the left as stored
     exif = Image.Exif()
-    exif[0x0112] = 6  # stored turned to the left: turn it to the right
+    exif[0x0112] = 6  # stored rotated to the left, so it is rotated to the right
     pixels = load_one(tmp_path, image, "a.jpg", channels=1, exif=exif.tobytes(), quality=95)[..., 0]
     assert (pixels[:7] > 240).all() and (pixels[9:] < 15).all()
 
@@ -194,13 +194,15 @@ def test_mixed_sizes_need_a_size_and_are_cropped_at_the_centre(folder):
     assert found.shape == (12, 12, 3) and (found.examples[0] == 255).all()
 
 
-def test_rectangles_keep_their_shape_or_get_another(tmp_path):
+def test_rectangles_keep_their_shape_or_are_resized(tmp_path):
     image = flat((40, 8), "black")
     image.paste("white", (6, 0, 34, 8))
     for n in range(6):
         image.save(tmp_path / f"{n}.png")
     assert datasets.load("images", path=str(tmp_path)).shape == (8, 40, 3)
-    found = datasets.load("images", path=str(tmp_path), image_size=(4, 8))  # of the 16 columns in the middle
+    found = datasets.load(
+        "images", path=str(tmp_path), image_size=(4, 8)
+    )  # from the 16 columns in the middle
     assert found.shape == (4, 8, 3) and (found.examples == 255).all()
     found = datasets.load("images", path=str(tmp_path), image_size=(4, 20))
     assert (found.examples[:, :, 5:15] == 255).all() and (found.examples[:, :, 0] < 128).all()
@@ -229,13 +231,13 @@ def test_a_damaged_image_is_named_or_skipped_on_request(folder, digits, suffix, 
     assert len(found) == 10
 
 
-def test_nothing_but_damaged_images(tmp_path):
+def test_only_damaged_images(tmp_path):
     for n in range(3):
         (tmp_path / f"{n}.png").write_bytes(b"x")
     assert "every one of the 3" in error_of(tmp_path, skip_damaged=True)
 
 
-def test_empty_absent_and_wrong_arguments(tmp_path, folder):
+def test_empty_and_missing_folders_and_wrong_arguments(tmp_path, folder):
     (tmp_path / "empty").mkdir()
     assert "no image files" in error_of(tmp_path / "empty")
     assert "not a folder" in error_of(tmp_path / "absent")
@@ -253,7 +255,7 @@ def test_an_unreadable_folder_is_named(folder, monkeypatch):
     assert "Permission denied" in error_of(folder)
 
 
-def test_hidden_files_and_link_loops_are_passed_over(folder):
+def test_hidden_files_and_link_loops_are_skipped(folder):
     (folder / "._00.png").write_bytes(b"resource fork")
     (folder / "loop").symlink_to(folder)
     assert len(datasets.load("images", path=str(folder))) == 10
@@ -263,7 +265,7 @@ def test_hidden_files_and_link_loops_are_passed_over(folder):
     ("train", "test"), [("Train", "Test"), ("training", "testing"), ("TRAIN", "val"), ("train", "Validation")]
 )
 def test_splits_are_known_by_their_usual_names(tmp_path, train, test):
-    """In any case: no test image is trained on, and no split is a class."""
+    """In lower and upper case. No test image is used for training, and no split becomes a class."""
     for folder, shade, count in ((train, 10, 4), (test, 200, 3)):
         for name in ("a", "b"):
             for i in range(count):
@@ -297,8 +299,8 @@ def test_all_common_formats_are_read_and_others_are_named(tmp_path, caplog):
     assert "left out 1 files of .ppm" in caplog.text and "notes" not in caplog.text
 
 
-def test_what_is_whole_and_not_taken_has_its_own_words(tmp_path, monkeypatch):
-    """And is not passed over as damaged."""
+def test_intact_images_that_are_refused_have_their_own_messages(tmp_path, monkeypatch):
+    """They are not skipped as damaged images."""
     text = PngImagePlugin.PngInfo()
     text.add_text("comment", "x" * 2_000_000, zip=True)
     (tmp_path / "text").mkdir()

@@ -39,7 +39,7 @@ def test_the_seed_and_the_split_choose_the_stream():
 
 
 def test_the_stream_is_frozen():
-    # A change here changes every published mixture number's data.
+    # A change here changes the data of all published results on mixtures.
     assert datasets.load("ring", num_points=10).fingerprint == "6e269f8326e9ec2ecb9cca3d5498d4c3"
 
 

@@ -12,7 +12,7 @@ from jaxgan.errors import UserError
 
 @pytest.fixture
 def nowhere(tmp_path, monkeypatch):
-    """A machine without MNIST and without a network; gives TFDS's default folder."""
+    """A machine without MNIST and without a network. Returns TFDS's default folder."""
     from tensorflow_datasets.core import constants
 
     monkeypatch.setattr(constants, "DATA_DIR", str(tmp_path / "tensorflow_datasets"))
@@ -25,7 +25,7 @@ def test_the_idx_files(mnist_idx, split, count):
     found = datasets.load("mnist", split, path=str(mnist_idx))
     assert found.examples.shape == (count, 28, 28, 1) and found.examples.dtype == np.uint8
     assert found.labels.shape == (count,) and found.fallback_for == ""
-    # Published: the training images' mean is .1307, their deviation .3081 (over 255).
+    # Published: the training images have mean .1307 and standard deviation .3081 (of values / 255).
     if split == "train":
         assert abs(found.examples.mean() / 255 - 0.1307) < 1e-4
         assert abs(found.examples.std() / 255 - 0.3081) < 1e-4
@@ -59,7 +59,7 @@ def test_absent_without_a_fallback_names_places_and_remedies(nowhere, tmp_path):
 
 
 @pytest.mark.parametrize("image_size, side", [(0, 28), (14, 14)])
-def test_absent_with_a_fallback_says_so_once_and_loudly(nowhere, caplog, image_size, side):
+def test_absent_with_a_fallback_gives_one_prominent_warning(nowhere, caplog, image_size, side):
     with caplog.at_level("WARNING"):
         found = datasets.load("mnist", image_size=image_size, fallback="digits")
     assert (found.name, found.fallback_for) == ("digits", "mnist") and found.shape == (side, side, 1)
@@ -85,7 +85,7 @@ def test_a_truncated_file_is_never_a_reason_to_fall_back(nowhere, tmp_path, mnis
     assert "t10k-images" in refused(tmp_path, "test")
 
 
-def test_another_set_in_mnists_files_is_refused(nowhere, tmp_path):
+def test_other_data_in_mnists_files_are_refused(nowhere, tmp_path):
     digits = datasets.load("digits")
     for name, array in (
         ("images-idx3", digits.examples[..., 0]),

@@ -8,7 +8,7 @@ from jaxgan.datasets import network
 
 @pytest.fixture
 def black_hole(monkeypatch):
-    """Name look-ups that never come back, as with a name server whose packets are dropped."""
+    """Name look-ups that never return, as with a name server whose packets are dropped."""
     released = threading.Event()
 
     def hang(*args, **kwargs):
@@ -20,12 +20,12 @@ def black_hole(monkeypatch):
     released.set()
 
 
-def test_a_black_holed_network_is_given_up_at_the_deadline(black_hole):
+def test_a_network_without_answers_is_unreachable_at_the_deadline(black_hole):
     reason = network.unreachable(["https://example.org/file"], deadline=0.05)
     assert reason == "example.org (no answer in 0.05 s)"
 
 
-def test_one_silent_host_among_answering_ones_decides(monkeypatch):
+def test_one_host_without_an_answer_is_enough(monkeypatch):
     released = threading.Event()
 
     def ask(url, timeout):
@@ -52,7 +52,7 @@ def test_each_host_is_asked_once():
     assert len(asked) == 3 and network.unreachable([], 60) == ""
 
 
-def test_the_deadline_leaves_room_within_half_a_minute():
+def test_the_deadline_is_below_half_a_minute():
     assert network.DEADLINE <= 25
 
 

@@ -10,12 +10,12 @@ KEY = np.array([7, 11], np.uint32)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100, 1797, 60_000])
-def test_an_epoch_shows_every_example_once(size):
+def test_an_epoch_has_every_example_once(size):
     for epoch in (0, 1, 2**32 - 1):
         assert np.array_equal(np.sort(order.rows(KEY, epoch, size, size)), np.arange(size))
 
 
-def test_every_example_once_an_epoch_across_straddling_batches():
+def test_batches_may_cross_the_end_of_an_epoch():
     size, batch = 100, 32
     seen = np.concatenate([order.rows(KEY, step, batch, size) for step in range(25)])  # 8 epochs
     for epoch in seen.reshape(8, size):
@@ -32,7 +32,7 @@ def test_a_batch_may_exceed_the_set():
     assert rows.shape == (50,) and set(rows) == set(range(7))
 
 
-def test_epochs_and_keys_have_orders_of_their_own():
+def test_epochs_and_keys_have_different_orders():
     size = 1797
     orders = [order.rows(KEY, epoch, size, size) for epoch in (0, 1, 2)]
     orders += [
@@ -52,7 +52,7 @@ def test_every_place_is_equally_likely(size):
     expected = trials / size
     chi_square = ((counts - expected) ** 2 / expected).sum()
     freedom = (size - 1) ** 2
-    # The deviation of a chi-square is sqrt(2 k); k is small at size 2, hence the constant.
+    # The standard deviation of a chi-square is sqrt(2 k). k is small at size 2, hence the constant.
     assert abs(chi_square - freedom) < 5 * np.sqrt(2 * freedom) + 5
 
 
@@ -64,7 +64,7 @@ def test_all_permutations_of_three_are_equally_likely():
 
 
 @pytest.mark.parametrize("lag", [1, 2, 245])
-def test_neighbours_in_the_order_are_unrelated(lag):
+def test_neighbours_in_the_order_are_independent(lag):
     size = 60_000
     rows = order.rows(KEY, 0, size, size).astype(np.float64)
     assert abs(np.corrcoef(rows[:-lag], rows[lag:])[0, 1]) < 5 / np.sqrt(size)
@@ -97,7 +97,7 @@ def test_under_vmap_over_keys():
     assert np.array_equal(rows, [order.rows(key, 5, 64, 1797) for key in keys])
 
 
-def test_shares_of_a_batch_make_the_batch():
+def test_shares_of_a_batch_join_to_the_batch():
     whole = order.rows(KEY, 9, 64, 100)
     shares = [order.rows(KEY, 9, 64, 100, first, 16) for first in range(0, 64, 16)]
     assert np.array_equal(np.concatenate(shares), whole)
@@ -111,7 +111,7 @@ def test_impossible_sizes_are_refused(batch, size):
         order.rows(KEY, 0, batch, size)
 
 
-# --- Balanced over classes ------------------------------------------------------------------------------
+# --- Balanced over classes ----------------------------------------------------------------------------
 
 LABELS = np.random.default_rng(2).choice([7, 2, 30, 4], 3000, p=[0.9, 0.07, 0.02, 0.01]).astype(np.int32)
 GROUPS = order.group_by_class(LABELS)
@@ -124,7 +124,7 @@ def test_groups_hold_every_example_of_each_class():
         assert np.array_equal(GROUPS.rows[start : start + size], np.flatnonzero(LABELS == label))
 
 
-def test_every_class_is_as_likely_and_every_example_within_it():
+def test_classes_and_examples_within_a_class_are_equally_likely():
     drawn = np.concatenate([order.balanced_rows(KEY, step, 100, GROUPS) for step in range(2000)])
     assert drawn.dtype == np.int32
     assert stats.chisquare(np.bincount(LABELS[drawn])[[2, 4, 7, 30]]).pvalue > 1e-4
@@ -133,14 +133,14 @@ def test_every_class_is_as_likely_and_every_example_within_it():
         assert stats.chisquare(times).pvalue > 1e-4
 
 
-def test_balanced_draws_are_unrelated():
+def test_balanced_draws_are_independent():
     labels = LABELS[order.balanced_rows(KEY, 0, 200_000, GROUPS)]
     for lag in (1, 2, 64):
         pairs = np.unique(labels[:-lag].astype(np.int64) * 100 + labels[lag:], return_counts=True)[1]
         assert len(pairs) == 16 and stats.chisquare(pairs).pvalue > 1e-4
 
 
-def test_steps_and_keys_have_balanced_draws_of_their_own():
+def test_steps_and_keys_have_different_balanced_draws():
     draws = [order.balanced_rows(KEY, step, 3000, GROUPS) for step in (0, 1, 2**20, 2**31)]
     draws += [order.balanced_rows(np.array(key, np.uint32), 0, 3000, GROUPS) for key in ([7, 12], [11, 7])]
     alike = (1 / GROUPS.sizes).mean() / len(GROUPS.sizes)  # the chance that two draws are the same example
@@ -166,7 +166,7 @@ def test_balanced_draws_agree_between_numpy_and_jax(batch):
             assert np.array_equal(rows, order.balanced_rows(KEY, step, batch, GROUPS, first, 16)), step
 
 
-def test_shares_of_a_balanced_batch_make_the_batch():
+def test_shares_of_a_balanced_batch_join_to_the_batch():
     whole = order.balanced_rows(KEY, 9, 64, GROUPS)
     shares = [order.balanced_rows(KEY, 9, 64, GROUPS, first, 16) for first in range(0, 64, 16)]
     assert np.array_equal(np.concatenate(shares), whole)
@@ -185,6 +185,6 @@ def test_impossible_balanced_draws_are_refused():
 
 
 def test_on_the_device_without_jit():
-    """As people debug."""
+    """As in debugging."""
     with jax.disable_jit():
         np.testing.assert_array_equal(order.rows(KEY, 9, 64, 100, xp=jnp), order.rows(KEY, 9, 64, 100))

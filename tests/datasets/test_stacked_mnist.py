@@ -11,7 +11,7 @@ def load(split="train", **fields):
     return datasets.load("stacked_mnist", split, **{"digits": "digits", "num_triples": 500, **fields})
 
 
-def test_channels_are_the_digits_that_the_label_names():
+def test_channels_are_the_digits_of_the_label():
     data, digits = load(), datasets.load("digits")
     rows = data.examples.rows(np.arange(500))
     images = datasets.take(data.examples, np.arange(500))
@@ -25,7 +25,7 @@ def test_channels_are_the_digits_that_the_label_names():
 
 
 @pytest.mark.parametrize("num_triples", [500, 0])
-def test_a_triple_is_the_same_whatever_is_read_beside_it(num_triples):
+def test_a_triple_does_not_depend_on_the_rows_read_with_it(num_triples):
     one, other = load(num_triples=num_triples), load(num_triples=num_triples)
     index = np.array([499, 3, 3, 77])
     images = datasets.take(one.examples, index)
@@ -36,7 +36,7 @@ def test_a_triple_is_the_same_whatever_is_read_beside_it(num_triples):
 
 
 def test_new_triples_continue_the_fixed_ones():
-    """The number of triples cuts the stream, and decides nothing else."""
+    """The number of triples is only the length of the stream."""
     some, more, new = load(), load(num_triples=1000), load(num_triples=0)
     index = np.arange(500)
     assert np.array_equal(some.examples.rows(index), more.examples.rows(index))
@@ -48,7 +48,7 @@ def test_new_triples_continue_the_fixed_ones():
 
 
 def test_new_triples_stream():
-    """Every position of a run's order is another triple, and every reader finds the same ones."""
+    """Every position in the order of a run is a new triple, and all readers get the same triples."""
     data, key = load(num_triples=0), np.array([1, 2], np.uint32)
     whole = stream.Stream(data, key, 8)
     steps = whole.steps(5)
@@ -61,7 +61,7 @@ def test_new_triples_stream():
     assert len(np.unique(drawn)) == 20_000
 
 
-def test_the_fingerprint_sees_all_that_the_triples_follow_from():
+def test_the_fingerprint_depends_on_all_that_determines_the_triples():
     variants = [
         load(), load(seed=1), load(num_triples=501), load(num_triples=0), load("test"), load("test", seed=1),
         load(image_size=16),
@@ -71,7 +71,7 @@ def test_the_fingerprint_sees_all_that_the_triples_follow_from():
 
 
 def test_the_stream_is_frozen():
-    # A change here changes the data of every published number of Stacked-MNIST: raise _FORMAT with it.
+    # A change here changes the data of every published number of Stacked-MNIST: increase _FORMAT then.
     data = load()
     assert data.fingerprint == "578272cdfa41ee3a07535371d5b19aca"
     assert data.examples.rows(np.array([0, 1, 499])).tolist() == [
@@ -82,7 +82,7 @@ def test_the_stream_is_frozen():
     assert load("test", seed=7).examples.rows(np.array([2**31 + 5])).tolist() == [[44, 121, 193]]
 
 
-def test_the_test_split_is_of_the_digits_test_split():
+def test_the_test_split_uses_the_test_split_of_the_digits():
     test, digits = load("test"), datasets.load("digits", "test")
     assert len(test) == stacked_mnist.NUM_TEST == len(load("test", num_triples=0))
     rows = test.examples.rows(np.arange(len(test)))
@@ -90,11 +90,11 @@ def test_the_test_split_is_of_the_digits_test_split():
     images = datasets.take(test.examples, np.arange(50))
     assert np.array_equal(images[:, ..., 2], digits.examples[rows[:50, 2], ..., 0])
     train = load().examples.rows(np.arange(100))
-    assert not np.array_equal(train % len(digits), rows[:100])  # not the same draws of another set
+    assert not np.array_equal(train % len(digits), rows[:100])  # other draws than those of the training set
 
 
 def test_draws_are_uniform_and_independent():
-    """χ² of single draws, of neighbours in a triple and of neighbouring triples, all at p = .001."""
+    """χ² tests of digits, of pairs within a triple and of pairs in consecutive triples, at p = .001."""
     key, count = np.array([0, 0], np.uint32), 200_000
     drawn = order.draws(key, np.arange(count), 40, 3)
     assert drawn.shape == (count, 3) and drawn.min() == 0 and drawn.max() == 39
@@ -165,7 +165,7 @@ def test_other_digits_are_refused(tmp_path):
     assert load(digits="array", path=str(path)).parts.name == "array"
 
 
-def test_missing_digits_are_missing(tmp_path, monkeypatch):
+def test_missing_digits_are_reported(tmp_path, monkeypatch):
     from tensorflow_datasets.core import constants
 
     from jaxgan.datasets import network

@@ -42,7 +42,7 @@ def test_a_share_of_each_batch_and_no_labels():
     assert np.array_equal(images, digits.examples[order.rows(KEY, 0, 64, len(digits))[16:32]])
 
 
-def test_late_steps_start_at_once():
+def test_a_stream_can_start_at_a_late_step():
     digits = datasets.load("digits")
     stream = Stream(digits, KEY, 8, num_threads=1, prefetch=1)
     steps = stream.steps(start=2**31)

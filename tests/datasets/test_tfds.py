@@ -16,12 +16,12 @@ from jaxgan.datasets.tfds_records import RandomAccess
 from jaxgan.errors import UserError
 from jaxgan.jobs.train import train
 
-RECORD_HEADER = 12  # bytes of a tfrecord before its data: length and checksum
+RECORD_HEADER = 12  # bytes before the data of a tfrecord: length and checksum
 
 
 @pytest.fixture
 def copy(tmp_path, mnist_tfds):
-    """A data_dir of one's own with MNIST's test split; (data_dir, the split's tfrecord file)."""
+    """(data_dir, tfrecord file): a copy of MNIST's test split."""
     version = tmp_path / "data" / "mnist" / "3.0.1"
     version.mkdir(parents=True)
     for file in (mnist_tfds / "mnist" / "3.0.1").iterdir():
@@ -31,7 +31,7 @@ def copy(tmp_path, mnist_tfds):
 
 
 def records_of(file, count):
-    """The first records of a tfrecord file, without their frames."""
+    """The data of the first records of a tfrecord file."""
     data, records, start = file.read_bytes(), [], 0
     for _ in range(count):
         length = int.from_bytes(data[start : start + 8], "little")
@@ -41,7 +41,7 @@ def records_of(file, count):
 
 
 def describe(version, **changes):
-    """Rewrites dataset_info.json so that it has a test split only."""
+    """Rewrites dataset_info.json so that it has only a test split."""
     file = version / "dataset_info.json"
     info = json.loads(file.read_text())
     info["splits"] = [
@@ -73,7 +73,7 @@ def refused(name, split="test", **arguments):
     return str(caught.value)
 
 
-def test_a_prepared_set_is_decoded_once_and_needs_tensorflow_no_more(copy, mnist_idx, monkeypatch):
+def test_a_prepared_set_is_decoded_once_and_then_needs_no_tensorflow(copy, mnist_idx, monkeypatch):
     found = datasets.load("tfds/mnist", "test", path=str(copy[0]))
     assert found.name == "tfds/mnist" and found.shape == (28, 28, 1) and len(found.labels) == 10_000
     original = datasets.load("mnist", "test", path=str(mnist_idx))
@@ -151,13 +151,13 @@ def test_a_wrong_count_is_an_error(indexed):
     assert str(indexed) in refused("tfds/mnist", path=str(indexed))
 
 
-def test_images_of_undeclared_size_need_one(copy):
+def test_images_of_undeclared_size_need_an_image_size(copy):
     features = copy[1].parent / "features.json"
     declared = json.loads(features.read_text())
     image = declared["featuresDict"]["features"]["image"]["image"]
     image["shape"]["dimensions"] = ["-1", "-1", "1"]
     features.write_text(json.dumps(declared))
-    # With its version in the name, TFDS describes a set by its files instead of by its code.
+    # With a version in the name, TFDS reads the description of a set from its files, not from its code.
     assert "image_size" in refused("tfds/mnist:3.0.1", path=str(copy[0]))
     found = datasets.load("tfds/mnist:3.0.1", "test", path=str(copy[0]), image_size=7)
     declared = datasets.load("tfds/mnist", "test", path=str(copy[0]), image_size=7)
@@ -183,7 +183,7 @@ def test_another_prepared_version_is_used(copy):
         ("tfds/mnist", {"image_key": "picture"}, "image_key to image"),
     ],
 )
-def test_what_tfds_does_not_know(copy, name, fields, part):
+def test_sets_and_splits_unknown_to_tfds(copy, name, fields, part):
     assert part in refused(name, path=str(copy[0]), **fields)
 
 
@@ -192,7 +192,7 @@ def test_an_absent_split_lists_the_splits(copy):
     assert "it has test" in refused("tfds/mnist", "train", path=str(copy[0]))
 
 
-def test_labels_are_whole_numbers():
+def test_labels_must_be_integers():
     """LFW's are names."""
     from tensorflow_datasets import features
 
@@ -206,7 +206,7 @@ def test_labels_are_optional(copy):
     assert found.labels is None and found.class_names == ()
 
 
-def test_unprepared_without_a_network_is_missing_and_knows_its_size(tmp_path, monkeypatch):
+def test_an_unprepared_set_without_a_network_is_missing_and_its_size_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(network, "unreachable", lambda urls: "example.org (no answer in 20 s)")
     with pytest.raises(datasets.MissingDataset, match="example.org") as caught:
         datasets.load("tfds/cifar10", path=str(tmp_path))
@@ -221,7 +221,7 @@ def test_tfrecords_of_pngs_need_no_tensorflow(copy, monkeypatch):
 
 @pytest.fixture(scope="module")
 def own_set():
-    """A set of one's own, registered with TFDS: prepared from code, without downloads."""
+    """A user-defined set, registered with TFDS, which is prepared from code without downloads."""
     import tensorflow_datasets as tfds
 
     class EmbeddedDigits(tfds.core.GeneratorBasedBuilder):
@@ -283,8 +283,8 @@ def test_without_a_test_split_every_sixth_is_held_out(own_set, tmp_path, monkeyp
 
 @pytest.mark.parametrize("encoding", ["png", "jpeg"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_tfrecords_give_the_numbers_of_tensorflow(tmp_path, encoding, channels, monkeypatch):
-    """Whose JPEG decoder is not Pillow's: without it such a set is one line with the remedy."""
+def test_tfrecords_give_the_pixels_of_tensorflow(tmp_path, encoding, channels, monkeypatch):
+    """TensorFlow's JPEG decoder is not Pillow's. Without TensorFlow, JPEG sets are refused in one line."""
     import tensorflow_datasets as tfds
 
     images = np.random.default_rng(0).integers(0, 256, (7, 16, 16, channels), np.uint8)
@@ -336,7 +336,7 @@ def test_a_download_that_fails_is_missing_and_one_that_is_damaged_is_not(own_set
 
 @pytest.mark.slow
 def test_a_run_streams_array_records_as_it_trains_from_memory(own_set, tmp_path, monkeypatch):
-    """Decoded in memory, decoded from the records onto the device, read from the records step by step."""
+    """Decoded in memory, decoded from records to the device, and read from records at each step."""
     import tensorflow_datasets as tfds
 
     monkeypatch.setattr(own_set, "count", 2000)

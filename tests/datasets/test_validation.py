@@ -1,4 +1,4 @@
-"""The validation part: what a search measures on, and does not train on."""
+"""The validation part of the training set, on which a search measures and does not train."""
 
 import dataclasses
 
@@ -30,7 +30,7 @@ def test_two_parts_of_the_training_set(name):
 
 
 class Source:
-    """Examples that are read by row."""
+    """Examples that are read row by row."""
 
     def __init__(self, array):
         self.array, self.shape, self.dtype = array, array.shape, array.dtype
@@ -43,7 +43,7 @@ class Source:
 
 
 @pytest.mark.parametrize("num", [6, 11, 12, 13, 100])
-def test_examples_that_are_read_are_the_same_rows(num):
+def test_examples_read_row_by_row_are_the_same(num):
     in_memory = from_arrays("mine", np.arange(num, dtype=np.float32)[:, None], None, "here")
     in_memory = dataclasses.replace(in_memory, fingerprint="abc")
     read = dataclasses.replace(in_memory, examples=Source(in_memory.examples))
@@ -53,12 +53,12 @@ def test_examples_that_are_read_are_the_same_rows(num):
         np.testing.assert_array_equal(one.examples, take(other.examples, np.arange(len(other))))
 
 
-def test_a_set_without_a_sixth_example_has_none():
+def test_a_set_with_fewer_than_six_examples_has_no_validation_part():
     with pytest.raises(UserError, match="5 examples leave none"):
         validation_split(from_arrays("mine", np.zeros((5, 2), np.float32), None, "here"), "train")
 
 
-def test_records_of_before_are_as_they_were():
+def test_records_without_a_validation_part_are_unchanged():
     section = essential(tiny_config())
     assert "hold_out" not in section["dataset"] and "max_minutes" not in section
     section = essential(tiny_config(dataset__hold_out=True, max_minutes=2.0))

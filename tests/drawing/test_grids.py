@@ -15,9 +15,9 @@ def images(channels, num=3, side=SIDE):
 
 
 def expected_pixels(image):
-    """[H·zoom, W·zoom, 3 or 4]: as it should be on the canvas."""
+    """The expected pixels on the canvas: [H·zoom, W·zoom, 3 or 4]."""
     channels = image.shape[-1]
-    if channels <= 2:  # grey; the canvas has no transparency to show
+    if channels <= 2:  # grey; the canvas has no alpha channel
         image = np.repeat(image[..., :1], 3, axis=-1)
     return image.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
 
@@ -38,7 +38,7 @@ def test_every_pixel_of_a_grid_is_in_its_place(channels, title):
         covered[place] = True
     assert (found[band:][~covered[band:]] == 255).all()  # gaps and the empty fourth cell
     if title:
-        assert (found[:band] < 100).any() and not covered[:band].any()  # dark letters on the band alone
+        assert (found[:band] < 100).any() and not covered[:band].any()  # dark letters only on the band
 
 
 def test_two_titles_look_different():
@@ -49,7 +49,7 @@ def test_two_titles_look_different():
 def test_columns_and_zoom():
     wide = draw_samples(images(3, num=6, side=8), columns=6)  # zoom round(448 / 48) = 9
     assert wide.size == (6 * (8 * 9 + GAP) + GAP, 8 * 9 + GAP + GAP)
-    large = draw_samples(images(3, num=4, side=500))  # never smaller than itself
+    large = draw_samples(images(3, num=4, side=500))  # images are never reduced
     assert large.size == (2 * 502 + GAP, 2 * 502 + GAP)
     np.testing.assert_array_equal(np.asarray(large)[GAP:502, GAP:502], images(3, num=4, side=500)[0])
 
@@ -58,7 +58,9 @@ def test_one_long_title_widens_the_picture():
     title = "an image " * 100
     picture = np.asarray(draw_samples(images(1, num=1, side=8), title))
     assert picture.shape[1] > 8 * 56 + 2 * GAP
-    assert (picture[:, -6:] == 255).all() and (picture[:BAND, -60:-6] < 100).any()  # to its end
+    assert (picture[:, -6:] == 255).all() and (
+        picture[:BAND, -60:-6] < 100
+    ).any()  # up to the end of the title
 
 
 def test_images_need_not_be_square():
@@ -68,7 +70,7 @@ def test_images_need_not_be_square():
 
 
 def find(picture, tile):
-    """(top, left) of every place where the tile lies in the picture."""
+    """(top, left) of every occurrence of the tile in the picture."""
     pixels, height, width = np.asarray(picture), *tile.shape[:2]
     tops, lefts = np.nonzero((pixels[: 1 - height or None, : 1 - width or None] == tile[0, 0]).all(axis=-1))
     places = zip(tops.tolist(), lefts.tolist(), strict=True)
@@ -115,7 +117,7 @@ def test_the_nearest_example_is_below_its_fake(channels):
     assert lefts[0] < lefts[1] < lefts[2] and lefts[3:] == lefts[:2]
 
 
-def test_images_that_do_not_compare_are_refused():
+def test_images_of_different_shapes_are_refused():
     grey, colour = images(1), images(3)
     for one, other in [
         (grey, colour),
@@ -132,12 +134,12 @@ def test_images_that_do_not_compare_are_refused():
         draw_closest_pairs(grey, grey, np.zeros(2))
 
 
-def test_points_are_drawn_where_they_are():
+def test_points_are_drawn_at_their_positions():
     points = np.float32([[-1, -1], [1, 1]]) + np.random.default_rng(0).normal(0, 0.01, (20, 1, 2))
     picture = draw_samples(np.float32(points.reshape(-1, 2)), "ring, step 5")
     assert picture.mode == "RGB" and picture.size == (500, 520)
     pixels = np.asarray(picture).astype(int)
-    coloured = np.ptp(pixels, axis=-1) > 60  # axes and letters are grey
+    coloured = np.ptp(pixels, axis=-1) > 60  # axes and text are grey
     rows, columns = np.nonzero(coloured)
     above = rows < np.median(rows)  # y grows upward
     assert above.sum() > 20 and (~above).sum() > 20
@@ -158,7 +160,7 @@ def test_points_of_one_dimension_show_their_histogram():
     assert few.shape == many.shape and (few != many).any()
 
 
-def test_an_animation_has_every_frame_and_rests_on_the_last(tmp_path):
+def test_an_animation_has_every_frame_and_holds_the_last(tmp_path):
     frames = []
     for i, (size, colour) in enumerate([((20, 10), "red"), ((20, 10), "lime"), ((30, 20), "blue")]):
         frames.append(tmp_path / f"{i}.png")
@@ -178,7 +180,7 @@ def test_an_animation_has_every_frame_and_rests_on_the_last(tmp_path):
 
 
 def test_plots_of_one_mixture_have_the_same_axes(monkeypatch):
-    """Whatever the samples are; the modes are drawn, and samples beyond are counted."""
+    """For any samples. Modes are drawn, and samples outside of the axes are counted."""
     drawn = []
     monkeypatch.setattr(grids, "render", lambda figure: drawn.append(figure.axes[0]))
     mixture = Mixture(np.array([[-1.0, 0.0], [1.0, 0.0]]), 0.1)  # 1.4 · (1 + 3 · .1) = 1.82
@@ -191,8 +193,8 @@ def test_plots_of_one_mixture_have_the_same_axes(monkeypatch):
     assert [axes.get_title() for axes in drawn] == ["ring", "ring; 1 of 3 outside"]
 
 
-def test_a_picture_says_what_it_shows(tmp_path):
-    about = {"Run": "digits [β1=.5]", "Step": 40, "Weights": "ema", "Folder": "caf\udce9"}  # no UTF-8
+def test_a_picture_has_metadata(tmp_path):
+    about = {"Run": "digits [β1=.5]", "Step": 40, "Weights": "ema", "Folder": "caf\udce9"}  # invalid UTF-8
     grids.save(Image.new("L", (4, 4)), tmp_path / "a.png", about)
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.text == {k: str(v) for k, v in about.items()} | {"Folder": "caf\\udce9"}

@@ -21,7 +21,7 @@ NAMES = {
 
 @pytest.fixture
 def figures(monkeypatch):
-    """The figures that are rendered, in the order."""
+    """The rendered figures, in order."""
     found = []
     render = plots.render
     monkeypatch.setattr(plots, "render", lambda figure: found.append(figure) or render(figure))
@@ -53,7 +53,9 @@ def test_the_curves_of_a_run(trained, figures):
     }
     for axes in figures[0].axes:
         names = NAMES[axes.get_title()]
-        for drawn, name in zip(axes.get_lines(), names, strict=True):  # few points: as they are, with markers
+        for drawn, name in zip(
+            axes.get_lines(), names, strict=True
+        ):  # few points: not averaged, with markers
             expected = [(row["step"], row[name]) for row in lines_of(trained)]
             np.testing.assert_array_equal(drawn.get_xydata(), expected)
             assert drawn.get_marker() == "o"
@@ -87,7 +89,7 @@ def test_lines_need_not_have_the_same_keys(figures):
     np.testing.assert_allclose(bar.lines[2][0].get_segments(), [[(3, 0.3), (3, 0.5)]])
 
 
-def test_what_cannot_be_drawn_is_passed_over(figures):
+def test_values_that_cannot_be_drawn_are_skipped(figures):
     lines = [
         line(1),
         line(2, math.nan),
@@ -101,19 +103,19 @@ def test_what_cannot_be_drawn_is_passed_over(figures):
     for axes in figures[0].axes:
         for drawn in axes.get_lines():
             np.testing.assert_array_equal(drawn.get_xdata(), [1, 7])
-    plots.draw_curves([line(1, 0.0), line(2, -1.0)])  # no logarithms of these
+    plots.draw_curves([line(1, 0.0), line(2, -1.0)])  # not positive: no logarithmic axis
     assert {axes.get_yscale() for axes in figures[1].axes} == {"linear"}
 
 
 @pytest.mark.parametrize(
     "lines", [[], [{"step": 3}], [{"step": 1, "dataset": "ring", "images_per_second": 8.0}]]
 )
-def test_no_metrics_are_said(lines, figures):
+def test_missing_metrics_are_reported(lines, figures):
     plots.draw_curves(lines)
     assert not figures[0].axes and figures[0].texts[0].get_text() == "no metrics yet"
 
 
-def test_one_line_is_points(figures):
+def test_a_single_line_gives_points(figures):
     picture = plots.draw_curves([line(0)])
     assert len(figures[0].axes) == 5 and picture.width > 1000
 
@@ -131,13 +133,13 @@ def test_many_points_get_a_running_mean(figures):
     expected = [5 + noise[max(0, i - 25) : i + 26].mean() for i in range(1000)]
     np.testing.assert_allclose(mean.get_ydata(), expected, rtol=1e-9)
     low, high = losses.get_ylim()
-    assert 2 * max(expected) > high > max(expected) and 0 < low < 3  # one outlier does not set the scale
+    assert 2 * max(expected) > high > max(expected) and 0 < low < 3  # an outlier does not determine the scale
     expected = [math.exp(noise[max(0, i - 25) : i + 26].mean() / 99) for i in range(1000)]
     np.testing.assert_allclose(norms.get_lines()[1].get_ydata(), expected, rtol=1e-9)
 
 
 def disc_of(mixture):
-    """A discriminator that takes what is within .5 of a mode for real."""
+    """A discriminator that judges points within .5 of a mode as real."""
 
     def discriminate(points):
         assert points.dtype == np.float32 and points.ndim == 2
@@ -147,7 +149,7 @@ def disc_of(mixture):
 
 
 @pytest.mark.parametrize(("name", "threshold"), [("ring", 0.0), ("grid", None)])
-def test_samples_over_their_density(name, threshold, figures):
+def test_samples_and_the_discriminator_of_a_mixture(name, threshold, figures):
     data = datasets.load(name, num_points=400)
     picture = plots.draw_mixture(
         data.examples, data.mixture, disc_of(data.mixture), "a title", threshold=threshold
@@ -160,7 +162,7 @@ def test_samples_over_their_density(name, threshold, figures):
     undecided = (low + high) / 2
     assert abs(undecided) < 1e-9 if threshold == 0.0 else 0.2 < undecided < 0.5
     assert field[0, 0] < undecided  # beyond all modes
-    assert (field[100, 100] > 0) == (name == "grid")  # a mode is in its middle, none in that of the ring
+    assert (field[100, 100] > 0) == (name == "grid")  # the grid has a mode at its centre, the ring has none
     drawn = [np.asarray(collection.get_offsets()) for collection in left.collections]
     for expected in (data.examples, data.mixture.centres):
         assert any(part.shape == expected.shape and np.allclose(part, expected) for part in drawn)
@@ -183,7 +185,7 @@ def test_stray_samples_are_counted(figures):
     assert -3 < low < -0.5 and 1.5 < high < 4
 
 
-def test_what_is_no_plane_is_refused():
+def test_samples_that_are_not_in_a_plane_are_refused():
     mixture = Mixture(np.zeros((2, 2)), 0.1)
     for samples in (np.zeros((5, 3)), np.zeros((5, 8, 8, 1)), np.zeros((0, 2)), np.full((2, 2), np.nan)):
         with pytest.raises(ValueError, match="points|finite"):

@@ -1,4 +1,4 @@
-"""The frozen protocol: what is compared with what, what a number is called, its floor, its cache."""
+"""The evaluation protocol: compared sets, names of numbers, floors, the cache."""
 
 import functools
 import json
@@ -37,7 +37,7 @@ def load(split):
 
 
 class Copies(nn.Module):
-    """Repeats training images: z, uniform in (-1, 1), says which."""
+    """Returns training images; z, uniform in (-1, 1), selects which."""
 
     @nn.compact
     def __call__(self, z, labels=None, train=False):
@@ -47,7 +47,7 @@ class Copies(nn.Module):
 
 
 class Constant(nn.Module):
-    """One value everywhere."""
+    """Images of one constant value."""
 
     value: float
 
@@ -63,7 +63,7 @@ def make_evaluator_of(generator, statistics=None, protocol="500", load=load, **c
     return Evaluator(gan, load, extractor, statistics or {}, protocol, 0, everything)
 
 
-def test_the_presets_and_a_number():
+def test_preset_protocols_and_a_protocol_given_by_a_number():
     assert {name: PROTOCOLS[name].num for name in ("10k", "26k", "50k")} == {
         "10k": 10_000, "26k": 26_000, "50k": 50_000
     }  # fmt: skip
@@ -89,7 +89,7 @@ def test_real_examples_and_those_of_the_floor_are_disjoint(split, num):
 
 @pytest.mark.parametrize(("split", "num"), [("test", 100), ("test", 299), ("train", 1200)])
 def test_no_extractor_has_seen_the_examples_of_its_floor(split, num):
-    """One that was trained on the training set but for its validation part, or on all of it."""
+    """An extractor was trained on the training set, with or without the validation part."""
     chosen, _ = features.choose(load, split, num, 0)
     validation = set(validation_rows(len(load("train"))))
     assert len(validation) == len(load("train")) // 6
@@ -106,14 +106,14 @@ def test_no_extractor_has_seen_the_examples_of_its_floor(split, num):
             assert left >= min(num, len(load("test")))
 
 
-def test_a_whole_split_is_compared_with_and_others_are_of_the_other_split():
+def test_a_floor_for_a_whole_split_uses_the_other_split():
     chosen, others = features.choose(load, "train", 200, 0, whole=True)
     assert sorted(chosen[0][1]) == list(range(len(load("train"))))
     assert [(dataset, len(rows)) for dataset, rows in others] == [(load("test"), 200)]
 
 
 def test_a_generator_that_repeats_its_training_set_is_found():
-    """Everything else about it is as good as can be."""
+    """All its other metrics are as good as possible."""
     evaluator = make_evaluator_of(Copies())
     found, floor = evaluator(NO_WEIGHTS), evaluator.floor
     assert found["raw_copies_500"] == 1 and found["raw_nearer_than_test_500"] == 1
@@ -144,7 +144,7 @@ def test_broken_fakes_are_counted_and_refused(value):
         evaluator(NO_WEIGHTS)
 
 
-def test_what_is_asked_for_by_name_must_be_possible():
+def test_an_impossible_statistic_that_is_named_is_refused():
     for name, why in {
         "mode_coverage": "ring, grid",
         "kernel_distance": "1000",
@@ -159,8 +159,8 @@ def load_swapped(split):
     return load("test" if split == "train" else "train")
 
 
-def test_there_is_no_floor_of_too_few_examples():
-    """498 others of the test set and the training set's 299 are left, of 1,000: said, not made of fewer."""
+def test_there_is_no_floor_from_too_few_examples():
+    """498 test and 299 training examples are left of 1,000: no floor is computed, and this is reported."""
     statistics = {"frechet_distance": {}, "kernel_distance": {"num_subsets": 2}}
     for everything in (False, True):
         evaluator = make_evaluator_of(Copies(), statistics, "1000", load_swapped, everything=everything)
@@ -171,7 +171,7 @@ def test_there_is_no_floor_of_too_few_examples():
 
 
 def test_the_best_may_be_a_number_without_a_floor():
-    """Of too few examples, or of the training set."""
+    """From too few examples, or from the training set."""
     statistics = {"kernel_distance": {"num_subsets": 2}, "memorization": {}}
     evaluator = make_evaluator_of(Copies(), statistics, "1000", load_swapped)
     assert not evaluator.floor
@@ -182,7 +182,7 @@ def test_the_best_may_be_a_number_without_a_floor():
         find_best(tiny_config(evaluation__best="kid_1k"), evaluator, {})
 
 
-def test_the_nearest_training_examples_are_searched_for_once(monkeypatch):
+def test_the_nearest_training_examples_are_searched_once(monkeypatch):
     searched = []
 
     def search(train, features):
@@ -199,7 +199,7 @@ def test_the_nearest_training_examples_are_searched_for_once(monkeypatch):
 
 
 def test_fakes_do_not_depend_on_how_many_there_are():
-    """Nor do they differ from what the sampler draws."""
+    """They are also equal to the sampler's images."""
     gan = make_gan(latent="uniform", generator=Copies())
     fakes = features.Fakes(gan, EXTRACTORS["raw"](load, SHAPE), seed=3, with_examples=True)
     many, few = fakes(NO_WEIGHTS, 1030), fakes(NO_WEIGHTS, 77)
@@ -211,8 +211,8 @@ def test_fakes_do_not_depend_on_how_many_there_are():
     np.testing.assert_allclose(few.features, drawn.reshape(77, -1) / 255, rtol=1e-6)
 
 
-def test_a_number_is_called_after_its_features_and_its_protocol():
-    """FID, KID and inception score are Inception's alone."""
+def test_a_number_is_named_after_its_features_and_its_protocol():
+    """Only Inception features give FID, KID and inception score."""
 
     def names(extractor, protocol):
         statistics = {"frechet_distance": {}, "kernel_distance": {"subset_size": 50}, "inception_score": {}}
@@ -231,13 +231,13 @@ def test_a_number_is_called_after_its_features_and_its_protocol():
 
 
 def test_features_of_real_examples_are_kept(tmp_path, monkeypatch, caplog):
-    """Until anything that they depend on changes, or the file does."""
+    """Until the file or anything else that they depend on changes."""
     monkeypatch.setenv("JAXGAN_CACHE_DIR", str(tmp_path))
     computed = []
 
     def extractor(**protocol):
         def extract(weights, images):
-            computed.append(len(images))  # once a compilation
+            computed.append(len(images))  # called once per compilation
             return {"features": images.reshape(len(images), -1) * 1.0}
 
         return Extractor("counted", extract, {}, {"digest": "", **protocol})
@@ -260,7 +260,7 @@ def test_features_of_real_examples_are_kept(tmp_path, monkeypatch, caplog):
     assert "computing these features again" in caplog.text
 
 
-def test_the_protocol_says_all_that_numbers_depend_on():
+def test_the_protocol_contains_all_that_numbers_depend_on():
     protocol = make_evaluator_of(Copies(), {"prdc": {"density_k": 4}}, "400").protocol
     assert json.loads(json.dumps(protocol)) == protocol
     assert protocol["num_fake"] == protocol["num_floor"] == 400 and protocol["num_real"] == 299
@@ -271,7 +271,7 @@ def test_the_protocol_says_all_that_numbers_depend_on():
 
 @pytest.mark.slow
 def test_all_statistics_are_computed_with_the_fields_that_the_config_gives(evaluated):
-    """So that a number is the same as in training; of those that it names none is refused."""
+    """So numbers are the same as in training. No statistic that the config names is refused."""
     config = tiny_config(
         **{**EVALUATED, "evaluation__statistics__names": ("prdc", "kernel_distance")},
         evaluation__statistics__prdc__density_k=40,
@@ -290,7 +290,7 @@ def test_all_statistics_are_computed_with_the_fields_that_the_config_gives(evalu
     assert named.floor.items() < everything.floor.items()
 
 
-def test_the_best_is_the_first_of_the_best():
+def test_the_best_checkpoint_is_the_first_with_the_best_number():
     low, high = Best("x"), Best("x", highest=True)
     for step, value in enumerate([3.0, 1.0, 4.0, 1.0, 4.0], 1):
         low, high = low.updated(step, {"x": value}), high.updated(step, {"x": value})
@@ -334,7 +334,7 @@ def test_training_evaluates_and_keeps_the_best(evaluated):
 
 
 def test_a_resumed_run_evaluates_as_if_it_had_not_stopped(evaluated, tmp_path):
-    """It knows which checkpoint was the best, and keeps it where only the newest is kept beside it."""
+    """It knows the best checkpoint and keeps it, in addition to the newest one."""
     workdir = tmp_path / "run"
     shutil.copytree(evaluated, workdir)
     for path in (workdir / "checkpoints").iterdir():
@@ -347,7 +347,7 @@ def test_a_resumed_run_evaluates_as_if_it_had_not_stopped(evaluated, tmp_path):
     assert {int(path.name) for path in (workdir / "checkpoints").iterdir()} == {best, 24}
 
 
-def test_a_run_without_a_best_says_so(trained):
+def test_a_run_without_a_best_checkpoint_reports_it(trained):
     with pytest.raises(UserError, match="trained without evaluation.best"):
         jaxgan.load(trained, step="best")
     with pytest.raises(UserError, match="step='newest' is not known"):
@@ -368,7 +368,7 @@ def test_the_best_must_be_a_number_that_is_computed(tmp_path):
 
 @pytest.mark.pictures
 def test_the_command_line_evaluates(trained, tmp_path):
-    """A run that has never been evaluated; twice the same is one entry."""
+    """A run without evaluations. Evaluating twice gives one entry."""
     workdir = tmp_path / "run"
     shutil.copytree(trained, workdir)
     done = launch(workdir, flags=["--mode=evaluate", "--protocol=150", "--extractor=raw"])
@@ -388,12 +388,12 @@ def test_the_command_line_evaluates(trained, tmp_path):
     returned = jaxgan.evaluate(workdir, changes | named)
     third = json.loads((workdir / "evaluation.json").read_text())[2]
     assert returned["numbers"] == third["numbers"]
-    assert all(number_of(name) for name in first["numbers"])  # each says what it means
+    assert all(number_of(name) for name in first["numbers"])  # each has its meaning
     assert third["protocol"]["fields"].keys() == {"prdc"} and len(third["numbers"]) == 4
     assert third["protocol"]["fields"]["prdc"]["density_k"] == 3
 
 
-def test_another_extractor_leaves_the_fields_of_the_run_s_own():
+def test_another_extractor_keeps_the_fields_of_the_run_s_extractor():
     own = {"name": "inception", "inception": {"weights": "F.npz"}, "classifier": {"num_steps": 5}}
     tree = {"evaluation": {"extractor": own, "statistics": {"names": ("prdc",)}}}
 
@@ -405,7 +405,7 @@ def test_another_extractor_leaves_the_fields_of_the_run_s_own():
 
     assert changed(name=None, inception__weights=None) == own
     assert changed(name="raw") == {"name": "raw"}
-    given = {"name": "auto", "inception": {"weights": "G.npz"}}  # which is refused, as it does not fit
+    given = {"name": "auto", "inception": {"weights": "G.npz"}}  # refused, because it does not fit
     assert changed(name="auto", inception__weights="G.npz") == given
     assert changed(name="inception", inception__weights="G.npz") == {
         "name": "inception",
@@ -422,14 +422,14 @@ def test_another_extractor_leaves_the_fields_of_the_run_s_own():
         ({"dataset.name": "ring", "dataset.image_size": 0}, "'dataset.name' is none of an evaluation"),
     ],
 )
-def test_an_evaluation_that_cannot_be_is_refused_in_one_line(trained, changes, message):
+def test_an_impossible_evaluation_is_refused_in_one_line(trained, changes, message):
     with pytest.raises(UserError, match=message):
         evaluate(trained, changes, None, "ema")
     assert not (trained / "evaluation.json").exists()
 
 
-def test_without_the_validation_part_it_is_what_is_measured_on():
-    """The classifier is that of all other runs, and floors are not made of what it has seen."""
+def test_without_a_validation_part_training_numbers_use_it():
+    """The classifier is the same as for all runs, and floors use no examples from its training."""
     config = tiny_config(dataset__hold_out=True, evaluation__protocol="100")
     config.evaluation.extractor.name = "classifier"
     dataset, gan = experiment.load_dataset(config), make_gan(shape=SHAPE)
@@ -438,5 +438,5 @@ def test_without_the_validation_part_it_is_what_is_measured_on():
     assert evaluator.protocol["split"] == "validation" and whole.protocol["split"] == "test"
     assert evaluator.protocol["extractor"] == whole.protocol["extractor"]
     assert evaluator.floor.keys() == whole.floor.keys()
-    config.evaluation.protocol = "200"  # of 249 there are 49 others, and the training set has no more
+    config.evaluation.protocol = "200"  # 249 needed: 49 others are left, and the training set has no more
     assert "49 real examples are left" in make_evaluator(config, gan, dataset).no_floor

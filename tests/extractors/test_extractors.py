@@ -1,4 +1,4 @@
-"""Feature extractors: what they give, how they are kept, what they refuse."""
+"""Feature extractors: results, saved files, and refused inputs."""
 
 import dataclasses
 import functools
@@ -34,7 +34,7 @@ def test_raw_features_are_pixels_or_points():
 
 
 def test_the_classifier_knows_digits(digits_classifier):
-    """Trained on 1,498 of them; the accuracy that it states is that on the others."""
+    """It is trained on 1,498 digits; its reported accuracy is that on the others."""
     test = load("test")
     found = digits_classifier.extract(digits_classifier.weights, test.examples)
     assert found["features"].shape == (299, 128) and found["logits"].shape == (299, 10)
@@ -46,7 +46,7 @@ def test_the_classifier_knows_digits(digits_classifier):
 
 
 def test_the_classifier_is_trained_once(digits_classifier, tmp_path, monkeypatch, caplog):
-    """And again where its file is damaged: to the same bits."""
+    """If its file is damaged, it is trained again, to the same bits."""
     trained = []
     train = classifier._train
     monkeypatch.setattr(classifier, "_train", lambda *args: trained.append(1) or train(*args))
@@ -77,23 +77,23 @@ def test_without_labels_of_the_test_split_the_accuracy_is_that_of_the_validation
 
 
 def test_a_classifier_is_not_trained_on_the_validation_part(monkeypatch):
-    """Its training reads the other rows alone; a good one is called so, and the floors know what it saw."""
+    """Its training reads only the other rows, and floors take into account which examples it used."""
     taken = []
     read = classifier.take
     monkeypatch.setattr(classifier, "take", lambda examples, rows: taken.append(rows) or read(examples, rows))
     _, about = classifier._train(classifier.Classifier(10), load("train"), load("test"), 30)
-    training = np.concatenate(taken[:-1])  # the last look is at the test images
+    training = np.concatenate(taken[:-1])  # the last access is to the test images
     assert about["num_train"] + about["num_validation"] == len(load("train")) == 1498
     assert set(training).isdisjoint(validation_rows(1498)) and len(set(training)) == 1249
 
 
-def test_a_good_classifier_is_called_so(digits_classifier):
+def test_an_accurate_classifier_is_reported_as_good(digits_classifier):
     assert digits_classifier.protocol["accuracy"] >= 0.9
     assert digits_classifier.name == "classifier" and digits_classifier.unseen == "validation"
 
 
-def test_a_classifier_takes_its_training_set_a_block_at_a_time(monkeypatch):
-    """To the same bits whatever the blocks are."""
+def test_a_classifier_reads_its_training_set_in_blocks(monkeypatch):
+    """The result is bitwise equal for all block sizes."""
     taken = []
 
     class Source:
@@ -115,7 +115,7 @@ def test_a_classifier_takes_its_training_set_a_block_at_a_time(monkeypatch):
 
 
 def test_labels_need_not_be_dense(digits_classifier):
-    """Classes are the labels that there are: 10 times the digits' here."""
+    """Classes are the labels that occur: here 10 times the digit."""
 
     def sparse(split):
         return dataclasses.replace(load(split), labels=load(split).labels * 10, fingerprint="sparse")
@@ -126,7 +126,7 @@ def test_labels_need_not_be_dense(digits_classifier):
 
 
 def test_stacked_images_are_classified_channel_by_channel(digits_classifier):
-    """The mode is the number that the channels' digits write."""
+    """The mode is the number whose digits are those of the channels."""
     singles = load("test").examples[:60]
 
     def stacked(split):
@@ -145,7 +145,7 @@ def test_stacked_images_are_classified_channel_by_channel(digits_classifier):
     np.testing.assert_allclose(extractor.mode_shares[372], share[3] * share[7] * share[2])
 
 
-def test_what_the_classifier_cannot_be_trained_on():
+def test_unsuitable_training_sets_of_the_classifier_are_refused():
     with pytest.raises(UserError, match="images, not points"):
         EXTRACTORS["classifier"](load, (2,))
 
@@ -162,7 +162,7 @@ def test_what_the_classifier_cannot_be_trained_on():
     assert EXTRACTORS["auto"](one_class, (8, 8, 1)).name == "raw"
 
 
-def test_a_classifier_of_something_else_is_refused(digits_classifier, tmp_path):
+def test_a_classifier_of_other_data_is_refused(digits_classifier, tmp_path):
     path = tmp_path / "other.npz"
     with pytest.raises(UserError, match=r"classifier\.weights: .*other\.npz"):
         EXTRACTORS["classifier"](load, (8, 8, 1), weights=str(path))
@@ -171,7 +171,7 @@ def test_a_classifier_of_something_else_is_refused(digits_classifier, tmp_path):
         EXTRACTORS["classifier"](load, (8, 8, 1), weights=str(path))
 
 
-def test_files_give_back_what_was_written(tmp_path):
+def test_files_return_what_was_written(tmp_path):
     path = tmp_path / "folder" / "weights.npz"
     files.write(path, TREE, {"accuracy": 0.5})
     found, about = files.read(path)
@@ -188,7 +188,7 @@ def test_files_give_back_what_was_written(tmp_path):
         files.read(path)
 
 
-def test_of_two_that_keep_the_same_the_first_one_counts(tmp_path):
+def test_of_two_processes_that_save_one_file_the_first_wins(tmp_path):
     path, other = tmp_path / "weights.npz", {**TREE, "b": TREE["b"] + 1}
     assert files.store(path, TREE, {}) == (TREE, {})
     found, about = files.store(path, other, {})

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def tidy(tmp_path):
-    """Weights are of 95 MB a file, and pytest keeps the files of the last three runs."""
+    """Deletes the files of weights: each has 95 MB, and pytest would keep them for three runs."""
     yield
     shutil.rmtree(tmp_path)
 
@@ -40,18 +40,18 @@ def weights(tensors, tmp_path_factory):
     shutil.rmtree(folder)
 
 
-# --- The network ----------------------------------------------------------------------------------------
+# --- The network --------------------------------------------------------------------------------------
 
 
-def test_weights_are_as_many_as_published():
-    """The published file is of 95,628,359 bytes, of which some 180 a tensor are not numbers."""
+def test_the_number_of_weights_is_the_published_one():
+    """The published file has 95,628,359 bytes, of which about 180 per tensor are not weights."""
     shapes = weight_shapes()
     num_bytes = 4 * sum(int(np.prod(shape)) for shape in shapes.values())
     assert (num_bytes, len(shapes)) == (95_541_568, 5 * 94 + 2)
 
 
 def test_features_and_logits(weights):
-    """What torch-fidelity gives for these weights and grey images, repeated to three channels."""
+    """Values from torch-fidelity for these weights and for grey images repeated to three channels."""
     images = np.random.RandomState(0).randint(0, 256, (2, 20, 24, 1)).astype(np.uint8)
     extractor = build(None, (20, 24, 1), weights=str(weights))
     outputs = jax.jit(extractor.extract)(extractor.weights, images)
@@ -68,7 +68,7 @@ def test_features_and_logits(weights):
     assert np.abs(extractor.weights["params"]["fc"]["bias"]).max() > 0.1
 
 
-# --- Images ---------------------------------------------------------------------------------------------
+# --- Images -------------------------------------------------------------------------------------------
 
 
 def resized(image, size):
@@ -76,23 +76,23 @@ def resized(image, size):
 
 
 def test_resizing_by_hand():
-    """Output i is at i · 2 / 4 of the input, and what lies beyond the last pixel is the last pixel."""
+    """Output i is at position i · 2 / 4 of the input. Positions beyond the last pixel have its value."""
     rows = [[0, 50, 100, 100], [40, 95, 150, 150], [80, 140, 200, 200], [80, 140, 200, 200]]
     np.testing.assert_allclose(resized([[0, 100], [80, 200]], 4), rows)
 
 
-def test_resizing_skips_pixels_where_it_shrinks():
+def test_downsampling_skips_pixels():
     line = np.arange(6)[:, None] * np.ones(6)
     np.testing.assert_allclose(resized(line * 10, 2)[:, 0], [0, 30])
     np.testing.assert_allclose(resized(line * 10, 4)[:, 0], [0, 15, 30, 45])
 
 
-def test_an_image_of_that_size_stays():
+def test_an_image_of_the_target_size_is_not_changed():
     image = np.random.default_rng(0).integers(0, 256, (7, 7))
     np.testing.assert_array_equal(resized(image, 7), image)
 
 
-def test_channels_and_images_are_apart():
+def test_channels_and_images_are_independent():
     images = np.random.default_rng(0).integers(0, 256, (3, 5, 8, 3)).astype(np.uint8)
     together = np.asarray(resize(images, 11))
     assert together.dtype == np.float32
@@ -101,7 +101,7 @@ def test_channels_and_images_are_apart():
             np.testing.assert_array_equal(together[n, :, :, c], resized(images[n, :, :, c], 11))
 
 
-# --- The builder ----------------------------------------------------------------------------------------
+# --- The builder --------------------------------------------------------------------------------------
 
 
 def save(path, arrays, source=""):
@@ -167,7 +167,7 @@ def test_a_file_of_other_weights_is_refused_by_name(weights, tmp_path):
     refused("no file of converted weights", weights=str(path))
 
 
-# --- The conversion -------------------------------------------------------------------------------------
+# --- The conversion -----------------------------------------------------------------------------------
 
 
 def test_both_formats_and_layouts(tensors, weights, tmp_path, capsys):
@@ -214,7 +214,7 @@ def test_another_network_is_refused_by_name(tensors, name, change, match):
     assert str(caught.value).startswith("x.pth")
 
 
-def test_nothing_is_written_of_a_file_that_is_refused(tmp_path):
+def test_a_refused_file_writes_nothing(tmp_path):
     write_zip(tmp_path / "x.pth", {}, {"x": Call(Global("os", "getcwd"), ())})
     with pytest.raises(UserError, match="os.getcwd"):
         convert_inception.main([str(tmp_path / "x.pth"), str(tmp_path / "x.npz")])
@@ -229,7 +229,7 @@ def test_a_folder_that_cannot_be_written_to(weights, tmp_path):
 
 
 def test_the_command(tmp_path):
-    """As the documentation has it: a line and status 2 where the file is not what it should be."""
+    """The documented command gives one line and status 2 for an invalid file."""
     command = [sys.executable, "-m", "jaxgan.extractors.convert_inception"]
     source = tmp_path / "x.pth"
     source.write_text("<html>")

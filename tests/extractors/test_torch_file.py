@@ -66,7 +66,7 @@ def test_code_is_refused_by_its_name_and_not_run(write, module, name, tmp_path):
     assert not mark.exists()
 
 
-def test_code_in_front_of_the_dict_is_refused_too(tmp_path):
+def test_code_before_the_dict_is_refused_too(tmp_path):
     path, mark = tmp_path / "x.pth", tmp_path / "was_run"
     path.write_bytes(pickled(Call(Global("posix", "system"), (f"touch {mark}",))))
     refused(path, "posix.system")
@@ -85,7 +85,7 @@ def test_code_in_front_of_the_dict_is_refused_too(tmp_path):
         dict(shape=(2, 2), strides=(1,)),
     ],
 )
-def test_memory_beside_the_storage_is_not_read(write, how, tmp_path):
+def test_memory_outside_of_the_storage_is_not_read(write, how, tmp_path):
     key = "0" if write is write_zip else "94000000"
     write(tmp_path / "x.pth", {"": FLOATS}, {"x": tensor(key, FLOATS, **how)})
     refused(tmp_path / "x.pth", "'x' lies outside its storage|argument 2 is shorter")

@@ -1,9 +1,9 @@
-"""The cells of places × conditions × jobs, many in one process with mounts of its own.
+"""Runs cells of places × conditions × jobs, many in one process with its own mount namespace.
 
     unshare -rm python places.py CELLS.json RESULTS.json
 
-Each job is a real command line, in this process. Tests run as root, whom no permission stops: what is
-read-only or full is a mount. A result is a cell with `fault`, empty where all is well.
+Each job is a real command line, run in this process. Tests run as root, for whom permissions have no effect,
+so read-only and full places are mounts. A result is a cell with `fault`, which is empty if all is correct.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ import jaxgan  # noqa: E402
 from jaxgan.jobs import pictures  # noqa: E402
 from jaxgan.run import console  # noqa: E402
 
-GROUPS = ("train", "resume", "evaluate", "sample"), ("sweep", "report")  # what they work on: a run, a sweep
+GROUPS = ("train", "resume", "evaluate", "sample"), ("sweep", "report")  # jobs on a run, jobs on a sweep
 JOBS = (*GROUPS[0], *GROUPS[1])
 ODD = {
     "brackets": b"run[lr=1e-3]*",
@@ -65,7 +65,7 @@ PLACES = {
 }
 INSIDE = ("checkpoints", "samples", "metrics.jsonl", "plots", "evaluation.json", "runs", "parts", "figures")
 FILES = ("metrics.jsonl", "evaluation.json", "out.npz")
-# where the place is taken away: when the job opens the first file whose path matches
+# the place is removed when the job opens the first file whose path matches
 MOMENTS = {
     "train": r"/samples/\.step",
     "resume": r"metrics\.jsonl$",
@@ -74,8 +74,8 @@ MOMENTS = {
     "sweep": r"result\.json",
     "report": r"sweep\.csv",
 }
-SECONDS = 100  # for a job
-REMEDIES = (  # what a message asks for
+SECONDS = 100  # limit for a job
+REMEDIES = (  # a message must contain one of these
     "choose|give|set|make|check|wait|remove|move|restore|correct|unset|let|go on|run|rename|needs"
 )
 
@@ -110,7 +110,7 @@ def _audit(event, args):
 
 
 class Late(Exception):
-    """A job did not end."""
+    """A job did not end in time."""
 
 
 def _late(*_):
@@ -119,7 +119,7 @@ def _late(*_):
 
 def command(*words, cwd=None):
     """Runs the command line in this process: status, stdout, stderr."""
-    import launch  # late: it declares flags
+    import launch  # not at the top, because it declares flags
 
     folder = Path(tempfile.mkdtemp(dir=HERE))
     sys.argv = ["launch.py", *words]
@@ -193,7 +193,7 @@ def words(job, place, out):
     }[job]()
 
 
-# --- What must come out -------------------------------------------------------------------------------
+# --- Expected results ---------------------------------------------------------------------------------
 
 
 def lines(run):
@@ -202,7 +202,7 @@ def lines(run):
 
 
 def table(text):
-    """The numbers that an evaluation prints."""
+    """The printed numbers of an evaluation."""
     return [line for line in text.splitlines() if line.startswith(("step", "raw_", "no "))]
 
 
@@ -226,7 +226,7 @@ def draw(run):
 
 
 class Known:
-    """The results of all jobs where nothing is wrong."""
+    """The results of all jobs without a fault."""
 
     def __init__(self, jobs):
         jobs = [job for group in GROUPS if {*group} & {*jobs} for job in group]
@@ -257,7 +257,7 @@ class Known:
             self.scores = scores(self.sweep)
 
     def wrong(self, job, place, out, printed, gone):
-        """What is wrong with the results of a job that says that it is done."""
+        """What is wrong with the results of a job that reported success; '' if nothing is."""
         if job in ("train", "resume") and gone and (place / "checkpoints").is_dir():
             samples = self.later if job == "resume" else self.samples
             return "" if np.array_equal(draw(place), samples) else "another generator"
@@ -294,7 +294,7 @@ def mount(*arguments):
 
 
 def make_full(place):
-    """Puts the place, with what is in it, on a file system that has no room left."""
+    """Moves the place with its contents to a full file system."""
     size = sum(path.stat().st_size + 4096 for path in place.rglob("*")) if place.is_dir() else 8192
     room = place.parent / f"room{time.monotonic_ns()}"
     room.mkdir()
@@ -326,12 +326,12 @@ def remove(place):
 
 
 def fault_of(cell, known, number):
-    """What is wrong with a cell, '' where nothing is."""
+    """What is wrong with the result of a cell; '' if nothing is."""
     global _moment
     place_name, condition, job = cell["place"], cell["condition"], cell["job"]
     here = HERE / "cells" / str(number)
     here.mkdir(parents=True)
-    # where things are as usual
+    # the usual places
     kind = "sweep" if job in ("sweep", "report") else "run"
     base = here / ("run[1]" if place_name == "tmpdir" else kind)
     places = {
@@ -357,12 +357,12 @@ def fault_of(cell, known, number):
 
     mounts, held = [], []
     too_long = condition == "too long"
-    begins = job in ("train", "sweep")  # of itself
+    begins = job in ("train", "sweep")  # the job creates its folder
     if not begins and not (place_name == "workdir" and (condition in ("missing", "a file") or too_long)):
         shutil.copytree(known.sweep if kind == "sweep" else known.run, workdir)
         if place_name == "evaluation.json":
             shutil.copy(HERE / "known" / "evaluate" / "evaluation.json", workdir)
-    elif job == "sweep" and place_name in INSIDE:  # some of it is there: the plan and one run less
+    elif job == "sweep" and place_name in INSIDE:  # the sweep is incomplete
         shutil.copytree(known.sweep, workdir)
         remove(workdir / "sweep.csv")
         for part in (workdir / "parts").iterdir():
@@ -406,7 +406,7 @@ def fault_of(cell, known, number):
                 lock.parent.mkdir(parents=True, exist_ok=True)
                 held.append(open(lock, "a"))
                 fcntl.flock(held[-1], fcntl.LOCK_EX)
-                if job == "sweep":  # the other one ends after a while
+                if job == "sweep":  # the other process ends after a second
                     threading.Timer(1.0, held[-1].close).start()
         environment(places, place_name)
         status, printed, errors = command(*words(job, argument(workdir, here), argument(out, here)), cwd=here)
@@ -426,7 +426,7 @@ def fault_of(cell, known, number):
 
 
 def argument(path, here):
-    """A path as it is typed in its folder, with nothing in front of a leading dash."""
+    """A path relative to `here`; a leading dash of a name stays in front."""
     return Path(os.path.relpath(path, here))
 
 
@@ -434,7 +434,7 @@ _shared: dict = {}
 
 
 def share_programs():
-    """All runs here are of one program, which is compiled once; all figures are one, which is drawn once."""
+    """All runs share one program, compiled once, and all figures are one, drawn once."""
     from jaxgan.config import experiment
     from jaxgan.devices import flops, parallel
     from jaxgan.jobs import train
@@ -450,10 +450,10 @@ def share_programs():
 
         return call
 
-    experiment.make_gan = once(experiment.make_gan, 1)  # by the shape
+    experiment.make_gan = once(experiment.make_gan, 1)  # key: the shape
     parallel.make_program = once(parallel.make_program)
     layout.Population = members.Population = once(members.Population)
-    figures.svg, figures.pdf = once(figures.svg), once(figures.pdf)  # seconds each
+    figures.svg, figures.pdf = once(figures.svg), once(figures.pdf)  # takes seconds
     train.steps_of_a_call = members.steps_of_a_call = once(flops.steps_of_a_call, 3, 4)
 
 
@@ -534,7 +534,7 @@ def must_work(cell):
 
 
 def lost(workdir, saved, status, known):
-    """Whether what was saved before can still be read."""
+    """What is wrong with earlier checkpoints; '' if they can still be loaded."""
     if status == 2 and contents(workdir / "checkpoints") == saved:
         return ""
     try:
@@ -552,14 +552,14 @@ def main():
     HERE = results.parent / "p"
     HERE.mkdir()
     mount("-t", "tmpfs", "none", HERE)
-    pictures.draw_run = lambda *_: []  # seconds each
+    pictures.draw_run = lambda *_: []  # takes seconds
     os.environ["JAXGAN_CACHE_DIR"] = str(HERE / "cache")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(HERE / "cache" / "programs")
     import jax
 
     jax.config.update("jax_compilation_cache_dir", str(HERE / "cache" / "programs"))
-    console.leave = sys.exit  # this process goes on
+    console.leave = sys.exit  # this process continues
     share_programs()
     known, done = Known({cell["job"] for cell in cells}), []
     for number, cell in enumerate(cells):
@@ -583,4 +583,4 @@ def main():
 
 if __name__ == "__main__":
     main()
-    os._exit(0)  # threads of saves that have failed wait for minutes
+    os._exit(0)  # threads of failed saves would wait for minutes

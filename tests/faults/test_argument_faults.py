@@ -1,4 +1,4 @@
-"""Arguments of the public functions: type × range × shape, each argument an axis."""
+"""Arguments of public functions: each argument is an axis, with values of different type, range and shape."""
 
 import collections
 import functools
@@ -26,7 +26,7 @@ from jaxgan.metrics.prdc import prdc
 
 
 class Good:
-    """A value that is taken; `plain` is the same as a function of this file takes it."""
+    """A valid value; `plain` is the same value for the reference functions of this file."""
 
     def __init__(self, label, value, plain=None, words=()):
         self.label, self.value, self.words = label, value, words
@@ -37,15 +37,15 @@ class Good:
 
 
 class Bad(Good):
-    """A value that is refused."""
+    """A value that must be refused."""
 
 
 class Odd(Good):
-    """A value that may be refused; where it is taken, it is taken for `plain`."""
+    """A value that may be refused; if it is accepted, it must have the effect of `plain`."""
 
 
 def whole(low, high, *good, none=False):
-    """Values of an argument that is a whole number from `low` to `high`, `high` itself too large."""
+    """Values of an integer argument in [low, high)."""
     large = [Bad("too large", high), Bad("2^70", 2**70)] if high else []
     return [
         *(Good(repr(value), value) for value in good),
@@ -68,7 +68,7 @@ def whole(low, high, *good, none=False):
 
 
 def arrays(values, *, integers=False, rows=True):
-    """Values of an argument that is an array: this one in other types, orders and shapes."""
+    """Values of an array argument: `values` in other types, orders and shapes."""
     exact = np.asarray(values)
     floats = [] if integers else [
         Good("float64", exact.astype(np.float64), exact),
@@ -99,9 +99,11 @@ def arrays(values, *, integers=False, rows=True):
 
 
 def run_cells(call, axes, right, generate, allowed=None):
-    """The faults of all cells of a function; its arguments are the axes."""
+    """(faults, number of cells) of a function, whose arguments are the axes."""
     made = generate(axes, allowed)
-    made = [cell for cell in made if sum(value.label == "wider" for value in cell.values()) < 2]  # these fit
+    made = [
+        cell for cell in made if sum(value.label == "wider" for value in cell.values()) < 2
+    ]  # two wider arrays fit
     faults = []
     for cell in made:
         found, message, fault = refusal(lambda cell=cell: call(**{key: v.value for key, v in cell.items()}))
@@ -135,7 +137,7 @@ def same(found, wanted, rtol=1e-4, atol=1e-6):
     return "" if np.allclose(found, wanted, rtol=rtol, atol=atol) else f"{found}, not {wanted}"
 
 
-# --- The statistics, each against a few lines of NumPy ------------------------------------------------
+# --- Statistics, against NumPy ------------------------------------------------------------------------
 
 RANDOM = np.random.default_rng(0)
 REAL = np.round(RANDOM.normal(size=(12, 3)), 2).astype(np.float32)
@@ -217,7 +219,7 @@ STATISTICS = {
             "num_subsets": whole(2, 0, 2),
             "seed": whole(0, 2**32, 0, 7),
         },
-        # subsets of all ten fakes and of ten of twelve real examples
+        # subsets of all ten fakes, and of ten of the twelve real examples
         lambda found, **values: "" if abs(found["kernel_distance"]) < 20 else f"{found}",
     ),
     "prdc": (
@@ -504,7 +506,7 @@ def test_evaluating(generate, trained, tmp_path):
 
 @both
 def test_training(generate, trained, tmp_path):
-    """With a config or a folder that cannot be meant: the finished run in that folder stays as it is."""
+    """With an invalid config or folder, the finished run in that folder does not change."""
     run = tmp_path / "run"
     shutil.copytree(trained, run)
     finished = tiny_config(num_steps=20)

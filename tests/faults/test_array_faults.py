@@ -1,4 +1,4 @@
-"""Array files: type × order × rank × range × labels × names in the file × how the file is made and read."""
+"""Array files: type × order × rank × range × labels × names in the file × format × way of reading."""
 
 import numpy as np
 from cells import parametrize, refusal, require_none
@@ -9,7 +9,7 @@ COUNT, SIDE = 18, 6
 DTYPES = ("uint8", "float16", "float32", "float64", ">f4", "longdouble", "bool", "int8", "int64", "uint16",
           "complex64", "object", "structured", "str", "datetime64[s]")  # fmt: skip
 FLOATS = ("float16", "float32", "float64", ">f4", "longdouble")
-# values and the range that is stated
+# values and the declared range
 RANGES = {
     "0 to 1": (0.0, 1.0, (0.0, 1.0)),
     "-1 to 1": (-1.0, 1.0, (-1.0, 1.0)),
@@ -68,7 +68,7 @@ AXES = {
     "split": ("train", "test"),
     "in_memory_gb": (1.0, 0.0),
 }
-GOOD = AXES | {  # values that spoil nothing, so that pairs of them are read
+GOOD = AXES | {  # valid values; pairs of these can be read
     "dtype": ("uint8", *FLOATS),
     "shape": ("2", "3", "4", "4, grey"),
     "values": ("0 to 1", "-1 to 1", "0 to 255", "whole numbers", "negative", "not stated", "constant"),
@@ -82,7 +82,7 @@ ALLOWED = {
 
 
 def make_values(cell):
-    """The examples in float64, as they are meant, and in the type and order of the cell."""
+    """The examples in float64, and in the type and order of the cell."""
     shape, (low, high, _) = SHAPES[cell["shape"]], RANGES[cell["values"]]
     random, dtype = np.random.default_rng(0), cell["dtype"]
     if dtype not in FLOATS:
@@ -130,7 +130,7 @@ def make_labels(kind, count):
 
 
 def write(folder, cell):
-    """Writes the file; its path, the examples and the labels that the split should have."""
+    """Writes the file. Returns its path, and the expected examples and labels of the split."""
     exact, array = make_values(cell)
     labels = make_labels(cell["labels"], len(array) if array.ndim else 0)
     rows = np.arange(len(array) if array.ndim else 0)
@@ -222,7 +222,7 @@ def fault_of(folder, cell):
     if cell["image_size"] == 4:
         if examples.shape != (len(rows), 4, 4, wanted.shape[-1]):
             return f"shape {examples.shape}"
-        # a mean over the whole of each square image stays about what it was
+        # the mean of each square image changes little
         if wanted.shape[1] == wanted.shape[2]:
             means = np.abs(examples.mean((1, 2)) - wanted.mean((1, 2)))
             return f"means differ by {means.max()}" if means.max() > 40 else ""
@@ -243,7 +243,7 @@ def fault_of(folder, cell):
 
 
 def is_read(cell):
-    """Whether shape, type and stated range fit together."""
+    """Whether shape, type and declared range are consistent."""
     stated = not cell["values"].endswith("not stated")
     if cell["shape"] == "2":
         return not stated and not cell["image_size"] and cell["dtype"] != "uint8"
@@ -251,7 +251,7 @@ def is_read(cell):
 
 
 READ = ALLOWED | {("dtype", "shape", "values", "image_size"): is_read}
-# each value that spoils a file, among values that do not
+# each invalid value, among valid values
 SPOILT = [
     (GOOD | {axis: tuple(value for value in AXES[axis] if value not in GOOD[axis])}, READ)
     for axis in AXES

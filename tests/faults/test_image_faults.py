@@ -1,4 +1,4 @@
-"""Image files: pixels × size × extension × damage × metadata × name × how they are read."""
+"""Image files: pixels × size × extension × damage × metadata × name × way of reading."""
 
 import io
 import logging
@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from jaxgan import datasets
 
-# bits of a channel by kind of pixels; what PNG, JPEG, ... can hold of them
+# kind of pixels: the formats that can store it
 PIXELS = {
     "grey": "png jpg webp bmp gif tif",
     "grey of 2 bits": "png",
@@ -76,7 +76,7 @@ AXES = {
 ALLOWED = {
     ("pixels", "format"): lambda cell: cell["format"] in PIXELS[cell["pixels"]].split(),
     ("metadata", "format"): lambda cell: cell["format"] in METADATA[cell["metadata"]].split(),
-    # a profile or a transparent colour of other pixels is written by nobody
+    # a profile or a transparent colour is not used with other kinds of pixels
     ("pixels", "metadata"): lambda cell: (
         (cell["metadata"] != "transparent colour" or cell["pixels"] in ("grey", "colour", "palette"))
         and (
@@ -109,7 +109,7 @@ def luma(pixels):
 
 
 def draw(kind, height, width):
-    """The image as Pillow writes it, or the bytes of a PNG; and uint8 [H, W, 4] of what it shows."""
+    """A Pillow image, or the bytes of a PNG; and its visible pixels, uint8 [H, W, 4]."""
     shown = colours(height, width)
     grey, alpha = luma(shown), np.full((height, width), 255, np.uint8)
     alpha[:, : width // 2] = 100
@@ -160,7 +160,7 @@ def of_palette(pixels):
 
 
 def raw_png(values, bits, kind, palette=None):
-    """The bytes of a PNG of `bits` a sample, which Pillow itself does not write."""
+    """The bytes of a PNG with `bits` per sample, which Pillow cannot write."""
     height, width = values.shape[:2]
 
     def chunk(tag, data):
@@ -184,7 +184,7 @@ def raw_png(values, bits, kind, palette=None):
 
 
 def encode(cell):
-    """The bytes of the file, and what it shows: uint8 [H, W, 4], or None where that is not known."""
+    """The bytes of the file, and its visible pixels, uint8 [H, W, 4], or None if they are unknown."""
     width, height = map(int, cell["size"].split("x"))
     image, shown = draw(cell["pixels"], height, width)
     if isinstance(image, bytes):
@@ -246,7 +246,7 @@ def hurt(data, damage):
 
 
 def reference(shown, channels, size):
-    """uint8 [H, W, channels] by NumPy, and by Pillow's resampling of the centre where a size is asked for."""
+    """uint8 [H, W, channels] by NumPy; if a size is given, the centre is resampled by Pillow."""
     alpha = shown[..., 3:].astype(float) / 255
     on_white = np.round(shown[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
     image = {4: Image.fromarray(np.ascontiguousarray(shown)), 3: Image.fromarray(on_white)}.get(
@@ -301,7 +301,9 @@ def fault_of(folder, cell):
         return f"shape {found.examples.shape}"
     difference = np.abs(found.examples[0].astype(int) - first)
     near = 12 if cell["format"] == "jpg" else 2
-    if cell["damage"] == "a flipped bit":  # without a checksum nobody knows, but it is an image still
+    if (
+        cell["damage"] == "a flipped bit"
+    ):  # without a checksum the damage cannot be detected; the result is still an image
         return ""
     if difference.max() > near:
         y, x, c = np.argwhere(difference > near)[0]
@@ -311,7 +313,7 @@ def fault_of(folder, cell):
     return ""
 
 
-# what spoils a file, among what does not
+# each invalid value, among valid values
 SPOILT = [
     (WHOLE | {axis: tuple(value for value in AXES[axis] if value not in WHOLE[axis])}, ALLOWED)
     for axis in ("damage", "pixels")
@@ -320,7 +322,7 @@ SPOILT = [
 
 @parametrize((AXES, ALLOWED), (WHOLE, ALLOWED), *SPOILT)
 def test_images(tmp_path, monkeypatch, caplog, made):
-    caplog.set_level(logging.CRITICAL, logger="absl")  # names that are no UTF-8 stay out of reports
+    caplog.set_level(logging.CRITICAL, logger="absl")  # names with invalid UTF-8 are left out of reports
     monkeypatch.setenv("JAXGAN_CACHE_DIR", str(tmp_path / "cache"))
     faults = [(cell, fault_of(tmp_path / str(i), cell)) for i, cell in enumerate(made)]
     require_none([(cell, fault) for cell, fault in faults if fault], len(made))

@@ -1,4 +1,4 @@
-"""Places to write × what is wrong with them × jobs, as a user's commands meet them."""
+"""Places that jobs write to × faults of the places × jobs, with real command lines."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ AXES = {"place": tuple(PLACES), "condition": CONDITIONS, "job": JOBS}
 ALLOWED = {tuple(AXES): makes_sense}
 
 
-@pytest.mark.parametrize("jobs", GROUPS, ids=["runs", "sweeps"])  # a process each
+@pytest.mark.parametrize("jobs", GROUPS, ids=["runs", "sweeps"])  # one process for each
 @parametrize((AXES, ALLOWED))
 def test_places(tmp_path, made, jobs):
     able = shutil.which("unshare") and not subprocess.run(["unshare", "-rm", "true"]).returncode

@@ -1,4 +1,4 @@
-"""A conditional run from its config to samples of a class: train, resume, stream, load, sample, evaluate."""
+"""Conditional runs: train, resume, stream, load, sample a class, evaluate."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ def test_a_stopped_and_a_streamed_run_are_the_same(run, tmp_path):
     (step, found), (_, expected) = leaves(tmp_path / "run"), leaves(run)
     assert step == 8 and found.keys() == expected.keys()
     for path, leaf in expected.items():
-        if path.startswith("['hyper']['schedule']"):  # as long as the first start
+        if path.startswith("['hyper']['schedule']"):  # its length is that of the first start
             continue
         np.testing.assert_allclose(found[path], leaf, rtol=1e-4, atol=1e-6, err_msg=path)
     assert "['ema']['params']['label_embedding']['embedding']" in expected
@@ -55,7 +55,7 @@ def test_samples_of_a_class(run):
         sampler.decode(z)
 
 
-def test_ways_between_classes_hold_z_and_ways_between_latents_hold_the_class(run):
+def test_interpolations_between_classes_fix_z_and_those_between_latents_fix_the_class(run):
     sampler = jaxgan.load(run)
     ends = [sampler(seed=2, num=3, labels=[1, 8, 1]), sampler(seed=2, num=3, labels=[8, 1, 8])]
     way = sampler.interpolate_classes(seed=2, steps=4, pairs=3, labels=[1, 8])
@@ -82,7 +82,7 @@ def test_grids_have_a_row_for_each_class(run, tmp_path):
         assert picture.height < picture.width  # two rows
 
 
-def test_the_record_knows_the_classes_and_that_of_others_is_as_before(run, trained):
+def test_the_record_has_the_classes_only_for_conditional_runs(run, trained):
     record = json.loads((run / "config.json").read_text())
     assert record["dataset"]["classes"] == list(range(10)) and len(record["dataset"]["class_names"]) == 10
     assert record["config"]["condition"]["name"] == "labels"
@@ -103,8 +103,8 @@ def test_hidden_or_missing_labels_are_refused():
         require_labels(config, dataclasses.replace(data, labels=hidden))
 
 
-def test_init_from_takes_what_fits_and_says_what_it_leaves(tmp_path, capsys):
-    """From an auxiliary classifier to multi-hinge: trunk and generator are taken, the head is new."""
+def test_init_from_copies_what_fits_and_reports_the_rest(tmp_path, capsys):
+    """From an auxiliary classifier to multi-hinge: trunk and generator are copied, the head is new."""
     common = {
         "condition__name": "labels",
         "condition__labels__discriminator": "none",
@@ -128,8 +128,8 @@ def test_init_from_takes_what_fits_and_says_what_it_leaves(tmp_path, capsys):
     assert not any("head_ac" in path for path in new)
 
 
-def test_an_evaluation_asks_for_the_labels_of_the_real_examples(run, tmp_path):
-    """On a copy; the classifier has hardly learned, which does not matter here."""
+def test_an_evaluation_uses_the_labels_of_the_real_examples(run, tmp_path):
+    """Uses a copy of the run. The classifier has hardly been trained, which does not matter here."""
     workdir = tmp_path / "run"
     shutil.copytree(run, workdir)
     fields = {

@@ -1,4 +1,4 @@
-"""What evaluations of one run leave in its folder."""
+"""Files that evaluations write to the folder of a run."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from jaxgan.drawing.grids import save
 from jaxgan.jobs import evaluate
 
 
-def test_no_entry_is_lost_where_several_evaluate_a_run_at_once(tmp_path):
+def test_concurrent_evaluations_of_a_run_lose_no_entry(tmp_path):
     def add(step):
         entry = {"step": step, "weights": "ema", "protocol": {}, "numbers": {"a": 1.0}}
         evaluate._add(tmp_path / "evaluation.json", entry)
@@ -22,7 +22,7 @@ def test_no_entry_is_lost_where_several_evaluate_a_run_at_once(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name[0] != "."] == ["evaluation.json"]
 
 
-def test_several_may_draw_one_picture_at_once(tmp_path):
+def test_concurrent_processes_may_draw_one_picture(tmp_path):
     picture = Image.fromarray(np.zeros((64, 64), np.uint8))
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(lambda _: save(picture, tmp_path / "plots" / "curves.png"), range(100)))

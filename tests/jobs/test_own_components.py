@@ -1,4 +1,4 @@
-"""Components of one's own, as jaxgan/README.md says: trained, sampled, and gone on with."""
+"""User-defined components, as in jaxgan/README.md: train, sample and continue."""
 
 import dataclasses
 import json
@@ -37,12 +37,12 @@ def get_config():
 """
 
 
-def test_they_take_few_lines():
+def test_they_need_few_lines():
     assert len(MODULE.read_text().splitlines()) <= 60
 
 
-def test_they_train_sample_and_go_on(tmp_path):
-    """In processes that begin without them; the config file imports them, and the run notes the module."""
+def test_they_train_sample_and_resume(tmp_path):
+    """In new processes. The config file imports the components, and the run records the module."""
     file, workdir = tmp_path / "mine.py", tmp_path / "run"
     file.write_text(CONFIG)
     command = [sys.executable, str(ROOT / "launch.py"), f"--workdir={workdir}"]
@@ -95,7 +95,7 @@ def test_the_package_is_a_library(tmp_path):
 
 
 def test_a_changed_data_set_has_another_hash(monkeypatch):
-    """Also where it is made of one that has been loaded."""
+    """Also if it is derived from a loaded data set."""
 
     def inverted(split, path, image_size):
         digits = datasets.load("digits", split, image_size=8)
@@ -119,14 +119,14 @@ def test_a_changed_data_set_has_another_hash(monkeypatch):
         ([[1, 2], [3, 4]], None, "examples int64"),
     ],
 )
-def test_arrays_that_are_no_data_set_are_refused(examples, labels, words):
+def test_arrays_that_are_not_a_data_set_are_refused(examples, labels, words):
     with pytest.raises(UserError, match=words):
         datasets.from_arrays("mine", examples, labels, "memory")
 
 
 @pytest.mark.parametrize("written", ["", "by hand"])
-def test_the_hash_of_a_data_set_is_computed_where_it_is_loaded(monkeypatch, written):
-    """So that numbers of one set are never taken from the cache of another."""
+def test_the_hash_of_a_data_set_is_computed_when_it_is_loaded(monkeypatch, written):
+    """So cached metrics of one data set are never used for another."""
     builders = {}
     for name, value in (("one", 1), ("other", 2)):
         examples = np.full((7, 4, 4, 1), value, np.uint8)
@@ -139,7 +139,7 @@ def test_the_hash_of_a_data_set_is_computed_where_it_is_loaded(monkeypatch, writ
 
 
 class Source:
-    """The examples of an array, which can only be read by rows."""
+    """The examples of an array that can only be read row by row."""
 
     def __init__(self, array):
         self._array, self.shape, self.dtype = array, array.shape, array.dtype
@@ -162,12 +162,12 @@ def test_a_source_has_the_hash_of_its_examples(monkeypatch):
 STORED = Path(__file__).parents[1] / "stored_run"
 
 
-def test_a_run_of_an_earlier_commit_loads_samples_and_goes_on(tmp_path):
-    """Made at 83070f8, before rooms and classes of networks; with its images and the line of its step 12."""
+def test_a_run_of_an_earlier_commit_loads_samples_and_resumes(tmp_path):
+    """Made at commit 83070f8, with its images and its metrics of step 12."""
     workdir = tmp_path / "run"
     shutil.copytree(STORED, workdir)
     difference = np.abs(jaxgan.load(workdir)(seed=3, num=8).astype(int) - np.load(STORED / "images.npy"))
-    assert difference.max() <= 1  # of 255: other processors round otherwise
+    assert difference.max() <= 1  # out of 255: other processors round differently
     config = record.recorded_config(record.read_record(workdir))
     config.num_steps = 12
     assert jaxgan.train(config, workdir) == 0

@@ -1,4 +1,4 @@
-"""A run that is killed and started again ends with the bits of one that never was."""
+"""A run that is killed and restarted ends with the same bits as an uninterrupted run."""
 
 import contextlib
 import os
@@ -37,13 +37,13 @@ NETWORKS = {"dense": {}, "convolutions": DCGAN}  # both with batch norm, spectra
 
 @pytest.fixture(scope="module", params=["dense", pytest.param("convolutions", marks=pytest.mark.slow)])
 def run(request):
-    """The reference's fields, but for the checkpoints that it keeps."""
+    """The fields of the reference, except for the number of checkpoints kept."""
     return {"num_steps": STEPS, **NETWORKS[request.param]}
 
 
 @pytest.fixture(scope="module")
 def reference(run, tmp_path_factory):
-    """The run that nobody disturbs."""
+    """The uninterrupted run."""
     workdir = tmp_path_factory.mktemp("reference") / "run"
     done = launch(workdir, **run, checkpoints_kept=STEPS)
     assert done.returncode == 0, done.stderr
@@ -52,7 +52,7 @@ def reference(run, tmp_path_factory):
 
 @pytest.fixture
 def start():
-    """Starts a run; whatever becomes of the test, nothing stays behind."""
+    """Starts a run; its process is always killed at the end of the test."""
     with contextlib.ExitStack() as stack:
 
         def popen(workdir, env=None, **overrides):
@@ -76,21 +76,21 @@ def wait_for(process, text):
 
 
 def wait_for_checkpoint(workdir):
-    """Until one is whole: lines run ahead of it."""
+    """Waits until a checkpoint is complete. Progress lines appear before that."""
     deadline = time.monotonic() + 120
     while not any(path.name.isdecimal() for path in _listed(workdir / "checkpoints")):
         assert time.monotonic() < deadline
-        time.sleep(0.001)  # between two looks: nothing tells of another process's file, which needs the core
+        time.sleep(0.001)  # polling interval; shorter would take CPU time from the run
 
 
 def kill(process):
-    """SIGKILL, and proof that it came in time."""
+    """Sends SIGKILL and asserts that it ended the process."""
     process.kill()
     assert process.wait() == -signal.SIGKILL
 
 
 def test_sigkill_at_any_moment(run, reference, start, tmp_path):
-    """While the first call compiles; as progress lines appear; as a checkpoint is written; streamed."""
+    """During compilation, at a progress line, while a checkpoint is written, and with streamed data."""
     rng = random.Random(os.environ.get("JAXGAN_TEST_KILL_SEED", "0"))
     workdir, streamed = tmp_path / "run", {"dataset__max_device_bytes": 0}
     process = start(workdir, **run)
@@ -99,7 +99,7 @@ def test_sigkill_at_any_moment(run, reference, start, tmp_path):
     assert not (workdir / "metrics.jsonl").read_text() and not _listed(workdir / "checkpoints")
     for i in range(KILLS):
         process = start(workdir, **run, **(streamed if 2 * i >= KILLS else {}))
-        if i % 2:  # in the middle of a save: a checkpoint's temporary folder is there
+        if i % 2:  # during a save: the temporary folder of a checkpoint exists
             folder = workdir / "checkpoints"
             while process.poll() is None and not any("tmp" in path.name for path in _listed(folder)):
                 pass
@@ -123,7 +123,7 @@ def _listed(folder):
 
 @pytest.mark.slow
 def test_sigkill_under_pmap_on_two_devices(start, tmp_path):
-    """Dense networks, with batch norm and dropout, which differ from device to device."""
+    """Dense networks. Batch norm and dropout differ between the devices."""
     run = {
         "parallel": "pmap",
         "num_devices": 2,
@@ -142,7 +142,7 @@ def test_sigkill_under_pmap_on_two_devices(start, tmp_path):
 
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
-def test_a_signal_saves_and_the_run_goes_on(run, reference, start, tmp_path, number):
+def test_a_signal_saves_and_the_run_can_resume(run, reference, start, tmp_path, number):
     workdir = tmp_path / "run"
     process = start(workdir, **run)
     assert wait_for(process, "step 8/")
@@ -158,7 +158,7 @@ def test_a_signal_saves_and_the_run_goes_on(run, reference, start, tmp_path, num
     assert len(hparams(workdir)) == 1
 
 
-# A run to which SIGINT comes twice, with no progress in between.
+# A run that gets SIGINT twice, without progress between.
 ASKED_TWICE = """
 import signal
 import launch
@@ -178,7 +178,7 @@ launch.console.run(launch.main)
 
 @pytest.mark.slow
 def test_a_second_sigint_ends_the_run_at_once(run, reference, tmp_path):
-    """Nothing more is saved, and nothing is lost that was."""
+    """Nothing more is saved, and nothing saved is lost."""
     workdir = tmp_path / "run"
     _, _, *flags = arguments(workdir, **run)
     command = [sys.executable, "-c", ASKED_TWICE, *flags]
@@ -189,8 +189,8 @@ def test_a_second_sigint_ends_the_run_at_once(run, reference, tmp_path):
     assert step == 16 and all(found[path].tobytes() == leaf.tobytes() for path, leaf in expected.items())
 
 
-def test_raising_num_steps_does_not_bend_the_schedule(tmp_path):
-    """23 steps, which is no multiple of anything, then 60: as 60 at once. Cosine, of its own length."""
+def test_raising_num_steps_does_not_change_the_schedule(tmp_path):
+    """23 steps, not a multiple of any period, then 60: the same as 60 at once. Cosine of a fixed length."""
     cosine = {"schedule__name": "cosine", "schedule__cosine__num_steps": 40, "log_every": 1}
     whole, split = tmp_path / "whole", tmp_path / "split"
     assert train(tiny_config(**cosine), whole) == 0
@@ -211,7 +211,7 @@ def test_a_schedule_keeps_the_length_of_the_new_run(tmp_path):
     assert state["['generator']['opt_state']['hyperparams']['learning_rate']"] == 0
 
 
-def test_a_finished_run_says_so(run, reference, capsys):
+def test_a_finished_run_reports_it(run, reference, capsys):
     before = {path: path.stat().st_mtime_ns for path in reference.rglob("*") if path.is_file()}
     assert train(tiny_config(**run, checkpoints_kept=STEPS), reference) == 0
     assert "finished" in capsys.readouterr().out
@@ -219,13 +219,13 @@ def test_a_finished_run_says_so(run, reference, capsys):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_still_going(run, reference, start, tmp_path):
-    """It can be sampled from, though it lets go of checkpoints all the time; no second process enters."""
+def test_a_run_in_progress(run, reference, start, tmp_path):
+    """It can be sampled although it deletes old checkpoints. A second training process is refused."""
     workdir = tmp_path / "run"
     endless = {**run, "num_steps": 10**6, "log_every": 20, "checkpoints_kept": 1}
     process = start(workdir, **endless)
     wait_for_checkpoint(workdir)
-    process.send_signal(signal.SIGSTOP)  # in the middle of whatever it does
+    process.send_signal(signal.SIGSTOP)  # at an arbitrary moment
     sampler = jaxgan.load(workdir)
     expected = jaxgan.load(reference, step=sampler.step)
     assert np.array_equal(sampler(num=3), expected(num=3))
@@ -245,8 +245,8 @@ def test_a_run_that_is_still_going(run, reference, start, tmp_path):
 
 
 def test_a_run_stops_when_its_time_has_passed(tmp_path, capsys, monkeypatch):
-    """With a checkpoint; with more time it goes on as if it had never stopped."""
-    now = iter(range(10**6))  # a second between two looks at the clock
+    """It saves a checkpoint. With more time it continues as if it had not stopped."""
+    now = iter(range(10**6))  # the clock advances a second at each reading
     monkeypatch.setattr(budget.time, "monotonic", lambda: float(next(now)))
     split, whole = tmp_path / "split", tmp_path / "whole"
     lengths = {"num_steps": 40, "checkpoint_every": 40}

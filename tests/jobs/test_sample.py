@@ -1,4 +1,4 @@
-"""Sampling a run that belongs to somebody else."""
+"""Sampling from a run whose folder is read-only or shared."""
 
 import shlex
 import shutil
@@ -14,7 +14,7 @@ from jaxgan.errors import UserError
 from jaxgan.jobs.sample import sample
 
 
-def test_a_run_on_a_read_only_disk_is_sampled_elsewhere(tmp_path, trained):
+def test_a_run_on_a_read_only_disk_is_sampled_into_another_folder(tmp_path, trained):
     if not shutil.which("unshare") or subprocess.run(["unshare", "-rm", "true"]).returncode:
         pytest.skip("a user may not mount here")
     run, out = tmp_path / "run", tmp_path / "out.npz"

@@ -1,4 +1,4 @@
-"""The training job, in this process, on the embedded digits (and on real MNIST where it is at hand)."""
+"""The training job within this process, on the embedded digits, and on real MNIST if it is available."""
 
 import json
 
@@ -19,7 +19,7 @@ def record(workdir):
     return json.loads((workdir / "config.json").read_text())
 
 
-def test_a_workdir_holds_what_the_readme_says(trained):
+def test_a_workdir_has_the_files_that_the_readme_lists(trained):
     names = {path.name for path in trained.iterdir()}
     assert {"config.json", "metrics.jsonl", "samples", "checkpoints"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
@@ -35,8 +35,8 @@ def test_a_workdir_holds_what_the_readme_says(trained):
     assert record(trained)["dataset"]["num_examples"] == 1498 and record(trained)["versions"]["jax"]
 
 
-def test_the_fallback_is_loud_and_on_record(tmp_path, monkeypatch, caplog):
-    """MNIST neither on the machine nor to be had."""
+def test_the_fallback_is_logged_and_recorded(tmp_path, monkeypatch, caplog):
+    """MNIST is neither on the machine nor downloadable."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     overrides = {"dataset__name": "mnist", "dataset__image_size": 28, "num_steps": 4}
@@ -68,7 +68,7 @@ def test_tensorboard_has_the_hyper_parameters(trained):
     assert found["loss.name"] == "nonsaturating" and not any("wasserstein" in name for name in found)
 
 
-def test_real_mnist_where_it_is_at_hand(tmp_path, real_mnist):
+def test_real_mnist_if_it_is_available(tmp_path, real_mnist):
     overrides = {"dataset__name": "mnist", "dataset__path": str(real_mnist), "dataset__image_size": 28}
     assert train(tiny_config(**overrides, num_steps=4), tmp_path / "run") == 0
     assert record(tmp_path / "run")["dataset"]["num_examples"] == 60_000
@@ -125,7 +125,7 @@ def test_a_users_own_module_registers_a_loss(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_profiler_trace_is_written_where_asked_for(tmp_path):
+def test_a_profiler_trace_is_written_on_request(tmp_path):
     assert train(tiny_config(num_steps=10, profile_at=6), tmp_path / "run") == 0
     assert any(path.suffix in (".pb", ".gz") for path in (tmp_path / "run" / "profile").rglob("*"))
 

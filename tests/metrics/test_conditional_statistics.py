@@ -11,18 +11,18 @@ def sets():
     labels = np.arange(60) % 3
     real = rng.normal(labels[:, None], 1, (60, 2))
     fake = rng.normal(labels[:, None], 1, (60, 2))
-    fake[labels == 2] *= 0.1  # all alike
+    fake[labels == 2] *= 0.1  # nearly equal
     return Labelled(real, labels), Labelled(fake, labels, np.where(np.arange(60) < 6, 0, labels))
 
 
-def test_class_accuracy_is_the_share_of_labels_that_are_named():
+def test_class_accuracy_is_the_share_of_recognized_labels():
     real, fake = sets()
     assert class_accuracy(real, fake) == {"class_accuracy": 56 / 60}
     with pytest.raises(UserError, match="needs a classifier"):
         class_accuracy(real, fake._replace(predicted=None))
 
 
-def test_intra_class_distance_is_of_each_class_by_itself():
+def test_intra_class_distance_is_the_mean_over_classes():
     real, fake = sets()
     by_class = [
         frechet_distance(real.features[real.labels == k], fake.features[fake.labels == k])["frechet_distance"]
@@ -34,8 +34,8 @@ def test_intra_class_distance_is_of_each_class_by_itself():
     assert found["intra_class_fakes"] == 20
 
 
-def test_labels_that_fakes_pass_over_are_seen_within_classes_alone():
-    """Fakes of the right classes under the wrong labels: as a whole they are as before."""
+def test_only_the_intra_class_distance_detects_ignored_labels():
+    """Fakes with permuted labels: the distance over all classes does not change."""
     real, _ = sets()
     fake = Labelled(real.features + 0.1, real.labels)
     shuffled = fake._replace(labels=(fake.labels + 1) % 3)

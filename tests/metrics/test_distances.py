@@ -16,7 +16,7 @@ def rows(request, monkeypatch):
 
 
 def direct(x, y):
-    """Differences first, one pair at a time."""
+    """Squared distances from differences, pair by pair."""
     x, y = x.astype(np.float64), y.astype(np.float64)
     return np.array([[np.sum((a - b) ** 2) for b in y] for a in x])
 
@@ -32,7 +32,7 @@ def assembled(x, y, origin):
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_all_pairs(offset):
-    """Also where a common offset is 10,000 times the deviations."""
+    """Also if a common offset is 10,000 times the deviations."""
     random = np.random.default_rng(0)
     x = (random.standard_normal((12, 9)) + offset).astype(np.float32)
     y = (random.standard_normal((17, 9)) + offset).astype(np.float32)
@@ -51,7 +51,7 @@ def test_half_of_the_pairs_of_one_set(rows):
     assert (known | known.T).all()
 
 
-def test_equal_examples_are_at_no_distance_and_whole_numbers_are_exact():
+def test_equal_examples_have_distance_zero_and_whole_numbers_are_exact():
     x = np.random.default_rng(0).standard_normal((8, 500)) + 1
     assert (np.diag(assembled(x, x.copy(), x[3] + 1)) == 0).all()
     digits = load_digits()[:20].reshape(20, 64)
@@ -60,7 +60,7 @@ def test_equal_examples_are_at_no_distance_and_whole_numbers_are_exact():
 
 @pytest.mark.parametrize("k", [1, 3, 11])
 def test_nearest_others(k):
-    """Itself excluded, a copy of it included."""
+    """An example itself is excluded; a copy of it is included."""
     x = np.random.default_rng(0).standard_normal((12, 3))
     x[7] = x[2]
     expected = direct(x, x)
@@ -71,7 +71,7 @@ def test_nearest_others(k):
 
 
 def cloud(kind):
-    """80 and 60 points, of kinds that are hard on float32 in one way or another."""
+    """80 and 60 points, of kinds for which float32 is inaccurate."""
     random = np.random.default_rng(0)
     x, y = random.standard_normal((80, 30)), random.standard_normal((60, 30))
     if kind == "far from zero":
@@ -91,13 +91,13 @@ KINDS = [*SCALES, "far from zero", "all but one alike", "copies", "whole numbers
 
 @pytest.fixture(params=[True, False])
 def screened(request, monkeypatch):
-    """Any number of pairs may be computed by itself; or all are by a matrix product."""
+    """Whether float32 screens the pairs before exact computation of any number of them."""
     monkeypatch.setattr(distances, "_PAIRS", 10**9)
     return request.param
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_float32_decides_nothing_that_it_cannot(kind, screened):
+def test_float32_screening_makes_no_wrong_decision(kind, screened):
     if screened and kind == "squares overflow in float32":
         pytest.skip("not screened")
     x, y = cloud(kind)
@@ -121,14 +121,14 @@ def test_float32_decides_nothing_that_it_cannot(kind, screened):
 def test_ties_of_whole_numbers_are_exact(screened):
     x, y = cloud("whole numbers")
     expected = direct(x, y)
-    bound = np.sort(expected, axis=1)[:, 9:10]  # there are others at just this distance
+    bound = np.sort(expected, axis=1)[:, 9:10]  # other points have exactly this distance
     for i, j, block in blocks(x, y, x[0], screened):
         np.testing.assert_array_equal(block.within(bound[i], True), expected[i, j] <= bound[i])
         np.testing.assert_array_equal(block.within(bound[i], False), expected[i, j] < bound[i])
 
 
 @pytest.mark.parametrize("kind", ["all but one alike", "squares overflow in float32"])
-def test_what_float32_cannot_decide_it_leaves_undecided(kind, monkeypatch):
+def test_cases_too_close_for_float32_raise_undecided(kind, monkeypatch):
     monkeypatch.setattr(distances, "_PAIRS", 0)
     x, _ = cloud(kind)
     with pytest.raises(Undecided):

@@ -5,7 +5,7 @@ from jaxgan.errors import UserError
 from jaxgan.metrics.features import check_features, check_pair
 
 
-def test_good_features_come_back_as_they_are():
+def test_good_features_are_returned_unchanged():
     for dtype in (np.uint8, np.float32, np.float64):
         features = np.arange(6, dtype=dtype).reshape(3, 2)
         assert check_features(features, "real", at_least=3) is features
@@ -26,7 +26,7 @@ def test_too_few_and_not_finite():
         check_pair(np.zeros((3, 2)), broken)
 
 
-def test_the_last_of_many():
+def test_nan_in_the_last_of_many_rows_is_found():
     features = np.zeros((10_000, 1), np.float32)
     features[-1] = np.nan
     with pytest.raises(UserError, match="^1 of 10000 real examples"):

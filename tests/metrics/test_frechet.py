@@ -10,7 +10,7 @@ from jaxgan.metrics.frechet import Moments, frechet_distance, frechet_of_moments
 
 
 def gaussian(mean, covariance, count=11):
-    """Moments that finish as this mean and covariance."""
+    """Moments with this mean and covariance."""
     return Moments(count, np.asarray(mean, float), np.asarray(covariance, float) * (count - 1))
 
 
@@ -24,7 +24,7 @@ def normal(count, dim, seed=0):
 
 
 def by_singular_values(real, fake):
-    """The distance without a root of a matrix: Tr (ΣΤ)^½ is the nuclear norm of X Yᵀ / √(n-1)(m-1)."""
+    """The distance without a matrix square root: Tr (ΣΤ)^½ is the nuclear norm of X Yᵀ / √(n-1)(m-1)."""
     x, y = real.astype(np.float64), fake.astype(np.float64)
     means = np.sum((x.mean(axis=0) - y.mean(axis=0)) ** 2)
     x, y = ((a - a.mean(axis=0)) / np.sqrt(len(a) - 1) for a in (x, y))
@@ -48,7 +48,7 @@ def test_commuting_covariances():
 
 
 def test_scipy():
-    """Heusel's formula as it is written."""
+    """The formula of Heusel et al., computed directly."""
     real, fake = normal(200, 30), normal(150, 30, seed=1) + 0.3
     root = sqrtm(np.cov(real.T) @ np.cov(fake.T)).real
     means = np.sum((real.mean(axis=0) - fake.mean(axis=0)) ** 2)
@@ -119,7 +119,7 @@ def test_merge_is_symmetric_and_changes_nothing():
 
 
 def test_float32_features_with_large_means():
-    """Where float32 moments would have no correct digit left: means of 1,000, deviations of 0.01."""
+    """Means of 1,000 and deviations of 0.01: float32 moments would have no correct digit."""
     random = np.random.default_rng(0)
     real = (1000 + 0.01 * random.standard_normal((400, 50))).astype(np.float32)
     fake = (1000 + 0.02 * random.standard_normal((400, 50))).astype(np.float32)

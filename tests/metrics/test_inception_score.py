@@ -5,7 +5,7 @@ from jaxgan.errors import UserError
 from jaxgan.metrics.inception_score import inception_score
 
 
-def test_sure_and_even_scores_the_number_of_classes():
+def test_confident_and_balanced_predictions_score_the_number_of_classes():
     logits = np.tile(1e4 * np.eye(7), (30, 1))
     found = inception_score(logits, num_splits=1)
     np.testing.assert_allclose(found["inception_score_1_split"], 7, rtol=1e-12)
@@ -24,12 +24,14 @@ def test_by_hand():
         0.9 * np.log(0.9 / 0.55) + 0.1 * np.log(0.1 / 0.45),
         0.2 * np.log(0.2 / 0.55) + 0.8 * np.log(0.8 / 0.45),
     ]
-    found = inception_score(np.log(p) + [[3.0], [-500.0]], num_splits=1)  # a logit's offset does not matter
+    found = inception_score(
+        np.log(p) + [[3.0], [-500.0]], num_splits=1
+    )  # an offset of the logits does not matter
     np.testing.assert_allclose(found["inception_score_1_split"], np.exp(np.mean(divergences)), rtol=1e-12)
 
 
 def test_splits_are_of_shuffled_examples():
-    """103 logits in 10 splits of 10 or 11, by the formula with plain probabilities."""
+    """103 logits in 10 splits of 10 or 11, against the formula with probabilities."""
     logits = np.random.default_rng(0).standard_normal((103, 5)).astype(np.float32)
     shuffled = logits[np.random.RandomState(3).permutation(103)].astype(np.float64)
     p = np.exp(shuffled) / np.exp(shuffled).sum(axis=1, keepdims=True)

@@ -33,14 +33,14 @@ def test_known_distance_of_two_gaussians():
 
 
 def test_unbiased():
-    """0 on average for one distribution, and as often negative as positive; disjoint sets each time."""
+    """For disjoint sets of one distribution the mean is 0, and both signs occur."""
     values = np.array([mmd2(normal(30, 8, seed=2 * i), normal(30, 8, seed=2 * i + 1)) for i in range(300)])
     assert abs(values.mean()) < 4 * values.std() / np.sqrt(300)
     assert 0.2 < np.mean(values < 0) < 0.8
 
 
 def test_subsets():
-    """One subset of all is the whole; the mean and its error are of the drawn ones."""
+    """One subset of all examples gives mmd2. The mean and its error are those of the drawn subsets."""
     x, y = normal(50, 3), normal(60, 3, seed=1)
     random = np.random.RandomState(5)
     draws = [
@@ -58,7 +58,7 @@ def test_subsets():
 
 @pytest.mark.parametrize(("dim", "mean", "std"), [(300, 0.4, 0.5), (300, 40, 0.5), (2, 5, 0.01), (64, 9, 9)])
 def test_against_float64(dim, mean, std):
-    """Also where the mean is all that float32 products would hold."""
+    """Also if float32 products could represent only the mean."""
     real, fake = (
         (normal(400, dim, seed=seed) * std + mean * (1 + 0.1 * seed)).astype(np.float32) for seed in (0, 1)
     )

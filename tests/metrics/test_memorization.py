@@ -30,8 +30,8 @@ def test_nearest_by_brute_force(rows, monkeypatch):
 
 
 @pytest.mark.parametrize("rows", [7, 2048])
-def test_copies_are_found_with_what_they_copy(rows, monkeypatch):
-    """Pixels and floats; of equal training examples the first is named."""
+def test_copies_and_their_originals_are_found(rows, monkeypatch):
+    """For pixels and floats. Of equal training examples the first is reported."""
     monkeypatch.setattr(distances, "_ROWS", rows)
     digits = load_digits().reshape(-1, 64)
     train = digits[:500].copy()
@@ -45,7 +45,7 @@ def test_copies_are_found_with_what_they_copy(rows, monkeypatch):
 def test_by_hand():
     test, fake = (Neighbours(np.zeros(len(d), int), np.array(d)) for d in ([1.0, 2.0, 3.0], [0.0, 2.0]))
     found = memorization(test, fake)
-    # 0 is nearer than all three; 2 is nearer than one, and as near as another
+    # 0 is smaller than all three; 2 is smaller than one and equal to another
     assert found["nearer_than_test"] == 4.5 / 6
     assert found["copies"] == 1 / 2
     np.testing.assert_allclose(found["data_copying_z"], (1.5 - 3) / np.sqrt(6 * 6 / 12))
@@ -59,7 +59,7 @@ def test_mann_whitney():
 
 
 def test_the_data_s_own_distribution():
-    """z is standard normal."""
+    """The statistic z is standard normal."""
     z = [
         measure(normal(300, seed=i), normal(100, seed=100 + i), normal(120, seed=200 + i))["data_copying_z"]
         for i in range(30)
@@ -87,8 +87,8 @@ def test_one_cell_is_the_whole_space():
     )
 
 
-def test_cells_are_weighed_by_the_test_set():
-    """Copies in one cell, the data's own distribution blurred in the other, far from it."""
+def test_cells_are_weighted_by_the_test_set():
+    """Two distant cells: copies in one, blurred data in the other."""
     near, far = normal(200), normal(200, seed=1) + 50
     train = np.vstack([near, far])
     test = np.vstack([normal(90, seed=2), normal(30, seed=3) + 50])
@@ -111,7 +111,7 @@ def test_cells_are_weighed_by_the_test_set():
 
 
 def test_the_authors_code():
-    """Their C_T, with their cells and libraries, on cells that touch: neighbours are a cell's own."""
+    """C_T as in the authors' code, with its cells and libraries; neighbours are taken within each cell."""
     train, test, fake = normal(300, 2), normal(200, 2, seed=1), 0.9 * normal(250, 2, seed=2)
     clusters = KMeans(8, n_init=1, random_state=0).fit(train)
     cells = [clusters.predict(features) for features in (train, test, fake)]

@@ -14,14 +14,14 @@ def test_by_hand():
     found = mode_coverage(samples, CENTRES, std=1.0)
     assert found["modes"] == 2
     assert found["good"] == 3 / 4
-    # of the good samples 2/3 and 1/3 are of two modes of four; the nearest modes have 1/2, 1/4, 1/4, 0
+    # 2/3 and 1/3 of the good samples are in two of four modes; shares of nearest modes: 1/2, 1/4, 1/4, 0
     by_hand = 2 / 3 * np.log(8 / 3) + 1 / 3 * np.log(4 / 3)
     np.testing.assert_allclose(found["reverse_kl"], by_hand, rtol=1e-12)
     np.testing.assert_allclose(found["reverse_kl_nearest"], 0.5 * np.log(2) + 0 + 0, rtol=1e-12)
 
 
 def test_the_mixtures_themselves():
-    """A share of 1 - exp(-9/2) of a plane Gaussian lies within three deviations."""
+    """In two dimensions a share of 1 - exp(-9/2) of a Gaussian lies within three deviations."""
     for modes, std in ((ring_modes(), 0.01), (grid_modes(), 0.05)):
         random = np.random.default_rng(0)
         points = modes[random.integers(len(modes), size=20_000)] + std * random.standard_normal((20_000, 2))
@@ -38,12 +38,12 @@ def test_collapse():
     np.testing.assert_allclose(found["reverse_kl"], np.log(4), rtol=1e-12)
     nothing = mode_coverage(CENTRES + 5.0, CENTRES, std=1.0)
     assert nothing["modes"] == 0
-    np.testing.assert_allclose(nothing["reverse_kl"], np.log(4), rtol=1e-12)  # the worst that there is
-    assert nothing["reverse_kl_nearest"] == 0  # one sample near each mode, and yet far from all
+    np.testing.assert_allclose(nothing["reverse_kl"], np.log(4), rtol=1e-12)  # the maximum
+    assert nothing["reverse_kl_nearest"] == 0  # one sample nearest to each mode, but all are far away
 
 
 def test_blurred_samples_do_not_even_out_the_modes():
-    """Modes of equal share, of two of which half of the samples are blurred: PacGAN's code sees good ones."""
+    """Half of the samples of two of four modes are blurred. As in PacGAN's code, only good ones count."""
     exact, blurred = np.repeat(CENTRES, 100, axis=0), np.repeat(CENTRES[:2], 50, axis=0) + 4.0
     samples = np.concatenate([exact[50:100], exact[150:], blurred])
     found = mode_coverage(samples, CENTRES, std=1.0)
@@ -74,12 +74,12 @@ def triples_of(digits):
     ("true", "floor", "within"),
     [
         (np.ones(1000), 0.0194, 0.0009),
-        # MNIST's training labels; the sampler is perfect, the divergence taken to the uniform modes
+        # the class counts of MNIST's training set; the divergence is to uniform modes
         (triples_of([5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]), 0.0236, 0.0010),
     ],
 )
 def test_floor_of_stacked_mnist(true, floor, within):
-    """A perfect sampler's 26,000 samples of 1,000 modes."""
+    """26,000 samples of a perfect generator with 1,000 modes."""
     random = np.random.default_rng(0)
     draws = [random.choice(1000, size=26_000, p=true / true.sum()) for _ in range(20)]
     found = [class_coverage(draw, true) for draw in draws]
@@ -89,19 +89,19 @@ def test_floor_of_stacked_mnist(true, floor, within):
 
 
 def test_floor_to_the_true_shares():
-    """About (M - 1) / 2N whatever the shares are."""
+    """About (M - 1) / 2N for any shares."""
     true = np.arange(1, 101)
     draw = np.random.default_rng(0).choice(100, size=10_000, p=true / true.sum())
     np.testing.assert_allclose(class_coverage(draw, true)["reverse_kl"], 99 / 20_000, rtol=0.5)
 
 
 @pytest.mark.parametrize("predicted", [np.zeros(3), np.zeros((2, 2), int), np.array([0, 4]), np.array([-1])])
-def test_what_is_no_mode_is_refused(predicted):
+def test_an_invalid_mode_is_refused(predicted):
     with pytest.raises(ValueError, match="modes"):
         class_coverage(predicted, np.ones(4))
 
 
-def test_true_shares_of_nothing_are_refused():
+def test_invalid_true_shares_are_refused():
     for shares in (np.array([1, 0, 1]), np.ones((2, 2)), np.array([1, np.nan, 1])):
         with pytest.raises(ValueError, match="true shares of the modes must be finite"):
             class_coverage(np.array([0]), shares)

@@ -9,7 +9,7 @@ WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
 
 
 def smooth(count, size, channels=1, seed=0):
-    """uint8 images with some structure: the digits enlarged, a different one for each channel."""
+    """uint8 images with structure: enlarged digits, a different digit in each channel."""
     digits = load_digits()[np.random.default_rng(seed).permutation(1000)[: count * channels], :, :, 0]
     repeats = -(-size // 8)
     images = np.kron(digits, np.ones((repeats, repeats), np.uint8))[:, :size, :size]
@@ -49,7 +49,7 @@ def by_loops(x, y, scales):
 
 @pytest.mark.parametrize(("shape", "scales"), [((28, 28, 1), 1), ((32, 28, 3), 2), ((45, 41, 1), 3)])
 def test_by_loops(shape, scales):
-    """SSIM is the case of one scale; odd sizes, several channels; bright flat areas cost float32 most."""
+    """One scale is SSIM. Odd sizes, several channels, and bright flat areas, the worst case of float32."""
     height, width, channels = shape
     first, second = (smooth(3, 48, channels, seed)[:, :height, :width] for seed in (0, 1))
     second[1] = first[1] // 2 + 127
@@ -77,7 +77,7 @@ def test_five_scales_from_161_pixels():
     assert (scores < 0.9).all()
 
 
-def test_less_alike_with_more_noise():
+def test_similarity_decreases_with_noise():
     images = smooth(20, 32, channels=3)
     noise = np.random.default_rng(0).standard_normal(images.shape)
     scores = [
@@ -94,7 +94,7 @@ def test_opposite_images_count_as_zero():
 
 
 def test_pairs():
-    """One and a half batches of them, each counted once."""
+    """One and a half batches of pairs; each pair counts once."""
     images = smooth(30, 28)
     random = np.random.RandomState(4)
     first = random.randint(30, size=96)
@@ -114,7 +114,7 @@ def test_diversity(size):
     assert found.keys() == {"ms_ssim_2_scales", "ms_ssim_2_scales_stderr"}
     assert found == ms_ssim_diversity(images, num_pairs=100)
     assert found != ms_ssim_diversity(images, num_pairs=100, seed=1)
-    few = ms_ssim_diversity(images[:3], num_pairs=100)  # of three pairs alone
+    few = ms_ssim_diversity(images[:3], num_pairs=100)  # there are only three pairs
     pairs = ms_ssim(images[[0, 0, 1]], images[[1, 2, 2]], 2)
     assert pairs.min() <= few["ms_ssim_2_scales"] <= pairs.max()
     assert 0 < found["ms_ssim_2_scales"] < 0.6

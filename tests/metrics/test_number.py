@@ -1,4 +1,4 @@
-"""Every number of every statistic says what it means, which direction is better, and its range."""
+"""Every number of every statistic has a meaning, a better direction and a range."""
 
 import math
 

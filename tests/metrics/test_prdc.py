@@ -8,14 +8,14 @@ from jaxgan.metrics.prdc import prdc
 
 
 def naive(real, fake, precision_k=3, density_k=5):
-    """As the papers write it, with whole matrices of directly computed distances."""
+    """The formulas of the papers, with full matrices of directly computed distances."""
     real, fake = real.astype(np.float64), fake.astype(np.float64)
 
     def distances(x, y):
         return np.linalg.norm(x[:, None] - y[None], axis=-1)
 
     def radii(x, k):
-        return np.sort(distances(x, x), axis=1)[:, k]  # the nearest is itself
+        return np.sort(distances(x, x), axis=1)[:, k]  # the nearest is the point itself
 
     cross = distances(real, fake)
     inside = cross < radii(real, density_k)[:, None]
@@ -52,10 +52,10 @@ def test_by_hand():
     """With k = 1 on a line: balls of radius 1 around 0, 1, 2 and of radius 8 around 10."""
     found = prdc(column(0, 1, 2, 10), column(2.5, 3, 30, 31), precision_k=1, density_k=1)
     assert found == {
-        "precision": 2 / 4,  # 2.5 and 3, at the very edge of the ball around 2
-        "recall": 1 / 4,  # of balls of radius ½ around 2.5 and 3, 1 around 30 and 31: 2 alone
+        "precision": 2 / 4,  # 2.5 and 3; 3 is on the edge of the ball around 2
+        "recall": 1 / 4,  # only 2; radii are ½ around 2.5 and 3, 1 around 30 and 31
         "density": 3 / 4,  # 2.5 lies in two balls, 3 inside one
-        "coverage": 2 / 4,  # of 2 and 10
+        "coverage": 2 / 4,  # the balls of 2 and 10
     }
 
 
@@ -65,7 +65,7 @@ def test_equal_sets_and_disjoint_sets(rows, monkeypatch):
     points = np.random.default_rng(0).standard_normal((200, 2))
     same = prdc(points, points)
     assert same["precision"] == same["recall"] == same["coverage"] == 1
-    assert same["density"] == pytest.approx(1, abs=1e-12)  # itself and the 4 nearest
+    assert same["density"] == pytest.approx(1, abs=1e-12)  # the point itself and the 4 nearest
     assert prdc(points, points + 100) == dict.fromkeys(same, 0)
 
 
@@ -77,7 +77,7 @@ def test_samples_of_one_distribution():
     assert found["coverage"] == pytest.approx(1 - 0.5**5, abs=0.02)
 
 
-def test_fidelity_and_diversity_come_apart():
+def test_fidelity_and_diversity_are_separate():
     random = np.random.default_rng(0)
     real = random.standard_normal((300, 2))
     collapsed = prdc(real, 0.05 * random.standard_normal((300, 2)))
@@ -106,8 +106,8 @@ def test_refused():
 
 
 @pytest.mark.parametrize("pairs", [0, 10**9])
-def test_a_collapse_onto_a_hub_is_a_tie_for_all(pairs, monkeypatch):
-    """All fakes are copies of the one example that is everybody's nearest neighbour: just on each ball."""
+def test_a_collapse_onto_a_hub_gives_ties_for_all_examples(pairs, monkeypatch):
+    """All fakes are copies of the nearest neighbour of all other examples, so they lie on every sphere."""
     monkeypatch.setattr(distances, "_PAIRS", pairs)
     random = np.random.default_rng(0)
     real = random.integers(-3, 4, (200, 64)).astype(np.float32)
@@ -115,4 +115,4 @@ def test_a_collapse_onto_a_hub_is_a_tie_for_all(pairs, monkeypatch):
     real[1:] += np.sign(real[1:]) * 4 * (random.random((199, 64)) < 0.5)
     found = prdc(real, np.repeat(real[:1], 100, axis=0), precision_k=1, density_k=1)
     assert found["precision"] == 1
-    assert found["coverage"] == 1 / 200  # its own ball is not empty inside; on the others it lies
+    assert found["coverage"] == 1 / 200  # inside its own ball only; on the edges of the others

@@ -1,4 +1,4 @@
-"""Self-attention by hand, and where networks have it."""
+"""Self-attention against NumPy, and its position in the networks."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jaxgan.models.attention import SelfAttention
 
 
 def test_attention_by_hand():
-    """On an odd rectangle of 16 channels; without its gain nothing is changed."""
+    """For maps of odd size with 16 channels. With a gain of 0 the maps do not change."""
     x = np.random.default_rng(0).normal(size=(2, 3, 4, 16))
     module = SelfAttention()
     params = jax.jit(lambda x: module.init(jax.random.key(0), x, True))(jnp.float32(x))["params"]
@@ -35,8 +35,8 @@ def test_attention_by_hand():
 
 
 @pytest.mark.parametrize("registry", [GENERATORS, DISCRIMINATORS], ids=["generator", "discriminator"])
-def test_attention_stands_behind_the_first_block_of_a_resolution(registry):
-    """In the generator of 32 pixels behind the second block, in the discriminator behind the first."""
+def test_attention_follows_the_first_block_of_a_resolution(registry):
+    """At 32 pixels it follows the second block of the generator and the first of the discriminator."""
     module = registry["resnet"]((32, 40, 3), width=4, attention=(16, 8), spectral_norm=".")
     inputs = jnp.zeros((1, 5) if registry is GENERATORS else (1, 32, 40, 3))
     run = jax.eval_shape(

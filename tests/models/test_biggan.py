@@ -1,4 +1,4 @@
-"""BigGAN and BigGAN-deep: published numbers, and their blocks by hand."""
+"""BigGAN and BigGAN-deep: published numbers of parameters, and blocks against NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ LABELS = jnp.array([1, 0, 2])
 
 
 def test_published_numbers_of_parameters():
-    """BigGAN's for CIFAR-10 as StudioGAN's log prints them."""
+    """BigGAN's for CIFAR-10, from StudioGAN's log."""
     fields = {"width": 96, "attention": (16,), "spectral_norm": "."}
     generator = ConditionalGenerator(GENERATORS["biggan"](CIFAR, norm_bias=True, **fields), 10, "batch_norm")
     assert number_of_parameters(generator, (80,), labels=jnp.zeros(2, jnp.int32)) == 9_416_196
@@ -25,8 +25,8 @@ def test_published_numbers_of_parameters():
     assert number_of_parameters(discriminator, CIFAR, labels=jnp.zeros(2, jnp.int32)) == 2_415_170
 
 
-def test_numbers_of_parameters_of_the_deep_one():
-    """By its layers: width 4, one resolution up, 3 classes."""
+def test_numbers_of_parameters_of_biggan_deep():
+    """Sums over its layers: width 4, one doubling, 3 classes."""
     module = GENERATORS["biggan_deep"]((8, 8, 3), width=4, multipliers=(4, 2), shared=5)
     told = ConditionalGenerator(module, 3, "batch_norm")
     project = 12 * 256 + 256
@@ -71,7 +71,7 @@ def test_chunks_of_z_and_a_shared_embedding_reach_the_blocks():
     np.testing.assert_allclose(found, np.tanh(x), atol=1e-5)
 
 
-def test_without_labels_blocks_are_told_z_alone():
+def test_without_labels_blocks_get_only_z():
     module = GENERATORS["biggan"]((8, 8, 1), width=2, multipliers=(2, 1))
     params = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((2, 7)))["params"]
     assert "label_embedding" not in params
@@ -122,7 +122,7 @@ def test_deep_discriminator_by_hand():
     np.testing.assert_allclose(found, dense(h, p["output"])[:, 0], rtol=1e-4, atol=1e-5)
 
 
-def test_deep_layouts_and_what_they_cannot_be():
+def test_deep_layouts_and_invalid_ones():
     assert deep_discriminator_layout(CIFAR) == (4, [(4, True), (4, True), (4, False)])
     first, pairs = deep_discriminator_layout((128, 128, 3))
     assert (first, *(width for width, _ in pairs)) == (1, 2, 4, 8, 16, 16) and all(h for _, h in pairs)

@@ -1,4 +1,4 @@
-"""Networks that are told labels: what is in them, and that all else is as without."""
+"""Conditional networks: their layers, and that the rest is the same as without labels."""
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ def names(tree):
 
 
 def zero(variables, *parts):
-    """The variables with zeros where a name has one of the parts."""
+    """The variables with zeros for names that contain one of the parts."""
 
     def change(path, leaf):
         return leaf * 0 if any(part in jax.tree_util.keystr(path) for part in parts) else leaf
@@ -69,11 +69,11 @@ def test_conditional_batch_norm_is_one_plus_gain_by_hand():
     np.testing.assert_allclose(
         found, (1 + gain[:, None, None]) * normal + bias[:, None, None], rtol=1e-4, atol=1e-5
     )
-    assert "norm" not in params  # no gain and bias of its own beside
+    assert "norm" not in params  # no gain and bias without a condition
 
 
 @every_network
-def test_around_a_network_its_own_weights_keep_their_names_and_values(name):
+def test_a_wrapped_network_keeps_the_names_and_values_of_its_weights(name):
     plain = DISCRIMINATORS[name](SHAPE, **SMALL[name])
     told = ConditionalDiscriminator(plain, K, "projection", heads=(("ac", Head(K)), ("e", Head(K, 6))))
     expected = plain.init(jax.random.key(0), images())["params"]
@@ -100,7 +100,7 @@ def test_projection_by_hand(name):
     np.testing.assert_allclose(mixed, found, rtol=1e-6)
 
 
-def test_joined_labels_are_a_map_beside_an_image_and_an_embedding_beside_a_point():
+def test_joined_labels_are_a_channel_of_an_image_or_an_embedding_beside_a_point():
     assert joined_shape(SHAPE, 5) == (8, 8, 2) and joined_shape((2,), 5) == (7,)
     for shape, inputs, width in ((SHAPE, images(), 64), ((2,), jnp.ones((4, 2)), 5)):
         plain = DISCRIMINATORS["mlp"](joined_shape(shape, 5), hidden=(4,))
@@ -114,7 +114,7 @@ def test_joined_labels_are_a_map_beside_an_image_and_an_embedding_beside_a_point
         np.testing.assert_allclose(told.apply(variables, inputs, labels=LABELS), expected, rtol=1e-6)
 
 
-def test_of_several_outputs_that_of_the_label_is_the_logit():
+def test_select_returns_the_output_of_the_label():
     plain = DISCRIMINATORS["mlp"](SHAPE, outputs=K, hidden=(4,))
     told = ConditionalDiscriminator(plain, K, "select")
     variables = told.init(jax.random.key(0), images(), labels=LABELS)
@@ -160,8 +160,8 @@ def test_heads_give_logits_or_cosines():
     np.testing.assert_array_equal(told.apply(variables, images()), logits)
 
 
-def test_networks_of_one_s_own_are_told_labels_without_knowing_it():
-    """Layers without names, and no `features`: joined labels need nothing of either network."""
+def test_user_defined_networks_need_no_changes_for_joined_labels():
+    """Layers without names, and no `features` argument: joined labels require nothing of the networks."""
 
     class Generator(layers.nn.Module):
         @layers.nn.compact

@@ -1,4 +1,4 @@
-"""The convolutions of the configs' networks, in float32, as the programs that train compile them."""
+"""The convolutions of the configs' networks in float32, compiled as in training."""
 
 import importlib
 
@@ -25,7 +25,7 @@ NETWORKS = {  # config, variant: shape of an example
 
 
 def convolutions(config, variant, shape):
-    """Every convolution: (way, large size, kernel, stride, channels of the large image, of the small)."""
+    """All convolutions: (direction, large size, kernel, stride, channels of large and small image)."""
     get_config = importlib.import_module(f"configs.{config}").get_config
     gan = experiment.make_gan(get_config(variant) if variant else get_config(), shape)
     found = []
@@ -49,7 +49,7 @@ def convolutions(config, variant, shape):
 
 
 def through_lax(way, stride, size):
-    """The plain convolution of JAX, and its transpose by JAX's own rules."""
+    """JAX's convolution, or its transpose by JAX's differentiation rules."""
 
     def plain(x, k):
         return lax.conv_general_dilated(
@@ -85,7 +85,7 @@ def everything(convolve, x, k, weights):
     ("dcgan_digits", ""),
     *(pytest.param(*name, marks=pytest.mark.slow) for name in NETWORKS if name[0] != "dcgan_digits"),
 ])  # fmt: skip
-def test_convolutions_and_their_derivatives_in_float32_are_the_plain_ones(config, variant):
+def test_convolutions_and_their_derivatives_in_float32_match_jax(config, variant):
     found = convolutions(config, variant, NETWORKS[config, variant])
     assert "down" in {way for way, *_ in found}
     for case in dict.fromkeys(found):
@@ -94,7 +94,7 @@ def test_convolutions_and_their_derivatives_in_float32_are_the_plain_ones(config
         large, small = (2, size, size, inputs), (2, small, small, outputs)
         shapes = (large, small) if way == "down" else (small, large)
         x, weights = (random.normal(size=shape) for shape in shapes)
-        # values of about 1, so that the sine does not enlarge what is rounded
+        # values near 1, so that the sine does not amplify rounding errors
         k = random.normal(size=(kernel, kernel, inputs, outputs)) / np.sqrt(kernel**2 * x.shape[-1])
         fast = jax.jit(
             lambda *arrays, way=way, stride=stride, size=size: everything(ours(way, stride, size), *arrays),

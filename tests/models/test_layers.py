@@ -25,9 +25,10 @@ SIZES, STRIDES, KERNELS = (7, 8, LARGE), (1, 2, 3), (1, 2, 3, 4, 5, 7)
 
 
 def taps(size, kernel, stride):
-    """Yields (a, b, rows, columns): where tap (a, b) of each output lies in an image with a rest row added.
+    """Yields (a, b, rows, columns): the positions of tap (a, b) for each output.
 
-    "SAME" padding: ⌈size/stride⌉ outputs, the padding split evenly, the odd pixel at the end.
+    Positions outside of the image refer to the extra row or column of `with_rest`. "SAME" padding:
+    ⌈size/stride⌉ outputs, the padding is split evenly, with an odd pixel at the end.
     """
     places = []
     for big, k in zip(size, kernel, strict=True):
@@ -84,7 +85,7 @@ def close(a, b, tolerance):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("stride", STRIDES)
-def test_values_of_all_three_are_the_definitions(size, stride):
+def test_values_of_all_three_functions_match_their_definitions(size, stride):
     for kernel in KERNELS:
         x, k, y = arrays(size, kernel, stride)
         with jax.enable_x64(True):
@@ -100,8 +101,8 @@ def test_values_of_all_three_are_the_definitions(size, stride):
 
 @pytest.mark.parametrize("way", [dilated_transpose, subpixel_transpose, summed_transpose])
 @pytest.mark.parametrize("stride", STRIDES)
-def test_every_way_to_transpose_is_the_definition(way, stride):
-    """Each is the best on some backend, for some channels; in float64 and in float32."""
+def test_every_form_of_the_transpose_matches_its_definition(way, stride):
+    """Each is the fastest on some backend for some channels. Tested in float64 and float32."""
     for size, kernel in [(1, 4), (7, 1), (7, 5), (8, 2), (8, 4), (8, 5)]:
         _, k, y = arrays(size, kernel, stride, channels=(5, 3))
         expected = numpy_conv_transpose(y, k, stride, (size, size))
@@ -115,7 +116,7 @@ def test_every_way_to_transpose_is_the_definition(way, stride):
     ("stride", "kernel"),
     [(1, 1), (1, 3), (1, 4), (2, 1), (2, 2), (2, 5), (2, 7), (3, 2), (3, 3), (3, 4)],
 )
-def test_derivatives_are_those_of_lax(stride, kernel):
+def test_derivatives_of_the_convolution_are_those_of_lax(stride, kernel):
     """First gradients, and the gradient of a squared gradient norm, as gradient penalties take it."""
 
     def everything(convolve, x, k, y):
@@ -135,10 +136,10 @@ def test_derivatives_are_those_of_lax(stride, kernel):
 
 
 @pytest.mark.parametrize(("size", "kernel", "stride", "features"), [
-    *((28, 5, 2, 2), (28, 7, 1, 5), (8, 4, 3, 2), (7, 3, 2, 5)),  # of the result few features, and more
+    *((28, 5, 2, 2), (28, 7, 1, 5), (8, 4, 3, 2), (7, 3, 2, 5)),  # few features of the result, and more
     *(pytest.param(*case, marks=pytest.mark.slow) for case in [(28, 5, 2, 5), (28, 7, 1, 2), (8, 4, 3, 5)]),
 ])  # fmt: skip
-def test_derivatives_of_the_transposed_one_are_those_of_lax(size, kernel, stride, features):
+def test_derivatives_of_the_transpose_are_those_of_lax(size, kernel, stride, features):
     small = -(-size // stride)
 
     def through_lax(y, k, stride):
@@ -185,7 +186,7 @@ def test_third_derivatives():
 
 
 @pytest.mark.parametrize(("size", "kernel", "stride"), [(28, 5, 2), (7, 4, 3), (8, 7, 1)])
-def test_the_three_are_one_trilinear_form(size, kernel, stride):
+def test_the_three_functions_are_one_trilinear_form(size, kernel, stride):
     """<conv(x; k), y> = <x, conv_transpose(y; k)> = <k, conv_kernel_gradient(x, y)>, in float32 too."""
     x, k, y = (jnp.float32(array) for array in arrays(size, kernel, stride, channels=(3, 4)))
     by_conv = np.vdot(conv(x, k, stride), y)
@@ -251,7 +252,7 @@ def test_convolutions_and_their_gradients_in_bfloat16(size, kernel, stride):
 def test_conv_modules(use_bias):
     x = jnp.float32(np.random.default_rng(2).normal(size=(2, 7, 7, 3)))
     down, up = Conv(4, 5, 2, use_bias), ConvTranspose(4, 5, 2, use_bias)
-    shapes = ((5, 5, 3, 4), (5, 5, 4, 3))  # the transposed kernel has its output channels first
+    shapes = ((5, 5, 3, 4), (5, 5, 4, 3))  # the transposed kernel has output channels first
     smaller = ConvTranspose(4, 5, 2, use_bias, (13, 14))
     for layer, shape, size in zip(
         (down, up, smaller), (*shapes, shapes[1]), ((4, 4), (14, 14), (13, 14)), strict=True
@@ -269,7 +270,7 @@ def test_conv_modules(use_bias):
 
 
 class Layers(nn.Module):
-    """One layer of each kind behind `apply_layer`."""
+    """One layer of each kind, applied with `apply_layer`."""
 
     spectral_norm: str
 
@@ -288,7 +289,7 @@ def normalized():
     """The module, its variables after 100 power iterations, an input."""
     module, x = Layers("."), jnp.float32(np.random.default_rng(0).normal(size=(2, 4, 4, 3)))
     variables = jax.jit(lambda key: module.init(key, x, train=False))(jax.random.key(0))
-    # weights far from norm 1
+    # weights whose norm is far from 1
     variables["params"] = jax.tree.map(lambda leaf: 3 * leaf, variables["params"])
     step = jax.jit(lambda variables: module.apply(variables, x, train=True, mutable=["batch_stats"])[1])
     states = [variables["batch_stats"]]
@@ -302,7 +303,7 @@ def kernels(params):
 
 
 def largest_singular_value(name, kernel):
-    """Of the kernel as a matrix, outputs by all else; the transposed convolution has its outputs third."""
+    """Of the kernel as a matrix with one row per output. Transposed convolutions have outputs on axis 2."""
     matrix = np.moveaxis(kernel, 2, 0) if name == "up_0" else np.moveaxis(kernel, -1, 0)
     return np.linalg.svd(matrix.reshape(len(matrix), -1), compute_uv=False)[0]
 
@@ -317,7 +318,7 @@ def test_spectral_norm_divides_weights_by_their_largest_singular_value(normalize
     close(outputs[2], x @ true["dense"], 1e-4)
 
 
-def test_one_power_iteration_is_the_algorithm(normalized):
+def test_one_power_iteration_matches_the_algorithm(normalized):
     """v = Wu / |Wu|, u = Wᵀv / |Wᵀv|: Miyato et al. 2018, algorithm 1."""
     _, params, states, _ = normalized
 
@@ -332,7 +333,7 @@ def test_one_power_iteration_is_the_algorithm(normalized):
 
 
 def test_spectral_norms_are_computed_in_float32(normalized):
-    """Layers compute in bfloat16, like their parameters; the norm is that of float32."""
+    """Parameters and layers are bfloat16; the norm is computed in float32."""
     module, params, states, x = normalized
     half = jax.tree.map(jnp.bfloat16, params)
     apply = jax.jit(lambda params, x: module.apply(

@@ -21,22 +21,22 @@ LATENT_DIM = 6
 FROM_LATENTS = [name for name in GENERATORS if "given_shape" not in GENERATORS.takes(name)]
 OF_WHOLE_IMAGES = [name for name in DISCRIMINATORS if "outputs" in DISCRIMINATORS.takes(name)]
 ALL = [(GENERATORS, name) for name in FROM_LATENTS] + [(DISCRIMINATORS, name) for name in OF_WHOLE_IMAGES]
-EVERYTHING = {  # but noise, which takes long to compile
+EVERYTHING = {  # without noise, which takes long to compile
     "batch_norm": True, "latent_injection": True, "minibatch_stddev": 2, "minibatch_discrimination": 3,
     "dense": (5,),
 }  # fmt: skip
-# Those of normal weights N(0, 0.02), of a state beside the parameters, and of bounded images.
+# Networks with weights N(0, 0.02), with state besides the parameters, and with bounded images.
 NORMAL = [entry for entry in ALL if not entry[0].fields(entry[1]).keys() & {"initializer", "group_width"}]
 STATEFUL = [entry for entry in ALL if entry[1] != "r3gan"]
 BOUNDED = [name for name in FROM_LATENTS if name != "r3gan"]
 every_network = pytest.mark.parametrize(("registry", "name"), ALL, ids=lambda v: getattr(v, "kind", v))
-# They end as resnet does, which is tested always.
+# Their last layers are those of resnet, which is always tested.
 LIKE_RESNET = ("biggan", "biggan_deep", "r3gan")
 each_end = pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=[pytest.mark.slow] * (n in LIKE_RESNET)) for n in OF_WHOLE_IMAGES],
 )
-FEW_SHAPES = (2, 2, 1), (21, 10, 2), (48, 48, 4)  # of the deep networks, which take long to trace
+FEW_SHAPES = (2, 2, 1), (21, 10, 2), (48, 48, 4)  # for the deep networks, which take long to trace
 SHAPES = (*FEW_SHAPES, (7, 7, 3), (8, 8, 2), (28, 28, 1), (28, 28, 4), (30, 30, 3), (32, 32, 3), (64, 64, 2),
           (1, 5, 1), (32, 48, 3))  # fmt: skip
 
@@ -54,12 +54,12 @@ every_discriminator = pytest.mark.parametrize("name", OF_WHOLE_IMAGES)
 
 
 def fields_of(registry, name, **wanted):
-    """Those of the wanted fields that the builder has."""
+    """The wanted fields that the network has."""
     return {field: value for field, value in wanted.items() if field in registry.fields(name)}
 
 
 def small(registry, name, **more):
-    """Fields that keep the widths of a network down, so that it compiles and runs at once."""
+    """Fields for a narrow network, which compiles and runs fast."""
     fields = {}
     for field, parameter in registry.fields(name).items():
         if field in ("channels", "hidden"):
@@ -78,7 +78,7 @@ def inputs_of(registry, shape, batch=3):
 
 @functools.cache
 def variables_of(module, registry, shape):
-    """Variables of the right shapes drawn by NumPy: the initializers would take seconds to compile."""
+    """Variables drawn by NumPy, because the initializers would take seconds to compile."""
     rng = np.random.default_rng(0)
 
     def draw(path, leaf):
@@ -95,7 +95,7 @@ def variables_of(module, registry, shape):
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("train", "features", "mutable"))
 def apply(module, variables, inputs, **kwargs):
-    """Compiled: operation by operation takes longer to compile."""
+    """The compiled network; single operations would take longer to compile."""
     kwargs = {**kwargs, "mutable": list(kwargs["mutable"])} if "mutable" in kwargs else kwargs
     return module.apply(variables, inputs, **kwargs)
 
@@ -108,7 +108,7 @@ def built(registry, name, shape=(8, 8, 1), **fields):
 
 
 def shapes_of(module, registry, shape, **kwargs):
-    """The output's shape without computing it."""
+    """The shape of the output, without computing it."""
     inputs = inputs_of(registry, shape)
 
     def run(key):
@@ -160,14 +160,14 @@ def test_sizes_that_the_strides_do_not_divide_are_rounded_up():
         (DISCRIMINATORS, {"activation": "gelu"}, "activation='gelu' must be one of relu, leaky_relu"),
     ],
 )
-def test_dcgan_refuses_fields_that_cannot_work(registry, fields, message):
+def test_dcgan_refuses_impossible_fields(registry, fields, message):
     with pytest.raises(UserError, match=message):
         registry["dcgan"]((28, 28, 1), **fields)
 
 
 @pytest.mark.parametrize("field", ["minibatch_stddev", "minibatch_discrimination"])
 @every_discriminator
-def test_discriminators_compare_no_negative_number_of_examples(name, field):
+def test_discriminators_refuse_a_negative_number_of_compared_examples(name, field):
     for value in (-1, 2.0):
         with pytest.raises(UserError, match=f"discriminator.{name}.{field}={value} must be at least 0"):
             DISCRIMINATORS[name]((8, 8, 1), **{field: value})
@@ -188,19 +188,19 @@ def test_dcgan_refuses_points_and_mlp_takes_them(registry):
     ("mlp", {"hidden": (), "noise": True}, "noise has no effect with 0 hidden layers: it takes at least 1"),
     ("dcgan", {"channels": (4,), "kernels": (3,), "strides": (1,), "latent_injection": True}, "at least 2"),
 ])  # fmt: skip
-def test_what_no_layer_gets_is_refused(name, fields, message):
+def test_injection_into_no_layer_is_refused(name, fields, message):
     with pytest.raises(UserError, match=message):
         GENERATORS[name]((8, 8, 1), **fields)
 
 
-def test_a_projection_has_the_aspect_of_the_image():
+def test_a_projection_has_the_aspect_ratio_of_the_image():
     params = variables_of(GENERATORS["dcgan"]((28, 36, 1)), GENERATORS, (28, 36, 1))["params"]
     assert params["project"]["kernel"].shape == (LATENT_DIM, 7 * 9 * 256)
 
 
 @pytest.mark.parametrize("name", BOUNDED)
 def test_images_lie_between_minus_one_and_one(name):
-    """Also where the weights are a thousand times too large."""
+    """Also with weights that are a thousand times too large."""
     module, variables = built(GENERATORS, name)
     large = {**variables, "params": jax.tree.map(lambda leaf: 1000 * (leaf + 0.1), variables["params"])}
     images = np.asarray(apply(module, large, inputs_of(GENERATORS, (8, 8, 1), 16)))
@@ -215,7 +215,7 @@ def test_points_are_unbounded():
 
 
 @every_discriminator
-def test_features_are_what_the_last_layer_sees(name):
+def test_features_are_the_inputs_of_the_last_layer(name):
     module, variables = built(DISCRIMINATORS, name)
     images = inputs_of(DISCRIMINATORS, (8, 8, 1))
     logits, features = apply(module, variables, images, features=True)
@@ -227,14 +227,14 @@ def test_features_are_what_the_last_layer_sees(name):
 
 
 @every_discriminator
-def test_a_discriminator_has_as_many_outputs_as_it_is_asked_for(name):
+def test_a_discriminator_has_the_requested_number_of_outputs(name):
     module = DISCRIMINATORS[name]((8, 8, 1), None, 3)
     logits, features = shapes_of(module, DISCRIMINATORS, (8, 8, 1), features=True)
     assert logits.shape == (3, 3) and features.ndim == 2
 
 
 @stateful
-def test_evaluation_changes_nothing_and_treats_each_example_alone(registry, name):
+def test_evaluation_changes_nothing_and_treats_examples_independently(registry, name):
     module, variables = built(registry, name, batch_norm=True, spectral_norm=".", dropout=0.5)
     inputs = inputs_of(registry, (8, 8, 1))
     state = {collection: values for collection, values in variables.items() if collection != "params"}
@@ -258,11 +258,11 @@ def test_training_changes_collections_only(registry, name):
         not np.array_equal(old, new)
         for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(dict(updated)), strict=True)
     ]
-    assert moved and np.mean(moved) > 0.9  # a running mean may sit at its fixed point
+    assert moved and np.mean(moved) > 0.9  # a running mean may be at its fixed point
 
 
 @every_network
-def test_every_parameter_matters_so_no_bias_stands_in_front_of_a_batch_norm(registry, name):
+def test_every_parameter_matters_so_there_is_no_bias_before_a_batch_norm(registry, name):
     """The gradient of such a bias is exactly zero in theory: in float64 it is noise of 1e-17."""
     module = registry[name]((8, 8, 1), **small(registry, name, **EVERYTHING))
     variables = variables_of(module, registry, (8, 8, 1))
@@ -271,9 +271,9 @@ def test_every_parameter_matters_so_no_bias_stands_in_front_of_a_batch_norm(regi
         rng = np.random.default_rng(0)
         inputs = rng.normal(size=(5, *size))
         variables = jax.tree.map(jnp.float64, variables)
-        # weights of the usual size, so that no gradient is small for want of signal
+        # weights of the usual size, so that no gradient is small due to a weak signal
         params = jax.tree.map(lambda leaf: leaf * (25 if leaf.ndim > 1 else 1), variables["params"])
-        if "minibatch_discrimination" in params:  # its distances are large enough
+        if "minibatch_discrimination" in params:  # the distances are large enough
             params["minibatch_discrimination"] = variables["params"]["minibatch_discrimination"]
         others = {collection: v for collection, v in variables.items() if collection != "params"}
 
@@ -292,7 +292,7 @@ def test_every_parameter_matters_so_no_bias_stands_in_front_of_a_batch_norm(regi
 
 @pytest.mark.parametrize("spectral_norm", ["", "."], ids=["plain", "spectral_norm"])
 @pytest.mark.parametrize(("registry", "name"), NORMAL, ids=lambda v: getattr(v, "kind", v))
-def test_weights_start_as_normal_of_deviation_two_hundredths(registry, name, spectral_norm):
+def test_initial_weights_have_a_deviation_of_two_hundredths(registry, name, spectral_norm):
     module = registry[name]((8, 8, 1), **small(registry, name, spectral_norm=spectral_norm))
     inputs = inputs_of(registry, (8, 8, 1))
     params = jax.jit(lambda key: module.init(key, inputs)["params"])(jax.random.key(0))
@@ -325,7 +325,7 @@ def test_dropout_is_active_in_training_only(name):
 
 
 def test_the_last_dropout_keeps_the_mean():
-    """What is kept is divided by the share that is kept: one hidden layer, so nothing else is dropped."""
+    """Kept units are divided by the share of kept units. There is one hidden layer, so no other dropout."""
     module, variables = built(DISCRIMINATORS, "mlp", dropout=0.3, hidden=(64,))
     images = inputs_of(DISCRIMINATORS, (8, 8, 1))
     rngs = {"dropout": jax.random.key(0)}
@@ -347,7 +347,7 @@ def test_maxout_takes_the_largest_piece():
 
 
 def test_mlp_by_hand():
-    """tanh(relu(z W + b) V + c), and LeakyReLU of its own slope."""
+    """tanh(relu(z W + b) V + c), and LeakyReLU with its slope."""
     z = inputs_of(GENERATORS, ())
     module, variables = built(GENERATORS, "mlp", (2, 2, 1), hidden=(4,), activation="relu")
     p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64) * 20 + 0.1, variables["params"])
@@ -382,7 +382,7 @@ SMALL_EXAMPLES = {
     "dense 784-512-1": (DISCRIMINATORS, "mlp", MNIST, {"hidden": (512,)}, 401_920 + 513),
     "dense 100-128-256-784": (GENERATORS, "mlp", MNIST, {"hidden": (128, 256)}, 12_928 + 33_024 + 201_488),
     "dense 784-256-128-1": (DISCRIMINATORS, "mlp", MNIST, {"hidden": (256, 128)}, 200_960 + 32_896 + 129),
-    # 100·12544, 2·256, 5·5·256·128, 2·128, 5·5·128·64, 2·64, 7·7·64·1+1: biases at the output alone
+    # 100·12544, 2·256, 5·5·256·128, 2·128, 5·5·128·64, 2·64, 7·7·64·1+1: only the output has a bias
     "DCGAN 7·7·256-128-64-1": (
         GENERATORS, "dcgan", MNIST, {}, 1_254_400 + 512 + 819_200 + 256 + 204_800 + 128 + 3_137,
     ),
@@ -426,7 +426,7 @@ def test_the_first_convolution_of_dcgan_s_discriminator_is_not_normalized():
 
 @pytest.fixture(scope="module")
 def three():
-    """One small generator, three of them as one, and the variables of these."""
+    """A small generator, three copies of it as one module, and the variables of this module."""
     fields = {"hidden": (5, 4), "batch_norm": True, "spectral_norm": "dense", "latent_injection": True}
     one, _ = built(GENERATORS, "mlp", **fields)
     return one, MultiGenerator(one, 3), variables_of(MultiGenerator(one, 3), GENERATORS, (8, 8, 1))
@@ -436,7 +436,7 @@ def own(variables, j):
     return {collection: values[f"generator_{j}"] for collection, values in variables.items()}
 
 
-def test_generators_take_turns_whatever_the_size_of_the_batch(three):
+def test_generators_take_turns_for_any_batch_size(three):
     one, all_three, variables = three
     assert set(variables["params"]) == {"generator_0", "generator_1", "generator_2"}
     z = inputs_of(GENERATORS, (), 7)
@@ -450,7 +450,7 @@ def test_generators_take_turns_whatever_the_size_of_the_batch(three):
     assert generator_index(7, 3).dtype == jnp.int32
 
 
-def test_each_generator_has_batch_statistics_of_its_own_examples(three):
+def test_each_generator_has_its_own_batch_statistics(three):
     one, all_three, variables = three
     z = inputs_of(GENERATORS, (), 8)
     images, updated = apply(all_three, variables, z, train=True, mutable=("batch_stats",))
@@ -479,7 +479,7 @@ def test_generators_start_from_different_weights(three):
 @pytest.mark.slow
 @every_network
 def test_networks_compute_in_bfloat16(registry, name):
-    """Parameters and inputs in bfloat16, batch statistics in float32, everything switched on."""
+    """Parameters and inputs in bfloat16, batch statistics in float32, all options enabled."""
     shallow = {"hidden": (4, 3), "channels": (4, 3), "kernels": (3, 3), "strides": (2, 1)}
     module, variables = built(registry, name, (4, 4, 1), spectral_norm="output", **shallow, **EVERYTHING)
     inputs = jnp.bfloat16(inputs_of(registry, (4, 4, 1), 4))
@@ -508,7 +508,7 @@ def test_networks_compute_in_bfloat16(registry, name):
 
 
 def numpy_stddev(x, groups):
-    """For each example the mean deviation within its group, given as lists of examples."""
+    """The mean standard deviation within the group of each example; groups are lists of examples."""
     x = np.float64(x)
     appended = np.zeros(len(x))
     for group in groups:
@@ -561,7 +561,7 @@ def test_discriminators_may_compare_the_examples_of_a_batch(name):
     comparing = {"minibatch_stddev": 2, "minibatch_discrimination": 3}
     module, variables = built(DISCRIMINATORS, name, batch_norm=False, **comparing)
     plain, without = built(DISCRIMINATORS, name, batch_norm=False)
-    variables = jax.tree.map(lambda leaf: 5 * leaf, variables)  # so that even sums over pixels differ
+    variables = jax.tree.map(lambda leaf: 5 * leaf, variables)  # so that also sums over pixels differ
     params = {layer: leaves for layer, leaves in variables["params"].items() if layer != "output"}
     without = {"params": {**params, "output": without["params"]["output"]}}
     images = inputs_of(DISCRIMINATORS, (8, 8, 1), 4)
@@ -581,7 +581,7 @@ def test_over_devices_the_whole_batch_is_compared(name):
     images = inputs_of(DISCRIMINATORS, (4, 4, 1), 8)
 
     def gradients(module, params, images):
-        """With respect to weights and images, and the logits."""
+        """Gradients by weights and images, and the logits."""
 
         def loss(params, images):
             logits = module.apply({"params": params}, images, train=True)
@@ -615,7 +615,7 @@ def test_noise_is_a_pure_function_of_the_latent(name):
 
 
 @pytest.mark.parametrize("name", [n for n in GENERATORS if "noise" in GENERATORS.fields(n)])
-def test_noise_is_silent_at_first(name):
+def test_noise_has_no_effect_initially(name):
     fields = small(GENERATORS, name, noise=True)
     shapes = jax.eval_shape(
         GENERATORS[name]((8, 8, 1), **fields).init, jax.random.key(0), inputs_of(GENERATORS, ())
@@ -627,7 +627,7 @@ def test_noise_is_silent_at_first(name):
 
 
 @pytest.mark.parametrize("shape", [(6, 5, 3), (40,)])
-def test_noise_is_one_normal_number_a_pixel_or_a_unit(shape):
+def test_noise_is_one_normal_number_per_pixel_or_unit(shape):
     rng = np.random.default_rng(0)
     z, x = jnp.float32(rng.normal(size=(50, 4))), jnp.float32(rng.normal(size=(50, *shape)))
     weight = jnp.linspace(1, 2, shape[-1])
@@ -654,7 +654,7 @@ def injected(x, z, params, layer, noise=False, latent=False):
     return Layer().apply({"params": params}, x, z)
 
 
-def test_each_layer_has_noise_of_its_own():
+def test_each_layer_has_its_own_noise():
     z, x = inputs_of(GENERATORS, ()), jnp.zeros((3, 8))
     one, two = (injected(x, z, {f"noise_{i}": {"weight": jnp.ones(8)}}, i, noise=True) for i in (0, 1))
     assert not (one == two).any() and one.shape == (3, 8)
@@ -667,7 +667,7 @@ def test_each_layer_has_noise_of_its_own():
     np.testing.assert_array_equal(half, jnp.bfloat16(two))
 
 
-def test_a_latent_is_added_to_each_pixel_of_all_layers_but_the_first():
+def test_a_latent_is_added_to_each_pixel_of_all_layers_except_the_first():
     z, kernel = inputs_of(GENERATORS, ()), jnp.arange(12.0).reshape(LATENT_DIM, 2)
     x = jnp.float32(np.random.default_rng(0).normal(size=(3, 4, 4, 2)))
     found = injected(x, z, {"inject_1": {"kernel": kernel}}, 1, latent=True)
@@ -687,7 +687,7 @@ def test_latents_are_injected_into_hidden_layers(name):
     assert found == {f"inject_{i}": (LATENT_DIM, widths[i]) for i in (1, 2)}
 
 
-def test_a_network_of_one_s_own_need_not_have_a_default_for_train():
+def test_a_user_defined_network_needs_no_default_for_train():
     class Strict(nn.Module):
         @nn.compact
         def __call__(self, z, train):

@@ -1,4 +1,4 @@
-"""R3GAN: its numbers, its initial weights, and its parts by hand."""
+"""R3GAN: numbers of parameters, initial weights, and layers against NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,9 @@ RNG = np.random.default_rng(0)
 
 
 def test_the_preset_for_stacked_mnist_has_20_7_million_parameters_each():
-    """By its layout: 4 stages of 2 blocks of 768 channels, 96 groups."""
+    """4 stages of 2 blocks with 768 channels and 96 groups."""
     shape = (32, 32, 3)
-    block = 2 * 768 * 1536 + 9 * 16 * 1536 + 2 * 1536  # two 1×1 kernels, a grouped one, two biases
+    block = 2 * 768 * 1536 + 9 * 16 * 1536 + 2 * 1536  # two 1×1 kernels, a grouped kernel, two biases
     generator = 4 * 4 * 768 + 64 * 768 + 8 * block + 768 * 3
     discriminator = 3 * 768 + 8 * block + 4 * 4 * 768 + 768
     assert (generator, discriminator) == (20_732_160, 20_683_776)
@@ -26,8 +26,8 @@ def test_the_preset_for_stacked_mnist_has_20_7_million_parameters_each():
 
 
 @pytest.mark.parametrize("groups", [2, 9], ids=["few", "many"])
-def test_grouped_convolution_is_the_definition_to_second_order(groups):
-    """First gradients, and the gradient of a squared gradient norm, as gradient penalties take it."""
+def test_grouped_convolution_matches_its_definition_to_second_order(groups):
+    """First gradients, and the gradient of a squared gradient norm, as in gradient penalties."""
     x, y = RNG.normal(size=(2, 4, 3, groups * 2)), RNG.normal(size=(2, 4, 3, groups * 3))
     kernel = RNG.normal(size=(3, 3, 2, groups * 3))
 
@@ -53,7 +53,7 @@ def test_grouped_convolution_is_the_definition_to_second_order(groups):
 
 
 def up(x, size):
-    """Zeros between the pixels, two in front and one behind, then the filter."""
+    """Zeros between the pixels, two zeros before and one after, then the filter."""
     b, h, w, c = x.shape
     wide = np.zeros((b, 2 * h + 3, 2 * w + 3, c))
     wide[:, 2:-1:2, 2:-1:2] = x
@@ -92,14 +92,14 @@ def numpy_block(x, p, group_width):
 
 
 def drawn(module, inputs):
-    """Parameters drawn by NumPy, so that no branch is silent; and the network, compiled."""
+    """Parameters drawn by NumPy, so that no branch is 0, and the compiled network."""
     shapes = jax.eval_shape(module.init, jax.random.key(0), inputs)["params"]
     params = jax.tree.map(lambda leaf: jnp.float32(RNG.normal(0, 0.5, leaf.shape)), shapes)
     return params, jax.jit(lambda params: module.apply({"params": params}, inputs))
 
 
 def test_generator_by_hand():
-    """Two stages of different widths, to an odd rectangle; the plain form gives the same."""
+    """Two stages of different widths, to an image of odd size. The plain form gives the same result."""
     fields = {"width": 2, "multipliers": (2, 1), "blocks": 1, "group_width": 2}
     module, z = GENERATORS["r3gan"]((5, 6, 3), **fields), jnp.float32(RNG.normal(size=(3, 4)))
     params, run = drawn(module, z)
@@ -125,7 +125,7 @@ def test_discriminator_by_hand():
 
 
 def test_activations_start_at_one_and_branches_at_zero():
-    """Second moments along the network, of many latents and images: 4 blocks, so branches at 4^(-1/4)."""
+    """Second moments in the network over many latents and images. With 4 blocks the gain is 4^(-1/4)."""
     shape = (8, 8, 3)
     generator, discriminator = (
         registry["r3gan"](shape, width=64) for registry in (GENERATORS, DISCRIMINATORS)
@@ -146,13 +146,13 @@ def test_activations_start_at_one_and_branches_at_zero():
     for found, side in zip(jax.device_get(moments(jax.random.key(0))), (4, 8), strict=True):
         found = {name: float(value) for name, value in found.items()}
         assert found["first"] == pytest.approx(1, rel=0.2)
-        branch = 2 / 1.04 / 2  # L^(-1/2) = 1/2 of what LeakyReLU keeps at 1
+        branch = 2 / 1.04 / 2  # L^(-1/2) = 1/2 of an activation with second moment 1
         assert found["conv_0"] == pytest.approx(branch * found["first"], rel=0.2)
-        within = ((3 * side - 2) / (3 * side)) ** 2  # the share of taps that do not lie on the zeros around
+        within = ((3 * side - 2) / (3 * side)) ** 2  # the share of taps that are not on the zero padding
         assert found["conv_1"] == pytest.approx(branch * found["conv_0"] * 1.04 / 2 * within, rel=0.2)
         assert found["conv_2"] == 0
 
 
-def test_widths_that_do_not_part_into_groups_are_refused():
+def test_widths_that_are_not_a_multiple_of_the_groups_are_refused():
     with pytest.raises(UserError, match="width=20: 40 inner channels do not part into groups of .*=16"):
         GENERATORS["r3gan"]((8, 8, 1), width=20)

@@ -1,4 +1,4 @@
-"""SNGAN's residual networks: their sizes, their numbers, and the blocks by hand."""
+"""SNGAN's residual networks: sizes, numbers of parameters, and blocks against NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ CIFAR = (32, 32, 3)
 
 
 def test_published_numbers_of_parameters():
-    """Those of SNGAN for CIFAR-10; conditional batch norm and projection as StudioGAN's log prints them."""
+    """SNGAN for CIFAR-10; with conditional batch norm and projection from StudioGAN's log."""
     generator = GENERATORS["resnet"](CIFAR, width=64, norm_bias=True)
     discriminator = DISCRIMINATORS["resnet"](CIFAR, width=64)
     assert number_of_parameters(generator, (128,)) == 4_276_739
@@ -50,7 +50,7 @@ def test_layouts_follow_from_the_image(shape, sizes, of_generator, of_discrimina
 
 
 @pytest.mark.parametrize("size", [1024, 2048])
-def test_very_large_images_have_more_of_the_narrowest_and_the_widest_maps(size):
+def test_very_large_images_have_more_maps_of_the_extreme_widths(size):
     found, multipliers = generator_layout((size, size, 3))
     assert found[0] == (4, 4) and multipliers[-2:] == (1, 1)
     assert len(discriminator_layout((size, size, 3))) == len(found)
@@ -63,7 +63,7 @@ def test_multipliers_set_the_depth():
 
 
 def test_generator_by_hand():
-    """Two blocks to an odd rectangle, with conditional batch norm, in training mode."""
+    """Two blocks to an image of odd size, with conditional batch norm, in training mode."""
     shape, classes = (7, 10, 2), jnp.array([1, 0, 2])
     module = GENERATORS["resnet"](shape, width=3, multipliers=(2, 1, 1))
     told = ConditionalGenerator(module, 3, "batch_norm")
@@ -91,7 +91,7 @@ def test_generator_by_hand():
 
 
 def test_discriminator_by_hand():
-    """Blocks that halve an odd rectangle, change its width, and neither."""
+    """Blocks that halve maps of odd size, that change the width, and that do neither."""
     shape = (7, 6, 2)
     module = DISCRIMINATORS["resnet"](shape, width=2, multipliers=(1, 2, 3, 3))
     images = jnp.float32(RNG.normal(size=(3, *shape)))
@@ -112,8 +112,8 @@ def test_discriminator_by_hand():
     np.testing.assert_allclose(logits, dense(h, p["output"])[:, 0], rtol=1e-4, atol=1e-5)
 
 
-def test_weights_start_as_in_the_paper():
-    """Xavier uniform, √2 larger within blocks; orthogonal columns; or N(0, 0.02)."""
+def test_initial_weights_are_those_of_the_paper():
+    """Xavier uniform, √2 times larger within blocks; orthogonal columns; or N(0, 0.02)."""
     module = DISCRIMINATORS["resnet"]((8, 8, 1), width=8, multipliers=(1, 2))
     params = jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))["params"]
     for name, gain in (("conv_1", 2), ("shortcut", 1)):

@@ -1,4 +1,4 @@
-"""The reference packages, of `pip install -e '.[test,parity]'`; what imports this is skipped without them."""
+"""The reference packages, of `pip install -e '.[test,parity]'`. Tests that import this need them."""
 
 import warnings
 
@@ -7,12 +7,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # our own are errors; what the packages import may be out of date
+    warnings.simplefilter("ignore")  # own warnings are errors; the packages may use deprecated functions
     try:
         pytest.importorskip("torchvision")
     except RuntimeError:
-        # Published builds are for CUDA. Beside a build of PyTorch for the CPU its operators, of which nothing
-        # here is in need, do not load, and it stumbles over its own remarks on two of them.
+        # Published builds of torchvision are for CUDA. With a CPU build of PyTorch its operators do not load,
+        # and its import fails at two of them. Nothing here needs these operators.
         from torch import library
 
         for operator in ("nms", "qnms"):

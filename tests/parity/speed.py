@@ -1,11 +1,11 @@
-"""Our statistics beside the reference packages', in one run on one machine.
+"""Times of our statistics and of the reference packages, in one run on one machine.
 
     python tests/parity/speed.py [--scale=0.05] [--repeats=5] [--only=frechet,kernel,prdc,memory]
 
-Needs `pip install -e '.[test,parity]'`, and Linux for the memory. Random float32 features of 2,048 numbers,
-not negative, as Inception's. Both sides take the same arrays, in turns, with as many threads as each takes by
-itself; the lines tell medians, and in brackets the least and most. At full size it takes 8 GiB, and an hour
-or more on 2 cores, for each repetition some minutes.
+Needs `pip install -e '.[test,parity]'`, and Linux for the memory. Features are random float32 numbers, 2,048
+per example and not negative, like Inception's. Both sides get the same arrays, in turns, with their default
+numbers of threads. The lines show medians, with minimum and maximum in brackets. The full size needs 8 GiB
+and an hour or more on 2 cores; each repetition takes some minutes.
 """
 
 import argparse
@@ -25,7 +25,7 @@ DIM = 2048
 
 
 def draw(count, seed, shift=0.0):
-    """float32 `[count, 2048]`; in place, so that the peak of memory is that of the features."""
+    """float32 `[count, 2048]`, computed in place, so peak memory is the size of the features."""
     features = np.random.default_rng(seed).standard_normal((count, DIM), np.float32)
     features += np.float32(shift)
     return np.maximum(features, 0, out=features)
@@ -39,7 +39,7 @@ def seconds(function):
 
 
 def compare(title, ours, theirs, repeats):
-    """Runs ours and each of theirs in turns and prints their times, and each one's as a multiple of ours."""
+    """Runs all in turns and prints their times and the ratios to ours."""
     functions = {"jaxgan": ours, **theirs}
     times = {name: [] for name in functions}
     for _ in range(repeats):
@@ -49,7 +49,7 @@ def compare(title, ours, theirs, repeats):
     own = statistics.median(times["jaxgan"])
     for name, values in times.items():
         median = statistics.median(values)
-        # each turn's own ratio: both sides of it ran under the same load
+        # the ratio of each turn, in which both sides ran under the same load
         ratios = [value / mine for value, mine in zip(values, times["jaxgan"], strict=True)]
         spread = f"[{min(values):.3g}, {max(values):.3g}]"
         ratio = f"{median / own:.2f} of ours [{min(ratios):.2f}, {max(ratios):.2f}]" if name in theirs else ""
@@ -113,7 +113,7 @@ def neighbours(count, repeats):
 
 
 def peak():
-    """The most memory that this process has held, in MiB. (`getrusage` also counts what its parent held.)"""
+    """Peak memory of this process in MiB. (`getrusage` also counts that of its parent.)"""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 2**10
 
@@ -134,7 +134,7 @@ def memory_here(count):
 
 
 def memory(count, repeats):
-    # in a process of its own: the peak of this one is that of the references
+    # in a separate process, because the peak of this one is that of the references
     subprocess.run([sys.executable, __file__, f"--memory-of={count}"], check=True)
 
 

@@ -1,4 +1,4 @@
-"""The GANs that the benchmark writes in PyTorch are this project's: equal numbers under equal weights."""
+"""The benchmark's PyTorch networks have the same outputs as this project's with the same weights."""
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,10 @@ torch = pytest.importorskip("torch")
 
 
 def arranged(tensor, shape, side):
-    """A tensor of PyTorch's as this project has it, of `shape`: axes in their order, convolutions mirrored.
+    """A PyTorch tensor in the layout of this project, of `shape`; transposed convolutions are mirrored.
 
     Args:
-      side: of the small image that a dense layer makes or takes.
+      side: height and width of the small image before or after a dense layer.
     """
     array = tensor.detach().numpy()
     if array.ndim == 4:  # [out, in, kh, kw]; transposed, [in, out, kh, kw]: as `conv` takes it, both ways
@@ -34,7 +34,7 @@ def arranged(tensor, shape, side):
 
 
 def with_weights_of(network, inputs, theirs, side):
-    """This project's network applied to `inputs` with PyTorch's weights; layers are called in one order."""
+    """This project's network with PyTorch's weights, applied to `inputs`. Layers have the same order."""
     variables = network.init(jax.random.key(0), inputs)
     params = flatten_dict(variables["params"])
     tensors = list(theirs.parameters())
@@ -50,7 +50,7 @@ RESIDUAL = "sngan:small", "biggan:small", "r3gan:small"  # their networks: test_
 
 
 @pytest.mark.parametrize("name", [name for name in WORKLOADS if name not in RESIDUAL])
-def test_networks_are_this_projects(name):
+def test_networks_equal_this_project_s(name):
     from jaxgan.benchmarks import pytorch
 
     workload = WORKLOADS[name]
@@ -74,7 +74,7 @@ def test_networks_are_this_projects(name):
     assert np.ptp(logits) > 1e-3
 
 
-@pytest.mark.filterwarnings("ignore")  # those that torch.compile causes within PyTorch
+@pytest.mark.filterwarnings("ignore")  # warnings of torch.compile within PyTorch
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("order", ["alternating", "simultaneous"])
 def test_both_orders_train(order, compiled):

@@ -1,4 +1,4 @@
-"""Inception-v3 beside torch-fidelity's, layer by layer, under weights that both read from one file."""
+"""Inception-v3 against torch-fidelity's, layer by layer. Both read their weights from one file."""
 
 import shutil
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 from gans import load_digits
-from packages import torch  # before the packages themselves
+from packages import torch  # must come before the packages
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 from torch_files import draw_inception
@@ -23,7 +23,7 @@ def reference(path, *outputs):
 
 @pytest.fixture(scope="module", params=["zip", "stream"])
 def files(request, tmp_path_factory):
-    """The state dict of a network of theirs, as `torch.save` writes it, and our conversion of it."""
+    """A state dict of their network, written by `torch.save`, and our conversion of it."""
     folder = tmp_path_factory.mktemp("weights")
     drawn = {name: torch.from_numpy(array) for name, array in draw_inception(seed=1).items()}
     torch.save(drawn, folder / "drawn.pth")
@@ -32,11 +32,11 @@ def files(request, tmp_path_factory):
     torch.save(network.state_dict(), folder / "x.pth", _use_new_zipfile_serialization=zipped)
     convert_inception.main([str(folder / "x.pth"), str(folder / "x.npz")])
     yield folder / "x.pth", folder / "x.npz"
-    shutil.rmtree(folder)  # hundreds of MB, of which pytest would keep those of the last three runs
+    shutil.rmtree(folder)  # hundreds of MB; pytest would keep them for three runs
 
 
 def real_images():
-    """Digits, enlarged by repetition, coloured: uint8 [4, 40, 40, 3]."""
+    """Coloured digits, enlarged by repetition: uint8 [4, 40, 40, 3]."""
     digits = load_digits()[:4].astype(np.float64)
     digits = digits / digits.max() * 255
     digits = digits.reshape(4, 8, 8, 1).repeat(5, axis=1).repeat(5, axis=2)
@@ -71,7 +71,7 @@ def test_layer_by_layer(files):
 
     def keep(name):
         def hook(module, inputs, output):
-            # before a ReLU in place changes it
+            # a copy, because an in-place ReLU changes it
             theirs.setdefault(name, output.detach().clone().numpy().transpose(0, 2, 3, 1))
 
         return hook
@@ -95,7 +95,10 @@ def test_layer_by_layer(files):
     for name, output in theirs.items():
         assert output.shape == ours[name].shape, name
         errors[name] = np.abs(np.asarray(ours[name]) - output).max()
-        assert 0.1 < output.std() < 10, (name, output.std())  # else 1e-4 would mean little
+        assert 0.1 < output.std() < 10, (
+            name,
+            output.std(),
+        )  # otherwise the tolerance of 1e-4 would mean little
     worst = max(errors, key=errors.get)
     print(f"largest error {errors[worst]:.1e} at {worst}, of {len(errors)} layers")
     assert errors[worst] <= 1e-4

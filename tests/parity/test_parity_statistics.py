@@ -1,13 +1,13 @@
-"""Every statistic beside the reference package's, on the same random and real features, to a relative 1e-5.
+"""Every statistic equals the reference package's on random and real features, to a relative 1e-5.
 
-References are given float64: what they do with float32 is theirs. `memorization` and `data_copying` are
-compared with SciPy and scikit-learn, which are always installed, in tests/test_memorization.py.
+References get float64, because their float32 results are less accurate. tests/metrics/test_memorization.py
+compares `memorization` and `data_copying` with SciPy and scikit-learn, which are always installed.
 """
 
 import numpy as np
 import pytest
 from gans import load_digits
-from packages import torch  # before the packages themselves
+from packages import torch  # must come before the packages
 from prdc import compute_prdc
 from pytorch_msssim import ms_ssim as reference_ms_ssim
 from pytorch_msssim import ssim as reference_ssim
@@ -28,7 +28,7 @@ def normal(count, dim, seed):
 
 
 def rectified(count, seed):
-    """As Inception's: 256 numbers, not negative, correlated, fewer examples than numbers."""
+    """Features like Inception's: 256 correlated numbers, not negative, with fewer examples than numbers."""
     mixing = np.random.default_rng(0).standard_normal((40, 256)) / 6
     return np.maximum(normal(count, 40, seed) @ mixing + 0.3, 0).astype(np.float32)
 
@@ -75,7 +75,7 @@ def test_kernel_distance_of_the_same_subsets(name):
         *doubles(real, fake), kid_subset_size=100, kid_subsets=20, rng_seed=2020, verbose=False
     )
     close(ours["kernel_distance"], theirs["kernel_inception_distance_mean"])
-    # theirs is the (biased) deviation over the subsets, ours the error of their mean
+    # theirs is the (biased) deviation over the subsets, ours the standard error of the mean
     close(ours["kernel_distance_stderr"] * np.sqrt(19), theirs["kernel_inception_distance_std"])
 
 
@@ -93,8 +93,8 @@ def test_density_and_coverage(name, capsys):
     real, fake = pair(name)
     ours = prdc(real, fake, precision_k=5, density_k=5)
     theirs = compute_prdc(real.astype(np.float64), fake.astype(np.float64), nearest_k=5)
-    # of digits, whole numbers, many lie exactly on a ball's border, which counts as inside for precision and
-    # recall in Kynkäänniemi's own code and torch-fidelity, and not in this package
+    # Many digits, which are whole numbers, lie exactly on the border of a ball. It counts as inside for
+    # precision and recall in Kynkäänniemi's own code and torch-fidelity, and not in this package
     names = ["density", "coverage"] if name == "digits" else list(theirs)
     for statistic in names:
         close(ours[statistic], float(theirs[statistic]))
@@ -117,7 +117,7 @@ def test_inception_score(name, num_splits):
 
 
 def images(kind):
-    """Two pairs of uint8 [176, 176, C], which can be halved four times; the reference pads odd sizes else."""
+    """Two pairs of uint8 [176, 176, C]. 176 is divisible by 16; the reference would pad odd sizes."""
     random = np.random.default_rng(0)
     if kind == "noise":
         first = random.integers(0, 256, (2, 176, 176, 3))

@@ -1,13 +1,14 @@
-"""What a search costs to reach the best of as costly random settings.
+"""The cost at which a search reaches the best result of random settings of the same total cost.
 
 python tests/studies/search_against_random.py --config=gan_ring:small --steps=1800 --random=16 --draws=56 \
     --objective=reverse_kl_nearest_2.5k --seeds=5 --folder=study --out=study.json
 
-Cost is steps times the seconds of a step alone, of training: no compiling, no evaluating. All settings of a
-study are one program, so both costs have the same seconds of a step, the smaller of two that were measured.
-The same command goes on from what is in the folder.
-Both train the same way, in waves of 8, with the same seed of the networks, and are measured on the validation
-part; random draws are all trained to the end. A setting counts once the wave that it belongs to is finished.
+Cost is the number of training steps times the seconds per step. Compilation and evaluation do not count. All
+settings of a study share one program, so both costs use the same seconds per step, the smaller of two
+measured values. The same command resumes a study from its folder.
+
+Both train in waves of 8, with the same seed of the networks, and are measured on the validation part. Random
+draws are all trained to the end. A setting counts when its wave is finished.
 """
 
 import argparse
@@ -35,7 +36,7 @@ SWEEPS = [
 
 
 class AllToTheEnd(GANs):
-    """None is pruned."""
+    """GANs without pruning."""
 
     def train(self, folder, trials, keep, stop, claimed):
         return super().train(folder, trials, lambda step, values: np.arange(len(values)), stop, claimed)

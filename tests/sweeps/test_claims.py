@@ -1,4 +1,4 @@
-"""Work shared through a folder: one owner at a time, stale claims recovered, the first result wins."""
+"""Work shared through a folder: one owner at a time, recovery of stale claims, the first result wins."""
 
 import errno
 import json
@@ -16,7 +16,7 @@ from jaxgan.sweeps.claims import claim, publish
 
 
 def lease(folder, machine, age):
-    """A lease as another process has left it."""
+    """A lease file left by another process."""
     folder.mkdir(parents=True, exist_ok=True)
     number = max(claims._leases(folder), default=0) + 1
     path = folder / f"lease-{number}"
@@ -28,7 +28,7 @@ def lease(folder, machine, age):
 def test_one_owner_at_a_time(tmp_path):
     with claim(tmp_path / "a") as mine:
         assert mine and mine.check()
-        with claim(tmp_path / "a") as other:  # the lock of this machine
+        with claim(tmp_path / "a") as other:  # the lock on this machine
             assert other is None
         with claim(tmp_path / "b") as other:
             assert other
@@ -52,14 +52,14 @@ def test_a_dead_owner_on_this_machine_is_replaced_at_once(tmp_path):
         assert mine
 
 
-def test_who_wakes_late_sees_that_the_claim_is_lost(tmp_path):
+def test_a_process_that_wakes_late_notices_its_lost_claim(tmp_path):
     with claim(tmp_path, patience=60) as mine:
         taken = lease(tmp_path, "elsewhere", age=0)
         assert not mine.check() and mine.lost
-    assert taken.exists()  # it is not this one's to remove
+    assert taken.exists()  # it belongs to the other process
 
 
-def test_who_wakes_when_all_is_over_sees_it_too(tmp_path):
+def test_a_process_that_wakes_after_the_end_notices_it(tmp_path):
     with claim(tmp_path, patience=60) as mine:
         for path in tmp_path.glob("lease-*"):
             path.unlink()
@@ -69,7 +69,7 @@ def test_who_wakes_when_all_is_over_sees_it_too(tmp_path):
     assert another.exists()
 
 
-def test_a_stale_lease_does_not_stay(tmp_path):
+def test_a_stale_lease_is_removed(tmp_path):
     lease(tmp_path, "elsewhere", age=100)
     with claim(tmp_path, patience=60) as mine:
         assert mine and [path.name for path in tmp_path.glob("lease-*")] == ["lease-2"]
@@ -85,7 +85,7 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
         pass
 
 
-def test_a_killed_process_leaves_nothing_that_blocks(tmp_path):
+def test_a_killed_process_does_not_block_others(tmp_path):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path; from jaxgan.sweeps.claims import claim\n"

@@ -1,4 +1,4 @@
-"""Members of a conditional population, with other weights of their class loss, are what each is alone."""
+"""Members of a conditional population with different class loss weights equal separate runs."""
 
 import functools
 
@@ -15,7 +15,7 @@ from jaxgan.sweeps.population import Population, init_members, optimizer_numbers
 
 
 @pytest.mark.parametrize("width", [2, 1])
-def test_each_member_is_what_it_is_alone(width):
+def test_each_member_equals_a_separate_run(width):
     fields = {"condition.labels.discriminator": "none", "condition.labels.fakes": "data"}
     configs = [configure(**fields, **{"regularizers.d2d_ce.weight": weight}) for weight in (0.5, 2.0)]
     gans = [experiment.make_gan(config, (8, 8, 1), None, CLASSES) for config in configs]

@@ -1,4 +1,4 @@
-"""What --sweep may say, the settings that it becomes, and which of them share a program."""
+"""The values of --sweep, the settings that they give, and which settings share a program."""
 
 import random
 
@@ -41,13 +41,13 @@ def test_values(text, expected):
     *("seed", "seed=", "=1", "seed=1.5", "seed=a", "lr=nan", "lr=1:0:3", "lr=log(0:1:3)", "lr=log(1:2:3"),
     *("on=maybe", "lr=1,1", "seed=0:5:0", "lr=1.2.3:4"),
 ])  # fmt: skip
-def test_what_is_wrong_is_named(text):
+def test_errors_name_the_wrong_part(text):
     with pytest.raises(UserError, match="--sweep"):
         values(text)
 
 
-def test_a_sweep_may_switch_off_what_has_fields_of_its_own():
-    """They are set back where they have no effect, as if they had never been set."""
+def test_a_sweep_may_switch_off_a_component_with_fields():
+    """Such fields return to their defaults if they have no effect."""
     plain = tiny_config()
     penalized = {
         "regularizers__r1__interval": 16,
@@ -91,7 +91,7 @@ def test_a_sweep_may_switch_off_what_has_fields_of_its_own():
     assert [tuple(run.config.consistency_augment.names) for run in plan.runs] == [(), ("flip",)]
 
 
-def test_draws_keep_to_their_range():
+def test_draws_are_within_their_range():
     source = random.Random(0)
     for text, low, high, kind in (
         ("seed=2:4", 2, 3, int),
@@ -103,7 +103,7 @@ def test_draws_keep_to_their_range():
         assert all(low <= value <= high and type(value) is kind for value in drawn) and len(set(drawn)) > 1
 
 
-def test_split_leaves_brackets_whole():
+def test_split_does_not_split_brackets():
     assert split("(1,2),3,[4,(5,6)]") == ["(1,2)", "3", "[4,(5,6)]"]
 
 
@@ -126,7 +126,7 @@ def plan(*sweeps, config=None, **kwargs):
 def test_a_grid_and_its_programs():
     made = plan("loss.name=nonsaturating,hinge", "regularizers.r1.weight=0,0.1,1", "seed=0:2")
     assert len(made.runs) == 12 and len({run.name for run in made.runs}) == 12
-    # a weight of 0 is absent from the program, and another loss is another program
+    # a weight of 0 is absent from the program; another loss needs another program
     assert sorted(map(len, made.programs)) == [2, 2, 4, 4]
     run = made.runs[made.programs[-1][-1]]
     assert run.values == {"loss.name": "hinge", "regularizers.r1.weight": 1.0}
@@ -157,16 +157,19 @@ def test_a_grid_and_its_programs():
     ("evaluation.seed=0,1", 2),
     ("seed=0:5", 1),
 ])  # fmt: skip
-def test_what_is_a_number_of_the_state(sweep, programs):
+def test_numbers_of_the_state_share_a_program(sweep, programs):
     config = ring()
-    for network in ("generator", "discriminator"):  # another optimizer is refused where this one has fields
+    for network in (
+        "generator",
+        "discriminator",
+    ):  # changed fields of this optimizer would forbid another one
         if sweep.startswith("generator_optimizer.name"):
             config[f"{network}_optimizer"].adam.learning_rate = 2e-4
     assert len(plan(sweep, config=config).programs) == programs
 
 
-def test_runs_of_other_data_are_another_program():
-    """Where labels give the state numbers, too."""
+def test_runs_with_other_data_need_another_program():
+    """Also if labels give numbers of the state."""
     made = plan("dataset.ring.seed=0,1", "ema_decay=0,0.9", config=ring(class_balance="weights"))
     assert sorted(map(len, made.programs)) == [2, 2]
     assert len({made.runs[i].values["dataset.ring.seed"] for i in made.programs[0]}) == 1
@@ -177,7 +180,7 @@ def test_draws_differ():
     assert len({run.setting for run in made.runs}) == 4
 
 
-def test_what_a_named_setting_sets_may_be_swept():
+def test_a_field_of_a_named_setting_may_be_swept():
     made = plan("packing=2,4", settings={"Pac": {"packing": 2, "label_flip": 0.1}})
     assert [(run.setting, run.config.packing) for run in made.runs] == [
         ("Pac, packing=2", 2),
@@ -215,7 +218,7 @@ def test_zip_draws_and_names():
     ((), {"settings": {"Pac": {"packng": 2}}}, "the setting Pac: .* no field 'packng'"),
     (("packing=1,2",), {"combine": "random", "draws": 3}, "about 2 combinations"),
 ])  # fmt: skip
-def test_what_cannot_be_is_refused(sweeps, kwargs, message):
+def test_impossible_sweeps_are_refused(sweeps, kwargs, message):
     with pytest.raises(UserError, match=message):
         plan(*sweeps, **kwargs)
 
@@ -231,7 +234,7 @@ def test_a_config_with_named_settings_plans():
     assert made.runs[0].name == "GAN-seed=0"
 
 
-def test_keys_of_what_python_builds():
+def test_keys_of_python_objects():
     def make(x):
         return lambda y: x + y
 

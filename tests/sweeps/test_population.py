@@ -1,4 +1,4 @@
-"""Many runs as one program: each member is what it would be alone."""
+"""Many runs as one program: each member equals a separate run."""
 
 import dataclasses
 import functools
@@ -108,7 +108,7 @@ def test_a_member_is_what_it_is_alone(width, num_devices, calls):
 
 
 @pytest.mark.parametrize("width", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_a_member_that_diverges_is_frozen_and_disturbs_none(width):
+def test_a_member_that_diverges_is_frozen_and_does_not_affect_others(width):
     rates = RATES[0], 1e38, RATES[2]
     states, alive, metrics = train(3, width, jax.devices()[:1], [*map(hyper_with, DECAYS)], rates)
     assert alive.tolist() == [True, False, True]
@@ -120,7 +120,7 @@ def test_a_member_that_diverges_is_frozen_and_disturbs_none(width):
         assert_same(member_of(states, i), alone(i)[0], exact=width == 1)
 
 
-def test_convolutions_and_wide_layers_go_one_after_another_on_a_cpu():
+def test_convolutions_and_wide_layers_run_sequentially_on_a_cpu():
     wide = gan_with(0.01)
     wide = dataclasses.replace(wide, generator=GENERATORS["mlp"]((8, 8, 1), None, hidden=(2000, 2000)))
     for gan, expected in ((gan_with(0.01), False), (gan_with(0.01, "dcgan"), True), (wide, True)):
@@ -140,7 +140,7 @@ def test_devices_share_members():
     ("", num_cores()),
     ("--xla_force_host_platform_device_count=3", 3),
 ])  # fmt: skip
-def test_every_core_is_a_device_unless_told_otherwise(flags, expected):
+def test_every_core_is_a_device_by_default(flags, expected):
     program = "from jaxgan.sweeps import devices; devices.use_cores(); import jax; print(jax.device_count())"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     environment.pop("JAX_NUM_CPU_DEVICES", None)

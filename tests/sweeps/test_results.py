@@ -1,4 +1,4 @@
-"""The statistics and the report of a sweep, of results that are made up."""
+"""The statistics and the report of a sweep, with synthetic results."""
 
 import html
 import itertools
@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
         status, reason = ("diverged", "<b>NaN</b> & more") if diverged else ("done", "")
         outcomes.append({"status": status, "step": 40, "seconds": 1.5, "reason": reason})
         lines = []
-        for step in (10, 20, 30, 40, 50):  # 50: of a run that went on alone
+        for step in (10, 20, 30, 40, 50):  # 50: from a run that was continued alone
             if diverged and step > 10:
                 break
             lines.append({"step": step, "discriminator_loss": 1.0 / step, "generator_loss": 1.0,
@@ -59,16 +59,16 @@ def folder(tmp_path_factory):
     return workdir
 
 
-def test_one_row_a_run(folder):
+def test_one_row_per_run(folder):
     found = results.read(folder)
     assert len(found.runs) == 24 and found.metrics == ["modes_2.5k"]
     assert found.fields == ["loss.name", "regularizers.r1.weight"]
-    assert found.runs["modes_2.5k"].max() < 10  # nothing of beyond the sweep's steps
+    assert found.runs["modes_2.5k"].max() < 10  # no values beyond the steps of the sweep
     assert set(found.runs.status) == {"done", "diverged"}
     assert found.labels["loss.name=hinge, regularizers.r1.weight=0.1"] == "hinge, r1.weight=0.1"
 
 
-def test_the_summary_says_what_was_put_in(folder):
+def test_the_summary_matches_the_synthetic_results(folder):
     found = results.read(folder)
     table = results.summarize(found, found.settings[0]).set_index("setting")
     assert list(table.n) == [6, 6, 6, 5]
@@ -87,7 +87,7 @@ def test_statistics():
     assert results.paired_test(np.ones(4)) == 2 / 2**4
     assert results.interval(np.full(5, 2.0)) == (2, 2)
     assert math.isnan(results.interval(np.ones(1))[0]) and math.isnan(results.interval(np.ones(2))[0])
-    # 1, 2, 3: mean 2, deviation 1, t of 2 degrees of freedom 4.302653
+    # 1, 2, 3: mean 2, standard deviation 1; t with 2 degrees of freedom is 4.302653
     np.testing.assert_allclose(
         results.interval(np.arange(1.0, 4.0)), 2 + 4.302653 / 3**0.5 * np.array([-1, 1]), 1e-6
     )
@@ -95,14 +95,14 @@ def test_statistics():
 
 
 @pytest.mark.parametrize("n", [3, 5, 10, 20])
-def test_intervals_cover_the_mean_as_often_as_they_say(n):
-    """Of normal data; 2,000 intervals find the share within ± .01 (two standard errors)."""
+def test_intervals_have_their_nominal_coverage(n):
+    """For normal data. 2,000 intervals measure the coverage within ± .01 (two standard errors)."""
     source = np.random.default_rng(n)
     held = [low <= 0 <= high for low, high in (results.interval(source.normal(size=n)) for _ in range(2_000))]
     assert 0.93 <= np.mean(held) <= 0.97
 
 
-def test_the_least_p_is_that_of_differences_of_one_sign():
+def test_the_smallest_p_belongs_to_differences_of_one_sign():
     for pairs in (2, 3, 5, 8):
         assert results.paired_test(np.arange(1.0, pairs + 1)) == results.least_p(pairs)
 
@@ -112,21 +112,23 @@ def by_seed(*values):
 
 
 def test_the_best_is_better_than_every_other():
-    """With 6 seeds the one-sided p is at least 1/64: of 3 settings 3/64 < .05, of 4 4/64 > .05."""
+    """With 6 seeds the one-sided p is at least 1/64: 3/64 < .05 for 3 settings, 4/64 > .05 for 4."""
     higher, lower = Number("higher", ""), Number("lower", "")
     good, fair, poor = by_seed(5, 6, 7, 8, 9, 10), by_seed(4, 5, 6, 7, 8, 9), by_seed(1, 2, 3, 4, 5, 6)
     three = {"a": good, "b": fair, "c": poor}
     assert results.find_best(three, higher) == "a" and results.find_best(three, lower) == "c"
     assert results.find_best({**three, "d": poor - 1}, higher) == ""
-    assert results.find_best({"a": good, "b": by_seed(4, 5, 8, 7, 8, 9)}, higher) == ""  # p = 2/32 of two
+    assert (
+        results.find_best({"a": good, "b": by_seed(4, 5, 8, 7, 8, 9)}, higher) == ""
+    )  # p = 2/32 for two settings
     assert results.find_best(three, Number("", "")) == "" and results.find_best(three, None) == ""
     assert results.find_best({"a": good}, higher) == ""
-    assert results.find_best({"a": good[:1], "b": poor[:1]}, higher) == ""  # one seed says nothing
-    assert results.find_best({**three, "d": by_seed()}, higher) == "a"  # of which no run finished
+    assert results.find_best({"a": good[:1], "b": poor[:1]}, higher) == ""  # one seed is not enough
+    assert results.find_best({**three, "d": by_seed()}, higher) == "a"  # no run of d finished
 
 
-def test_what_is_called_best_seldom_is_not():
-    """Of settings that are all alike; 400 draws find a share of at most .05 within .05 + 2 · .011."""
+def test_equal_settings_are_seldom_called_best():
+    """For equal settings the error rate is at most .05; 400 draws measure it within 2 · .011."""
     source, number = np.random.default_rng(0), Number("higher", "")
     found = [
         results.find_best({name: pd.Series(source.normal(size=8)) for name in "abc"}, number)
@@ -138,7 +140,7 @@ def test_what_is_called_best_seldom_is_not():
 def test_bold_and_standard_errors(folder):
     found = results.read(folder)
     table = results.summarize(found, found.settings[0])
-    assert not table.best.any()  # both settings of hinge are as good
+    assert not table.best.any()  # both settings of hinge are equally good
     finished = found.runs[(found.runs.setting == found.settings[1])]["modes_2.5k"]
     assert table.stderr[1] == pytest.approx(finished.std(ddof=1) / 6**0.5)
     table.loc[1, "best"] = True
@@ -150,7 +152,7 @@ def test_bold_and_standard_errors(folder):
 
 
 def test_losses_are_not_ranked(folder, tmp_path):
-    """Of a sweep without evaluations: nothing is tested, and the page says why."""
+    """Without evaluations there are no tests, and the page gives the reason."""
     shutil.copytree(folder, tmp_path / "sweep")
     for path in (tmp_path / "sweep" / "runs").glob("*/metrics.jsonl"):
         kept = [line for line in path.read_text().splitlines() if "modes" not in line]
@@ -192,7 +194,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_report_is_one_file(folder):
+def test_the_report_is_a_single_file(folder):
     written = report.write(folder)
     names = [path.name for path in written]
     assert names == ["sweep.csv", "curves.csv", "report.html", "table.md", "table.tex", "figures"]
@@ -212,7 +214,7 @@ def test_the_report_is_one_file(folder):
         "jax 1",
     ):
         assert piece in page.text.replace("\n", "")
-    assert "modes_2.5k over" not in page.text  # one number alone makes no map
+    assert "modes_2.5k over" not in page.text  # a single metric gives no map
     assert len((folder / "sweep.csv").read_text().splitlines()) == 25
     markdown = (folder / "table.md").read_text().splitlines()
     assert markdown[0].startswith("| setting | seeds | modes_2.5k ↑ |")
@@ -227,7 +229,7 @@ def test_the_report_is_one_file(folder):
 
 
 def test_a_sweep_without_a_line_has_a_report(tmp_path):
-    """One that has just begun, or of which every run failed."""
+    """A sweep that has just started, or whose runs have all failed."""
     runs = [{"name": "a", "setting": "base", "seed": 0, "values": {}, "config": {"num_steps": 4}}]
     record = {"command": "", "versions": {}, "runs": runs, "parts": [[0]]}
     (tmp_path / "sweep.json").write_text(json.dumps(record))
@@ -235,7 +237,7 @@ def test_a_sweep_without_a_line_has_a_report(tmp_path):
     assert len((tmp_path / "sweep.csv").read_text().splitlines()) == 2
 
 
-def test_only_a_grid_is_a_map(folder):
+def test_only_a_grid_gives_a_map(folder):
     found = results.read(folder)
     count = len(found.runs)
     grid = found.runs.assign(a=[i % 4 for i in range(count)], b=[i // 4 for i in range(count)])
@@ -244,7 +246,7 @@ def test_only_a_grid_is_a_map(folder):
         assert len(report._heat_maps(found._replace(runs=runs, fields=["a", "b"]), lambda *_: "")) == expected
 
 
-def test_figures_are_whole(folder):
+def test_figures_are_complete(folder):
     import pandas as pd
 
     from jaxgan.sweeps import figures
@@ -264,13 +266,13 @@ def test_numbers_as_words():
     assert [tables.p_value(p) for p in (1e-4, 0.0312, 1.0)] == ["< .001", ".031", "1.000"]
 
 
-# The one thing that only a browser can tell, and a browser is no Python package that the tests could install.
+# Only a browser can check the layout, and tests cannot install one as a Python package.
 @pytest.mark.skipif(BROWSER is None, reason="renders the report: install chromium to run it")
 @pytest.mark.parametrize("width", [390, 1400, 2000])
-def test_a_browser_shows_it(folder, tmp_path, width):
-    """Nothing sticks out, on a narrow and on a wide window, and there is something to see."""
+def test_the_report_fits_in_a_browser(folder, tmp_path, width):
+    """Nothing overflows in narrow and wide windows, and the page is not empty."""
     report.write(folder)
-    # in a frame: windows of a browser have a least width
+    # in a frame, because browser windows have a minimum width
     script = (
         "onload = () => {const frame = document.querySelector('iframe'), page = frame.contentDocument; "
         "const wide = [...page.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > "
@@ -332,7 +334,7 @@ def test_an_interval_of_a_count_ends_at_all_modes(folder, tmp_path):
 
 
 def test_a_column_has_one_notation():
-    """Not 9.99e-01 below 0.99829."""
+    """For example, 9.99e-01 must not be below 0.99829."""
     rows = pd.DataFrame({"mean": [0.99829, 0.999, 0.0002]})
     assert not tables.scientific_column(rows)
     assert (

@@ -1,4 +1,4 @@
-"""A search on a known surface, with a pure function in the place of training."""
+"""A search on a known function, which replaces training."""
 
 import itertools
 import json
@@ -30,7 +30,7 @@ def space_of(texts):
 
 
 def quadratic(values, step=9):
-    """With its minimum, 0, at x = 1, y = 1; what rungs see is above it, all by as much."""
+    """The minimum is 0 at x = 1, y = 1. Values at earlier rungs are larger by a constant."""
     return (values["x"] - 1) ** 2 + math.log10(values["y"]) ** 2 + 1 / step - 1 / 9
 
 
@@ -39,7 +39,7 @@ class Killed(Exception):
 
 
 class Surface:
-    """A `search.Problem` of a function of `values, step`."""
+    """A `search.Problem` for a function of `values, step`."""
 
     def __init__(self, texts=QUADRATIC, function=quadratic, fields=(), cost=False, kill_at=None):
         self.space, self.objective = space_of(texts), Objective("loss", False, cost)
@@ -91,7 +91,7 @@ def run(folder, budget, **about):
     return problem, [*itertools.chain(*search.read_waves(folder))]
 
 
-def test_rungs_end_calls_of_one_length():
+def test_rungs_are_multiples_of_one_call_length():
     assert make_rungs(4_000, 8, 3, 50) == ([450, 1350, 4_000], 50)
     assert make_rungs(20_000, 8, 3, 1_000) == ([2_000, 7_000, 20_000], 1_000)
     assert make_rungs(4_000, 8, 3, 1_000) == ([400, 1_200, 4_000], 400)
@@ -99,18 +99,18 @@ def test_rungs_end_calls_of_one_length():
     assert make_rungs(5, 9, 2, 100)[0][-1] == 5
 
 
-def test_the_best_third_goes_on_as_far_as_the_median_allows():
+def test_the_best_third_continues_unless_worse_than_the_median():
     values = np.array([5.0, 1.0, np.nan, 3.0, 2.0, 4.0])
     assert list(keep(values, [], 3, highest=False)) == [1, 4]
     assert list(keep(values, [], 3, highest=True)) == [0, 5]
     assert list(keep(values, [0.0] * 6 + [1.0] * 2, 3, highest=False)) == [1]
-    assert list(keep(values, [0.0] * 20, 3, highest=False)) == []  # a hopeless wave ends
+    assert list(keep(values, [0.0] * 20, 3, highest=False)) == []  # a wave without good members ends
     assert list(keep(np.array([np.nan, np.inf]), [], 3, highest=False)) == []
     assert list(keep(np.array([2.0, 2.0]), [2.0], 3, highest=False)) == [0]
 
 
 def test_a_search_finds_the_minimum_and_beats_random_draws(tmp_path):
-    """64 settings; over 20 seeds, the distance in value. Random draws are as many, all trained to the end."""
+    """20 seeds, 64 settings each. There are as many random draws, all trained to the end."""
     found, drawn = [], []
     for seed in range(20):
         folder = tmp_path / str(seed)
@@ -134,7 +134,7 @@ def told(folder):
     ]
 
 
-def test_a_search_killed_five_times_proposes_and_tells_the_same(tmp_path, monkeypatch):
+def test_a_search_killed_five_times_gives_the_same_trials(tmp_path, monkeypatch):
     function = lambda values, step: math.nan if values["x"] < -1.5 else quadratic(values, step)  # noqa: E731
     _, expected = run(tmp_path / "whole", Budget(40), function=function)
     assert {trial.status for trial in expected} == {"done", "pruned", "diverged", "refused"}
@@ -142,7 +142,7 @@ def test_a_search_killed_five_times_proposes_and_tells_the_same(tmp_path, monkey
     original = search.publish
 
     def publish(path, text):
-        """Killed before, or after, a plan or a result is there."""
+        """Simulates a kill before or after a plan or result is written."""
         if moment and moment[-1][0] == path.name:
             _, after = moment.pop()
             if after:
@@ -166,12 +166,12 @@ def test_a_search_killed_five_times_proposes_and_tells_the_same(tmp_path, monkey
 
 
 def share(folder, together):
-    """What this process trained of a search that another one works on as well."""
+    """Trials that this process trained of a search which another process shares."""
     problem, search._POLL = Surface(), 0.01
     original = problem.train
 
     def train(*args):
-        if not problem.trained:  # the first wave of each: neither ends it before the other has one, too
+        if not problem.trained:  # both processes have a first wave before either finishes it
             together.wait()
         return original(*args)
 
@@ -182,7 +182,7 @@ def share(folder, together):
 
 
 def test_two_processes_share_a_search(tmp_path):
-    """No trial is trained twice, and all are told."""
+    """No trial is trained twice, and all results are in the journal."""
     spawn = multiprocessing.get_context("spawn")
     with spawn.Manager() as manager, spawn.Pool(2) as pool:
         found = pool.starmap(share, [(tmp_path, manager.Barrier(2, timeout=60))] * 2, chunksize=1)
@@ -214,7 +214,7 @@ def proposals_state(name):
     return proposals.import_optuna().trial.TrialState[name]
 
 
-def test_a_small_space_ends_when_all_is_tried(tmp_path):
+def test_a_search_of_a_small_space_ends_when_all_is_tried(tmp_path):
     function = lambda values, step: float(values["shape"] == "b") + values["n"] / step  # noqa: E731
     _, trials = run(tmp_path, Budget(64), texts=["shape=a,b", "n=0:3"], function=function, fields=["shape"])
     assert len(trials) == 6 == len({repr(trial.values) for trial in trials})
@@ -227,12 +227,12 @@ def test_a_small_space_ends_when_all_is_tried(tmp_path):
     (["x=2:1"], "does not fit"),
     (["x=0:1", "x=1:2"], "twice"),
 ])  # fmt: skip
-def test_what_is_no_space_is_refused(texts, words):
+def test_an_invalid_space_is_refused(texts, words):
     with pytest.raises(UserError, match=words):
         make_space([parse(text, {**KINDS, "seed": int}.__getitem__) for text in texts])
 
 
-def test_a_search_of_which_nothing_can_be_is_refused(tmp_path):
+def test_a_search_without_a_valid_setting_is_refused(tmp_path):
     with pytest.raises(UserError, match="x is forbidden"), Stop() as stop:
         search.search(Surface(["x=1.95:2"]), tmp_path, Budget(16), stop)
 

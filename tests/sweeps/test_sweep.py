@@ -1,4 +1,4 @@
-"""Whole sweeps of tiny runs: what they leave, and that they go on exactly."""
+"""Whole sweeps of tiny runs: their files, and exact resumption."""
 
 import json
 
@@ -31,7 +31,7 @@ def config(**overrides):
         "discriminator__mlp__hidden": (8,),
         "evaluation__protocol": "100",
         "evaluation__statistics__names": ("mode_coverage",),
-        "num_steps": 20,  # in calls of 4, all of one length: one program to compile
+        "num_steps": 20,  # calls of 4 steps: all have one length, so one program is compiled
         "steps_per_call": 4,
         "log_every": 8,
         "eval_every": 12,
@@ -46,14 +46,14 @@ def made():
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
-    """A finished sweep of six runs as one program, members one after another."""
+    """A finished sweep of six runs as one program with sequential members."""
     workdir = tmp_path_factory.mktemp("swept") / "sweep"
     assert sweep.sweep(made(), workdir, Options(population="map", command="python launch.py")) == 0
     return workdir
 
 
-def test_a_member_and_a_run_alone_are_the_same(tmp_path):
-    """Of three on two devices, side by side; all the way to the table."""
+def test_a_member_equals_a_separate_run(tmp_path):
+    """Three members on two devices in parallel. Checkpoints and tables are compared."""
     together = make_plan(config(eval_every=0, num_devices=2), ["seed=0:3"])
     alone = make_plan(config(eval_every=0), ["seed=2"])
     assert sweep.sweep(together, tmp_path / "together", Options()) == 0
@@ -72,11 +72,11 @@ def test_a_member_and_a_run_alone_are_the_same(tmp_path):
     assert "1 of 1 runs done, 0 running" in progress.describe([tmp_path / "alone" / PART], [[20]])
 
 
-def test_a_run_alone_counts_all_its_seconds(tmp_path, monkeypatch):
+def test_a_separate_run_counts_all_its_seconds(tmp_path, monkeypatch):
     codes = [128 + 15, 0]
     monkeypatch.setattr(sweep.train, "train", lambda config, workdir: codes.pop(0))
     monkeypatch.setattr(sweep.time, "monotonic", iter([0.0, 100.0, 0.0, 1.0]).__next__)
-    (tmp_path / "status.json").write_text(json.dumps({"step": 8}))  # of a population of one
+    (tmp_path / "status.json").write_text(json.dumps({"step": 8}))  # from a population of one member
     assert sweep._train_alone(tmp_path, config(), tmp_path)[1] == 15
     with claim(tmp_path):
         assert "1 running" in progress.describe([tmp_path], [[20]])
@@ -103,8 +103,8 @@ def test_every_member_is_an_ordinary_run(swept, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_member_goes_on_alone(swept, tmp_path):
-    """With the line that the end left open, as if it had been alone from the start."""
+def test_a_member_can_be_continued_as_a_separate_run(swept, tmp_path):
+    """It equals a separate run, including the unfinished window of metrics."""
     run, alone = made().runs[2], tmp_path / "alone"
     view = swept / "runs" / run.name
     longer = run.config.copy_and_resolve_references()
@@ -115,7 +115,7 @@ def test_a_member_goes_on_alone(swept, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_diverged_is_frozen_and_reported(swept):
+def test_diverged_members_are_frozen_and_reported(swept):
     outcomes = json.loads((swept / PART / "result.json").read_text())["runs"]
     assert [outcome["status"] for outcome in outcomes] == ["done"] * 4 + ["diverged"] * 2
     assert all("not finite" in outcome["reason"] for outcome in outcomes[4:])
@@ -133,7 +133,7 @@ def test_what_diverged_is_frozen_and_reported(swept):
 
 
 @pytest.mark.slow
-def test_a_population_of_which_none_is_left_ends(tmp_path, monkeypatch):
+def test_a_population_without_healthy_members_ends(tmp_path, monkeypatch):
     ends = []
 
     def call(self, end, call=members.Members._call):
@@ -154,8 +154,8 @@ def test_a_finished_sweep_trains_nothing(swept, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_stopped_sweep_goes_on_exactly(swept, tmp_path, monkeypatch):
-    """Stopped in the middle of a population, in the middle of a window, and once without a checkpoint."""
+def test_a_stopped_sweep_resumes_exactly(swept, tmp_path, monkeypatch):
+    """Stopped within a population, within a window of metrics, and before the first checkpoint."""
     stopped = []
 
     def stop_at(step, how):
@@ -218,8 +218,8 @@ def test_other_sweeps_and_runs_are_refused(swept, tmp_path):
         sweep.sweep(made(), swept, Options(baseline="nobody"))
 
 
-def test_a_sweep_keeps_to_its_data_and_its_parts(tmp_path):
-    """Whatever another process finds, or is told."""
+def test_a_sweep_keeps_its_data_and_its_parts(tmp_path):
+    """Other data, parts or options of another process are refused."""
     planned = make_plan(config(eval_every=0), ["seed=0:2"])
     known = {
         **agreement.record(planned, [[0, 1]], Options()),
@@ -249,7 +249,7 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
 
 
 def test_runs_are_evaluated_at_their_end(tmp_path, capsys):
-    """Unless it is switched off; the plan says so, and the table has the numbers."""
+    """By default. The plan announces it, and the table has the numbers."""
     plan = make_plan(config(eval_every=0), evaluate=True)
     assert sweep.sweep(plan, tmp_path / "sweep", Options(population="map")) == 0
     said = capsys.readouterr().out
@@ -275,8 +275,8 @@ def test_the_command_line(tmp_path):
     assert done.returncode == 0 and "evaluation: none" in done.stdout
 
 
-def test_a_run_alone_has_one_device_where_cores_are_devices(monkeypatch):
-    assert sweep._on_one_device(config(num_devices=0)).num_devices == 0  # devices that the user simulates
+def test_a_separate_run_has_one_device_if_cores_are_devices(monkeypatch):
+    assert sweep._on_one_device(config(num_devices=0)).num_devices == 0  # devices simulated by the user
     monkeypatch.setattr(sweep.devices, "uses_cores", lambda: True)
     assert sweep._on_one_device(config(num_devices=0)).num_devices == 1
     assert sweep._on_one_device(config(num_devices=2)).num_devices == 2

@@ -1,4 +1,4 @@
-"""Waves of real GANs: halved together, each member as if it were alone."""
+"""Waves of GANs: they are halved together, and each member equals a separate run."""
 
 import itertools
 import json
@@ -65,7 +65,7 @@ def wave(tmp_path_factory):
     return folder, train_wave(folder, keep_two_then_one)
 
 
-def test_who_goes_on_and_who_does_not(wave):
+def test_which_members_continue(wave):
     folder, outcomes = wave
     assert [outcome["status"] for outcome in outcomes] == ["pruned", "pruned", "diverged", "done"]
     assert [outcome["step"] for outcome in outcomes] == [4, 8, 0, 16]
@@ -79,7 +79,7 @@ def test_who_goes_on_and_who_does_not(wave):
 
 @pytest.mark.parametrize(("i", "step"), [(1, 8), (3, 16)])
 def test_a_member_is_what_it_is_alone(wave, tmp_path, i, step):
-    """A pruned one, and one that others left behind."""
+    """A pruned member, and one that continues after others were pruned."""
     folder, _ = wave
     alone = runs()[i].config
     alone.num_steps = step
@@ -98,7 +98,7 @@ def test_a_member_is_what_it_is_alone(wave, tmp_path, i, step):
     2,
     pytest.param(3, marks=pytest.mark.slow),
 ])  # fmt: skip
-def test_a_killed_wave_goes_on_exactly(wave, tmp_path, monkeypatch, calls):
+def test_a_killed_wave_resumes_exactly(wave, tmp_path, monkeypatch, calls):
     class Killed(Exception):
         pass
 
@@ -125,7 +125,7 @@ def test_a_killed_wave_goes_on_exactly(wave, tmp_path, monkeypatch, calls):
         assert lines(tmp_path / run.name) == lines(folder / run.name)
 
 
-def test_a_wave_of_which_none_goes_on_ends(tmp_path):
+def test_a_wave_without_continuing_members_ends(tmp_path):
     outcomes = train_wave(tmp_path, lambda step, values: np.zeros(0, int))
     assert [outcome["status"] for outcome in outcomes] == ["pruned", "pruned", "diverged", "pruned"]
     assert {outcome["step"] for outcome in outcomes if outcome["status"] == "pruned"} == {4}
@@ -170,7 +170,7 @@ def test_fields_are_structural_or_numbers(tmp_path):
     (OBJECTIVE, {"evaluation__statistics__names": ()}, "nothing is evaluated"),
     (OBJECTIVE, {"evaluation__protocol": "50k"}, "validation part"),
 ])  # fmt: skip
-def test_objectives_that_cannot_be(objective, overrides, words):
+def test_impossible_objectives(objective, overrides, words):
     with pytest.raises(UserError, match=words):
         find_objective(objective, config(**overrides))
 
@@ -182,7 +182,7 @@ def test_objectives_that_cannot_be(objective, overrides, words):
     ({}, [f"{RATE}=abc"], "'abc' is no float"),
     ({"population": "off"}, SWEEPS, "--population=off"),
 ])  # fmt: skip
-def test_searches_that_cannot_be(tmp_path, options, sweeps, words):
+def test_impossible_searches(tmp_path, options, sweeps, words):
     chosen = searching.Options(**{"objective": OBJECTIVE, "draws": 16, **options})
     with pytest.raises(UserError, match=words):
         searching.run(config(), sweeps, {}, (), tmp_path / "search", chosen)
@@ -220,11 +220,11 @@ def test_a_whole_search_and_its_report(tmp_path, capsys):
     capsys.readouterr()
 
     before = (folder / "journal.log").read_bytes()
-    assert searching.run(config(**lengths), sweeps, {}, (), folder, options) == 0  # nothing is left to do
+    assert searching.run(config(**lengths), sweeps, {}, (), folder, options) == 0  # everything is done
     assert (folder / "journal.log").read_bytes() == before
     with pytest.raises(UserError, match="another search .*batch_size was 16, now 8"):
         searching.run(config(**lengths, batch_size=8), sweeps, {}, (), folder, options)
-    longer = options._replace(draws=9)  # it may grow
+    longer = options._replace(draws=9)  # the budget may increase
     assert searching.run(config(**lengths), sweeps, {}, (), folder, longer) == 0
     assert len([*itertools.chain(*read_waves(folder))]) == 9
 
