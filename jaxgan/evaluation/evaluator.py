@@ -72,7 +72,7 @@ class Evaluator:
     ):
         self._num, split, whole = find_protocol(protocol)
         self._extractor, self._mixture = extractor, load(split).mixture
-        self._everything, self._task = everything, gan.task
+        self._everything, self._task, self._stored = everything, gan.task, stored or load
         self._classes = np.array(gan.classes)
         if gan.task and load(split).labels is not None and extractor.mode_shares is not None:
             self._classes = np.unique(load("train").labels)
@@ -91,7 +91,7 @@ class Evaluator:
         real, self._others = features.choose(load, split, self._num, seed, extractor.unseen, whole)
         self._degraded, told = None, {}
         if gan.task:
-            source = (stored or load)(split)
+            source = self._stored(split)
             rows = real[0][1] if restores else restoration.choose(source, self._num, seed)
             self._num = min(self._num, len(rows))
             self._degraded = restoration.degrade(gan.task, source, rows[: self._num], seed)
@@ -150,7 +150,7 @@ class Evaluator:
         if self._degraded is None or self._degraded.truth is None:
             return {}
         names = [name for name in self._statistics if family_of(name) not in _OF_TRAINING]
-        found = restoration.baselines(self._task, self._degraded)
+        found = restoration.baselines(self._task, self._degraded, self._stored("train"))
         return {method: self._measure(self._of_images(images), names) for method, images in found.items()}
 
     def _of_images(self, images) -> Extracted:
