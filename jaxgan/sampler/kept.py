@@ -68,8 +68,7 @@ def choose(gan: GAN, dataset: Dataset) -> Kept:
 
     partner = None
     if gan.reads_partners:
-        source = getattr(dataset, "partner", None)
-        partner = some(dataset.examples if source is None else source, 1)
+        partner = some((dataset.partner or dataset).examples, 1)
     return Kept(some(dataset.examples, 0), partner)
 
 
