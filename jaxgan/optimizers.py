@@ -166,6 +166,13 @@ def linear(step, *, num_steps: Length = 0, warmup_steps: Warmup = 0, final: Fina
     return _ramp(step, warmup_steps) * (1 + (final - 1) * _progress(step, num_steps))
 
 
+@SCHEDULES.register("half_linear")
+def half_linear(step, *, num_steps: Length = 0, warmup_steps: Warmup = 0, final: Final = 0.0):
+    """1 for half of `num_steps`, then to `final` in a straight line, constant after that: CycleGAN's."""
+    progress = jnp.maximum(2 * _progress(step, num_steps) - 1, 0.0)
+    return _ramp(step, warmup_steps) * (1 + (final - 1) * progress)
+
+
 @SCHEDULES.register("cosine")
 def cosine(step, *, num_steps: Length = 0, warmup_steps: Warmup = 0, final: Final = 0.0):
     """From 1 to `final` over `num_steps` along half a cosine. Source: Loshchilov and Hutter 2017, SGDR."""

@@ -13,6 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key, UInt32
 
 from jaxgan.algorithm.conditions import Condition
+from jaxgan.algorithm.pool import init_pool
 from jaxgan.algorithm.schedules import Schedule
 from jaxgan.algorithm.train_state import GanState, NetworkState, init_network
 from jaxgan.augment import init_adaptive
@@ -72,6 +73,7 @@ class GAN:
         name.
       adaptive_interval: discriminator updates from one step of ADA's rule to the next.
       instance_noise: schedule of the noise on the discriminator's inputs.
+      image_pool: earlier fakes among which the discriminator's are drawn; 0: it is shown the new ones.
       packing: m, examples that the discriminator judges together (PacGAN).
       num_generators: k; above 1 the discriminator has k + 1 outputs (MAD-GAN).
       unrolled_steps: discriminator updates that the generator's update looks ahead.
@@ -104,6 +106,7 @@ class GAN:
     consistency_augment: dict[str, Callable] = dataclasses.field(default_factory=dict)
     adaptive_interval: int = 4
     instance_noise: Callable[..., jax.Array] | None = None
+    image_pool: int = 0
     packing: int = 1
     num_generators: int = 1
     unrolled_steps: int = 0
@@ -246,6 +249,8 @@ def init_extras(gan: GAN, hyper: dict, params: dict) -> dict[str, Any]:
                 extras[network]["regularizers"][name] = penalty.init(params[network])
     if "adaptive" in hyper:
         extras["discriminator"]["adaptive"] = init_adaptive(hyper["augment_probability"])
+    if gan.image_pool:
+        extras["discriminator"]["pool"] = init_pool(gan.image_pool, gan.shape, 1 + gan.reads_partners)
     if gan.lookahead_every:
         extras["lookahead"] = params
     if gan.generator_steps > 1:

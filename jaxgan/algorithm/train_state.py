@@ -69,7 +69,8 @@ class GanState(flax.struct.PyTreeNode):
         `adaptive.{target,length}`, `instance_noise.{stddev,schedule.*}`, `label_flip`,
         `class_weights` `[K]`, `condition.label_shares` `[K]`, `top_k.{k,num_steps}`, `lookahead_alpha`.
       extras: the memory of penalties and tricks: `generator` and `discriminator` (each
-        `regularizers.<name>`; the discriminator's also `adaptive`), `lookahead`, `discriminator_metrics`.
+        `regularizers.<name>`; the discriminator's also `adaptive` and `pool`), `lookahead`,
+        `discriminator_metrics`.
     """
 
     step: jax.Array

@@ -14,6 +14,7 @@ from jaxgan.algorithm.collectives import average, gather
 from jaxgan.algorithm.gan import Game
 from jaxgan.algorithm.metrics import logit_metrics
 from jaxgan.algorithm.penalties import consistency_term, penalize, project, remember, said
+from jaxgan.algorithm.pool import draw_from_pool
 from jaxgan.algorithm.randomness import named_keys
 from jaxgan.algorithm.train_state import NetworkState
 from jaxgan.algorithm.tricks import clip_by_norm, flip_labels, pack, top_k_weights, unpack
@@ -189,6 +190,17 @@ def weigh_classes(losses: Float[Array, " B"], batch: dict, game: Game) -> Float[
     return losses * gather(batch["weights"].reshape(-1, packing).mean(axis=1), game.axis_name)
 
 
+def with_pool(memory: dict, batch: dict, game: Game) -> tuple[dict, dict]:
+    """The memory and the batch, with fakes from the pool. Every device has the same pool."""
+    keys = jax.random.key_data(named_keys(batch["keys"], "pool"))
+    keys = jax.random.wrap_key_data(gather(keys, game.axis_name))
+    pool, shown = draw_from_pool(memory["pool"], gather(batch["fake"], game.axis_name), keys)
+    if game.axis_name is not None:
+        part = len(batch["fake"])
+        shown = lax.dynamic_slice_in_dim(shown, lax.axis_index(game.axis_name) * part, part)
+    return {**memory, "pool": pool}, {**batch, "fake": shown}
+
+
 def update_discriminator(
     network: NetworkState, memory: dict, batch: dict, game: Game, count: Int[Array, ""]
 ) -> tuple[tuple[NetworkState, dict], dict[str, Float[Array, ""]]]:
@@ -203,6 +215,8 @@ def update_discriminator(
         (_, (*carry, metrics)), grads = gradient_fn(network.params, network, *carry, batch, game, count)
         return tuple(carry), ((grads, metrics), ())
 
+    if game.gan.image_pool:
+        memory, batch = with_pool(memory, batch, game)
     carry = (network.model_state, memory)
     (model_state, memory), means, _ = accumulate(update, carry, batch, game.gan.accumulate)
     (grads, metrics), model_state = average((means, model_state), game.axis_name)

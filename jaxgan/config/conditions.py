@@ -19,6 +19,7 @@ from jaxgan.models.conditional import (
     ImageDiscriminator,
     joined_shape,
 )
+from jaxgan.models.pair import PairDiscriminator, PairGenerator
 from jaxgan.regularizers import CLASS_LOSSES, ONE_SIDED, family_of
 from jaxgan.regularizers.classes import ClassLoss
 from jaxgan.tasks import TASKS, Task
@@ -104,6 +105,8 @@ def with_condition(
         require_features(config, discriminator, f"regularizers.{loss}")
     heads = tuple((loss, losses[loss].head(condition)) for loss in losses)
     name, fields = selected(config, "condition")
+    if name == "image" and "partner" in condition.reads:
+        return PairGenerator(generator), PairDiscriminator(discriminator)
     if name == "image":
         return generator, ImageDiscriminator(discriminator, fields["discriminator"] == "joined")
     if name != "labels":
@@ -192,6 +195,12 @@ def check_condition(config: ConfigDict) -> None:
             raise UserError(f"regularizers.{loss} looks at {built.of}: set condition.name={built.of}")
     if name == "image":
         _check_images(config, fields)
+    told = name != "none" and (name != "image" or fields["discriminator"] != "none")
+    if config.get("image_pool", 0) and told:
+        raise UserError(
+            "image_pool keeps fakes without what they were made of, which the discriminator is told: set "
+            "image_pool=0" + ", or condition.image.discriminator=none" * (name == "image")
+        )
     for term in active_regularizers(config) if name != "image" else ():
         if term == "content" or family_of(term) == "reconstruction":
             raise UserError(f"regularizers.{term} compares with what is wanted: set condition.name=image")
@@ -251,6 +260,14 @@ def _check_images(config: ConfigDict, fields: dict[str, Any]) -> None:
             f"condition.name=image, but generator '{config.generator.name}' takes no image: set "
             f"generator.name to one of {', '.join(takes)}"
         )
+    if config.task.name == "unpaired" and fields["discriminator"] == "joined":
+        raise UserError(
+            "task.name=unpaired gives no image that belongs to the one that is judged: set "
+            "condition.image.discriminator=none"
+        )
+    for term in ("cycle", "identity"):
+        if config.regularizers[term].weight and config.task.name != "unpaired":
+            raise UserError(f"regularizers.{term} looks at two ways of translation: set task.name=unpaired")
     for path in ("augment", "consistency_augment"):
         if fields["discriminator"] == "joined" and path in LISTS and listed(config, path):
             raise UserError(

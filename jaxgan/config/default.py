@@ -163,6 +163,12 @@ GROUPS["Stabilizers; off at 0 (counts: at 1)"] = {
     ),
     **_fields(
         (
+            "image_pool",
+            0,
+            "earlier fakes among which those of the discriminator are drawn (CycleGAN has 50)",
+            AtLeast(0),
+        ),
+        (
             "packing",
             1,
             "examples that the discriminator judges together (PacGAN, Lin et al. 2018)",

@@ -114,9 +114,13 @@ def make_gan(
     shape = condition.shape if condition and condition.shape else stored_shape
     image = condition.example.get("image") if condition else None
     given = {} if image is None else {"given_shape": image.shape[1:]}
-    generator = build("generator", shape=shape, **devices, **given)
     outputs = num_outputs(config, condition)
     packed = told_shape(config, packed_shape(shape, config.packing), condition)
+    made, pairs = shape, condition is not None and "partner" in condition.reads
+    if pairs:  # each network sees one image
+        made = packed = stored_shape
+        given = {"given_shape": stored_shape}
+    generator = build("generator", shape=made, **devices, **given)
     discriminator = build("discriminator", shape=packed, outputs=outputs, **devices)
     _require_declared(config, discriminator, outputs)
     for section, network, inputs in (
@@ -154,6 +158,7 @@ def make_gan(
         consistency_augment=augmentations("consistency_augment"),
         adaptive_interval=config.augment.adaptive_interval,
         instance_noise=SCHEDULES[config.instance_noise.schedule.name],
+        image_pool=config.get("image_pool", 0),
         packing=config.packing,
         num_generators=config.num_generators,
         unrolled_steps=config.unrolled_steps,

@@ -226,6 +226,7 @@ def fix_schedule(config: ConfigDict) -> ConfigDict:
 # Fields that a record leaves out at their defaults, so that runs from before them keep theirs.
 UNSAID = {
     "max_minutes": 0.0,
+    "image_pool": 0,
     "dataset.hold_out": False,
     "ema_half_life": 0.0,
     "ema_rampup": 0.0,

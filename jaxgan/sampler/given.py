@@ -19,11 +19,13 @@ def read_given(
 ) -> Float[np.ndarray, "N h w G"]:
     """Images, and the holes in them, as inputs of the generator: float32 in [-1, 1].
 
+    A generator of both ways is given each image twice, as a pair.
+
     Raises:
       WrongArgument: they have another type or other channels, or holes are missing.
     """
     images = arguments.array("images", images, "[N, h, w, c]")
-    channels = gan.given_example["image"].shape[-1]
+    channels = gan.given_example["image"].shape[-1] // (1 + gan.reads_partners)
     fill = getattr(gan.task, "fill", None)  # the last channel says where holes are
     if holes is not None and fill is None:
         raise WrongArgument("holes are given, but this generator fills none: its task is not inpainting")
@@ -37,6 +39,8 @@ def read_given(
         given = arguments.finite("images", images.astype(np.float32))
     else:
         raise WrongArgument(f"images are {arguments.shown(images)}: give uint8, or floats in [-1, 1]")
+    if gan.reads_partners:
+        return np.concatenate([given, given], axis=-1)
     if holes is None:
         return given
     mask = arguments.array("holes", holes, "[N, h, w]", kinds="b")

@@ -15,6 +15,7 @@ from jaxgan.algorithm.tricks import scale
 from jaxgan.datasets.dataset import Examples
 from jaxgan.declarations import arguments
 from jaxgan.errors import WrongArgument
+from jaxgan.models.pair import DIRECTIONS
 from jaxgan.regularizers.information import Posterior
 from jaxgan.sampler.given import read_given, to_pixels, translate_all
 from jaxgan.sampler.kept import Kept, degrade, require_kept
@@ -118,7 +119,11 @@ class Sampler:
         return jax.tree.map(lambda part: part[rows % len(self.kept.examples)], given)
 
     def translate(
-        self, images: np.ndarray, holes: np.ndarray | None = None, seed: int = 0
+        self,
+        images: np.ndarray,
+        holes: np.ndarray | None = None,
+        seed: int = 0,
+        direction: str = "AtoB",
     ) -> UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N H W C"]:
         """What the generator makes of given images, of any size that it takes.
 
@@ -126,6 +131,7 @@ class Sampler:
           images: uint8 `[N, h, w, c]`, or floats in [-1, 1], with the channels of what was given in training.
           holes: bool `[N, h, w]`, true where an image is to be filled, of inpainting's generator.
           seed: of the latents.
+          direction: AtoB or BtoA, of a generator of both ways.
 
         Returns:
           images of the same type as the given ones.
@@ -135,8 +141,11 @@ class Sampler:
         """
         if self.gan.task is None:
             raise WrongArgument("this generator takes no images: it was trained without a task")
+        arguments.choice("direction", direction, DIRECTIONS if self.gan.reads_partners else DIRECTIONS[:1])
         given = read_given(self.gan, images, holes)
         made = translate_all(self.gan, self.weights, given, self.latents(seed, len(given)))
+        if self.gan.reads_partners:  # (F(b) | G(a))
+            made = np.split(made, 2, axis=-1)[direction == "AtoB"]
         return to_pixels(made) if np.asarray(images).dtype == np.uint8 else made
 
     def sheet(self, seed: int = 0) -> UInt8[np.ndarray, "rows H W C"]:

@@ -1,0 +1,47 @@
+"""CycleGAN on two sets of pictures without pairs: translation both ways (Zhu et al. 2017).
+
+python launch.py --config=configs/cyclegan.py --config.dataset.path=FOLDER         for accelerators
+python launch.py --config=configs/cyclegan.py:small --config.dataset.path=FOLDER    32×32, for two cores
+
+FOLDER has trainA, trainB, testA and testB. Both ways are one game of pairs (a | b): the generator makes
+(F(b) | G(a)), the discriminator judges both, and samples/ shows a, G(a), b and F(b). As published: least
+squares, cycle term 10, identity term 5, a pool of 50 fakes, both generators before the discriminators, Adam
+2e-4 with β1 .5, batches of 1. The adversarial weight is 2, because the loss here is half of the published,
+and so its ratio to the cycle term is as published.
+"""
+
+from configs import default, sr_mnist
+
+
+def get_config(variant: str = ""):
+    if variant not in ("", "small"):
+        raise ValueError(f"cyclegan has the variant small, not '{variant}'")
+    config = default.get_config()
+    sr_mnist.set_game(config)
+    config.condition.image.discriminator = "none"
+    config.dataset.name = "unpaired"
+    config.dataset.image_size = 256
+    config.data_augment.names = ("flip",)
+    config.task.name = "unpaired"
+    config.num_steps = 200_000
+    config.batch_size = 1
+    config.update_order = "simultaneous"
+    config.image_pool = 50
+    config.loss.name = "least_squares"
+    config.generator_loss_weight = 2.0
+    config.regularizers.l1.weight = 0.0
+    config.regularizers.cycle.weight = 10.0
+    config.regularizers.identity.weight = 5.0
+    config.schedule.name = "half_linear"
+    config.generator.name = "resnet_translator"
+    if variant == "small":
+        config.dataset.image_size = 32
+        config.num_steps = 5_000
+        config.batch_size = 4
+        config.data_augment.names = ()
+        config.generator.resnet_translator.width = 16
+        config.generator.resnet_translator.blocks = 3
+        config.generator.resnet_translator.padding = "zero"
+        config.discriminator.patchgan.receptive_field = 34
+        config.discriminator.patchgan.width = 16
+    return config

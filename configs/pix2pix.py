@@ -1,0 +1,37 @@
+"""pix2pix on your pairs of pictures: a U-Net against a PatchGAN that sees both (Isola et al. 2017).
+
+python launch.py --config=configs/pix2pix.py --config.dataset.path=FOLDER          256×256, for accelerators
+python launch.py --config=configs/pix2pix.py:small --config.dataset.path=FOLDER    64×64, for two cores
+
+FOLDER has pictures with A left and B right in train/ and test/, or equal names in train/A and train/B. A is
+given and B wanted; --config.dataset.paired.direction=BtoA is the other way round. As published: the logistic
+loss plus 100 times the mean absolute difference, Adam 2e-4 with β1 .5, batches of 1. Other than published:
+instance norm in place of batch norm, so that a result does not depend on its batch, dropout in training alone
+(dropout_in_samples=True is the paper's), and flips without a random crop.
+"""
+
+from configs import default, sr_mnist
+
+
+def get_config(variant: str = ""):
+    if variant not in ("", "small"):
+        raise ValueError(f"pix2pix has the variant small, not '{variant}'")
+    config = default.get_config()
+    sr_mnist.set_game(config)
+    config.dataset.name = "paired"
+    config.dataset.image_size = 256
+    config.data_augment.names = ("flip",)
+    config.task.name = "paired"
+    config.num_steps = 80_000  # 200 epochs of facades
+    config.batch_size = 1
+    config.schedule.name = "half_linear"
+    config.generator.name = "unet"
+    config.regularizers.l1.weight = 100.0
+    if variant == "small":
+        config.dataset.image_size = 64
+        config.num_steps = 5_000
+        config.batch_size = 4
+        config.generator.unet.width = 16
+        config.discriminator.patchgan.receptive_field = 34
+        config.discriminator.patchgan.width = 16
+    return config
