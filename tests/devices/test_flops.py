@@ -113,7 +113,7 @@ def test_penalties_and_synchronized_networks_are_counted():
 
 
 def test_a_call_has_the_number_of_steps_that_take_some_seconds():
-    """A core is assumed to do 2.5e11 operations in a call; tests run on a CPU."""
+    """On a CPU, where tests run, a call has at most 2.5e11 operations per core."""
     gan = make_gan()
     state = shapes_of(gan)
     some = step_flops(gan, state, 8) * 12.5 / 2.5e11  # number of cores for which 12.5 steps take that long
