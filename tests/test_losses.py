@@ -327,7 +327,7 @@ def test_the_best_discriminators_of_the_other_losses(p, q):
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if CASES[case]().threshold is not None])
-def test_the_threshold_is_where_real_and_fake_are_as_likely(case):
+def test_at_the_threshold_real_and_fake_are_equally_likely(case):
     loss = CASES[case]()
     with jax.enable_x64(True):
         logit = np.array([logit_of(loss, loss.threshold)])

@@ -534,7 +534,7 @@ def test_orthogonal_of_tall_and_wide_matrices(columns):
     np.testing.assert_allclose(grads, 4 * kernel @ (gram - np.diag(np.diag(gram))), rtol=1e-4, atol=1e-3)
 
 
-def test_right_angles_cost_nothing_whatever_the_norms():
+def test_orthogonal_columns_of_any_norm_cost_nothing():
     q, _ = np.linalg.qr(np.random.default_rng(6).normal(size=(8, 3)))
     penalty = WEIGHT_PENALTIES["orthogonal"]()
     found = penalty.penalty({"dense": {"kernel": jnp.float32(q * [1, 20, 0.1])}}, {})

@@ -19,7 +19,7 @@ may refuse combinations of fields. A class declares which of the following it ne
 
 A discriminator that declares no `outputs` may give `[B, P]`, a logit for each of P patches (`patchgan`).
 
-`check()` raises `errors.UserError` or ValueError with what is wrong; the network's name is added in front. A
+`check()` raises `errors.UserError` or ValueError with what is wrong; the network's name is put before it. A
 function that takes these arguments and returns a module can also be registered. A field that cannot be in a
 config, such as a function or a type, must be a `ClassVar`.
 """

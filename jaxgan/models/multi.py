@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Int32
 
 
 class MultiGenerator(nn.Module):
-    """`num` copies of a generator with parameters of their own; copy i % num makes example i.
+    """`num` copies of a generator with separate parameters; copy i % num makes example i.
 
     They run one after the other: vmap would give grouped convolutions, which are several times slower on a
     CPU.

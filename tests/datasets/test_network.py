@@ -45,7 +45,7 @@ def test_a_refusal_is_reported_at_once():
     assert network.unreachable(["https://a.org/1"], 3600, ask) == "a.org (ConnectionRefusedError)"
 
 
-def test_each_host_is_asked_once():
+def test_each_host_is_contacted_once():
     asked = []
     urls = ["https://a.org/1", "https://a.org/2", "http://b.org/1", "gs://bucket/x"]
     assert network.unreachable(urls, 60, lambda url, timeout: asked.append(url)) == ""

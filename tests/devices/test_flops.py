@@ -1,4 +1,4 @@
-"""Arithmetic of programs and steps, counted by hand."""
+"""Operation counts of programs and steps, against counts by hand."""
 
 import math
 
@@ -53,7 +53,7 @@ def test_products_scans_and_conditionals():
     assert flops(jax.jit(lambda a, b: a @ b), (3, 4), (4, 5)) == product
 
 
-def test_layers_that_the_project_does_not_have_are_counted():
+def test_layers_of_other_projects_are_counted():
     """Attention, grouped and dilated convolutions, and a kernel that depends on the example."""
     attention = nn.MultiHeadDotProductAttention(num_heads=2, qkv_features=8)
     projections, scores = 4 * 2 * 5 * 8 * 8, 2 * 2 * 5 * 5 * 8
@@ -80,8 +80,8 @@ def test_the_reference_dcgan_forward():
 def test_a_step_of_the_ring():
     """2 → 400 → 400 → 400 → 400 → 2, against 2 → 1000 (max of 5) → 200 ...
 
-    Forward, backward to the inputs, backward to the weights are alike; nothing goes back to z, nor in the
-    discriminator's own update to its inputs.
+    The forward pass, the gradients of inputs and the gradients of weights cost the same. There is no gradient
+    of z, and none of the inputs in the discriminator's own update.
     """
     first, rest = 2 * (2 * 400), 2 * (3 * 400 * 400 + 400 * 2)
     generator = 2 * first + 3 * rest
@@ -94,12 +94,12 @@ def test_a_step_of_the_ring():
     )
 
 
-def test_more_of_everything_is_more_arithmetic():
+def test_larger_steps_have_more_arithmetic():
     plain = of_step(4)
     assert of_step(4, discriminator_steps=3) > 2 * plain
     assert of_step(4, unrolled_steps=2) > 2 * plain
     assert of_step(8) == 2 * plain
-    # packed, 4 examples are 2 inputs of twice the size
+    # with packing 2, 4 examples are 2 inputs of twice the size
     assert plain * 0.5 < of_step(4, packing=2) < plain
 
 
@@ -112,15 +112,15 @@ def test_penalties_and_synchronized_networks_are_counted():
     assert of_step(4, **spread, axis_name="devices") == of_step(4, **spread)
 
 
-def test_a_call_has_as_many_steps_as_take_some_seconds():
-    """At 2.5e11 operations a core; on a CPU, where the tests run."""
+def test_a_call_has_the_number_of_steps_that_take_some_seconds():
+    """On a CPU, where tests run, a call has at most 2.5e11 operations per core."""
     gan = make_gan()
     state = shapes_of(gan)
-    some = step_flops(gan, state, 8) * 12.5 / 2.5e11  # cores for which 12.5 steps are a long call
+    some = step_flops(gan, state, 8) * 12.5 / 2.5e11  # number of cores for which 12.5 steps take that long
     assert steps_of_a_call(gan, state, 8, cores=2, most=50, periods=[50, 1000]) == 50
     assert steps_of_a_call(gan, state, 8, cores=some, most=50, periods=[50, 1000]) == 10
     assert steps_of_a_call(gan, state, 8, cores=1e-9, most=50, periods=[50, 1000]) == 1
-    # what the config says where nothing must be shortened; else what divides all, or is long enough
+    # the config's value if it is short enough; otherwise a common divisor, or the longest possible value
     assert steps_of_a_call(gan, state, 8, cores=2, most=50, periods=[60, 100, 1000]) == 50
     assert steps_of_a_call(gan, state, 8, cores=some, most=50, periods=[50, 33]) == 12
 

@@ -21,7 +21,7 @@ B, NUM_STEPS = 8, 6
 
 
 class Game:
-    """A GAN and its initial state, trained in any number of ways."""
+    """A GAN and its initial state, which can be trained in several modes."""
 
     def __init__(self, factor, **fields):
         self.gan = make_gan(**fields)
@@ -29,7 +29,7 @@ class Game:
         self._programs = {}
 
     def program(self, num_devices=1, mode="jit", streamed=False):
-        """Made once each, so that tests share what is compiled."""
+        """Each program is made once, so tests share compiled programs."""
         how = (num_devices, mode, streamed)
         if how not in self._programs:
             made = parallel.make_program(self.gan, mode, B, streamed=streamed, num_devices=num_devices)
@@ -80,7 +80,7 @@ def assert_close(found, expected, tolerance=1e-5):
 
 @pytest.fixture(scope="module")
 def plain():
-    """Dense, plain gradient descent, two discriminator steps: what pmap must reproduce too."""
+    """Dense, plain gradient descent, two discriminator steps. pmap must reproduce it, too."""
     game = Game(5.0, discriminator_steps=2)
     return game, game.train()
 
@@ -89,7 +89,7 @@ def plain():
 def normalized():
     """Convolutions, batch norm in both networks, plain gradient descent.
 
-    Weights as they are drawn, and small steps: larger ones multiply a rounding error by ten in each.
+    Initial weights and small steps: with larger steps rounding errors grow by a factor of ten per step.
     """
     optimizer = OPTIMIZERS["sgd"](learning_rate=0.03)
     game = Game(
@@ -104,9 +104,9 @@ def normalized():
 
 @pytest.fixture(scope="module")
 def adaptive():
-    """Convolutions, batch norm and Adam: everything that a real run has.
+    """Convolutions, batch norm and Adam, as in a real run.
 
-    With these very networks a scan of length one gave other bits; with many others it did not.
+    With these networks a scan of length one once gave different bits; with many others it did not.
     """
     discriminator = DISCRIMINATORS["dcgan"]((8, 8, 1), channels=(4, 4), kernels=(3, 3), strides=(2, 2))
     game = Game(1.0, family="dcgan", batch_norm=True, optimizer="adam", discriminator=discriminator)
@@ -114,14 +114,14 @@ def adaptive():
 
 
 def coupled_gan(axis_name):
-    """All that couples the examples of a batch, and all that draws noise for each, under plain descent."""
+    """All components that couple examples or draw noise, with plain gradient descent."""
     coupled = {"minibatch_stddev": 4, "minibatch_discrimination": 2, "hidden": (8,)}
     names = ("dragan", "lecam", "feature_matching", "cr")
     regularizers = {name: (family_of(name), FAMILIES[family_of(name)].bind(name)[0]) for name in names}
     return make_gan(
         axis_name=axis_name,
         discriminator=DISCRIMINATORS["mlp"]((8, 8, 2), axis_name, **coupled),
-        loss=lambda: LOSSES["relativistic_average"]()._replace(threshold=0.0),  # ADA asks for one
+        loss=lambda: LOSSES["relativistic_average"]()._replace(threshold=0.0),  # ADA needs a threshold
         packing=2,
         accumulate=2,
         instance_noise=SCHEDULES["constant"],
@@ -151,7 +151,7 @@ def coupled_knobs():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
-def test_whatever_couples_a_batch_means_the_same_on_several_devices(mode):
+def test_components_that_couple_a_batch_are_the_same_on_several_devices(mode):
     """Relativistic means, top-k, feature means, minibatch features, LeCam, ADA, DRAGAN's deviation."""
     labels = np.arange(len(load_digits()), dtype=np.int32) % 10
 
@@ -168,9 +168,9 @@ def test_whatever_couples_a_batch_means_the_same_on_several_devices(mode):
     assert_close(train(mode, 2), train("jit", 1))
 
 
-def test_balanced_classes_are_the_same_streamed_and_on_the_device(plain):
+def test_balanced_classes_are_the_same_streamed_or_on_the_device(plain):
     game, _ = plain
-    labels = np.minimum(np.arange(len(load_digits())) // 5, 9)  # the last class has almost all
+    labels = np.minimum(np.arange(len(load_digits())) // 5, 9)  # the last class has almost all examples
     groups = order.group_by_class(labels)
     program = game.program()
     data = program.place_data({"examples": load_digits(), "groups": groups})
@@ -188,7 +188,7 @@ def test_balanced_classes_are_the_same_streamed_and_on_the_device(plain):
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
 @pytest.mark.parametrize("num_devices", [1, 2])
 def test_the_state_is_placed_as_a_copy_on_every_device(num_devices, mode):
-    """A shard that shared the caller's memory would be freed twice once it is donated."""
+    """A donated shard that shares the caller's memory would be freed twice."""
     gan = make_gan()
     state = make_state(gan)
     program = parallel.make_program(gan, mode, B, num_devices=num_devices)
@@ -199,7 +199,7 @@ def test_the_state_is_placed_as_a_copy_on_every_device(num_devices, mode):
 
 
 def test_training_moves_every_network_and_depends_on_the_seed(plain):
-    """The equalities below could not fail otherwise."""
+    """Otherwise the equalities below could not fail."""
     game, (leaves, metrics) = plain
     before = jax.tree_util.tree_flatten_with_path(jax.device_get(game.state))[0]
     for path, leaf in before:
@@ -220,13 +220,13 @@ def twenty(plain):
 @pytest.mark.parametrize("num_devices", [2, pytest.param(4, marks=pytest.mark.slow), 8])
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
 def test_several_devices_give_the_numbers_of_one(plain, twenty, mode, num_devices):
-    """The same examples, the same noise, and gradients that are averages over the whole batch."""
+    """Examples and noise are the same, and gradients are means over the whole batch."""
     found, _ = plain[0].train(lengths=(20,), num_devices=num_devices, mode=mode)
     assert_every_leaf_close(found, twenty[0], 1e-5)
 
 
 def assert_every_leaf_close(found, expected, tolerance):
-    """‖a - b‖ / ‖b‖ of every single leaf."""
+    """‖a - b‖ / ‖b‖ for every leaf."""
     assert found.keys() == expected.keys()
     for path, leaf in expected.items():
         a, b = np.float64(found[path]), np.float64(leaf)
@@ -256,7 +256,7 @@ def train_in_float64(mode, num_devices, *features):
         state = enlarge(make_state(gan, **(knobs if "r1" in features else {})), 3.0)
         state = jax.tree.map(lambda leaf: leaf.astype(float) if leaf.dtype == np.float32 else leaf, state)
         program = parallel.make_program(gan, mode, 16, num_devices=num_devices)
-        # float64 already here, as R1 differentiates by them
+        # converted here, because R1 differentiates by them
         data = program.place_data({"examples": np.float64(load_digits()) / 127.5 - 1})
         state, _ = program.train_steps(program.place_state(state), data, 20)
         flat = jax.tree_util.tree_flatten_with_path(jax.device_get(state))[0]
@@ -267,8 +267,8 @@ def train_in_float64(mode, num_devices, *features):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "num_devices"), [("jit", 4), ("pmap", 2)])
-def test_in_float64_nothing_but_rounding_tells_them_apart(mode, num_devices, everything):
-    """Adam, batch norm, R1 in every second update, EMA, minibatch deviation, accumulation: all at once."""
+def test_in_float64_modes_differ_only_by_rounding(mode, num_devices, everything):
+    """Adam, batch norm, R1 in every second update, EMA, minibatch deviation and accumulation together."""
     assert_every_leaf_close(train_in_float64(mode, num_devices, *FEATURES), everything, 1e-8)
 
 
@@ -287,7 +287,7 @@ def test_each_feature_in_float64(feature):
 
 
 def test_the_gradients_of_a_network_are_reduced_together(plain):
-    """One for each of the three updates, with its metrics, and two for `diversity`; the data need none."""
+    """One all-reduce for each of three updates with its metrics, two for `diversity`, none for the data."""
     game, _ = plain
     program = game.program(num_devices=2)
     state, data = program.place_state(game.state), program.place_data({"examples": load_digits()})
@@ -310,18 +310,20 @@ def test_a_call_moves_nothing_from_the_host(plain, mode):
 
 
 def equations(jaxpr):
-    """All of a program's, those of its parts included."""
+    """All equations of a program, including those of its parts."""
     for equation in jaxpr.eqns:
         yield equation
         for part in jax.tree.leaves(equation.params, is_leaf=lambda value: hasattr(value, "eqns")):
             yield from equations(part) if hasattr(part, "eqns") else ()
 
 
-def test_the_order_of_the_examples_is_found_once_a_call(plain):
-    """It walks until all are found, and on a GPU the host waits for every turn of such a loop."""
+def test_the_order_of_the_examples_is_computed_once_per_call(plain):
+    """Computing it needs a while loop, and on a GPU the host waits for every iteration."""
     game, _ = plain
     program = game.program()
-    data = {"examples": load_digits()}  # 1,797, no product of two neighbouring numbers: it walks
+    data = {
+        "examples": load_digits()
+    }  # 1,797 is not a product of two neighbouring numbers, so it needs the loop
     made = program.train_steps.trace(game.state, data, NUM_STEPS).jaxpr
     names = [str(equation.primitive) for equation in equations(made)]
     (steps,) = [e for e in equations(made) if e.params.get("length") == NUM_STEPS]
@@ -330,8 +332,8 @@ def test_the_order_of_the_examples_is_found_once_a_call(plain):
 
 
 @pytest.mark.slow
-def test_under_pmap_each_device_may_take_batch_statistics_of_its_own_share():
-    """The mean of both halves' means is that of the batch; the mean of their variances is less."""
+def test_under_pmap_batch_statistics_may_be_per_device():
+    """The means of the halves average to that of the batch; the mean of their variances is smaller."""
     config = {"generator__name": "mlp", "generator__mlp__hidden": (4,), "generator__mlp__batch_norm": True}
     config |= {"discriminator__dcgan__batch_norm": True, "parallel": "pmap", "num_devices": 2}
 
@@ -348,7 +350,7 @@ def test_under_pmap_each_device_may_take_batch_statistics_of_its_own_share():
     (whole, whole_judge), (own, own_judge) = train("synchronized"), train("device")
     np.testing.assert_allclose(own["mean"], whole["mean"], rtol=1e-4, atol=1e-6)
     assert (own["var"] < whole["var"]).all()
-    assert not np.allclose(own_judge["var"], whole_judge["var"], rtol=1e-4)  # of other fakes, too
+    assert not np.allclose(own_judge["var"], whole_judge["var"], rtol=1e-4)  # the fakes differ, too
 
 
 def test_under_jit_batch_norm_is_over_the_whole_batch(normalized):
@@ -357,7 +359,7 @@ def test_under_jit_batch_norm_is_over_the_whole_batch(normalized):
 
 
 @pytest.mark.slow
-def test_under_pmap_batch_norm_is_over_the_whole_batch_where_the_network_knows_the_axis():
+def test_under_pmap_batch_norm_is_over_the_whole_batch_if_the_network_has_the_axis():
     alone = Game(1.0, batch_norm=True)
     together = Game(1.0, batch_norm=True, axis_name=parallel.AXIS)
     assert_close(together.train(num_devices=2, mode="pmap"), alone.train())
@@ -391,7 +393,7 @@ def test_streamed_batches_on_several_devices(plain, mode, num_devices):
 
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
-def test_the_state_given_is_donated_and_the_caller_s_own_is_not(plain, mode):
+def test_the_placed_state_is_donated_and_the_caller_s_is_not(plain, mode):
     game, _ = plain
     program = game.program(mode=mode, num_devices=2)
     placed, data = program.place_state(game.state), program.place_data({"examples": load_digits()})
@@ -412,9 +414,9 @@ def test_a_repeated_call_compiles_nothing_new(plain):
         if event.endswith("backend_compile_duration"):
             compiled.append(event)
 
-    jax.monitoring.register_event_duration_secs_listener(listen)  # for good: JAX 0.8 cannot take it back
+    jax.monitoring.register_event_duration_secs_listener(listen)  # permanent: JAX 0.8 cannot remove it
     state, _ = program.train_steps(state, data, NUM_STEPS)
-    again = make_state(game.gan, seed=9)  # compiles: the listener hears
+    again = make_state(game.gan, seed=9)  # compiles, so the listener is called
     heard = len(compiled)
     again = program.place_state(again)
     placing = len(compiled)
@@ -425,17 +427,17 @@ def test_a_repeated_call_compiles_nothing_new(plain):
 def test_every_convolution_of_the_compiled_step_has_the_fast_order(monkeypatch):
     """Within a loop XLA:CPU takes 20 to 80 times as long for any order but NHWC, HWIO -> NHWC.
 
-    XLA swaps a kernel with what it slides over where the kernel is the larger one: see test_layers.
+    XLA swaps kernel and image if the kernel is larger: see test_layers.
     """
-    monkeypatch.setattr(convolution, "_FEW_CHANNELS", 1)  # of which this network has few everywhere
+    monkeypatch.setattr(convolution, "_FEW_CHANNELS", 1)  # this network has few channels everywhere
     game = Game(1.0, family="dcgan")
     program = game.program()
     lowered = program.train_steps.lower(
         program.place_state(game.state), program.place_data({"examples": load_digits()}), 3
     )
     orders = re.findall(r"convolution\(.*dim_labels=(\S+?)[,\s]", lowered.compile().as_text())
-    # the generator's 2 forward and 3 backward; the discriminator's 2 forward and 3 backward on real and on
-    # fake, and 2 forward and 2 backward in the generator's update; but for those to one channel
+    # generator: 2 forward, 3 backward; discriminator: 2 forward and 3 backward on real and on fake examples,
+    # 2 forward and 2 backward in the generator's update; without those to one channel
     assert len(orders) >= 17
     assert set(orders) == {"b01f_01io->b01f"}
 
@@ -444,7 +446,7 @@ def test_every_convolution_of_the_compiled_step_has_the_fast_order(monkeypatch):
     ("batch_size", "num_devices", "sizes"),
     [(6, 4, "4 or 8"), (1, 8, "8"), (9, 2, "8 or 10"), (63, 4, "60 or 64")],
 )
-def test_a_batch_that_devices_do_not_share_is_refused_with_sizes_that_they_do(batch_size, num_devices, sizes):
+def test_a_batch_that_devices_cannot_share_is_refused_with_valid_sizes(batch_size, num_devices, sizes):
     gan = make_gan()
     with pytest.raises(UserError, match=rf"cannot be shared by {num_devices} devices: set it to {sizes}\b"):
         parallel.make_program(gan, "jit", batch_size, num_devices=num_devices)

@@ -1,4 +1,4 @@
-"""A second stream of rows in an order of its own: the same on every way, and another one than the first."""
+"""A second stream of rows has its own order, which is the same in all modes."""
 
 import jax
 import numpy as np
@@ -14,7 +14,7 @@ B, STEPS = 8, 3
 
 
 def judged_partners():
-    """The discriminator takes the partners for real examples."""
+    """The discriminator gets the partners as real examples."""
     return Condition(
         real=lambda stored, keys: (stored["partner"], {}),
         fake=lambda keys, given, numbers: {},
@@ -53,13 +53,13 @@ def test_partners_are_the_same_resident_streamed_and_on_several_devices():
     assert any(not np.allclose(a, b) for a, b in zip(alone, expected, strict=True))
 
 
-def test_partners_may_be_of_another_set_of_another_size():
+def test_partners_may_come_from_another_set_of_another_size():
     others = 255 - load_digits()[:100]
     found, expected = train(judged_partners(), others=others), train(judged_partners())
     assert any(not np.allclose(a, b) for a, b in zip(found, expected, strict=True))
 
 
-def test_the_two_orders_are_epochs_that_have_nothing_to_do_with_each_other():
+def test_the_two_orders_are_independent_epochs():
     key = np.array([0, 7], np.uint32)
     first, second = (order.rows(np.asarray(k), 0, 1000, 1000) for k in (data_key(key), partner_key(key)))
     assert np.array_equal(np.sort(first), np.sort(second)) and np.sum(first == second) < 10

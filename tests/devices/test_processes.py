@@ -1,4 +1,4 @@
-"""Real processes on this machine, which train one run together over its CPU collectives."""
+"""Real processes on this machine train one run together with CPU collectives."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from runs import (
 
 from jaxgan.jobs.train import train
 
-# Minutes: each process compiles for itself. Its runs draw pictures, so what they are compared with does, too.
+# Takes minutes, because each process compiles. Their runs draw pictures, so the reference runs do, too.
 pytestmark = [pytest.mark.slow, pytest.mark.pictures]
 
 DENSE = {
@@ -34,10 +34,10 @@ DENSE = {
     "generator__mlp__hidden": (8,),
     "discriminator__name": "mlp",
     "discriminator__mlp__hidden": (8,),
-    "discriminator__mlp__dropout": 0.0,  # under pmap devices draw masks of their own
+    "discriminator__mlp__dropout": 0.0,  # under pmap each device draws its own masks
 }
-# Plain gradient descent: Adam would hide a gradient of the wrong size. With the least squares loss no
-# gradient is a small difference of large terms, of which rounding would leave nothing.
+# Plain gradient descent, because Adam would hide a gradient with a wrong scale. With the least squares loss
+# no gradient is a small difference of large terms, which rounding would destroy.
 DESCENT = {
     **DENSE,
     "loss__name": "least_squares",
@@ -45,7 +45,7 @@ DESCENT = {
     "discriminator_optimizer__name": "sgd",
     "num_steps": 20,
 }
-# What several processes train, one after the other, and what a single one must get, too.
+# Runs that several processes train, one after the other. A single process must get the same results.
 RUNS = {
     "streamed and evaluated": {
         **DESCENT,
@@ -71,7 +71,7 @@ LONG = {**DESCENT, "num_steps": 10**6, "log_every": 20, "checkpoint_every": 40}
 
 
 def assert_close(workdir, reference, tolerance=1e-5):
-    """‖a - b‖ ≤ tolerance ‖b‖ for every leaf of the newest checkpoints, but for the schedule's length."""
+    """‖a - b‖ ≤ tolerance ‖b‖ for every leaf of the newest checkpoints, except the length of the schedule."""
     (step, found), (expected_step, expected) = leaves(workdir), leaves(reference)
     assert step == expected_step and found.keys() == expected.keys()
     for path, leaf in expected.items():
@@ -80,7 +80,7 @@ def assert_close(workdir, reference, tolerance=1e-5):
 
 
 def train_together(num, folder, runs, devices=1):
-    """`num` processes that train runs one after the other, none alone; the i-th run in `folder/i`."""
+    """`num` processes train runs together, one after the other; the i-th run in `folder/i`."""
     folder.mkdir()
     file = folder / "runs.json"
     file.write_text(json.dumps([{**overrides, "num_devices": 0} for overrides in runs]))
@@ -105,7 +105,7 @@ def wait_for(process, text):
 
 
 def end(processes, seconds=60):
-    """The statuses and outputs of processes that end, all of them in time."""
+    """The statuses and outputs of processes, which must all end in time."""
     deadline = time.monotonic() + seconds
     outputs = [p.communicate(timeout=max(deadline - time.monotonic(), 0.1))[0] for p in processes]
     return [process.returncode for process in processes], outputs
@@ -126,7 +126,7 @@ def alone(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """What two processes trained, by name, and 'stopped': LONG, of which one got a signal on the way."""
+    """Runs of two processes, by name, and 'stopped': LONG, in which one process got a signal."""
     folder = tmp_path_factory.mktemp("pair") / "pair"
     with train_together(2, folder, [*RUNS.values(), LONG]) as processes:
         wait_for(processes[0], "step 60/1000000")
@@ -143,14 +143,14 @@ def files(workdir):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_two_processes_get_what_one_gets(alone, pair, name):
+def test_two_processes_get_the_result_of_one(alone, pair, name):
     assert_close(pair[name], alone(name))
     assert files(pair[name]) == files(alone(name))
     for found, expected in zip(lines(pair[name]), lines(alone(name)), strict=True):
         assert found.keys() == expected.keys() and found["step"] == expected["step"]
 
 
-def test_a_signal_to_one_stops_both_at_a_step_from_which_one_alone_goes_on(pair, tmp_path):
+def test_a_signal_to_one_stops_both_and_one_alone_can_continue(pair, tmp_path):
     step, _ = leaves(pair["stopped"])
     assert step >= 60 and step % 2 == 0
     whole = {**LONG, "num_steps": (step // 20 + 1) * 20}
@@ -193,8 +193,8 @@ def test_an_error_ends_all_processes_with_its_line(tmp_path):
         assert "batch_size=15 cannot be shared by 2 devices: set it to 14 or 16" in line, output
 
 
-def test_meeting_looks_for_no_devices():
-    """What XLA is told later, such as to be deterministic, must not come too late."""
+def test_connecting_does_not_initialize_devices():
+    """Later XLA options, for example deterministic operations, must still have an effect."""
     program = (
         "import os; from jax._src import xla_bridge; from jaxgan import processes; "
         f"processes.connect('{free_address()}', 1, 0); "
@@ -203,7 +203,7 @@ def test_meeting_looks_for_no_devices():
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment()).returncode == 0
 
 
-def test_processes_that_were_started_with_different_configs_end(tmp_path):
+def test_processes_started_with_different_configs_end(tmp_path):
     def command(address, i):
         where = [f"--coordinator={address}", "--num_processes=2", f"--process_id={i}"]
         return [*arguments(tmp_path / "run", **{**DESCENT, "num_devices": 0, "seed": i}), *where]
@@ -231,7 +231,7 @@ def test_resuming_after_a_kill_is_exact(tmp_path, victim):
     assert_same_run(tmp_path / "killed", tmp_path / "whole")
 
 
-def test_what_four_processes_saved_one_and_two_go_on_from(alone, tmp_path):
+def test_one_or_two_processes_continue_a_run_of_four(alone, tmp_path):
     for num in (1, 2):
         workdir = tmp_path / str(num)
         half = {**DESCENT, "num_steps": 10}

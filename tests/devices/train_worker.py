@@ -1,6 +1,6 @@
-"""One of several processes: `train_worker.py ADDRESS NUM ID FOLDER FILE` trains the runs that the file lists.
+"""One of several processes: `train_worker.py ADDRESS NUM ID FOLDER FILE` trains the runs of a file.
 
-The i-th of them, whose overrides are the i-th of a JSON list, in `FOLDER/i`.
+The file is a JSON list of overrides. The i-th run is in `FOLDER/i`.
 """
 
 import json
@@ -26,5 +26,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.modules["tensorflow"] = None  # seconds to import, for nothing here needs it
+    sys.modules["tensorflow"] = None  # its import takes seconds and is not needed here
     app.run(lambda _: console._guarded(main), argv=sys.argv[:1])

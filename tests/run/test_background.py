@@ -1,4 +1,4 @@
-"""The thread that writes files while the training goes on."""
+"""The thread that writes files during training."""
 
 import threading
 from concurrent.futures import CancelledError
@@ -15,7 +15,7 @@ def background():
     background.close()
 
 
-def test_all_is_done_in_order_while_the_caller_goes_on(background):
+def test_tasks_are_done_in_order_while_the_caller_continues(background):
     gate, done = threading.Event(), []
     background.do(gate.wait, 60)
     for number in range(10):
@@ -44,7 +44,7 @@ def test_a_failure_is_raised_and_nothing_more_is_done(background):
     assert done == []
 
 
-def test_a_failure_is_raised_at_the_next_thing_to_do(background):
+def test_a_failure_is_raised_at_the_next_task(background):
     future = background.do(lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         future.result()
@@ -52,7 +52,7 @@ def test_a_failure_is_raised_at_the_next_thing_to_do(background):
         background.do(print)
 
 
-def test_what_waits_is_bounded(background):
+def test_the_number_of_waiting_tasks_is_bounded(background):
     gate, given = threading.Event(), []
 
     def give():
@@ -63,14 +63,14 @@ def test_what_waits_is_bounded(background):
     giver = threading.Thread(target=give)
     giver.start()
     giver.join(timeout=0.5)
-    assert giver.is_alive() and len(given) < 30  # it waits for the first
+    assert giver.is_alive() and len(given) < 30  # it waits until the first task is done
     gate.set()
     giver.join()
     background.wait()
     assert len(given) == 100
 
 
-def test_at_once_leaves_undone_what_has_not_begun():
+def test_closing_at_once_cancels_tasks_that_have_not_started():
     background, began, gate, done = Background(), threading.Event(), threading.Event(), []
     background.do(lambda: (began.set(), gate.wait(60)))
     later = background.do(done.append, 1)

@@ -19,7 +19,7 @@ from jaxgan.run.plain_path import PlainPath
 
 
 def tree(seed=0, size=40):
-    """What a state is made of: random matrices, vectors of one, scalars, key words, empty parts."""
+    """A tree like a state: random matrices, vectors of length 1, scalars, key words, empty parts."""
     rng = np.random.default_rng(seed)
     return {
         "step": np.int32(seed),
@@ -50,7 +50,7 @@ def restore(directory, step=None, **how):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A folder with the checkpoints 10, 20 and 30: copy it before changing it."""
+    """A folder with checkpoints 10, 20 and 30. Tests that change it use a copy."""
     directory = tmp_path_factory.mktemp("saved") / "checkpoints"
     save(directory, (10, 20, 30))
     return directory
@@ -63,13 +63,13 @@ def copy(saved, tmp_path):
 
 
 def snapshot(directory):
-    """Every file under a folder's parent, with its content and time."""
+    """All files under the parent of a folder, with content and modification time."""
     files = [path for path in sorted(directory.parent.rglob("*")) if path.is_file()]
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
 def array_files(step_directory):
-    """Where the arrays lie: the data files of the state."""
+    """The data files of the state, which have the arrays."""
     files = [path for path in step_directory.rglob("*") if path.is_file() and path.parent.name == "d"]
     assert files
     return sorted(files, key=lambda path: path.stat().st_size)
@@ -82,7 +82,7 @@ def flip(path, place):
 
 
 def flip_middle(step_directory):
-    """One byte of the file that holds the largest array."""
+    """Changes one byte in the middle of the file with the largest array."""
     path = array_files(step_directory)[-1]
     flip(path, path.stat().st_size // 2)
 
@@ -92,15 +92,15 @@ def warnings_in(caplog):
     return [message for message in messages if "damaged" in message]
 
 
-def test_a_state_comes_back_to_the_bit(saved):
+def test_a_state_is_restored_bitwise(saved):
     checkpoint = restore(saved)
     assert checkpoint.step == 30 and checkpoint.extra == {"window": [{"loss": 10.0}]}
     assert_same(checkpoint.tree, tree(30))
     assert_same(restore(saved, 10).tree, tree(10))
-    assert restore(saved, 10).extra == {"window": [{"loss": 10 / 3}]}  # a float to its last bit
+    assert restore(saved, 10).extra == {"window": [{"loss": 10 / 3}]}  # a float with all bits
 
 
-def test_the_state_of_a_gan_comes_back_to_the_bit(tmp_path):
+def test_the_state_of_a_gan_is_restored_bitwise(tmp_path):
     state = make_state(make_gan(batch_norm=True, optimizer="adam"), num_steps=3)
     with Checkpoints(tmp_path / "c") as checkpoints:
         checkpoints.save(7, state, {})
@@ -133,8 +133,8 @@ def test_the_newest_are_kept(tmp_path):
         assert_same(again.restore().tree, tree(13))
 
 
-def test_what_is_changed_after_saving_is_not_saved(tmp_path):
-    """The buffers go to the next step at once, while the files are still being written."""
+def test_changes_after_saving_are_not_saved(tmp_path):
+    """The next step may reuse the buffers while the files are still being written."""
     state = tree(4, size=50_000)
     on_device = jax.device_put({"donated": jnp.arange(1000.0)})
     with Checkpoints(tmp_path / "c") as checkpoints:
@@ -154,14 +154,14 @@ def test_an_empty_or_missing_folder_has_nothing_to_restore(tmp_path):
         restore(tmp_path / "new", 3)
 
 
-def test_an_unknown_step_lists_those_that_there_are(saved):
+def test_an_unknown_step_lists_the_saved_steps(saved):
     with pytest.raises(UserError, match=r"no checkpoint of step 25 in .*; there are: \[10, 20, 30\]"):
         restore(saved, 25)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.8])
-def test_one_flipped_byte_in_an_array_is_noticed(copy, caplog, share):
-    """Orbax alone gives back wrong numbers without a word."""
+def test_one_flipped_byte_in_an_array_is_detected(copy, caplog, share):
+    """Orbax itself returns wrong numbers without an error."""
     largest = array_files(copy / "30")[-1]
     flip(largest, int(share * (largest.stat().st_size - 1)))
     checkpoint = restore(copy)
@@ -170,7 +170,7 @@ def test_one_flipped_byte_in_an_array_is_noticed(copy, caplog, share):
     (warning,) = warnings_in(caplog)
     assert str(copy / "30") in warning and "\n" not in warning
     assert (copy.parent / "checkpoints-damaged" / "30").is_dir() and not (copy / "30").exists()
-    save(copy, (30,))  # its place is free again
+    save(copy, (30,))  # the step can be saved again
     assert_same(restore(copy).tree, tree(30))
 
 
@@ -186,26 +186,28 @@ def test_a_flipped_byte_in_any_file_never_gives_wrong_numbers(saved, tmp_path, c
         assert_same(checkpoint.tree, tree(checkpoint.step))
         assert checkpoint.step in (20, 30) and checkpoint.extra["window"][0]["loss"] == checkpoint.step / 3
         fell_back += checkpoint.step == 20
-    assert fell_back >= 2  # the largest array and the digests at least; some bytes are never read
+    assert (
+        fell_back >= 2
+    )  # at least the largest array and the digests are detected; some bytes are never read
     assert len(warnings_in(caplog)) == fell_back
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_a_truncated_file_is_noticed(copy, caplog, share):
+def test_a_truncated_file_is_detected(copy, caplog, share):
     largest = array_files(copy / "30")[-1]
     largest.write_bytes(largest.read_bytes()[: int(share * largest.stat().st_size)])
     assert_same(restore(copy).tree, tree(20))
     assert len(warnings_in(caplog)) == 1
 
 
-def test_a_missing_array_file_is_noticed(copy, caplog):
+def test_a_missing_array_file_is_detected(copy, caplog):
     array_files(copy / "30")[-1].unlink()
     assert_same(restore(copy).tree, tree(20))
     assert len(warnings_in(caplog)) == 1
 
 
-def test_a_damaged_one_of_many_arrays_is_one_line_and_no_tracebacks(trained, tmp_path, caplog, monkeypatch):
-    """Orbax lets go of a hundred reads where the first of them fails."""
+def test_one_damaged_array_of_many_gives_one_line_and_no_traceback(trained, tmp_path, caplog, monkeypatch):
+    """Orbax drops a hundred pending reads when the first one fails."""
     complaints = []
     monkeypatch.setattr(sys, "unraisablehook", complaints.append)
     for i, damage in enumerate([lambda file: flip(file, 50), Path.unlink]):
@@ -218,7 +220,7 @@ def test_a_damaged_one_of_many_arrays_is_one_line_and_no_tracebacks(trained, tmp
         assert len(caplog.records) == i + 1 and len(caplog.messages[i]) < 1000 and not complaints
 
 
-def test_two_damaged_ones_in_a_row(copy, caplog):
+def test_two_consecutive_damaged_checkpoints(copy, caplog):
     for step in ("20", "30"):
         flip_middle(copy / step)
     assert restore(copy).step == 10
@@ -226,7 +228,7 @@ def test_two_damaged_ones_in_a_row(copy, caplog):
     assert sorted(path.name for path in copy.with_name("checkpoints-damaged").iterdir()) == ["20", "30"]
 
 
-def test_where_all_are_damaged_the_user_decides(copy):
+def test_if_all_checkpoints_are_damaged_the_user_decides(copy):
     for step in ("10", "20", "30"):
         flip_middle(copy / step)
     with pytest.raises(UserError, match=r"every checkpoint .* damaged \(steps \[30, 20, 10\]\)") as error:
@@ -235,7 +237,7 @@ def test_where_all_are_damaged_the_user_decides(copy):
     assert sorted(path.name for path in copy.iterdir()) == ["10", "20", "30"]
 
 
-def test_a_damaged_step_that_is_asked_for_is_an_error(copy):
+def test_a_damaged_step_that_is_requested_is_an_error(copy):
     flip_middle(copy / "20")
     with pytest.raises(UserError, match="damaged"):
         restore(copy, 20)
@@ -243,7 +245,7 @@ def test_a_damaged_step_that_is_asked_for_is_an_error(copy):
 
 
 def test_half_written_checkpoints_are_ignored(copy, caplog):
-    """As a killed process leaves them: under a temporary name, some files missing."""
+    """Folders left by a killed process: with temporary names and missing files."""
     half = copy / "40.orbax-checkpoint-tmp"
     shutil.copytree(copy / "30", half)
     array_files(half)[-1].unlink()
@@ -267,15 +269,15 @@ def test_a_reader_changes_nothing(copy, caplog):
     assert snapshot(copy) == before and len(warnings_in(caplog)) == 1
 
 
-def test_a_reader_sees_what_a_run_saves_meanwhile(copy):
+def test_a_reader_finds_checkpoints_saved_later(copy):
     with Checkpoints(copy, 1, read_only=True) as reader:
         assert reader.restore().step == 30
         save(copy, (40,), keep=2)
         assert reader.steps() == [30, 40] and reader.restore().step == 40
 
 
-def test_a_reader_is_not_confused_by_a_run_that_lets_go_of_checkpoints(copy, caplog, monkeypatch):
-    """One is gone between two looks of Orbax; the newest is overtaken and half removed as it is read."""
+def test_a_reader_works_while_a_run_deletes_checkpoints(copy, caplog, monkeypatch):
+    """A checkpoint vanishes while Orbax lists the folder; the newest is partly removed while it is read."""
     looks = []
     with Checkpoints(copy, read_only=True) as reader:
         reload, read = reader._manager.reload, reader._read
@@ -314,7 +316,7 @@ def test_a_state_that_is_not_finite_is_not_saved(tmp_path, value, dtype):
     assert_same(restore(tmp_path / "c").tree, tree(1))
 
 
-# In a process of its own: the limit holds for every file that is written, pytest's included.
+# In a separate process, because the limit applies to all files, also to those of pytest.
 FULL_DISK = """
 import resource, sys
 from jaxgan.run.checkpoint import Checkpoints
@@ -332,8 +334,8 @@ except UserError as error:
 
 
 @pytest.mark.parametrize("allowed", [20_000, 10])
-def test_a_full_disk_costs_no_checkpoint(copy, allowed):
-    """No file may grow beyond the allowed bytes, so that writing fails as it does on a full disk."""
+def test_a_full_disk_loses_no_checkpoint(copy, allowed):
+    """With a limit on file sizes, writing fails as on a full disk."""
     here = Path(__file__).parent
     paths = os.pathsep.join(map(str, (here, here.parent, here.parents[1])))
     finished = subprocess.run(
@@ -349,12 +351,12 @@ def test_a_full_disk_costs_no_checkpoint(copy, allowed):
     checkpoint = restore(copy)
     assert checkpoint.step == 30
     assert_same(checkpoint.tree, tree(30))
-    save(copy, (40,), keep=2)  # room again
+    save(copy, (40,), keep=2)  # space again
     assert_same(restore(copy).tree, tree(40))
 
 
-def test_a_changed_digit_beside_the_arrays_is_noticed(copy, caplog):
-    """The open window of metrics is part of what a resumed run depends on."""
+def test_a_changed_digit_outside_of_the_arrays_is_detected(copy, caplog):
+    """A resumed run also depends on the unfinished window of metrics."""
     changed = [path for path in (copy / "30" / "extra").rglob("*") if path.is_file()]
     changed = [path for path in changed if b'"loss": 10.0' in path.read_bytes()]
     assert len(changed) == 1
@@ -362,8 +364,8 @@ def test_a_changed_digit_beside_the_arrays_is_noticed(copy, caplog):
     assert restore(copy).step == 20 and warnings_in(caplog)
 
 
-def test_what_is_saved_beside_the_arrays_is_as_it_was_at_the_call(tmp_path):
-    """The caller's list grows while the asynchronous writing goes on."""
+def test_extra_values_are_saved_as_they_were_at_the_call(tmp_path):
+    """The list of the caller grows during asynchronous writing."""
     window = [{"loss": 1.0}]
     with Checkpoints(tmp_path / "c") as checkpoints:
         checkpoints.save(1, {"leaf": np.ones(3)}, {"window": window})
@@ -373,7 +375,7 @@ def test_what_is_saved_beside_the_arrays_is_as_it_was_at_the_call(tmp_path):
 
 @pytest.mark.parametrize("name", ["a b", "run[lr=0.1]", "[", "a*", "a**b", "a?", "a\\b", "100%20", "×"])
 def test_a_folder_may_have_any_name(tmp_path, name):
-    """Orbax takes some for patterns. A damaged checkpoint is moved away there, too."""
+    """Orbax interprets some names as patterns. A damaged checkpoint is moved away there, too."""
     folder = tmp_path / name / "c"
     for step in (10, 20):
         save(folder, (step,), keep=2)
@@ -384,7 +386,7 @@ def test_a_folder_may_have_any_name(tmp_path, name):
 
 
 def test_a_first_checkpoint_that_cannot_be_read_back_ends_the_run(tmp_path, monkeypatch):
-    """Here by a folder that Orbax takes for a pattern, under its own name."""
+    """The cause here is a folder name that Orbax interprets as a pattern."""
 
     def own_name(self, folder):
         self.path, self.close = folder, lambda: None

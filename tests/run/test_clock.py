@@ -1,4 +1,4 @@
-"""Seconds of the devices' work, with a clock that is set by hand."""
+"""Seconds of device work, with a simulated clock."""
 
 import threading
 
@@ -9,7 +9,7 @@ from jaxgan.run.clock import Clock, Rate
 
 
 class Results:
-    """Of a call that is done when it is told so."""
+    """Results of a call that ends when `done` is set."""
 
     def __init__(self):
         self.done = threading.Event()
@@ -22,20 +22,20 @@ class Results:
 def test_only_the_devices_work_counts():
     time = [10.0]
     clock, first, second = Clock(lambda: time[0]), Results(), Results()
-    seconds = clock.watch(12.0, first)  # given at 12
-    also = clock.watch(13.0, second)  # given at 13, but begun when the first is done
+    seconds = clock.watch(12.0, first)  # submitted at 12
+    also = clock.watch(13.0, second)  # submitted at 13; starts when the first is done
     time[0] = 15.0
     first.done.set()
     assert seconds.result() == 3.0
     time[0] = 19.0
     second.done.set()
     assert also.result() == 4.0
-    time[0] = 100.0  # the host draws a picture meanwhile
+    time[0] = 100.0  # meanwhile the host draws a picture
     assert clock.watch(90.0, jnp.zeros(3)).result() == 10.0
     clock.close()
 
 
-def test_a_failure_of_the_devices_is_told_where_it_is_looked_at():
+def test_a_failure_of_the_devices_is_raised_by_the_result():
     class Broken:
         def block_until_ready(self):
             raise RuntimeError("out of memory")
@@ -46,20 +46,20 @@ def test_a_failure_of_the_devices_is_told_where_it_is_looked_at():
     clock.close()
 
 
-def test_a_rate_is_of_two_seconds_or_more():
-    """Calls of 10 steps: one that a late thread took for longer, and the next for shorter, cancel out."""
+def test_a_rate_is_measured_over_at_least_two_seconds():
+    """Calls of 10 steps. Measurement errors of a late thread cancel out between consecutive calls."""
     rate = Rate()
-    rate.add(10, 9.0)  # compiled
-    assert rate.of_line() == pytest.approx(10 / 9)  # there is no other
+    rate.add(10, 9.0)  # includes compilation
+    assert rate.of_line() == pytest.approx(10 / 9)  # there is no other call
     rate.add(10, 0.3)
     assert rate.of_line() == pytest.approx(10 / 0.3)
-    for seconds in (0.8, 0.1, 0.8, 0.1):  # each really .45
+    for seconds in (0.8, 0.1, 0.8, 0.1):  # in fact .45 each
         rate.add(10, seconds)
         found = rate.of_line()
-    assert found == pytest.approx(50 / 2.1)  # all since the compiled one: together 2.1 s
-    rate.add(5, 7.0)  # another length is compiled
+    assert found == pytest.approx(50 / 2.1)  # all calls since the compilation: 2.1 s in total
+    rate.add(5, 7.0)  # another length needs compilation
     for _ in range(3):
         rate.add(10, 1.0)
-    assert rate.of_line() == pytest.approx(10)  # of this line alone, 3 s
+    assert rate.of_line() == pytest.approx(10)  # only the calls of this line: 3 s
     rate.add(10, 0.5)
-    assert rate.of_line() == pytest.approx(30 / 2.5)  # and two calls before
+    assert rate.of_line() == pytest.approx(30 / 2.5)  # and two earlier calls

@@ -19,8 +19,8 @@ console.run(main)
 """
 
 
-def test_a_thread_that_waits_does_not_hold_a_job_that_failed():
-    """As those of Orbax do after a save that has failed, for five minutes."""
+def test_a_waiting_thread_does_not_delay_the_end_of_a_failed_job():
+    """Orbax's threads wait for five minutes after a failed save."""
     begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", HELD], env=quick_environment(), cwd=ROOT, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""TensorBoard's events: what clu's writer, which needs TensorFlow, writes of the same values."""
+"""TensorBoard's events equal those of clu's writer, which needs TensorFlow."""
 
 import io
 
@@ -44,7 +44,7 @@ def write_by_clu(folder, pixels):
 
 
 def told(folder):
-    """What TensorBoard's own reader finds: of each tag its plugin and its points, pictures as pixels."""
+    """The events as read by TensorBoard: the plugin and the points of each tag, pictures as pixels."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams import metadata
     from tensorboard.util.tensor_util import make_ndarray
@@ -75,7 +75,7 @@ def test_the_events_are_those_of_clu(tmp_path, pixels):
     assert found.keys() == {*SCALARS, "samples", "_hparams_/session_start_info"}
 
 
-def test_the_reader_takes_what_tensorflow_writes(tmp_path):
+def test_the_reader_reads_files_of_tensorflow(tmp_path):
     write_by_clu(tmp_path / "clu", PIXELS["L"])
     (path,) = (tmp_path / "clu").iterdir()
     import tensorflow as tf
@@ -84,7 +84,7 @@ def test_the_reader_takes_what_tensorflow_writes(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [1, 4, 5, 20])
-def test_events_are_cut_at_a_step_and_at_a_record_that_is_half_written(tmp_path, cut):
+def test_events_are_cut_at_a_step_and_at_an_incomplete_record(tmp_path, cut):
     writer = events.EventWriter(tmp_path)
     for step in (10, 20, 30):
         writer.scalars(step, {"loss": step / 10})
@@ -101,14 +101,20 @@ def test_events_are_cut_at_a_step_and_at_a_record_that_is_half_written(tmp_path,
     assert not events.has_events(tmp_path)
 
 
-def test_a_changed_byte_is_seen(tmp_path):
+def test_a_changed_byte_is_detected(tmp_path):
     writer = events.EventWriter(tmp_path)
     writer.scalars(10, {"loss": 1.0})
     writer.close()
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
     first = 16 + int.from_bytes(whole[:8], "little")
-    for place in (8, first - 5, first - 1, first + 8, len(whole) - 5):  # not in a length: another test
+    for place in (
+        8,
+        first - 5,
+        first - 1,
+        first + 8,
+        len(whole) - 5,
+    ):  # not in a length, which fails in another way
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         with pytest.raises(DamagedRecord, match="checksum"):
             list(read_records(path))
@@ -124,12 +130,12 @@ def test_records_of_any_length_have_the_checksums_of_tensorboard(tmp_path):
     records = [bytes(range(n % 256)) * (1 + n // 256) for n in (0, 1, 2, 3, 4, 5, 300, 17, 255, 0)]
     with (tmp_path / "records").open("wb") as file:
         writer = RecordWriter(file)
-        for record in records * 60:  # more than are verified at once
+        for record in records * 60:  # more than are verified in one block
             writer.write(record)
     assert list(read_records(tmp_path / "records")) == records * 60
 
 
-def test_two_writers_of_a_folder_have_files_of_their_own(tmp_path):
+def test_two_writers_of_a_folder_have_separate_files(tmp_path):
     for step in (1, 2):
         writer = events.EventWriter(tmp_path)
         writer.scalars(step, {"loss": 1.0})

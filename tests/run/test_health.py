@@ -33,15 +33,15 @@ def test_collapse_below_a_fifth_of_the_data_s_diversity(diversity, symptoms):
         (0.5, 1.0, set()),
     ],
 )
-def test_saturation_where_both_accuracies_are_near_one(real, fake, symptoms):
+def test_saturation_if_both_accuracies_are_near_one(real, fake, symptoms):
     assert found(accuracy_real=real, accuracy_fake=fake) == symptoms
 
 
-def test_a_critic_may_tell_real_from_fake():
+def test_a_critic_may_separate_real_and_fake():
     assert found(classifies=False, accuracy_real=1.0, accuracy_fake=1.0) == set()
 
 
-def test_both_at_once_in_one_line_each_with_the_numbers():
+def test_two_symptoms_give_one_line_each_with_numbers():
     symptoms = diagnose(
         {**HEALTHY, "diversity": 0.07, "accuracy_real": 1.0, "accuracy_fake": 1.0}, classifies=True
     )

@@ -1,4 +1,4 @@
-"""The warnings that a user sees while a run trains; what is written beside the training."""
+"""Warnings during training, and files written in the background."""
 
 import logging
 import threading
@@ -27,7 +27,7 @@ SATURATION = {"accuracy_real": 1.0, "accuracy_fake": 1.0}
 
 @pytest.fixture
 def warned(tmp_path, caplog):
-    """`(symptoms, threshold) -> warnings`: what is said of a run by the symptoms of each hundred steps."""
+    """`(symptoms, threshold) -> warnings` of a run with these symptoms in each hundred steps."""
 
     def watch(hundreds, threshold=0.0):
         gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=threshold), rows=())
@@ -42,7 +42,7 @@ def warned(tmp_path, caplog):
     return watch
 
 
-def test_a_symptom_is_told_when_it_comes_and_when_it_comes_back(warned):
+def test_a_symptom_gives_a_warning_each_time_it_starts(warned):
     both = COLLAPSE | SATURATION
     assert warned([{}, {}, {}, COLLAPSE, COLLAPSE, both, SATURATION, {}, SATURATION]) == [
         "step 400: mode collapse? fakes differ",
@@ -51,11 +51,11 @@ def test_a_symptom_is_told_when_it_comes_and_when_it_comes_back(warned):
     ]
 
 
-def test_nothing_is_told_before_step_300(warned):
+def test_there_is_no_warning_before_step_300(warned):
     assert warned([COLLAPSE | SATURATION] * 2) == []
 
 
-def test_what_lasts_until_step_300_is_told_then(warned):
+def test_a_symptom_that_lasts_until_step_300_gives_a_warning_then(warned):
     assert warned([COLLAPSE] * 4) == ["step 300: mode collapse? fakes differ"]
 
 
@@ -64,7 +64,7 @@ def test_a_critic_cannot_be_saturated(warned):
 
 
 def test_a_run_prints_each_warning_once(tmp_path):
-    """A generator that stands still, on a machine without TensorFlow."""
+    """A generator that does not learn, on a machine without TensorFlow."""
     still = {
         "generator__name": "mlp",
         "generator__mlp__hidden": (16,),
@@ -88,7 +88,7 @@ def test_a_run_prints_each_warning_once(tmp_path):
 
 @pytest.fixture
 def slow_pictures(monkeypatch):
-    """An event: no picture is drawn before it is set."""
+    """An event. No picture is drawn before it is set."""
     gate = threading.Event()
     monkeypatch.setattr(
         "jaxgan.run.monitor.draw_samples", lambda *_, **__: gate.wait(60) and Image.new("L", (8, 8))
@@ -99,7 +99,7 @@ def slow_pictures(monkeypatch):
     return gate
 
 
-def test_the_run_goes_on_while_a_picture_is_drawn_and_a_checkpoint_waits_for_it(tmp_path, slow_pictures):
+def test_the_run_continues_while_a_picture_is_drawn_and_a_checkpoint_waits_for_it(tmp_path, slow_pictures):
     gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=0.0), rows=())
     pictures, saved = tmp_path / "samples", []
 
@@ -119,8 +119,8 @@ def test_the_run_goes_on_while_a_picture_is_drawn_and_a_checkpoint_waits_for_it(
         assert saved == [(5, ["step_00000005.png"])]
 
 
-def test_a_picture_that_cannot_be_written_costs_the_checkpoint_after_it(tmp_path, slow_pictures):
-    """Which would be ahead of it: a run that goes on from there would never have the picture."""
+def test_after_a_failed_picture_no_checkpoint_is_saved(tmp_path, slow_pictures):
+    """A run resumed from that checkpoint would never draw the missing picture."""
     gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=0.0), rows=())
     saved = []
     (tmp_path / "samples").write_text("in the way")
@@ -143,11 +143,11 @@ def test_a_picture_that_cannot_be_written_costs_the_checkpoint_after_it(tmp_path
         ("ring", {"num_points": 100}, "modes: 8; held out: none, the test set is apart"),
     ],
 )
-def test_the_start_says_which_classes_there_are_and_how_many_examples_are_held_out(name, fields, said):
+def test_the_first_lines_have_the_classes_and_the_number_of_held_out_examples(name, fields, said):
     assert _parts(datasets.load(name, **fields)) == said
 
 
-def test_arrays_and_folders_say_what_they_hold_out(tmp_path):
+def test_arrays_and_folders_report_held_out_examples(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (13, 4, 4), np.uint8)
     np.savez(tmp_path / "labelled.npz", images=images, labels=np.arange(13) % 3)
     assert _parts(datasets.load("array", path=str(tmp_path / "labelled.npz"))) == (

@@ -1,4 +1,4 @@
-"""Runs whose output devices and environments are not what they should be: real commands on the digits."""
+"""Runs with faulty output devices and environments: real commands on the digits."""
 
 import json
 import os
@@ -21,7 +21,7 @@ FEW = {"num_steps": 8, "log_every": 4, "sample_every": 0, "checkpoint_every": 8}
 
 
 def run(workdir, redirection="", **variables):
-    """The command in a shell, with a redirection; its status, output and errors."""
+    """Runs the command in a shell with a redirection. Returns status, output and errors."""
     words = " ".join(f"'{word}'" for word in arguments(workdir, **FEW))
     environment = {**quick_environment(), **variables}
     return subprocess.run(
@@ -30,7 +30,7 @@ def run(workdir, redirection="", **variables):
 
 
 def test_no_output_device_ends_training(tmp_path):
-    """A full disk behind stdout, no stderr at all; then a pipe whose reader has gone, in ASCII."""
+    """First stdout on a full disk and closed stderr, then a pipe without a reader, in ASCII."""
     assert run(tmp_path / "full", "> /dev/full 2>&-").returncode == 0
     assert leaves(tmp_path / "full")[0] == 8
     ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
@@ -45,7 +45,7 @@ def test_no_output_device_ends_training(tmp_path):
 
 
 def test_a_closed_terminal_is_no_reason_to_fail():
-    """Every write to it is an error (EIO)."""
+    """Every write to it fails (EIO)."""
     terminal, number = pty.openpty()
     with os.fdopen(number, "w", buffering=1, encoding="utf-8") as file:
         stream = Stream(file, "stderr")
@@ -57,13 +57,13 @@ def test_a_closed_terminal_is_no_reason_to_fail():
         assert stream.write("lost, too\n") == 10
 
 
-def test_a_platform_that_is_not_there_is_told_in_one_line(tmp_path):
+def test_a_missing_platform_gives_one_line(tmp_path):
     done = run(tmp_path / "run", JAX_PLATFORMS="cuda")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and len(done.stderr) < 300
     assert "JAX_PLATFORMS=cuda" in done.stderr
 
 
-def test_without_a_home_the_cache_must_be_named(tmp_path):
+def test_without_a_home_the_cache_folder_must_be_given(tmp_path):
     """A user without HOME and without an entry in passwd, as in containers."""
     user = ["unshare", "--user", "--map-user=12345", "--map-group=12345"]
     if not shutil.which("unshare") or subprocess.run([*user, "true"], capture_output=True).returncode:
@@ -76,7 +76,7 @@ def test_without_a_home_the_cache_must_be_named(tmp_path):
 
 
 def test_x64_changes_nothing(tmp_path):
-    """All is float32, also where a program has switched x64 on."""
+    """All numbers are float32, also if a program has enabled x64."""
     wide = run(tmp_path / "wide", JAX_ENABLE_X64="1")
     assert wide.returncode == 0, wide.stderr
     assert {str(leaf.dtype) for leaf in leaves(tmp_path / "wide")[1].values()} <= {
@@ -109,13 +109,13 @@ def test_x64_changes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(("path", "message"), [("gs://bucket/run", "is a URL"), ("caf\udce9", "is no UTF-8")])
-def test_paths_that_are_none_are_refused(path, message):
+def test_invalid_paths_are_refused(path, message):
     with pytest.raises(UserError, match=message):
         require_local(Path(path))
 
 
-def test_a_run_goes_on_by_its_folder_alone(tmp_path):
-    """`config.json` has everything; fields beside --workdir are checked as always."""
+def test_a_run_continues_from_its_folder_alone(tmp_path):
+    """`config.json` has all fields. Other fields besides --workdir are checked as usual."""
     workdir = tmp_path / "run"
     assert run(workdir).returncode == 0
     launch = [sys.executable, arguments(workdir)[1], f"--workdir={workdir}"]

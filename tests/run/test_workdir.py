@@ -1,4 +1,4 @@
-"""Who may use a workdir, what a failed start leaves of it, and what signals do."""
+"""Claims of a workdir, failed starts, and signals."""
 
 import signal
 from pathlib import Path
@@ -9,7 +9,7 @@ from jaxgan.errors import UserError
 from jaxgan.run.workdir import Stop, claim
 
 
-def test_a_claimed_workdir_is_refused_until_it_is_let_go(tmp_path):
+def test_a_claimed_workdir_is_refused_until_its_release(tmp_path):
     with claim(tmp_path / "run"):
         with pytest.raises(UserError, match="in use by another process"), claim(tmp_path / "run"):
             pass
@@ -20,13 +20,13 @@ def test_a_claimed_workdir_is_refused_until_it_is_let_go(tmp_path):
 
 
 @pytest.mark.parametrize("error", [UserError, KeyboardInterrupt])
-def test_a_start_that_fails_leaves_nothing(tmp_path, error):
+def test_a_failed_start_leaves_nothing(tmp_path, error):
     with pytest.raises(error), claim(tmp_path / "runs" / "mine" / "run"):
         raise error
     assert not list(tmp_path.iterdir())
 
 
-def test_a_start_that_fails_leaves_the_user_s_folders(tmp_path):
+def test_a_failed_start_keeps_the_user_s_folders(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError), claim(tmp_path / "empty"):
         raise UserError
@@ -36,7 +36,7 @@ def test_a_start_that_fails_leaves_the_user_s_folders(tmp_path):
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["empty", "new", "notes.txt"]
 
 
-def test_a_run_that_fails_stays(tmp_path):
+def test_a_failed_run_is_kept(tmp_path):
     with pytest.raises(UserError), claim(tmp_path / "run"):
         (tmp_path / "run" / "config.json").write_text("{}")
         raise UserError
@@ -47,7 +47,7 @@ def test_a_run_that_fails_stays(tmp_path):
 
 
 def test_a_lock_that_its_holder_removed_is_not_enough(tmp_path, monkeypatch):
-    """A failed start takes its lock file away just when another process has opened it."""
+    """A failed start removes its lock file just after another process has opened it."""
     import fcntl
 
     lock = fcntl.flock
@@ -68,8 +68,8 @@ def test_a_signal_is_noted_and_the_second_one_acts():
     assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
 
 
-def test_a_signal_for_one_within_another_is_for_both():
-    """Before the inner one begins, while it lasts, or never."""
+def test_a_signal_in_nested_blocks_is_for_both():
+    """A signal before or during the inner block, or none."""
     with Stop() as outer:
         with Stop() as inner:
             pass
@@ -83,16 +83,16 @@ def test_a_signal_for_one_within_another_is_for_both():
 
 
 @pytest.mark.parametrize("name", ["gs://bucket/run", "s3://bucket/run", "caf\udce9/run"])
-def test_a_name_that_cannot_be_used_is_refused_before_anything_is_made(tmp_path, monkeypatch, name):
+def test_an_unusable_name_is_refused_before_anything_is_written(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="--workdir") as error, claim(Path(name)):
         pass
-    str(error.value).encode()  # it can be shown
+    str(error.value).encode()  # it can be printed
     assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["a:b/run", "16:30", "C:/runs", "run[lr=0.1]", "café ×"])
-def test_a_name_that_looks_odd_is_taken(tmp_path, monkeypatch, name):
+def test_an_unusual_name_is_accepted(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     with claim(Path(name)):
         assert Path(name, ".lock").exists()

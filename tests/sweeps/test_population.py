@@ -97,7 +97,7 @@ def assert_same(found, expected, exact):
     *((1, 3, (STEPS,)), (3, 2, (STEPS,)), (1, 1, (STEPS,)), (3, 1, (STEPS,)), (2, 1, (STEPS,))),
     *((1, 2, (STEPS,)), (1, 1, (STEPS - 1, 1))),
 ])  # fmt: skip
-def test_a_member_is_what_it_is_alone(width, num_devices, calls):
+def test_a_member_equals_a_separate_run(width, num_devices, calls):
     devices = jax.devices()[:num_devices]
     states, alive, metrics = train(3, width, devices, [*map(hyper_with, DECAYS)], calls=calls)
     assert alive.all()

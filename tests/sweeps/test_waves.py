@@ -78,7 +78,7 @@ def test_which_members_continue(wave):
 
 
 @pytest.mark.parametrize(("i", "step"), [(1, 8), (3, 16)])
-def test_a_member_is_what_it_is_alone(wave, tmp_path, i, step):
+def test_a_member_equals_a_separate_run(wave, tmp_path, i, step):
     """A pruned member, and one that continues after others were pruned."""
     folder, _ = wave
     alone = runs()[i].config

@@ -1,3 +1,3 @@
-"""In front of the real one on the path: its import takes seconds, and these runs do not need it."""
+"""Shadows the real package, whose import takes seconds and which these runs do not need."""
 
 raise ImportError("left out of this test")
