@@ -108,6 +108,7 @@ def _check_regularizers(config: ConfigDict) -> None:
                 f"fields of regularizers.{name} are set, but its weight is 0: set "
                 f"regularizers.{name}.weight, or leave them alone"
             )
+    _check_own_steps(config)
     active = active_regularizers(config).keys()
     if "zcr" in active and selected(config, "generator")[1].get("noise"):
         raise UserError(
@@ -121,6 +122,28 @@ def _check_regularizers(config: ConfigDict) -> None:
         )
     if config.consistency_augment.names and not comparing:
         raise UserError("consistency_augment.names is set, but neither regularizers.cr nor bcr has a weight")
+
+
+def _check_own_steps(config: ConfigDict) -> None:
+    own = {name: part for name, part in active_regularizers(config).items() if part.get("own_step", False)}
+    for name, section in own.items():
+        if family_of(name) != "gradient":
+            raise UserError(
+                f"regularizers.{name}.own_step is set, but only gradient penalties, such as r1, can have a "
+                "step of their own: leave it False"
+            )
+        first = next(iter(own))
+        if section.interval != own[first].interval:
+            raise UserError(
+                f"regularizers.{first}.interval and regularizers.{name}.interval differ, but penalties with "
+                "own_step take that step together: set both to the same"
+            )
+    name, fields = selected(config, "discriminator_optimizer")
+    if own and fields.get("b1", 0.0) < 0:
+        raise UserError(
+            f"own_step raises betas to a power, but discriminator_optimizer.{name}.b1={fields['b1']} is "
+            "below 0: set it to 0 or more"
+        )
 
 
 def _check_augmentation(config: ConfigDict) -> None:
