@@ -28,6 +28,8 @@ from jaxgan.losses import LOSSES
 from jaxgan.metrics.protocol import find_protocol
 from jaxgan.regularizers import family_of
 
+_FAR = 30  # a factor on R1's weight that is no matter of taste any more
+
 
 def check(config: ConfigDict) -> None:
     """Refuses a config that makes no sense.
@@ -71,6 +73,33 @@ def cautions(config: ConfigDict) -> list[str]:
             f"discriminator.{name}.spectral_norm=."
         ]
     return []
+
+
+def suggested_gamma(shape: tuple[int, ...], batch_size: int) -> float:
+    """A weight of R1 for images `(H, W, C)`: .0002·side²/B, for the penalty ½‖∇D‖² of this house as there.
+
+    Source: Karras et al. 2020, Training Generative Adversarial Networks with Limited Data, the rule of the
+    published code's `--cfg=auto`.
+    """
+    return 2e-4 * shape[0] * shape[1] / batch_size
+
+
+def caution_about_gamma(config: ConfigDict, shape: tuple[int, ...]) -> str:
+    """A warning where R1's weight is more than 30 times as large or small as suggested; '' if it is not.
+
+    Relativistic losses are left out: R3GAN's published weights are 100 to 600 times the rule's.
+    """
+    weight = config.regularizers.r1.weight if "r1" in config.regularizers else 0.0
+    if not weight or len(shape) != 3 or config.loss.name.startswith("relativistic"):
+        return ""
+    gamma = suggested_gamma(shape, config.batch_size)
+    if 1 / _FAR <= weight / gamma <= _FAR:
+        return ""
+    return (
+        f"regularizers.r1.weight={weight:g} is {weight / gamma:.2g} times StyleGAN2-ADA's "
+        f".0002·side²/batch_size = {gamma:.2g} for {shape[0]}x{shape[1]} pixels: if fakes are blurred, or "
+        f"training diverges, try weights around {gamma:.2g}"
+    )
 
 
 def _check_numbers(config: ConfigDict) -> None:
