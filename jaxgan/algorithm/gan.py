@@ -36,12 +36,14 @@ class Regularizer(NamedTuple):
       interval: updates of the network from one application to the next (lazy regularization; Karras et al.
         2020, Analyzing and Improving the Image Quality of StyleGAN, section 3.1).
       schedule: `(step, **numbers) -> factor` on the weight.
+      own_step: whether it has an optimizer step of its own, after that of the update.
     """
 
     family: str
     build: Callable[..., Any]
     interval: int
     schedule: Callable[..., jax.Array]
+    own_step: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,6 +81,7 @@ class GAN:
       unrolled_steps: discriminator updates that the generator's update looks ahead.
       accumulate: number of microbatches.
       lookahead_every: steps from one joint backtracking of both networks to the next; 0: none.
+      nonfinite: what to do with gradients that are NaN or infinite: a key of `guards.NONFINITE`.
       compute_dtype: 'float32' or 'bfloat16', of the networks in training; parameters are float32.
       features: of a frozen classifier, `images [B, ...] -> [B, F]`, for terms that look at them.
     """
@@ -112,6 +115,7 @@ class GAN:
     unrolled_steps: int = 0
     accumulate: int = 1
     lookahead_every: int = 0
+    nonfinite: str = "keep"
     compute_dtype: str = "float32"
     features: Callable[[jax.Array], jax.Array] | None = None
 
@@ -240,7 +244,7 @@ def init_state(gan: GAN, key: KeyWords, hyper: dict) -> GanState:
 def init_extras(gan: GAN, hyper: dict, params: dict) -> dict[str, Any]:
     """The initial memory of penalties and tricks; `params` are those of both networks, by name."""
     extras: dict[str, Any] = {network: {"regularizers": {}} for network in params}
-    for name, (family, build, _, _) in gan.regularizers.items():
+    for name, (family, build, *_) in gan.regularizers.items():
         if family == "logit":
             extras["discriminator"]["regularizers"][name] = build().init()
         if family == "weight":
@@ -266,6 +270,8 @@ def discriminator_metrics(gan: GAN, hyper: dict) -> tuple[str, ...]:
         names.append("identification_loss")
     if "adaptive" in hyper:
         names.append("augment_probability")
+    if gan.nonfinite != "keep":
+        names.append("discriminator_nonfinite")
     for name, entry in gan.regularizers.items():
         if entry.family in ("gradient", "logit", "consistency", "class"):
             names.append(f"discriminator/{name}")

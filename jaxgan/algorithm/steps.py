@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Shaped
 from jaxgan.algorithm.accumulation import generate
 from jaxgan.algorithm.collectives import whole_size
 from jaxgan.algorithm.gan import GAN, Game
+from jaxgan.algorithm.guards import finite
 from jaxgan.algorithm.metrics import diversity
 from jaxgan.algorithm.randomness import example_keys, named_keys
 from jaxgan.algorithm.schedules import at_this_step
@@ -120,7 +121,8 @@ def train_step(
         extras=extras,
     )
     spread = diversity(minibatch["real"], minibatch["fake"], axis_name)
-    return state, {**metrics, **generator_metrics, "diversity": spread}
+    metrics = {**metrics, **generator_metrics, "diversity": spread}
+    return state, metrics if gan.nonfinite == "keep" else finite(metrics)
 
 
 def ema_decay(game: Game, batch_size: int) -> Float[Array, ""]:

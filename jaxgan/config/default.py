@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict, FieldReference
 
 from jaxgan.algorithm.gan import GENERATOR_BATCHES, UPDATE_ORDERS
+from jaxgan.algorithm.guards import NONFINITE
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.config import schedules
 from jaxgan.config.fields import LISTS, SECTIONS, component, components, regularizers
@@ -313,6 +314,13 @@ GROUPS["Optimization"] = {
             "number of microbatches (gradient accumulation), to save memory. Batch norm, LeCam, ADA and "
             "DRAGAN see one microbatch at a time, and update their averages after each",
             AtLeast(1),
+        ),
+        (
+            "nonfinite_gradients",
+            "keep",
+            "NaN and infinity in gradients. keep: the run ends as diverged; replace: 0 and ±1e5 for them; "
+            "skip: no update. Both count them in the metrics",
+            OneOf(NONFINITE),
         ),
         (
             "compute_dtype",

@@ -34,7 +34,7 @@ from jaxgan.config.fields import (
     scheduled,
     selected,
 )
-from jaxgan.config.schedules import make_schedules, schedule_numbers
+from jaxgan.config.schedules import for_own_steps, make_schedules, schedule_numbers
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.losses import LOSSES
@@ -107,7 +107,8 @@ def make_gan(
     def regularizer(name, section):
         family = family_of(name)
         build = bind(FAMILIES[family], name, own_fields(section))
-        return Regularizer(family, build, section.interval, SCHEDULES[section.schedule.name])
+        schedule = SCHEDULES[section.schedule.name]
+        return Regularizer(family, build, section.interval, schedule, section.get("own_step", False))
 
     devices = {"axis_name": axis_name, "synchronized": config.batch_statistics == "synchronized"}
     condition, stored_shape = make_condition(config, classes, shape), tuple(shape)
@@ -138,7 +139,9 @@ def make_gan(
         generator=generator,
         discriminator=discriminator,
         generator_optimizer=build("generator_optimizer"),
-        discriminator_optimizer=build("discriminator_optimizer"),
+        discriminator_optimizer=SECTIONS["discriminator_optimizer"][config.discriminator_optimizer.name](
+            **for_own_steps(config, selected(config, "discriminator_optimizer")[1])
+        ),
         loss=bind(LOSSES, *selected(config, "loss")),
         schedule=SCHEDULES[config.schedule.name],
         schedules=make_schedules(config),
@@ -164,6 +167,7 @@ def make_gan(
         unrolled_steps=config.unrolled_steps,
         accumulate=config.accumulate,
         lookahead_every=config.lookahead_every,
+        nonfinite=config.get("nonfinite_gradients", "keep"),
         compute_dtype=config.compute_dtype,
     )
     _require_points_or_images(gan)

@@ -54,6 +54,12 @@ OF_PENALTIES = (
         "apply the penalty in every interval-th update, interval times as strong (lazy regularization)",
         AtLeast(1),
     ),
+    own_field(
+        "own_step",
+        False,
+        "an optimizer step of its own in every interval-th update; the discriminator's rate is then times "
+        "k/(k+1), its betas are taken to that power, k the interval (StyleGAN2)",
+    ),
 )
 
 # Fields of the schedule of every number.
@@ -177,7 +183,7 @@ def active_regularizers(config: ConfigDict) -> dict[str, ConfigDict]:
 
 def own_fields(section: ConfigDict) -> dict[str, Any]:
     """A penalty's own fields, without those that every penalty has."""
-    common = ("weight", "interval", "schedule")
+    common = {"schedule", *(field.name for field in OF_PENALTIES)}
     return {field: value for field, value in section.items() if field not in common}
 
 
@@ -231,6 +237,7 @@ UNSAID = {
     "ema_half_life": 0.0,
     "ema_rampup": 0.0,
     "generator_batch": "shared",
+    "nonfinite_gradients": "keep",
 }
 
 
@@ -252,6 +259,9 @@ def essential(config: ConfigDict) -> dict[str, Any]:
         section |= part.to_dict()
     active = active_regularizers(config)
     tree["regularizers"] = {name: tree["regularizers"][name] for name in active}
+    for section in tree["regularizers"].values():
+        if not section.get("own_step", False):
+            section.pop("own_step", None)
     for path, registry in (sections(config) | LISTS).items():
         *parents, last = path.split(".")
         parent = tree

@@ -16,6 +16,7 @@ from jaxgan.augment import AUGMENTATIONS
 from jaxgan.config.fields import (
     OF_SCHEDULES,
     TRANSFORMATIONS,
+    active_regularizers,
     flatten,
     is_met,
     names_of,
@@ -117,15 +118,34 @@ def make_schedules(config: ConfigDict) -> dict[str, Schedule]:
 
 def schedule_numbers(config: ConfigDict) -> dict[str, dict[str, float]]:
     """`hyper["schedules"]`: the numbers of the schedules that are set."""
-    return {
-        path: {
-            "start": section_of(config, path),
-            "end": part.end,
-            "from_step": part.from_step,
-            "num_steps": part.num_steps,
-        }
-        for path, part in scheduled(config).items()
-    }
+    found = {}
+    for path, part in scheduled(config).items():
+        ends = {"start": section_of(config, path), "end": part.end}
+        if path.startswith("discriminator_optimizer."):
+            name = path.rpartition(".")[2]
+            ends = {end: for_own_steps(config, {name: value})[name] for end, value in ends.items()}
+        found[path] = {**ends, "from_step": part.from_step, "num_steps": part.num_steps}
+    return found
+
+
+def for_own_steps(config: ConfigDict, numbers: dict[str, float]) -> dict[str, float]:
+    """Numbers of the discriminator's optimizer where penalties have an optimizer step of their own.
+
+    k updates then take k + 1 steps: η·k/(k+1), β^(k/(k+1)). Source: Karras et al. 2020, Analyzing and
+    Improving the Image Quality of StyleGAN, appendix B.
+    """
+    active = active_regularizers(config).values()
+    intervals = [part.interval for part in active if part.get("own_step", False)]
+    if not intervals:
+        return numbers
+    ratio = intervals[0] / (intervals[0] + 1)
+    made = dict(numbers)
+    for name in ("b1", "b2"):
+        if name in made:
+            made[name] **= ratio
+    if "learning_rate" in made:
+        made["learning_rate"] *= ratio
+    return made
 
 
 def check_schedules(config: ConfigDict, own: dict[str, Field]) -> None:

@@ -86,6 +86,8 @@ def _train(config: ConfigDict, workdir: Path) -> int:
     program = parallel.make_program(
         gan, config.parallel, config.batch_size, streamed=streamed, num_devices=config.num_devices
     )
+    if not before and processes.is_first() and (caution := checks.caution_about_gamma(config, dataset.shape)):
+        logging.warning(caution)
     hyper = experiment.make_hyper(config, dataset.labels)
     fresh = _make_fresh_state(gan, config, hyper, ignore_weights=before is not None)
     evaluator = make_evaluator(config, gan, dataset) if config.eval_every and processes.is_first() else None
