@@ -188,7 +188,7 @@ def fix_schedule(config: ConfigDict) -> ConfigDict:
 
 
 # Fields that a record leaves out at their defaults, so that runs from before them keep theirs.
-UNSAID = {"max_minutes": 0.0, "dataset.hold_out": False}
+UNSAID = {"max_minutes": 0.0, "dataset.hold_out": False, "evaluation.standing_statistics": 0}
 
 
 def essential(config: ConfigDict) -> dict[str, Any]:

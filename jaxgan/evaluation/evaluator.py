@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from jaxgan import sampler
 from jaxgan.algorithm.gan import GAN
 from jaxgan.config import experiment
 from jaxgan.config.fields import listed, selected
@@ -44,6 +45,7 @@ class Evaluator:
       seed: of the latents and of the choice of real examples, in [0, 2^32).
       everything: also compute all other statistics, with their defaults; skip those that the data does not
         allow.
+      standing_statistics: batches of batch norms' statistics, see `sampler.standing`; 0: running averages.
 
     Attributes:
       floor: the same numbers with as many real examples instead of fakes: what a perfect generator reaches.
@@ -66,7 +68,11 @@ class Evaluator:
         protocol: str,
         seed: int,
         everything: bool = False,
+        standing_statistics: int = 0,
     ):
+        if standing_statistics:
+            sampler.require_batch_norm(gan)
+        self._gan, self._standing = gan, standing_statistics
         self._num, split, whole = find_protocol(protocol)
         self._extractor, self._mixture = extractor, load(split).mixture
         self._everything = everything
@@ -105,6 +111,8 @@ class Evaluator:
             "fields": {name: self._fields(name) for name in self._statistics},
             "versions": features.versions(),
         }
+        if standing_statistics:
+            self.protocol["standing_statistics"] = standing_statistics
         self.floor = self._measure_floor()
 
     def __call__(self, weights: dict[str, Any]) -> dict[str, float]:
@@ -116,6 +124,7 @@ class Evaluator:
         Raises:
           UserError: it makes NaN or infinite numbers.
         """
+        weights = sampler.with_standing_statistics(self._gan, weights, self._standing)
         self._last = self._fakes(weights, self._num, self._real.labels)
         return self._measure(self._last, self._statistics)
 
@@ -294,7 +303,12 @@ def make_evaluator(config: ConfigDict, gan: GAN, dataset: Dataset, everything: b
         unseen = {"all": "all", "validation": kept, "test": "none"}[extractor.unseen]
         extractor = dataclasses.replace(extractor, unseen=unseen)
     statistics, section = listed(config, "evaluation.statistics"), config.evaluation
-    evaluator = Evaluator(gan, load, extractor, statistics, section.protocol, section.seed, everything)
+    standing = section.get("standing_statistics", 0)
+    if standing:  # where layers know no device axis
+        gan = experiment.make_gan(config, gan.shape, classes=gan.classes)
+    evaluator = Evaluator(
+        gan, load, extractor, statistics, section.protocol, section.seed, everything, standing
+    )
     if held_out and evaluator.protocol["split"] == "test":
         evaluator.protocol["split"] = "validation"
     return evaluator

@@ -19,6 +19,7 @@ from jaxgan.sampler.programs import (
     posterior,
 )
 from jaxgan.sampler.sampler import Sampler
+from jaxgan.sampler.standing import require_batch_norm, with_standing_statistics
 
 __all__ = [
     "BATCH",
@@ -35,4 +36,6 @@ __all__ = [
     "latents",
     "load",
     "posterior",
+    "require_batch_norm",
+    "with_standing_statistics",
 ]
