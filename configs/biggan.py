@@ -8,8 +8,9 @@ Not trained to its end here yet. Published with these settings (StudioGAN, 50,00
 set, Inception, best checkpoint): FID 4.16, inception score 9.96. `small` takes 3.2 s of processor time a step
 on a CPU, and 1.8 GB.
 
-It is evaluated and sampled with the batch statistics of 16 batches of latents (evaluation.standing_statistics).
-Other than there: the average begins with the first step (there after 1,000), and the epsilons of batch norm and spectral norm are 1e-5 and 1e-12.
+It is evaluated and sampled with the batch statistics of 16 batches of latents. Other than there: the average
+begins with the first step (there after 1,000), and the epsilons of batch norm and spectral norm are 1e-5 and
+1e-12.
 """
 
 from configs import default
