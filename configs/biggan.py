@@ -8,9 +8,9 @@ Full training has not been run here yet. StudioGAN reports FID 4.16 and an incep
 settings (50,000 samples against the training set, Inception, best checkpoint). `small` takes 3.2 s of CPU
 time per step and 1.8 GB of memory.
 
-Differences from StudioGAN: averaging starts with the first step (StudioGAN: after 1,000); samples are drawn
-with running batch statistics (StudioGAN: standing statistics); the epsilons of batch norm and spectral norm
-are 1e-5 and 1e-12.
+Evaluations and samples use the batch statistics of 16 batches of latents (standing statistics). Differences
+from StudioGAN: averaging starts with the first step (StudioGAN: after 1,000); the epsilons of batch norm and
+spectral norm are 1e-5 and 1e-12.
 """
 
 from configs import default
@@ -30,6 +30,7 @@ def get_config(variant: str = ""):
     config.discriminator_steps = 5
     for optimizer in (config.generator_optimizer, config.discriminator_optimizer):
         optimizer.adam.update({"learning_rate": 2e-4, "b1": 0.5, "b2": 0.999, "eps": 1e-6})
+    config.evaluation.standing_statistics = 16
     config.condition.name = "labels"
     config.condition.labels.update(
         {"generator": "batch_norm", "discriminator": "projection", "fakes": "uniform"}

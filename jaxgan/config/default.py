@@ -366,6 +366,13 @@ GROUPS["Evaluation, of the averaged generator"] = {
             OneOf(("lowest", "highest")),
         ),
         ("evaluation.seed", 0, "seed of the latents and of the choice of real examples", _SEED),
+        (
+            "evaluation.standing_statistics",
+            0,
+            "batches of latents over which batch norms get their statistics, to evaluate and to sample; 0: "
+            "the running averages of training",
+            AtLeast(0),
+        ),
     ),
 }
 

@@ -237,6 +237,7 @@ UNSAID = {
     "ema_half_life": 0.0,
     "ema_rampup": 0.0,
     "generator_batch": "shared",
+    "evaluation.standing_statistics": 0,
     "nonfinite_gradients": "keep",
 }
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from jaxgan import sampler
 from jaxgan.algorithm.gan import GAN
 from jaxgan.config import experiment
 from jaxgan.config.fields import listed, selected
@@ -46,6 +47,7 @@ class Evaluator:
       everything: also compute all other statistics, with their defaults; skip those that the data does not
         allow.
       stored: `split -> Dataset`, what a run with a task is trained on; `load` gives its targets.
+      standing_statistics: batches of batch norms' statistics, see `sampler.standing`; 0: running averages.
 
     Attributes:
       floor: the same numbers with as many real examples instead of fakes: what a perfect generator reaches.
@@ -69,7 +71,11 @@ class Evaluator:
         seed: int,
         everything: bool = False,
         stored: Callable[[str], Dataset] | None = None,
+        standing_statistics: int = 0,
     ):
+        if standing_statistics:
+            sampler.require_batch_norm(gan)
+        self._gan, self._standing = gan, standing_statistics
         self._num, split, whole = find_protocol(protocol)
         self._extractor, self._mixture = extractor, load(split).mixture
         self._everything, self._task, self._stored = everything, gan.task, stored or load
@@ -123,6 +129,8 @@ class Evaluator:
             "fields": {name: self._fields(name) for name in self._statistics},
             "versions": features.versions(),
         }
+        if standing_statistics:
+            self.protocol["standing_statistics"] = standing_statistics
         self.floor = self._measure_floor()
 
     def __call__(self, weights: dict[str, Any]) -> dict[str, float]:
@@ -134,6 +142,7 @@ class Evaluator:
         Raises:
           UserError: it makes NaN or infinite numbers.
         """
+        weights = sampler.with_standing_statistics(self._gan, weights, self._standing)
         if self._degraded is None:
             self._last = self._fakes(weights, self._num, self._real.labels)
         else:
@@ -336,8 +345,11 @@ def make_evaluator(config: ConfigDict, gan: GAN, dataset: Dataset, everything: b
         unseen = {"all": "all", "validation": kept, "test": "none"}[extractor.unseen]
         extractor = dataclasses.replace(extractor, unseen=unseen)
     statistics, section = listed(config, "evaluation.statistics"), config.evaluation
+    standing = section.get("standing_statistics", 0)
+    if standing:  # where layers know no device axis
+        gan = experiment.make_gan(config, gan.data_shape, classes=gan.classes)
     how = extractor, statistics, section.protocol, section.seed, everything
-    evaluator = Evaluator(gan, targets(load), *how, stored=load)
+    evaluator = Evaluator(gan, targets(load), *how, stored=load, standing_statistics=standing)
     if held_out and evaluator.protocol["split"] == "test":
         evaluator.protocol["split"] = "validation"
     return evaluator

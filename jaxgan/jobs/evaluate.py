@@ -48,7 +48,7 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
       the entry of `evaluation.json`.
     """
     _require_fields(changes)
-    drawn = sampler.load(workdir, step, weights)
+    drawn = sampler.load(workdir, step, weights, changes.get("evaluation.standing_statistics"))
     recorded = record.read_record(workdir)
     everything = "evaluation.statistics.names" not in changes
     config = _change(record.recorded_config(recorded), changes)

@@ -22,6 +22,7 @@ from jaxgan.sampler.programs import (
     show,
 )
 from jaxgan.sampler.sampler import Sampler
+from jaxgan.sampler.standing import require_batch_norm, with_standing_statistics
 
 __all__ = [
     "BATCH",
@@ -40,5 +41,7 @@ __all__ = [
     "latents",
     "load",
     "posterior",
+    "require_batch_norm",
     "show",
+    "with_standing_statistics",
 ]

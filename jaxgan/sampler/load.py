@@ -18,18 +18,25 @@ from jaxgan.run.checkpoint import Checkpoints
 from jaxgan.run.record import read_record, recorded_config
 from jaxgan.sampler.kept import read
 from jaxgan.sampler.sampler import Sampler
+from jaxgan.sampler.standing import with_standing_statistics
 
 WEIGHTS = ("ema", "raw")
 
 
 @float32
-def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema") -> Sampler:
+def load(
+    workdir: str | Path,
+    step: int | str | None = None,
+    weights: str = "ema",
+    standing_statistics: int | None = None,
+) -> Sampler:
     """The generator of a run. The run may still be training, and its training data is not needed.
 
     Args:
       workdir: of the run.
       step: of the checkpoint; None is the newest, 'best' that of `evaluation.best`.
       weights: 'ema', the averaged generator, or 'raw'.
+      standing_statistics: see `with_standing_statistics`; None: the run's `evaluation.standing_statistics`.
 
     Raises:
       UserError: there is no such run, checkpoint or kind of weights.
@@ -68,6 +75,9 @@ def load(workdir: str | Path, step: int | str | None = None, weights: str = "ema
     tree, judged, given = checkpoint.tree, packed_shape(gan.shape, gan.packing), gan.given_example
     averaged = tree["ema" if weights == "ema" else "generator"]
     generator = _restore(gan.generator, (gan.latent_dim,), given, averaged)
+    batches = config.evaluation.standing_statistics if standing_statistics is None else standing_statistics
+    batches = arguments.whole("standing_statistics", batches)
+    generator = with_standing_statistics(gan, generator, batches)
     discriminator = _restore(gan.discriminator, judged, given, tree["discriminator"])
     numbers, kept = tree["hyper"]["loss"], read(workdir) if gan.task else None
     return Sampler(gan, generator, checkpoint.step, about, discriminator, numbers, kept)
