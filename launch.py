@@ -25,6 +25,7 @@ jaxgan: generative adversarial networks in JAX and Flax
             So does --workdir=DIR alone; --workdir=DIR --config.num_steps=N makes it longer.
   evaluate  python launch.py --mode=evaluate --workdir=DIR [--protocol=50k]
   sample    python launch.py --mode=sample --workdir=DIR [--num=50000 --out=FILE.npz]
+  translate python launch.py --mode=translate --workdir=DIR --input=FOLDER --out=FOLDER
   sweep     python launch.py --mode=sweep --config=FILE --sweep='FIELD=VALUES' [--dry_run]
             and --mode=report --workdir=DIR, to write its report anew
   fields    python launch.py --mode=fields [--config=FILE] [WORD]
@@ -40,11 +41,14 @@ SIGTERM, with a checkpoint written first.\
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, configs/*.py.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; default runs/<config name>[-<overrides>].")
-MODES = "train", "evaluate", "sample", "sweep", "report", "fields"
+MODES = "train", "evaluate", "sample", "translate", "sweep", "report", "fields"
 MODE = flags.DEFINE_enum("mode", "train", MODES, "What to do.")
 NUM = flags.DEFINE_integer("num", 0, "sample: how many examples to write to --out.")
 OUT = flags.DEFINE_string(
-    "out", None, "sample, fields: FILE.npz or a folder for PNGs, default WORKDIR/samples.npz; or FILE.md."
+    "out",
+    None,
+    "sample, translate, fields: FILE.npz or a folder for PNGs, default WORKDIR/samples.npz; a folder; or "
+    "FILE.md.",
 )
 LABELS = flags.DEFINE_list(
     "labels", None, "sample: of a conditional run, classes that take turns: 7,3 or cat."
@@ -52,11 +56,25 @@ LABELS = flags.DEFINE_list(
 CODES = flags.DEFINE_list(
     "codes", None, "sample: of InfoGAN, values of codes by number: 0:7,1:0.5; of one code several take turns."
 )
-SEED = flags.DEFINE_integer("sample_seed", 0, "sample: the seed of the latents.")
+SEED = flags.DEFINE_integer("sample_seed", 0, "sample, translate: the seed of the latents.")
 STEP = flags.DEFINE_string(
-    "step", None, "sample, evaluate: a checkpoint's step, or 'best'; default the newest."
+    "step", None, "sample, evaluate, translate: a checkpoint's step, or 'best'; default the newest."
 )
-WEIGHTS = flags.DEFINE_enum("weights", "ema", ["ema", "raw"], "sample, evaluate: averaged or raw generator.")
+WEIGHTS = flags.DEFINE_enum(
+    "weights", "ema", ["ema", "raw"], "sample, evaluate, translate: averaged or raw generator."
+)
+INPUT = flags.DEFINE_string("input", None, "translate: an image file, or a folder of them.")
+TILE = flags.DEFINE_integer(
+    "tile",
+    512,
+    "translate: larger pictures go through the network in tiles of so many pixels in height and width, one "
+    "at a time, so that its memory is that of one tile; 0: whole.",
+    lower_bound=0,
+)
+OVERLAP = flags.DEFINE_integer("overlap", 64, "translate: pixels that tiles share.", lower_bound=0)
+DIRECTION = flags.DEFINE_enum(
+    "direction", "AtoB", ["AtoB", "BtoA"], "translate: of a run on unpaired pictures, which way."
+)
 # Of a run that several processes train.
 DISTRIBUTED = flags.DEFINE_boolean(
     "distributed", False, "train: one of several processes, started by SLURM, Open MPI or on a TPU pod."
@@ -255,6 +273,15 @@ def main(*words: str) -> int:
 
         out = Path(OUT.value).expanduser() if OUT.value else None
         return sample(workdir, NUM.value, out, SEED.value, step, WEIGHTS.value, LABELS.value, CODES.value)
+
+    if MODE.value == "translate":
+        from jaxgan.jobs.translate import translate
+
+        if not INPUT.value or not OUT.value:
+            raise UserError("--mode=translate needs --input=FOLDER and --out=FOLDER")
+        source, out = Path(INPUT.value).expanduser(), Path(OUT.value).expanduser()
+        chosen = step, WEIGHTS.value, SEED.value, DIRECTION.value
+        return translate(workdir, source, out, *chosen, TILE.value, OVERLAP.value)
 
     from jaxgan.jobs.evaluate import evaluate
 

@@ -37,7 +37,6 @@ CALLS = {
     inpainting.fill_with_nearest: ((IMAGES,), (IMAGES[0],)),
     inpainting.fill_with_example: ((IMAGES, PIXELS[:, :8, :8, :2]), (IMAGES, IMAGES[..., :2])),
     scores.degrade: ((NOISE, DIGITS, ROWS), (NOISE, DIGITS, ROWS / 2)),
-    scores.to_pixels: ((jnp.asarray(IMAGES),), (jnp.asarray(PIXELS),)),
     scores.restore: ((same, IMAGES), (same, IMAGES[0])),
     features.extract_images: ((RAW, PIXELS), (RAW, PIXELS[0])),
     in_tiles: ((same, IMAGES), (same, IMAGES[0])),

@@ -16,7 +16,7 @@ from jaxgan.config.fields import listed, selected
 from jaxgan.datasets import Dataset, take
 from jaxgan.datasets.dataset import Examples
 from jaxgan.errors import UserError
-from jaxgan.evaluation import features
+from jaxgan.evaluation import features, restoration
 from jaxgan.evaluation.features import Extracted
 from jaxgan.evaluation.naming import number_name
 from jaxgan.extractors import EXTRACTORS, Extractor
@@ -26,6 +26,7 @@ from jaxgan.metrics.memorization import Neighbours, nearest_training
 from jaxgan.metrics.protocol import find_protocol
 
 _OF_TRAINING = {"neighbours", "training"}  # families of statistics that look at the training set
+_NO_FLOOR = _OF_TRAINING | {"restoration"}
 _MOST_TRAINING = 60_000  # training examples to search in: all of MNIST
 
 
@@ -44,6 +45,7 @@ class Evaluator:
       seed: of the latents and of the choice of real examples, in [0, 2^32).
       everything: also compute all other statistics, with their defaults; skip those that the data does not
         allow.
+      stored: `split -> Dataset`, what a run with a task is trained on; `load` gives its targets.
 
     Attributes:
       floor: the same numbers with as many real examples instead of fakes: what a perfect generator reaches.
@@ -66,20 +68,37 @@ class Evaluator:
         protocol: str,
         seed: int,
         everything: bool = False,
+        stored: Callable[[str], Dataset] | None = None,
     ):
         self._num, split, whole = find_protocol(protocol)
         self._extractor, self._mixture = extractor, load(split).mixture
-        self._everything = everything
-        impossible = {*FAMILIES["restoration"], *(() if gan.classes else FAMILIES["labels"])}
+        self._everything, self._task, self._stored = everything, gan.task, stored or load
+        self._classes = np.array(gan.classes)
+        if gan.task and load(split).labels is not None and extractor.mode_shares is not None:
+            self._classes = np.unique(load("train").labels)
+        restores = gan.task is not None and not gan.task.reads
+        impossible = {
+            *(() if restores else FAMILIES["restoration"]),
+            *(() if len(self._classes) else FAMILIES["labels"]),
+        }
         all_ = {name: {} for name in STATISTICS if name not in impossible}
         self._statistics = all_ | statistics if everything else statistics
         families = {family_of(name) for name in self._statistics}
-        self._with_examples = not families.isdisjoint({"images", "mixture"})
-        self._fakes = features.Fakes(gan, extractor, seed, self._with_examples)
+        self._with_examples = not families.isdisjoint({"images", "mixture", "restoration"})
         self.skipped: dict[str, str] = {}
         self._searched: tuple[np.ndarray | None, Neighbours | None] = None, None
 
         real, self._others = features.choose(load, split, self._num, seed, extractor.unseen, whole)
+        self._degraded, told = None, {}
+        if gan.task:
+            source = self._stored(split)
+            rows = real[0][1] if restores else restoration.choose(source, self._num, seed)
+            self._num = min(self._num, len(rows))
+            self._degraded = restoration.degrade(gan.task, source, rows[: self._num], seed)
+            told = {"images": self._degraded.given}
+            if not restores:  # of the pair (F(b) | G(a)), what is made of the examples
+                told["channels"] = slice(gan.shape[-1] // 2, None)
+        self._fakes = features.Fakes(gan, extractor, seed, self._with_examples, **told)
         left = sum(len(rows) for _, rows in self._others)
         self.no_floor = ""
         if left < self._num:
@@ -88,7 +107,6 @@ class Evaluator:
                 f"trained on, and {self._num:,} are needed"
             )
             self._others = real  # to find out which statistics are possible
-        self._classes = np.array(gan.classes)
         self._real_rows, self._real = real, self._of_real(real)
         if not families.isdisjoint(_OF_TRAINING):
             test, _ = features.choose(load, "test", self._num, seed)
@@ -116,13 +134,29 @@ class Evaluator:
         Raises:
           UserError: it makes NaN or infinite numbers.
         """
-        self._last = self._fakes(weights, self._num, self._real.labels)
+        if self._degraded is None:
+            self._last = self._fakes(weights, self._num, self._real.labels)
+        else:
+            self._last = self._fakes(weights, self._num)._replace(labels=self._degraded.labels)
         return self._measure(self._last, self._statistics)
 
     def names(self) -> list[str]:
         """The names of all numbers, also of those without a floor; found by computing them."""
         real = self._of_real(self._others, self._with_examples)
         return list(self._measure(self._fill(real), self._statistics))
+
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """The same numbers of images that the task's simple methods make; empty without a task."""
+        if self._degraded is None or self._degraded.truth is None:
+            return {}
+        names = [name for name in self._statistics if family_of(name) not in _OF_TRAINING]
+        found = restoration.baselines(self._task, self._degraded, self._stored("train"))
+        return {method: self._measure(self._of_images(images), names) for method, images in found.items()}
+
+    def _of_images(self, images) -> Extracted:
+        """Of as many images as fakes."""
+        found = features.extract_images(self._extractor, images)
+        return Extracted(**found, examples=images, labels=self._degraded.labels)
 
     def closest(self, num: int) -> tuple[Examples, Examples, Float[np.ndarray, " N"]]:
         """The fakes of the last evaluation whose features are nearest to those of a training example.
@@ -162,10 +196,10 @@ class Evaluator:
     def _measure_floor(self) -> dict[str, float]:
         real, numbers = self._of_real(self._others, self._with_examples), {}
         if self.no_floor:
-            self._measure(self._fill(real), [n for n in self._statistics if family_of(n) not in _OF_TRAINING])
+            self._measure(self._fill(real), [n for n in self._statistics if family_of(n) not in _NO_FLOOR])
             return numbers
         for name in self._statistics:
-            if family_of(name) in _OF_TRAINING:
+            if family_of(name) in _NO_FLOOR:
                 continue
             try:
                 numbers |= self._compute(name, real)
@@ -216,7 +250,9 @@ class Evaluator:
                 raise UserError("only mixtures have known centres (ring, grid)")
             return fake.examples, *self._mixture
         if family == "restoration":
-            raise UserError("there is no true image of a fake: only a run with a task restores images")
+            if self._degraded is None or self._degraded.truth is None:
+                raise UserError("fakes have no true images: only a run with a task on pairs restores them")
+            return fake.examples, self._degraded.truth, self._degraded.holes
         if family == "images":
             if fake.examples.ndim != 4:
                 raise UserError("points are no images")
@@ -288,15 +324,20 @@ def make_evaluator(config: ConfigDict, gan: GAN, dataset: Dataset, everything: b
     def load_whole(split):
         return experiment.load_dataset(experiment.without_hold_out(config), split)
 
+    def targets(load):
+        return load if gan.task is None else lambda split: restoration.targets_of(gan.task, load(split))
+
     name, fields = selected(config, "evaluation.extractor")
     held_out = config.dataset.get("hold_out", False)
-    extractor = EXTRACTORS[name](load_whole if held_out else load, gan.shape, **fields)
+    shape = gan.shape if gan.task is None else targets(load)("train").shape
+    extractor = EXTRACTORS[name](targets(load_whole if held_out else load), shape, **fields)
     if held_out:  # now the test split is the validation part, and the training set has none
         kept = "test" if dataset.parts is None else "none"
         unseen = {"all": "all", "validation": kept, "test": "none"}[extractor.unseen]
         extractor = dataclasses.replace(extractor, unseen=unseen)
     statistics, section = listed(config, "evaluation.statistics"), config.evaluation
-    evaluator = Evaluator(gan, load, extractor, statistics, section.protocol, section.seed, everything)
+    how = extractor, statistics, section.protocol, section.seed, everything
+    evaluator = Evaluator(gan, targets(load), *how, stored=load)
     if held_out and evaluator.protocol["split"] == "test":
         evaluator.protocol["split"] = "validation"
     return evaluator

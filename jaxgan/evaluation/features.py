@@ -185,11 +185,21 @@ class Fakes:
       extractor: of the features.
       seed: of the latents, in [0, 2^32).
       with_examples: whether to return the examples, too.
+      images: float32 `[N, ...]`, given to the generator in turn, if it has a task.
+      channels: of its output, those to look at.
     """
 
-    def __init__(self, gan: GAN, extractor: Extractor, seed: int, with_examples: bool = False):
+    def __init__(
+        self,
+        gan: GAN,
+        extractor: Extractor,
+        seed: int,
+        with_examples: bool = False,
+        images: Float[np.ndarray, "N h w c"] | None = None,
+        channels: slice = slice(None),
+    ):
         self._gan, self._extractor, self._seed = gan, extractor, seed
-        self._with_examples = with_examples
+        self._with_examples, self._images, self._channels = with_examples, images, channels
         self._run = jit(self._batches)
 
     def _batches(self, weights, extractor_weights, first, given):
@@ -197,7 +207,7 @@ class Fakes:
             first, given = part
             z = sampler.latents(self._gan, jnp.uint32(self._seed), first)
             raw = sampler.apply(self._gan, weights, z, given)
-            examples = sampler.finish(self._gan, raw)
+            examples = sampler.finish(self._gan, raw)[..., self._channels]
             found = _extract(self._extractor, extractor_weights, examples)
             found["finite"] = jnp.isfinite(raw).reshape(len(raw), -1).all(axis=1)
             return {**found, "examples": examples} if self._with_examples else found
@@ -207,6 +217,9 @@ class Fakes:
 
     def _given(self, first: int, size: int) -> dict[str, Any]:
         """The conditions of these samples if none are requested: `[batches, batch, ...]`."""
+        if self._images is not None:
+            rows = (first + np.arange(size)) % len(self._images)
+            return {"image": self._images[rows].reshape(_BATCHES, -1, *self._images.shape[1:])}
         places = range(first, first + size, sampler.batch_of(self._gan))
         given = [sampler.conditions(self._gan, np.uint32(self._seed), np.int32(place)) for place in places]
         return jax.tree.map(lambda *parts: jnp.stack(parts), *given)

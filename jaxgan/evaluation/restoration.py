@@ -4,7 +4,9 @@ What is given is made from a data set by a task, from a key of each example's nu
 it is the same in every evaluation.
 """
 
+import dataclasses
 import functools
+import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,12 +20,14 @@ from jaxgan.algorithm.randomness import example_keys, named_keys
 from jaxgan.algorithm.tricks import scale
 from jaxgan.compilation import float32, jit
 from jaxgan.datasets import Dataset, order, take
+from jaxgan.datasets.dataset import Digest
 from jaxgan.errors import UserError
 from jaxgan.evaluation.features import extract_images, versions
 from jaxgan.evaluation.naming import number_name
 from jaxgan.extractors import Extractor
 from jaxgan.metrics import FAMILIES
 from jaxgan.metrics.frechet import frechet_distance
+from jaxgan.sampler.given import to_pixels
 from jaxgan.tasks import Task
 from jaxgan.tasks.inpainting import fill_with_example
 
@@ -40,16 +44,42 @@ class Degraded(NamedTuple):
     """N examples as a task gives them.
 
     Attributes:
-      truth: the targets, uint8 `[N, H, W, C]`.
+      truth: the targets, uint8 `[N, H, W, C]`; None: unpaired pictures have none.
       given: float32 `[N, h, w, c]`.
       holes: bool `[N, H, W]`; None: the task has none.
       labels: int `[N]` of the examples; None: the data has none.
     """
 
-    truth: UInt8[np.ndarray, "N H W C"]
+    truth: UInt8[np.ndarray, "N H W C"] | None
     given: Float[np.ndarray, "N h w c"]
     holes: Bool[np.ndarray, "N H W"] | None
     labels: Int[np.ndarray, " N"] | None
+
+
+class Targets:
+    """The targets of stored examples as a random-access source: see `Dataset.examples`."""
+
+    def __init__(self, task: Task, examples: Any):
+        self._task, self._examples, self.dtype = task, examples, np.dtype(np.uint8)
+        self.shape = (len(examples), *task.shapes(tuple(examples.shape[1:]))[0])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitems__(self, rows: np.ndarray) -> np.ndarray:
+        target, _ = self._task.real(scale(jnp.asarray(take(self._examples, rows))), None)
+        return to_pixels(np.asarray(target))
+
+
+def targets_of(task: Task, dataset: Dataset) -> Dataset:
+    """What translations are compared with: the targets of the examples, or for unpaired data the partners."""
+    if task.reads:
+        return dataset.partner or dataset
+    if task.shapes(dataset.shape)[0] == dataset.shape:
+        return dataset
+    digest = hashlib.blake2b(f"targets|{dataset.fingerprint}".encode(), digest_size=16).hexdigest()
+    examples = Targets(task, dataset.examples)
+    return dataclasses.replace(dataset, examples=examples, fingerprint=Digest(digest))
 
 
 class Scores(NamedTuple):
@@ -70,6 +100,8 @@ class Scores(NamedTuple):
 def degrade(task: Task, dataset: Dataset, rows: Int[np.ndarray, " N"], seed: int = 0) -> Degraded:
     """The targets of some examples, and what is given of them.
 
+    Unpaired examples are joined with themselves.
+
     Args:
       task: the task.
       dataset: its images.
@@ -77,16 +109,15 @@ def degrade(task: Task, dataset: Dataset, rows: Int[np.ndarray, " N"], seed: int
       seed: in [0, 2^32).
 
     Raises:
-      UserError: the task is not possible with these images, or has no true images.
+      UserError: the task is not possible with these images.
     """
-    task.check(dataset.shape)
-    if task.reads:
-        raise UserError("unpaired pictures have no true translations: measure with task 'paired'")
+    copies = 1 + len(task.reads)
+    task.check((*dataset.shape[:-1], copies * dataset.shape[-1]))
 
     def run(images, numbers):
         keys = named_keys(example_keys(jax.random.key(seed), numbers), "task")
-        target, given = task.real(scale(images), keys)
-        return to_pixels(target), given["image"]
+        target, given = task.real(jnp.concatenate([scale(images)] * copies, axis=-1), keys)
+        return target, given["image"]
 
     compiled, parts = jit(run), []
     for first in range(0, len(rows), _ROWS):
@@ -94,15 +125,10 @@ def degrade(task: Task, dataset: Dataset, rows: Int[np.ndarray, " N"], seed: int
         found = compiled(take(dataset.examples, some), some.astype(np.int32))
         parts.append([np.asarray(part)[: len(rows) - first] for part in found])
     truth, given = (np.concatenate(side) for side in zip(*parts, strict=True))
-    mask = task.hole(given)
+    truth, mask = to_pixels(truth), task.hole(given)
     holes = None if mask is None else mask[..., 0] > 0.5
     labels = None if dataset.labels is None else dataset.labels[rows]
-    return Degraded(truth, given, holes, labels)
-
-
-def to_pixels(images: Float[Array, "*B H W C"]) -> UInt8[Array, "*B H W C"]:
-    """Images in [-1, 1] as 8 bits, rounded; values outside are clipped."""
-    return jnp.round((jnp.clip(images, -1, 1) + 1) * 127.5).astype(jnp.uint8)
+    return Degraded(None if task.reads else truth, given, holes, labels)
 
 
 def restore(translate: Translate, given: Float[np.ndarray, "N h w c"]) -> UInt8[np.ndarray, "N H W C"]:
@@ -117,7 +143,7 @@ def restore(translate: Translate, given: Float[np.ndarray, "N h w c"]) -> UInt8[
         found = np.asarray(translate(jnp.asarray(batch)), np.float32)[: len(given) - first]
         if not np.isfinite(found).all():
             raise UserError("some restored images are NaN or infinite: take an earlier checkpoint")
-        parts.append(np.asarray(to_pixels(found)))
+        parts.append(to_pixels(found))
     return np.concatenate(parts)
 
 
@@ -137,7 +163,13 @@ def baselines(
         examples = take(train.examples, np.arange(min(len(train), _MOST_TRAINING)))
         found["example"] = fill_with_example(degraded.given, examples)
     fit = degraded.truth.shape
-    return {name: np.asarray(to_pixels(images)) for name, images in found.items() if images.shape == fit}
+    return {name: to_pixels(images) for name, images in found.items() if images.shape == fit}
+
+
+def choose(dataset: Dataset, num: int, seed: int) -> Int[np.ndarray, " n"]:
+    """The same `num` rows as `features.choose` chooses of a split, or all."""
+    size = min(len(dataset), order.MAX_SIZE - 1)
+    return order.rows(np.array([seed, 0], np.uint32), 0, min(num, size), size)
 
 
 def restoration_scores(
@@ -166,8 +198,10 @@ def restoration_scores(
     SSIM is left out for images smaller than its window of 11 pixels. The distance is to the very images that
     were degraded, so a perfect restoration has 0.
     """
-    num = min(num, len(dataset))
-    rows = order.rows(np.array([seed, 0], np.uint32), 0, num, min(len(dataset), order.MAX_SIZE - 1))
+    if task.reads:
+        raise UserError("unpaired pictures have no true translations: measure with task 'paired'")
+    rows = choose(dataset, num, seed)
+    num = len(rows)
     degraded = degrade(task, dataset, rows, seed)
     true = None if extractor is None else extract_images(extractor, degraded.truth)
     measure = functools.partial(_measure, degraded, extractor, true, classes)

@@ -69,6 +69,7 @@ def evaluate(workdir: Path, changes: dict[str, Any], step: int | str | None, wei
         "numbers": numbers,
         "floor": evaluator.floor,
         "no_floor": evaluator.no_floor,
+        "baselines": evaluator.baselines(),
         "skipped": evaluator.skipped,
     }
     path = workdir / "evaluation.json"
@@ -180,14 +181,16 @@ def _print(entry: dict[str, Any], is_images: bool) -> None:
         f"{protocol['num_real']} real ones ({entry['dataset']['name']}, {protocol['split']}); features of "
         f"'{extractor['name']}' (hash {extractor['digest'][:8] or 'none'}{known})"
     )
-    width = max(map(len, entry["numbers"]))
+    width, baselines = max(map(len, entry["numbers"])), entry["baselines"]
     floor = entry["no_floor"] or f"floor: {protocol['num_floor']} other real examples instead of fakes"
-    print(f"{'':{width}}  {'fakes':>10}  {'floor':>10}  ({floor})")
+    floor += "; the others: the same images by simple methods" if baselines else ""
+    titles = "".join(f"  {title:>10}" for title in ("fakes", "floor", *baselines))
+    print(f"{'':{width}}{titles}  ({floor})")
     for name, value in entry["numbers"].items():
-        floor, number = entry["floor"].get(name), number_of(name)
-        reached = "" if floor is None else f"{floor:.4g}"
-        said = f"{number.arrow or ' '} {number.meaning}" if number else ""
-        print(f"{name:{width}}  {value:10.4g}  {reached:>10}  {said}".rstrip())
+        reached = [entry["floor"].get(name), *(found.get(name) for found in baselines.values())]
+        values = "".join("  " + ("" if one is None else f"{one:.4g}").rjust(10) for one in reached)
+        said = f"{number.arrow or ' '} {number.meaning}" if (number := number_of(name)) else ""
+        print(f"{name:{width}}  {value:10.4g}{values}  {said}".rstrip())
     for name, reason in entry["skipped"].items():
         print(f"no {name}: {reason}")
     if is_images and extractor["name"] != "inception":

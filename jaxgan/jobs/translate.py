@@ -14,6 +14,7 @@ from jaxgan.datasets.folders import list_images
 from jaxgan.datasets.pictures import Picture, encode_picture, read_picture, to_grey
 from jaxgan.errors import UserError
 from jaxgan.files import replace
+from jaxgan.sampler import Sampler, load, programs
 from jaxgan.sampler.tiles import Translate, in_tiles
 
 TILE, OVERLAP = 512, 64  # pixels of the given picture
@@ -44,6 +45,68 @@ class Translator(NamedTuple):
     restores: bool = True
     hole: bool = False
     fill: float = 0.0
+
+
+def translate(
+    workdir: Path,
+    source: Path,
+    out: Path,
+    step: int | str | None,
+    weights: str,
+    seed: int,
+    direction: str,
+    tile: int = TILE,
+    overlap: int = OVERLAP,
+) -> int:
+    """Writes what a run's generator makes of image files: see `translate_files`.
+
+    Args:
+      workdir: of the run, which may still be training.
+      source: an image file, or a folder.
+      out: the folder to write to.
+      step: of the checkpoint; None is the newest.
+      weights: 'ema' or 'raw'.
+      seed: of the latents, for generators that use them; every picture gets the same.
+      direction: AtoB or BtoA, of a run on unpaired pictures.
+      tile, overlap: see `translate_files`.
+
+    Returns:
+      the exit status.
+    """
+    return translate_files(
+        make_translator(load(workdir, step, weights), seed, direction), source, out, tile, overlap
+    )
+
+
+def make_translator(sampler: Sampler, seed: int = 0, direction: str = "AtoB") -> Translator:
+    """The generator of a run as a translator; UserError if it is given no images."""
+    gan = sampler.gan
+    if gan.task is None:
+        raise UserError("this run translates no images, as it has no task: draw from it with --mode=sample")
+    given = gan.given_example["image"].shape[1:]
+    both = bool(gan.task.reads)
+    if direction != "AtoB" and not both:
+        raise UserError(f"--direction={direction} is of runs on unpaired pictures: this one has one way only")
+    z, channels = sampler.latents(seed, 1), given[-1] // (1 + both)
+
+    def run(images):
+        images = np.concatenate([images, images], axis=-1) if both else images
+        made = np.asarray(programs.translate(gan, sampler.weights, z.repeat(len(images), axis=0), images))
+        if not both:
+            return made
+        return made[..., channels:] if direction == "AtoB" else made[..., :channels]
+
+    hole = gan.task.hole(np.zeros((1, *given), np.float32)) is not None
+    return Translator(
+        run,
+        channels,
+        gan.shape[-1] // (1 + both),
+        gan.shape[0] // given[0],
+        getattr(gan.generator, "multiple", 1),
+        gan.task.restores,
+        hole,
+        getattr(gan.task, "fill", 0.0),
+    )
 
 
 def translate_files(

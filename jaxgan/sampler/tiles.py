@@ -40,9 +40,9 @@ def in_tiles(
     """
     height, width = images.shape[1:3]
     padded = [-(-side // multiple) * multiple for side in (height, width)]
-    images = np.pad(
-        images, [(0, 0), (0, padded[0] - height), (0, padded[1] - width), (0, 0)], mode="symmetric"
-    )
+    if padded != [height, width]:
+        more = [(0, 0), (0, padded[0] - height), (0, padded[1] - width), (0, 0)]
+        images = np.pad(images, more, mode="symmetric")
     if not tile or max(padded) <= tile:
         return np.asarray(translate(images), np.float32)[:, : factor * height, : factor * width]
     side, shared = tile // multiple * multiple, -(-overlap // multiple) * multiple

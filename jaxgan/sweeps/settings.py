@@ -54,7 +54,8 @@ def find_objective(text: str, config: ConfigDict) -> Objective:
         )
     dataset = plan.load_dataset(config)
     evaluator = make_evaluator(config, plan.build(config).gan, dataset)
-    names = [*(evaluator.floor or evaluator.names())]
+    names = [*evaluator.floor]
+    names = names if name in names else evaluator.names()  # some have no floor
     known = [f"{other} {number_of(other).arrow}" for other in names if _better(other)]
     if name not in names or not _better(name):
         what = "no direction of it is better" if name in names else "no evaluation of this config gives it"

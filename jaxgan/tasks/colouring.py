@@ -24,6 +24,7 @@ class Colouring:
 
     weights: Annotated[tuple[float, ...], AtLeast(0)] = (0.299, 0.587, 0.114)
 
+    restores: ClassVar = False
     reads: ClassVar = ()
 
     def check(self, shape: Shape) -> None:

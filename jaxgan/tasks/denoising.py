@@ -22,6 +22,7 @@ class Denoising:
 
     sigma: Annotated[float, Above(0)] = 25.0
 
+    restores: ClassVar = True
     reads: ClassVar = ()
 
     def check(self, shape: Shape) -> None:

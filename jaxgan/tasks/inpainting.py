@@ -40,6 +40,7 @@ class Inpainting:
     brush: Annotated[float, AtLeast(1.5)] = 3.0
     fill: Annotated[float, Between(-1, 1, closed=True)] = 0.0
 
+    restores: ClassVar = True
     reads: ClassVar = ()
 
     def check(self, shape: Shape) -> None:

@@ -24,6 +24,7 @@ class Paired:
 
     given_channels: Annotated[int, AtLeast(0)] = 0
 
+    restores: ClassVar = False
     reads: ClassVar = ()
 
     def check(self, shape: Shape) -> None:
@@ -65,6 +66,7 @@ class Unpaired:
     its partner, any picture of the other set. The same pair is given and the target; G gives (F(b) | G(a)).
     """
 
+    restores: ClassVar = False
     reads: ClassVar = ("partner",)
 
     def check(self, shape: Shape) -> None:

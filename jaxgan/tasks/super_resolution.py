@@ -28,6 +28,7 @@ class SuperResolution:
     factor: Annotated[int, OneOf((2, 4))] = 4
     reduction: Annotated[str, OneOf(("bicubic", "box"))] = "bicubic"
 
+    restores: ClassVar = True
     reads: ClassVar = ()
 
     def check(self, shape: Shape) -> None:

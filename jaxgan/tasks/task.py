@@ -22,9 +22,11 @@ class Task(Protocol):
     A task is a frozen dataclass. Its fields are the config fields `task.<name>.<field>`.
 
     Attributes:
+      restores: whether the target is the same picture as the given one, but better.
       reads: `("partner",)` if the images of `real` are an example and its partner, joined by channels.
     """
 
+    restores: bool
     reads: tuple[str, ...]
 
     def real(self, images: Images, keys: Key[Array, " B"]) -> tuple[Images, dict[str, Any]]:

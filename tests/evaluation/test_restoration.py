@@ -1,16 +1,21 @@
 """Restored images against the true ones, beside simple methods; what is given is the same every time."""
 
+import dataclasses
 import functools
 
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gans import make_gan
 
 from jaxgan import datasets
-from jaxgan.datasets import from_arrays
+from jaxgan.algorithm.conditions import CONDITIONS
+from jaxgan.datasets import from_arrays, take
 from jaxgan.errors import UserError
+from jaxgan.evaluation.evaluator import Evaluator
 from jaxgan.evaluation.naming import number_of
-from jaxgan.evaluation.restoration import BATCH, degrade, restoration_scores, restore
+from jaxgan.evaluation.restoration import BATCH, degrade, restoration_scores, restore, targets_of
 from jaxgan.extractors import EXTRACTORS
 from jaxgan.metrics.restoration import psnr, ssim
 from jaxgan.tasks import TASKS
@@ -107,6 +112,103 @@ def test_small_images_have_no_ssim_and_bad_translators_are_told():
     with pytest.raises(UserError, match="NaN or infinite"):
         restoration_scores(lambda images: images * np.nan, small, TASKS["denoising"](), 20)
     with pytest.raises(UserError, match="unpaired pictures have no true translations"):
-        degrade(TASKS["unpaired"](), from_arrays("x", small.examples.repeat(2, -1), None, ""), np.arange(2))
+        restoration_scores(lambda images: images, small, TASKS["unpaired"](), 20)
     with pytest.raises(UserError, match="needs images of 3 channels"):
         degrade(TASKS["colouring"](), small, np.arange(2))
+
+
+# --- The evaluator of a run with a task -----------------------------------------------------------------
+
+
+class Doubles(nn.Module):
+    """A generator that repeats each given pixel as 2 x 2."""
+
+    @nn.compact
+    def __call__(self, z, image=None, train=False):
+        return twice(image)
+
+
+class Same(nn.Module):
+    """A generator that gives back what it is given."""
+
+    @nn.compact
+    def __call__(self, z, image=None, train=False):
+        return image
+
+
+def evaluator_of(generator, task, statistics, data=load, num=60, shape=(16, 16, 1), extractor=None):
+    """Of a GAN with this generator, and its data as the run stores it."""
+    condition = CONDITIONS["image"]((), task, shape)
+    gan = make_gan(shape=condition.shape, generator=generator, condition=condition, stored_shape=shape)
+    targets = lambda split: targets_of(task, data(split))  # noqa: E731
+    extractor = extractor or EXTRACTORS["raw"](targets, targets("train").shape)
+    fields = {name: {} for name in statistics}
+    return Evaluator(gan, targets, extractor, fields, str(num), 0, not statistics, stored=data)
+
+
+NO_WEIGHTS = {"params": {}, "model_state": {}}
+
+
+def test_an_evaluator_restores_the_examples_that_it_compares_with():
+    task = TASKS["super_resolution"](factor=2)
+    evaluator = evaluator_of(Doubles(), task, ("psnr", "ssim", "frechet_distance"))
+    alone = restoration_scores(twice, load("test"), task, 60, extractor=EXTRACTORS["raw"](load, (16, 16, 1)))
+    assert evaluator(NO_WEIGHTS) == pytest.approx(alone.numbers, rel=1e-5)
+    assert evaluator.names() == ["psnr_60", "ssim_60", "raw_frechet_distance_60"]
+    assert evaluator.floor.keys() == {"raw_frechet_distance_60"}
+    baselines = evaluator.baselines()
+    assert baselines.keys() == {"bicubic", "nearest"}
+    assert baselines["nearest"] == pytest.approx(alone.numbers, rel=1e-5)
+    assert baselines["bicubic"] == pytest.approx(alone.baselines["bicubic"], rel=1e-5)
+
+
+def test_no_more_fakes_than_true_images():
+    evaluator = evaluator_of(Doubles(), TASKS["super_resolution"](factor=2), ("psnr",), num=500)
+    assert evaluator(NO_WEIGHTS).keys() == {"psnr_299"} and evaluator.protocol["num_fake"] == 299
+
+
+def test_the_classes_of_restored_images_are_those_of_the_true_ones():
+    """By a real classifier of the targets: those of pairs are in the last channels."""
+    digits = functools.partial(load, size=12)
+
+    def twins(split):
+        data = digits(split)
+        return from_arrays("twins", data.examples.repeat(2, axis=-1), data.labels, "digits, twice")
+
+    task = TASKS["paired"]()
+    targets = targets_of(task, twins("test"))
+    np.testing.assert_array_equal(take(targets.examples, np.arange(9)), digits("test").examples[:9])
+    assert targets.shape == (12, 12, 1) and targets.fingerprint != twins("test").fingerprint
+    classifier = EXTRACTORS["classifier"](digits, (12, 12, 1), num_steps=40)
+    evaluator = evaluator_of(Same(), task, (), twins, 100, (12, 12, 2), classifier)
+    numbers = evaluator(NO_WEIGHTS)
+    accuracy = f"{classifier.name}_class_accuracy_100"
+    assert numbers["psnr_100"] == 100
+    assert numbers[accuracy] == evaluator.baselines()["input"][accuracy] > 0.3
+    assert {"psnr", "ssim", "class_accuracy"} <= evaluator.protocol[
+        "fields"
+    ].keys() - evaluator.skipped.keys()
+
+
+def test_unpaired_translations_are_compared_with_the_other_domain():
+    """G gives (F(b) | G(a)); here G is the identity, so G(a) is a, and the other domain is the negative."""
+
+    def domains(split):
+        data = load(split)
+        negative = from_arrays("negative", 255 - data.examples, None, "negatives")
+        return dataclasses.replace(data, labels=None, partner=negative)
+
+    class Exchange(nn.Module):
+        """(F(b) | G(a)) = (b | -a)."""
+
+        @nn.compact
+        def __call__(self, z, image=None, train=False):
+            return jnp.concatenate([image[..., 1:], -image[..., :1]], axis=-1)
+
+    evaluator = evaluator_of(Exchange(), TASKS["unpaired"](), ("frechet_distance",), domains)
+    (distance,) = evaluator(NO_WEIGHTS).values()
+    assert abs(distance) < 1e-6 and evaluator.baselines() == {}
+    other = evaluator_of(Same(), TASKS["unpaired"](), ("frechet_distance",), domains)
+    assert other(NO_WEIGHTS)["raw_frechet_distance_60"] > 10
+    with pytest.raises(UserError, match="only a run with a task on pairs"):
+        evaluator_of(Same(), TASKS["unpaired"](), ("psnr",), domains)(NO_WEIGHTS)

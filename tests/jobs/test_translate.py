@@ -1,14 +1,26 @@
 """Translated files keep their names and their kind; the rest goes on where one cannot be translated."""
 
+import subprocess
+import sys
+
+import flax.linen as nn
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from gans import make_gan
 from PIL import Image
+from runs import ROOT, quick_environment
 from scipy import ndimage
+from translators import configure, make
 
 from jaxgan import datasets
+from jaxgan.algorithm.conditions import CONDITIONS
 from jaxgan.datasets.pictures import read_picture
 from jaxgan.errors import UserError
-from jaxgan.jobs.translate import Translator, translate_files
+from jaxgan.jobs.train import train
+from jaxgan.jobs.translate import Translator, make_translator, translate_files
+from jaxgan.sampler import Sampler
+from jaxgan.tasks import TASKS
 
 
 def darker(images):
@@ -227,3 +239,82 @@ def test_bad_networks_are_told(tmp_path, colours, capsys):
         )
     assert "NaN or infinite numbers" in capsys.readouterr().err
     assert read_picture(tmp_path / "a.png").pixels.dtype == np.float32
+
+
+# --- Of a run -------------------------------------------------------------------------------------------
+
+
+def sampler_of(kept=None, **changes):
+    """An untrained one of tiny networks."""
+    gan, state = make(configure(**changes))
+    weights = {"params": state.discriminator.params, "model_state": state.discriminator.model_state}
+    return Sampler(gan, state.ema, 0, {}, weights, {}, kept)
+
+
+@pytest.mark.parametrize(
+    ("changes", "given", "factor"),
+    [
+        ({}, (9, 5, 1), 2),
+        ({"task.name": "inpainting", "generator.name": "unet", "generator.unet.width": 2}, (16, 8, 2), 1),
+    ],
+)
+def test_a_run_translates_files_as_it_translates_arrays(changes, given, factor):
+    """The same numbers, for a size other than that of the training, too."""
+    sampler = sampler_of(**changes)
+    translator = make_translator(sampler)
+    images = np.random.default_rng(0).uniform(-1, 1, (1, *given)).astype(np.float32)
+    found = translator.run(images)
+    assert found.shape == (1, factor * given[0], factor * given[1], 1)
+    np.testing.assert_allclose(found, sampler.translate(images), atol=1e-6)
+    assert translator[1:3] == (given[2], 1) and translator.factor == factor and translator.restores
+    assert translator.hole == ("task.name" in changes) and translator.multiple == (8 if changes else 1)
+
+
+def test_a_run_on_pictures_that_its_depth_does_not_divide(tmp_path, digit):
+    """They are continued by their mirror images, and the result is cropped."""
+    changes = {"task.name": "denoising", "generator.name": "unet", "generator.unet.width": 2}
+    translator = make_translator(sampler_of(**changes))
+    found = translated(tmp_path, Image.fromarray(digit[:11, :13]), translator)
+    assert found.size == (13, 11) and found.mode == "L"
+
+
+def test_unpaired_pictures_go_both_ways():
+    """The network gives (F(b) | G(a)) of (a | b)."""
+
+    class Exchange(nn.Module):
+        @nn.compact
+        def __call__(self, z, image=None, train=False):
+            return jnp.concatenate([image[..., 1:] / 2, image[..., :1] / 4], axis=-1)
+
+    condition = CONDITIONS["image"]((), TASKS["unpaired"](), (8, 8, 1))
+    gan = make_gan(shape=condition.shape, generator=Exchange(), condition=condition, stored_shape=(8, 8, 1))
+    sampler = Sampler(gan, {"params": {}, "model_state": {}}, 0, {}, {}, {})
+    images = np.full((1, 8, 8, 1), 0.5, np.float32)
+    for direction, value in (("AtoB", 0.125), ("BtoA", 0.25)):
+        translator = make_translator(sampler, direction=direction)
+        assert (translator.run(images) == value).all() and translator.run(images).shape == images.shape
+        assert translator[1:3] == (1, 1) and not translator.restores
+    with pytest.raises(UserError, match="--direction=BtoA is of runs on unpaired pictures"):
+        make_translator(sampler_of(), direction="BtoA")
+
+
+def test_a_run_without_a_task_translates_nothing():
+    with pytest.raises(UserError, match="has no task: draw from it with --mode=sample"):
+        make_translator(Sampler(make_gan(), {}, 0, {}, {}, {}))
+
+
+def test_the_command_line(tmp_path, digit):
+    """A run of two steps; its flags; what is wrong in one line."""
+    workdir = tmp_path / "run"
+    assert train(configure(num_steps=2, sample_every=0), workdir) == 0
+    (tmp_path / "in").mkdir()
+    Image.fromarray(digit).save(tmp_path / "in" / "a.png")
+    command = [sys.executable, "launch.py", "--mode=translate", f"--workdir={workdir}", "--tile=12"]
+    command += ["--overlap=6", f"--input={tmp_path / 'in'}"]
+    how = dict(cwd=ROOT, env=quick_environment(), capture_output=True, text=True)
+    done = subprocess.run([*command, f"--out={tmp_path / 'out'}"], **how)
+    assert done.returncode == 0 and "wrote 1 of 1 pictures" in done.stdout, done.stderr
+    assert read_picture(tmp_path / "out" / "a.png").pixels.shape == (32, 32, 1)
+    done = subprocess.run(command, **how)
+    said = "error: --mode=translate needs --input=FOLDER and --out=FOLDER\n"
+    assert (done.returncode, done.stderr) == (2, said)
