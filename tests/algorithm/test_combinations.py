@@ -29,8 +29,9 @@ MLP = {
     "latent_dim": 4,
     "batch_size": B,
 }
-PENALTIES = [name for registry in FAMILIES.values() for name in registry]
-TRANSFORMED = ("cr", "bcr")  # compare images with transformed images
+OF_IMAGES = {"content", *FAMILIES["reconstruction"]}  # given ones: see test_image_conditions.py
+PENALTIES = [name for registry in FAMILIES.values() for name in registry if name not in OF_IMAGES]
+TRANSFORMED = ("cr", "bcr")  # these compare images with transformed ones
 LABELS = np.arange(1000, dtype=np.int32) % 10
 
 

@@ -21,6 +21,7 @@ from jaxgan.errors import UserError
 from jaxgan.latents import make_key
 from jaxgan.losses import LOSSES, per_example
 from jaxgan.models import GENERATORS
+from jaxgan.regularizers import RECONSTRUCTION
 from jaxgan.sweeps.population import Population, init_members, optimizer_numbers
 
 SAME_SIZE = {"task.name": "inpainting"}
@@ -53,13 +54,27 @@ CHOICES = {
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_is_a_step(choice):
-    config = configure(**CHOICES[choice])
+    trace(configure(**CHOICES[choice]), "l1")
+
+
+def trace(config, term):
+    """A step by its shapes alone; `term` is among its metrics."""
     gan = experiment.make_gan(config, (8, 8, 1))
     hyper = experiment.make_hyper(config)
     state = jax.eval_shape(lambda: init_state(gan, np.zeros(2, np.uint32), hyper))
     after, metrics = jax.eval_shape(functools.partial(train_step, gan=gan), state, make_batch(gan))
     shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (state, after))
-    assert shapes[0] == shapes[1] and metrics["generator/l1"].shape == ()
+    assert shapes[0] == shapes[1] and metrics[f"generator/{term}"].shape == ()
+
+
+TERMS = ["content", *RECONSTRUCTION]
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_every_term_is_in_a_step(term):
+    both_ways = {**SAME_SIZE, "task.name": "unpaired", "condition.image.discriminator": "none"}
+    fields = both_ways if term in ("cycle", "identity") else {}
+    trace(configure(**fields, **{"regularizers.l1.weight": 0.0, f"regularizers.{term}.weight": 1.0}), term)
 
 
 def test_every_network_that_takes_an_image_is_among_them():
