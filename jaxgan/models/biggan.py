@@ -39,7 +39,7 @@ class BigGANGenerator(nn.Module):
       batch_norm: must be on: z and the class reach the blocks through it.
       norm_bias: whether convolutions have a bias that a batch norm then subtracts; published counts of
         parameters include them.
-      initializer: of weights, see `layers.scaled_initializer`.
+      initializer: initial weights, see `layers.scaled_initializer`.
       attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size.
     """
 
@@ -101,7 +101,7 @@ class BigGANDiscriminator(nn.Module):
       width: base number of channels; the widths of all maps are multiples of it.
       multipliers: widths of the blocks, as multiples of `width`; (): as published for the image's size, see
         `layout.discriminator_layout`.
-      initializer: of weights, see `layers.scaled_initializer`.
+      initializer: initial weights, see `layers.scaled_initializer`.
       attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size.
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
       minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
