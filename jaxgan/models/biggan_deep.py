@@ -119,7 +119,7 @@ class BigGANDeepGenerator(nn.Module):
       norm_bias: whether convolutions have a bias that a batch norm then subtracts; published counts of
         parameters include them.
       initializer: initial weights, see `layers.scaled_initializer`.
-      attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size.
+      attention: shorter sides of maps; `attention.SelfAttention` follows the first blocks of each size.
     """
 
     shape: tuple[int, ...]
@@ -179,7 +179,7 @@ class BigGANDeepDiscriminator(nn.Module):
         smaller than the one before; (): as published for the image's size, see
         `layout.deep_discriminator_layout`.
       initializer: initial weights, see `layers.scaled_initializer`.
-      attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size.
+      attention: shorter sides of maps; `attention.SelfAttention` follows the first blocks of each size.
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
       minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
     """
