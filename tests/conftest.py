@@ -37,7 +37,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_programs():
-    """Removes the compiled programs of a module: the next one has no use for them, and memory gets slow."""
+    """Removes the compiled programs of a module. The next one does not need them, and a full heap is slow."""
     yield
     import jax
 

@@ -351,7 +351,7 @@ def test_with_a_confident_discriminator_minimax_saturates_and_nonsaturating_does
 
 
 def test_mad_gan_is_the_cross_entropy_over_the_generators_and_real():
-    """Ghosh et al. 2018: real examples are of the last class, those of generator i of class i."""
+    """Ghosh et al. 2018: real examples have the last class, those of generator i class i."""
     rng = np.random.default_rng(5)
     real, fake = rng.normal(0, 3, (2, 40, 4))
     index = rng.integers(0, 3, 40).astype(np.int32)

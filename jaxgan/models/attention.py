@@ -66,7 +66,7 @@ def attend(
       network: see above.
       x: the output of the block.
       train: whether to make a step of the power iteration.
-      index: of the block.
+      index: number of the block.
       sides: the shorter side of the output of each block.
     """
     side = sides[index]

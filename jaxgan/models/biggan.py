@@ -36,7 +36,7 @@ class BigGANGenerator(nn.Module):
       batch_norm: must be on: z and the class reach the blocks through it.
       norm_bias: whether convolutions have a bias that a batch norm then subtracts; published counts of
         parameters include them.
-      initializer: of weights, see `layers.scaled_initializer`.
+      initializer: initial weights, see `layers.scaled_initializer`.
       attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size.
     """
 

@@ -118,8 +118,8 @@ class BigGANDeepGenerator(nn.Module):
       batch_norm: must be on: z and the class reach the blocks through it.
       norm_bias: whether convolutions have a bias that a batch norm then subtracts; published counts of
         parameters include them.
-      initializer: of weights, see `layers.scaled_initializer`.
-      attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size.
+      initializer: initial weights, see `layers.scaled_initializer`.
+      attention: shorter sides of maps; `attention.SelfAttention` follows the first blocks of each size.
     """
 
     shape: tuple[int, ...]
@@ -180,8 +180,8 @@ class BigGANDeepDiscriminator(nn.Module):
       multipliers: widths of the first convolution and of the pairs of blocks, as multiples of `width`, none
         smaller than the one before; (): as published for the image's size, see
         `layout.deep_discriminator_layout`.
-      initializer: of weights, see `layers.scaled_initializer`.
-      attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size.
+      initializer: initial weights, see `layers.scaled_initializer`.
+      attention: shorter sides of maps; `attention.SelfAttention` follows the first blocks of each size.
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
       minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.
     """

@@ -18,7 +18,7 @@ from jaxgan.models.resample import smooth_downsample, smooth_upsample
 _SLOPE = 0.2
 _EXPANSION = 2  # the inner maps of a block have this many times more channels
 
-Blocks = Annotated[int, AtLeast(1), "of each stage"]
+Blocks = Annotated[int, AtLeast(1), "residual blocks in each stage"]
 GroupWidth = Annotated[int, AtLeast(1), "channels in a group of the 3×3 convolutions"]
 Plain = Annotated[bool, "grouped convolutions in the form that other tools read, slow to train on a CPU"]
 
@@ -37,7 +37,7 @@ class R3Block(nn.Module):
     Source: Huang et al. 2024, section 4 and appendix; initial weights as in Zhang et al. 2019, Fixup.
 
     Attributes:
-      group_width: channels in a group.
+      group_width: channels in each group.
       depth: L, the blocks of the whole network.
       plain: see `grouped.plain_grouped_conv`.
     """

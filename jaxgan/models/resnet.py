@@ -34,7 +34,7 @@ class ResNetGenerator(nn.Module):
       batch_norm: whether hidden layers are batch normalized.
       norm_bias: whether convolutions have a bias that a batch norm then subtracts; published counts of
         parameters include them.
-      initializer: of weights, see `layers.scaled_initializer`.
+      initializer: initial weights, see `layers.scaled_initializer`.
       attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size (SAGAN).
     """
 
@@ -92,7 +92,7 @@ class ResNetDiscriminator(nn.Module):
       width: base number of channels; the widths of all maps are multiples of it.
       multipliers: widths of the blocks, as multiples of `width`; (): as published for the image's size, see
         `layout.discriminator_layout`.
-      initializer: of weights, see `layers.scaled_initializer`.
+      initializer: initial weights, see `layers.scaled_initializer`.
       attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size (SAGAN).
       minibatch_stddev: examples in a group of `minibatch.minibatch_stddev`, 0: none.
       minibatch_discrimination: kernels of `minibatch.MinibatchDiscrimination`, 0: none.

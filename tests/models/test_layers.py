@@ -200,7 +200,7 @@ def test_the_three_functions_are_one_trilinear_form(size, kernel, stride):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(("size", "kernel"), [(7, 5), (4, 5), (2, 3)])
 def test_in_a_loop_every_convolution_keeps_the_fast_order(size, kernel, stride):
-    """XLA swaps image and kernel where the kernel is larger: 20 times as slow on the CPU (4×4, kernel 5)."""
+    """XLA swaps image and kernel if the kernel is larger: 20 times as slow on the CPU (4×4, kernel 5)."""
     y, k = jnp.ones((2, size, size, 3)), jnp.ones((kernel, kernel, 5, 3))
     large = (stride * size, stride * size)
 
