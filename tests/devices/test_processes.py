@@ -196,7 +196,7 @@ def test_an_error_ends_all_processes_with_its_line(tmp_path):
 def test_connecting_does_not_initialize_devices():
     """Later XLA options, for example deterministic operations, must still have an effect."""
     program = (
-        "import os; from jax._src import xla_bridge; from jaxgan import processes; "
+        "import os; from jax._src import xla_bridge; from jaxgan.devices import processes; "
         f"processes.connect('{free_address()}', 1, 0); "
         "os._exit(77 if xla_bridge.backends_are_initialized() else 0)"
     )
