@@ -9,11 +9,14 @@ import pytest
 from gans import load_digits, make_gan, make_hyper, make_state
 from runs import tiny_config
 
+from configs import r3gan
 from jaxgan.algorithm import schedules, steps
-from jaxgan.algorithm.gan import Game, init_state
+from jaxgan.algorithm.gan import Game, data_key, init_state
 from jaxgan.algorithm.schedules import Schedule, value_at
 from jaxgan.config import checks, experiment, fields
+from jaxgan.config.dependencies import reset_idle
 from jaxgan.config.schedules import numbers
+from jaxgan.datasets import order
 from jaxgan.devices import parallel
 from jaxgan.errors import UserError
 from jaxgan.optimizers import OPTIMIZERS
@@ -245,3 +248,58 @@ def test_a_fresh_batch_is_the_next_one_and_has_latents_of_its_own(trained):
     assert same(a.discriminator.params, b.discriminator.params)
     assert not same(a.discriminator.params, c.discriminator.params)
     assert of_a["diversity"] != of_b["diversity"]  # of the generator's batch
+
+
+def test_streamed_batches_are_those_from_the_device(trained):
+    key, digits, num = np.asarray(data_key(trained.state.key)), load_digits(), 2
+    rows = np.stack([order.rows(key, step, 2 * B, len(digits)) for step in range(num)])
+    program = parallel.make_program(trained.gan, "jit", B, streamed=True, num_devices=1)
+    blocks = program.place_data({"examples": digits[rows].reshape(num, 2, B, 8, 8, 1)})
+    streamed, _ = program.train_steps(program.place_state(trained.state), blocks, num)
+    for one, two in zip(jax.tree.leaves(trained.train(num)), jax.tree.leaves(streamed), strict=True):
+        assert np.asarray(one).tobytes() == np.asarray(two).tobytes()
+
+
+# --- R3GAN --------------------------------------------------------------------------------------------
+
+
+def test_r3gan_is_as_published():
+    """Burn-in of 20 million images, CIFAR-10; 2 million, Stacked-MNIST; all in batches of 512."""
+    config = r3gan.get_config()
+    checks.check(config)
+    found = experiment.make_hyper(config)["schedules"]
+    assert {schedule["num_steps"] for schedule in found.values()} == {round(20e6 / 512 + 0.1)}
+    ends = {field: (schedule["start"], schedule["end"]) for field, schedule in found.items()}
+    both = ("generator_optimizer", "discriminator_optimizer")
+    assert ends == {
+        **{f"{network}.adam.learning_rate": (2e-4, 5e-5) for network in both},
+        **{f"{network}.adam.b2": (0.9, 0.99) for network in both},
+        **{f"regularizers.{name}.weight": (0.05, pytest.approx(0.005)) for name in ("r1", "r2")},
+        "ema_half_life": (1e-8, 5e6),
+        "augment.probability": (0.0, 0.55),
+    }
+    assert config.generator_batch == "fresh" and config.discriminator_optimizer.adam.b1 == 0
+    stacked = experiment.make_hyper(r3gan.get_config("stacked_mnist"))["schedules"]
+    assert stacked["regularizers.r1.weight"] == {"start": 1.0, "end": 0.1, "from_step": 0, "num_steps": 3906}
+    assert stacked["ema_half_life"]["end"] == 5e5 and len(stacked) == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "gone"),
+    [
+        ({"regularizers.r1.weight": 0.0}, {"regularizers.r1.weight"}),
+        ({"ema_half_life": 0.0}, {"ema_half_life"}),
+        ({"augment.names": (), "augment.probability": 1.0}, {"augment.probability"}),
+        (
+            {"generator_optimizer.name": "sgd"},
+            {"generator_optimizer.adam.learning_rate", "generator_optimizer.adam.b2"},
+        ),
+    ],
+)
+def test_what_is_switched_off_takes_its_schedule_along(changes, gone):
+    config = r3gan.get_config("small")
+    before = fields.scheduled(config).keys()
+    config.update_from_flattened_dict(changes)
+    reset_idle(config, changes, changes)
+    checks.check(config)
+    assert before - fields.scheduled(config).keys() == gone
