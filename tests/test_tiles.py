@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from jaxgan.errors import UserError
-from jaxgan.sampler.tiles import in_tiles
+from jaxgan.sampler.tiles import in_tiles, sizes
 
 PICTURE = np.random.default_rng(0).uniform(-1, 1, (1, 37, 61, 3)).astype(np.float32)
 
@@ -68,6 +68,8 @@ def test_small_pictures_and_odd_requests():
     tiny = in_tiles(reach(0), PICTURE[:, :1, :3], 0, 0, multiple=8)
     np.testing.assert_allclose(tiny, reach(0)(PICTURE[:, :1, :3]), atol=1e-6)
     assert in_tiles(reach(0), PICTURE, 10, 0).shape == PICTURE.shape
+    assert sizes(512, 64, 256) == sizes(512, 64, 512) == (512, 64) and sizes(100, 10, 4) == (100, 12)
+    assert in_tiles(reach(0), PICTURE, 32, 5, multiple=16).shape == PICTURE.shape
     with pytest.raises(UserError, match="tile=20 must be at least twice overlap=12"):
         in_tiles(reach(0), PICTURE, 20, 12)
     with pytest.raises(UserError, match="in multiples of 16"):

@@ -67,6 +67,7 @@ class Dataset:
       parts: for stacked sets such as Stacked-MNIST, the set whose examples are the channels; else None.
       mixture: the Gaussians from which points are drawn; else None.
       partner: of unpaired data the other domain's pictures, of the same shape; else None.
+      matched: whether example i and partner i belong together, as in a test set that measures translations.
       held_out: of the training split, the number of examples held out for the test split; 0 if that has files
         of its own.
     """
@@ -82,6 +83,7 @@ class Dataset:
     mixture: "Mixture | None" = None
     held_out: int = 0
     partner: "Dataset | None" = None
+    matched: bool = False
 
     def __post_init__(self):
         """Removes a hash of other content, which `dataclasses.replace` would keep; `load` computes it."""

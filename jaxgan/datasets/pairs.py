@@ -90,6 +90,7 @@ def unpaired(
     channels: int = 3,
     crop: Annotated[int, AtLeast(0)] = 0,
     skip_damaged: bool = False,
+    test_pairs: bool = False,
 ) -> Dataset:
     """Two domains A and B of pictures that do not belong together, in `trainA`, `trainB`, `testA`, `testB`.
 
@@ -101,6 +102,8 @@ def unpaired(
       crop: the side in pixels of the centred square to take of each picture before it is scaled to
         `image_size`; 0: all of it.
       skip_damaged: leave damaged pictures out and print a warning with their number.
+      test_pairs: pictures with equal names in testA and testB belong together. Evaluations compare
+        translations with these; they are never trained on.
     """
     require_channels("unpaired", channels)
     root = Path(path)
@@ -109,10 +112,15 @@ def unpaired(
             f"dataset.path = '{path}' is not a folder; dataset 'unpaired' needs trainA and trainB"
         )
     root = root.resolve()
-    sides = [
-        _domain(root, letter, split, channels, crop, image_size, skip_damaged)
-        for letter in ("AB" if direction == _TO_B else "BA")
-    ]
+    letters, matched = ("AB" if direction == _TO_B else "BA"), test_pairs and split == "test"
+    found = [_files_of(root, letter, split) for letter in letters]
+    if matched:
+        if any(folder.name.lower().startswith("train") for folder, _, _ in found):
+            raise UserError(f"dataset.unpaired.test_pairs needs folders testA and testB in {root}")
+        files = zip(*_match(*(folder for folder, _, _ in found)), strict=True)
+        found = [(folder, [*some], 0) for (folder, _, _), some in zip(found, files, strict=True)]
+    skip = skip_damaged and not matched
+    sides = [_domain(root, *some, channels, crop, image_size, skip) for some in found]
     (first, second), names = sides, [side.origin for side in sides]
     if first.shape != second.shape:
         shapes = [f"{side.shape[1]}x{side.shape[0]}" for side in sides]
@@ -124,25 +132,30 @@ def unpaired(
     return dataclasses.replace(
         first,
         partner=second,
+        matched=matched,
         fingerprint=Digest(hashlib.blake2b(content, digest_size=16).hexdigest()),
         origin=f"{len(first):,} pictures in {names[0]} and {len(second):,} in {names[1]}",
     )
 
 
-def _domain(root, letter, split, channels, crop, image_size, skip_damaged) -> Dataset:
-    """One domain's pictures of a split."""
+def _files_of(root: Path, letter: str, split: str) -> tuple[Path, list[Path], int]:
+    """The folder of a split of one domain, its files, and how many of the training's are held out."""
     folders = {folder.name.lower(): folder for folder in sorted(root.iterdir()) if folder.is_dir()}
     train, test = (folders.get(f"{part}{letter.lower()}") for part in ("train", "test"))
     test = test or folders.get(f"val{letter.lower()}")
     if train is None:
         raise UserError(f"{root} has no folder train{letter}: dataset 'unpaired' needs trainA and trainB")
     folder = test if split == "test" and test is not None else train
-    files, kept = list_images(folder), 0
-    if test is None:
-        rows = hold_out(len(files), split, str(folder))
-        kept = len(files) - len(rows) if split == "train" else 0
-        files = [files[row] for row in rows]
-    key = {"files": identity(files), "split": split, "image_size": image_size, "channels": channels}
+    files = list_images(folder)
+    if test is not None:
+        return folder, files, 0
+    rows = hold_out(len(files), split, str(folder))
+    return folder, [files[row] for row in rows], len(files) - len(rows) if split == "train" else 0
+
+
+def _domain(root, folder, files, held_out, channels, crop, image_size, skip_damaged) -> Dataset:
+    """One domain's pictures of a split."""
+    key = {"files": identity(files), "image_size": image_size, "channels": channels}
     key |= {"crop": crop, "skip_damaged": skip_damaged}
     field = "" if skip_damaged else "dataset.unpaired.skip_damaged"
 
@@ -151,7 +164,7 @@ def _domain(root, letter, split, channels, crop, image_size, skip_damaged) -> Da
         return None if image is None else _fit(image, crop, image_size, files[n], "unpaired")
 
     decoded = decoded_once(f"unpaired-{root.name}", key, lambda: decode_all(folder, files, read))
-    return Dataset("unpaired", *decoded, str(folder), held_out=kept)
+    return Dataset("unpaired", *decoded, str(folder), held_out=held_out)
 
 
 def _pairs(path: str, split: str) -> tuple[Path, Path | None, list[tuple[Path, ...]]]:

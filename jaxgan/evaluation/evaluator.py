@@ -82,7 +82,7 @@ class Evaluator:
         self._classes = np.array(gan.classes)
         if gan.task and load(split).labels is not None and extractor.mode_shares is not None:
             self._classes = np.unique(load("train").labels)
-        restores = gan.task is not None and not gan.task.reads
+        restores = gan.task is not None and (not gan.task.reads or self._stored(split).matched)
         impossible = {
             *(() if restores else FAMILIES["restoration"]),
             *(() if len(self._classes) else FAMILIES["labels"]),
@@ -102,7 +102,7 @@ class Evaluator:
             self._num = min(self._num, len(rows))
             self._degraded = restoration.degrade(gan.task, source, rows[: self._num], seed)
             told = {"images": self._degraded.given}
-            if not restores:  # of the pair (F(b) | G(a)), what is made of the examples
+            if gan.task.reads:  # of the pair (F(b) | G(a)), what is made of the examples
                 told["channels"] = slice(gan.shape[-1] // 2, None)
         self._fakes = features.Fakes(gan, extractor, seed, self._with_examples, **told)
         left = sum(len(rows) for _, rows in self._others)

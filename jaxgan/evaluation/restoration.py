@@ -44,7 +44,7 @@ class Degraded(NamedTuple):
     """N examples as a task gives them.
 
     Attributes:
-      truth: the targets, uint8 `[N, H, W, C]`; None: unpaired pictures have none.
+      truth: the targets, uint8 `[N, H, W, C]`; None: there are none.
       given: float32 `[N, h, w, c]`.
       holes: bool `[N, H, W]`; None: the task has none.
       labels: int `[N]` of the examples; None: the data has none.
@@ -100,7 +100,7 @@ class Scores(NamedTuple):
 def degrade(task: Task, dataset: Dataset, rows: Int[np.ndarray, " N"], seed: int = 0) -> Degraded:
     """The targets of some examples, and what is given of them.
 
-    Unpaired examples are joined with themselves.
+    Unpaired examples are joined with themselves. Their targets are their partners, if these are matched.
 
     Args:
       task: the task.
@@ -128,7 +128,9 @@ def degrade(task: Task, dataset: Dataset, rows: Int[np.ndarray, " N"], seed: int
     truth, mask = to_pixels(truth), task.hole(given)
     holes = None if mask is None else mask[..., 0] > 0.5
     labels = None if dataset.labels is None else dataset.labels[rows]
-    return Degraded(None if task.reads else truth, given, holes, labels)
+    if task.reads:
+        truth = take(dataset.partner.examples, rows) if dataset.matched else None
+    return Degraded(truth, given, holes, labels)
 
 
 def restore(translate: Translate, given: Float[np.ndarray, "N h w c"]) -> UInt8[np.ndarray, "N H W C"]:
@@ -159,6 +161,8 @@ def baselines(
         pixels are nearest.
     """
     found = task.baselines(degraded.given)
+    if task.reads:  # of the pair (F(b) | G(a)), what is made of the examples
+        found = {name: images[..., images.shape[-1] // 2 :] for name, images in found.items()}
     if degraded.holes is not None and train is not None:
         examples = take(train.examples, np.arange(min(len(train), _MOST_TRAINING)))
         found["example"] = fill_with_example(degraded.given, examples)

@@ -15,7 +15,7 @@ from jaxgan.datasets.pictures import Picture, encode_picture, read_picture, to_g
 from jaxgan.errors import UserError
 from jaxgan.files import replace
 from jaxgan.sampler import Sampler, load, programs
-from jaxgan.sampler.tiles import Translate, in_tiles
+from jaxgan.sampler.tiles import Translate, in_tiles, sizes
 
 TILE, OVERLAP = 512, 64  # pixels of the given picture
 
@@ -136,6 +136,8 @@ def translate_files(
         raise UserError(
             f"this run translates {translator.given} channels into {translator.target}: files have 1, 3 or 4"
         )
+    if tile:
+        sizes(tile, overlap, translator.multiple)
     files = _files(source, out)
     failed = 0
     for file, target in tqdm(files, "translated", unit="file", disable=None):

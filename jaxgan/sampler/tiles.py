@@ -32,7 +32,7 @@ def in_tiles(
       images: float32 `[B, H, W, C]`.
       tile: side in pixels; 0: the whole images at once.
       overlap: pixels.
-      multiple: of which the sides of tiles must be multiples; tiles begin at its multiples, too.
+      multiple: of which the sides of tiles must be multiples; tiles begin at its multiples, too: see `sizes`.
       factor: how much larger the translation is.
 
     Raises:
@@ -45,12 +45,7 @@ def in_tiles(
         images = np.pad(images, more, mode="symmetric")
     if not tile or max(padded) <= tile:
         return np.asarray(translate(images), np.float32)[:, : factor * height, : factor * width]
-    side, shared = tile // multiple * multiple, -(-overlap // multiple) * multiple
-    if side < 2 * shared or not side:
-        raise UserError(
-            f"tile={tile} must be at least twice overlap={overlap}, both in multiples of {multiple}: make "
-            "tiles larger or their overlap smaller"
-        )
+    side, shared = sizes(tile, overlap, multiple)
     size, total = [factor * length for length in padded], None
     for top, rows in _tiles(padded[0], side, shared, factor):
         for left, columns in _tiles(padded[1], side, shared, factor):
@@ -64,6 +59,25 @@ def in_tiles(
             weights[y : y + len(rows), x : x + len(columns)] += weight
     total /= weights
     return total[:, : factor * height, : factor * width]
+
+
+def sizes(tile: int, overlap: int, multiple: int) -> tuple[int, int]:
+    """The side of tiles and the pixels that they share, in multiples of `multiple`.
+
+    Where it is larger than the overlap, tiles do not begin at its multiples: such a network looks far anyway.
+
+    Raises:
+      UserError: tiles are not larger than their overlap.
+    """
+    side, shared = tile // multiple * multiple, overlap
+    if multiple <= overlap:
+        shared = -(-overlap // multiple) * multiple
+    if side < 2 * shared or not side:
+        raise UserError(
+            f"tile={tile} must be at least twice overlap={overlap}, both in multiples of {multiple}: make "
+            "tiles larger or their overlap smaller"
+        )
+    return side, shared
 
 
 def _tiles(size, side, shared, factor):

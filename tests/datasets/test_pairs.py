@@ -155,6 +155,26 @@ def test_domains_without_a_test_split_hold_out_every_sixth(tmp_path, digits):
     np.testing.assert_array_equal(test.partner.examples[..., 0], digits[[12, 18]])
 
 
+def test_pairs_of_the_test_set_alone(tmp_path, digits):
+    domains(tmp_path, digits)
+    assert "1 of 3 pictures have no partner" in error_of_test(tmp_path, test_pairs=True)
+    (tmp_path / "testB" / "02.png").unlink()
+    how = dict(path=str(tmp_path), channels=1, test_pairs=True)
+    train, test = (datasets.load("unpaired", split, **how) for split in ("train", "test"))
+    assert test.matched and not train.matched and len(train.partner) == 13
+    np.testing.assert_array_equal(test.examples[..., 0], digits[20:22])
+    np.testing.assert_array_equal(test.partner.examples[..., 0], digits[22:24])
+    for side in "AB":
+        (tmp_path / f"test{side}").rename(tmp_path / f"no{side}")
+    assert "needs folders testA and testB" in error_of_test(tmp_path, test_pairs=True)
+
+
+def error_of_test(path, **fields):
+    with pytest.raises(UserError) as caught:
+        datasets.load("unpaired", "test", path=str(path), **fields)
+    return str(caught.value)
+
+
 def test_domains_that_do_not_fit(tmp_path, digits):
     domains(tmp_path, digits)
     write(tmp_path / "trainB", names(13), digits[7:20, :6])

@@ -226,6 +226,8 @@ def test_nothing_is_overwritten(tmp_path, colours):
             translate_files(DARKER, *wrong)
     with pytest.raises(UserError, match="translates 5 channels into 3"):
         translate_files(Translator(darker, 5, 3), source, tmp_path / "new")
+    with pytest.raises(UserError, match="tile=100 must be at least twice overlap=64"):
+        translate_files(DARKER, source, tmp_path / "new", 100)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no image files in .*; set --input"):
         translate_files(DARKER, tmp_path / "empty", tmp_path / "new")
