@@ -4,7 +4,9 @@ Only this room and those above it see a config (`tests/test_layering.py`). All r
 arguments.
 """
 
+import functools
 import re
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -37,6 +39,7 @@ from jaxgan.config.fields import (
 from jaxgan.config.schedules import for_own_steps, make_schedules, schedule_numbers
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
+from jaxgan.extractors import EXTRACTORS
 from jaxgan.losses import LOSSES
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.models.multi import MultiGenerator
@@ -80,6 +83,7 @@ def make_gan(
     shape: tuple[int, ...],
     axis_name: str | None = None,
     classes: tuple[int, ...] = (),
+    with_features: bool = False,
 ) -> GAN:
     """The networks, losses, penalties and optimizers that the config names.
 
@@ -88,6 +92,8 @@ def make_gan(
       shape: of one example as it is stored.
       axis_name: the device axis, under pmap.
       classes: the labels that the data has; a condition may need them.
+      with_features: for training, also the frozen classifier, where a term looks at its features. It reads
+        the data.
 
     Raises:
       UserError: components that the config combines do not fit together, or not this shape.
@@ -169,10 +175,19 @@ def make_gan(
         lookahead_every=config.lookahead_every,
         nonfinite=config.get("nonfinite_gradients", "keep"),
         compute_dtype=config.compute_dtype,
+        features=frozen_features(config, shape) if with_features else None,
     )
     _require_points_or_images(gan)
     _refuse_batch_norm_under_gradient_penalties(gan, config)
     return gan
+
+
+def frozen_features(config: ConfigDict, shape: tuple[int, ...]) -> Callable[[jax.Array], jax.Array] | None:
+    """The features of the data's classifier, of images in [-1, 1]; None if no term looks at them."""
+    if "classifier_content" not in active_regularizers(config):
+        return None
+    extractor = EXTRACTORS["classifier"](functools.partial(load_dataset, config), shape)
+    return lambda images: extractor.extract(extractor.weights, (images + 1) * 127.5)["features"]
 
 
 def _require_declared(config: ConfigDict, discriminator: nn.Module, outputs: int) -> None:

@@ -80,7 +80,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
         record.require_same_dataset(dataset, recorded, workdir)
     axis_name = parallel.AXIS if config.parallel == "pmap" else None  # jit sees the whole batch anyway
     require_labels(config, dataset)
-    gan = experiment.make_gan(config, dataset.shape, axis_name, classes_of(dataset))
+    gan = experiment.make_gan(config, dataset.shape, axis_name, classes_of(dataset), with_features=True)
     nbytes = dataset.nbytes + (dataset.partner.nbytes if dataset.partner is not None else 0)
     streamed = nbytes > config.dataset.max_device_bytes
     program = parallel.make_program(
