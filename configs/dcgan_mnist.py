@@ -51,5 +51,5 @@ def get_config(variant: str = ""):
     if variant == "conditional":
         config.condition.name = "labels"
         config.condition.labels.generator = "batch_norm"
-        config.condition.labels.discriminator = "projection"
+        config.condition.labels.discriminator = "joined"
     return config

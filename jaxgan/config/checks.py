@@ -64,9 +64,16 @@ def check(config: ConfigDict) -> None:
 def cautions(config: ConfigDict) -> list[str]:
     """Warnings about settings that are allowed but probably mistakes: a line each, with the remedy."""
     families = {family_of(name) for name in active_regularizers(config)}
-    spectral_norm = selected(config, "discriminator")[1].get("spectral_norm")
+    name, discriminator = selected(config, "discriminator")
+    spectral_norm = discriminator.get("spectral_norm")
+    if config.condition.name == "labels" and config.condition.labels.discriminator == "projection":
+        if discriminator.get("batch_norm"):
+            return [
+                "condition.labels.discriminator=projection, but batch norm amplifies small differences "
+                f"between fakes until they pass for classes: set discriminator.{name}.batch_norm=False and "
+                f"discriminator.{name}.spectral_norm=., or joined instead of projection"
+            ]
     if config.loss.name == "wasserstein" and not families & {"gradient", "projection"} and not spectral_norm:
-        name = config.discriminator.name
         return [
             "loss.name=wasserstein, but nothing bounds the critic's slope, so its loss is unbounded: set "
             "regularizers.wgan_gp.weight=10, regularizers.clip.weight=1 or "

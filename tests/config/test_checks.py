@@ -224,6 +224,20 @@ def test_an_unbounded_critic_gives_a_warning(cure, told):
     assert all("regularizers.wgan_gp.weight" in text and len(text) < 300 for text in cautions)
 
 
+@pytest.mark.parametrize(
+    ("how", "batch_norm", "warned"),
+    [("projection", True, True), ("projection", False, False), ("joined", True, False)],
+)
+def test_projection_behind_batch_norm_gives_a_warning(how, batch_norm, warned):
+    config = default.get_config()
+    config.condition.name = "labels"
+    config.condition.labels.discriminator = how
+    config.discriminator.dcgan.batch_norm = batch_norm
+    cautions = checks.cautions(config)
+    assert bool(cautions) == warned
+    assert all("spectral_norm=." in text and len(text) < 300 for text in cautions)
+
+
 @pytest.mark.parametrize("size", [28, 0, (20, 28)])
 def test_an_image_size_is_one_number_or_two(size):
     config = default.get_config()
