@@ -59,7 +59,7 @@ def make(config):
     hyper = experiment.make_hyper(config, LABELS)
     key = np.array([0, 3], np.uint32)
     state = functools.partial(init_state, gan, key, hyper)
-    rows = np.arange(gan.discriminator_steps * B).reshape(-1, B)
+    rows = np.arange(gan.batches * B).reshape(-1, B)
     batch = {"examples": jnp.asarray(load_digits()[rows]), "index": jnp.arange(B)}
     if "class_weights" in hyper or gan.condition:
         batch["labels"] = jnp.asarray(LABELS[rows])
@@ -148,6 +148,21 @@ TRICKS = {
     "truncated latents": {"latent": "truncated", "latent_threshold": 1.0},
     "bfloat16": {"compute_dtype": "bfloat16"},
     "lazy penalties": {"regularizers.r1.weight": 1.0, "regularizers.r1.interval": 2},
+    "a step of its own for penalties": {
+        "regularizers.r1.weight": 1.0,
+        "regularizers.r1.interval": 2,
+        "regularizers.r1.own_step": True,
+        "packing": 2,
+        "accumulate": 2,
+    },
+    "a fresh batch for the generator": {"generator_batch": "fresh", "discriminator_steps": 2},
+    "a guard against NaN": {"nonfinite_gradients": "skip", "generator_steps": 2},
+    "a half-life that ramps up": {
+        "ema_half_life": 1e3,
+        "ema_rampup": 0.05,
+        "schedules.ema_half_life.form": "exponential",
+        "schedules.ema_half_life.end": 1e4,
+    },
     "everything": {
         "packing": 2,
         "accumulate": 2,
@@ -265,7 +280,7 @@ def test_every_recipe_builds_a_step(name):
     gan = experiment.make_gan(config, (8, 8, 1), classes=tuple(range(10)))
     hyper = experiment.make_hyper(config, LABELS)
     state = jax.eval_shape(lambda: init_state(gan, jnp.zeros(2, jnp.uint32), hyper))
-    shape = (gan.discriminator_steps, config.batch_size)
+    shape = (gan.batches, config.batch_size)
     batch = {
         "examples": jax.ShapeDtypeStruct((*shape, 8, 8, 1), jnp.uint8),
         "labels": jax.ShapeDtypeStruct(shape, jnp.int32),
