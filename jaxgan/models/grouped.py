@@ -2,8 +2,8 @@
 
 As in `convolution.py` two functions are each other's derivatives, to any order. On a CPU each group is a
 convolution of its own, and the gradient of the kernel is one product for each of its pixels. Measured on one
-core: with 4 groups of 16 channels, 32×32, batch 8, these take 4.2 and 5.3 ms, where a kernel with zeros between
-the groups takes 6.7 and 7.0 ms, and XLA's convolution 8.8 ms; with 16 groups, 16×16, batch 4, 2.2 and 2.7 ms,
+core: with 4 groups of 16 channels, 32×32, batch 8, these take 4.2 and 5.3 ms, where a kernel with zeros in
+between takes 6.7 and 7.0 ms, and XLA's convolution 8.8 ms; with 16 groups, 16×16, batch 4, 2.2 and 2.7 ms,
 where zeros take 15.9 and 13.4 ms, and XLA 4.1 ms. XLA's gradient of the kernel takes ten times as long.
 """
 
