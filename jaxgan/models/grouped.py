@@ -1,9 +1,10 @@
 """Grouped convolution with a fast kernel gradient. XLA:CPU's own kernel gradient is very slow.
 
-As in `convolution.py`, two functions are each other's derivatives, to any order. On a CPU, a few groups are
-computed as one convolution whose kernel has zeros between groups. With many groups, the kernel gradient is
-one matrix product for each pixel of the kernel. Measured for 16×16×64, 4 groups, batch 64: 1.9 ms and 2.5 ms;
-XLA takes 68 ms.
+As in `convolution.py`, two functions are each other's derivatives, to any order. On a CPU each group is a
+convolution of its own, and the gradient of the kernel is one product for each of its pixels. Measured on one
+core: with 4 groups of 16 channels, 32×32, batch 8, these take 4.2 and 5.3 ms, where a kernel with zeros in
+between takes 6.7 and 7.0 ms, and XLA's convolution 8.8 ms; with 16 groups, 16×16, batch 4, 2.2 and 2.7 ms,
+where zeros take 15.9 and 13.4 ms, and XLA 4.1 ms. XLA's gradient of the kernel takes ten times as long.
 """
 
 import functools
@@ -14,9 +15,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxgan.models.convolution import conv, conv_kernel_gradient
+from jaxgan.models.convolution import conv
 
-_FEW_GROUPS = 8  # up to this number of groups the zeros cost less than they save
+_FEW_GROUPS = 32  # more would make programs that take long to compile
 
 
 def plain_grouped_conv(
@@ -44,11 +45,12 @@ def grouped_conv(
       `[N, H, W, G·O]`.
     """
 
-    def dense(x, kernel):
-        return conv(x, _block_diagonal(kernel, groups), 1)
+    def split(x, kernel):
+        parts = zip(*(jnp.split(array, groups, axis=-1) for array in (x, kernel)), strict=True)
+        return jnp.concatenate([conv(*part, 1) for part in parts], axis=-1)
 
     plain = functools.partial(plain_grouped_conv, groups=groups)
-    return lax.platform_dependent(x, kernel, cpu=dense if groups <= _FEW_GROUPS else plain, default=plain)
+    return lax.platform_dependent(x, kernel, cpu=split if groups <= _FEW_GROUPS else plain, default=plain)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -68,10 +70,6 @@ def grouped_kernel_gradient(
     """
     inputs, outputs = x.shape[-1] // groups, y.shape[-1] // groups
 
-    def dense(x, y):
-        blocks = conv_kernel_gradient(x, y, 1, size).reshape(*size, groups, inputs, groups, outputs)
-        return jnp.einsum("hwgigo->hwigo", blocks).reshape(*size, inputs, -1)
-
     def products(x, y):
         (n, h, w, _), (kh, kw) = x.shape, size
         x = jnp.pad(x, ((0, 0), (kh // 2, kh // 2), (kw // 2, kw // 2), (0, 0)))
@@ -86,16 +84,7 @@ def grouped_kernel_gradient(
         kernel = jnp.zeros((*size, inputs, groups * outputs), x.dtype)
         return jax.vjp(lambda kernel: plain_grouped_conv(x, kernel, groups), kernel)[1](y)[0]
 
-    return lax.platform_dependent(x, y, cpu=dense if groups <= _FEW_GROUPS else products, default=plain)
-
-
-def _block_diagonal(kernel, groups):
-    """[kh, kw, I, G·O] -> [kh, kw, G·I, G·O] with zeros where groups differ."""
-    kh, kw, inputs, _ = kernel.shape
-    kernel = (
-        kernel.reshape(kh, kw, 1, inputs, groups, -1) * jnp.eye(groups, dtype=kernel.dtype)[:, None, :, None]
-    )
-    return kernel.reshape(kh, kw, groups * inputs, -1)
+    return lax.platform_dependent(x, y, cpu=products, default=plain)
 
 
 def _transposed(kernel, groups):
