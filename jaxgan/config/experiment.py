@@ -27,7 +27,16 @@ from jaxgan.config.conditions import (
     told_shape,
     with_condition,
 )
-from jaxgan.config.fields import SECTIONS, TRANSFORMATIONS, active_regularizers, listed, own_fields, selected
+from jaxgan.config.fields import (
+    SECTIONS,
+    TRANSFORMATIONS,
+    active_regularizers,
+    listed,
+    own_fields,
+    scheduled,
+    selected,
+)
+from jaxgan.config.schedules import for_own_steps, make_schedules, schedule_numbers
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.extractors import EXTRACTORS
@@ -104,7 +113,8 @@ def make_gan(
     def regularizer(name, section):
         family = family_of(name)
         build = bind(FAMILIES[family], name, own_fields(section))
-        return Regularizer(family, build, section.interval, SCHEDULES[section.schedule.name])
+        schedule = SCHEDULES[section.schedule.name]
+        return Regularizer(family, build, section.interval, schedule, section.get("own_step", False))
 
     devices = {"axis_name": axis_name, "synchronized": config.batch_statistics == "synchronized"}
     condition, stored_shape = make_condition(config, classes, shape), tuple(shape)
@@ -135,9 +145,12 @@ def make_gan(
         generator=generator,
         discriminator=discriminator,
         generator_optimizer=build("generator_optimizer"),
-        discriminator_optimizer=build("discriminator_optimizer"),
+        discriminator_optimizer=SECTIONS["discriminator_optimizer"][config.discriminator_optimizer.name](
+            **for_own_steps(config, selected(config, "discriminator_optimizer")[1])
+        ),
         loss=bind(LOSSES, *selected(config, "loss")),
         schedule=SCHEDULES[config.schedule.name],
+        schedules=make_schedules(config),
         latent=config.latent,
         latent_dim=config.latent_dim,
         shape=shape,
@@ -147,6 +160,7 @@ def make_gan(
         discriminator_steps=config.discriminator_steps,
         generator_steps=config.generator_steps,
         update_order=config.update_order,
+        generator_batch=config.get("generator_batch", "shared"),
         regularizers=penalties,
         augment=augmentations("augment"),
         data_augment=augmentations("data_augment"),
@@ -159,6 +173,7 @@ def make_gan(
         unrolled_steps=config.unrolled_steps,
         accumulate=config.accumulate,
         lookahead_every=config.lookahead_every,
+        nonfinite=config.get("nonfinite_gradients", "keep"),
         compute_dtype=config.compute_dtype,
         features=frozen_features(config, shape) if with_features else None,
     )
@@ -233,7 +248,14 @@ def make_hyper(config: ConfigDict, labels: Int[np.ndarray, " N"] | None = None) 
         hyper[path] = {
             name: AUGMENTATIONS.bind(name, **fields)[1] for name, fields in listed(config, path).items()
         }
-    if config.augment.adaptive or config.augment.probability != 1:
+    if numbers_of_schedules := schedule_numbers(config):
+        hyper["schedules"] = numbers_of_schedules
+    if half_life := config.get("ema_half_life", 0.0):
+        hyper["ema_half_life"] = half_life
+        if config.ema_rampup:
+            hyper["ema_rampup"] = config.ema_rampup
+    probability = config.augment.adaptive or config.augment.probability != 1
+    if probability or "augment.probability" in scheduled(config):
         hyper["augment_probability"] = config.augment.probability
     if config.augment.adaptive:
         hyper["adaptive"] = {"target": config.augment.target, "length": config.augment.length}
