@@ -178,7 +178,7 @@ def weigh_classes(losses: Float[Array, " B"], batch: dict, game: Game) -> Float[
 def frozen_judge(
     params, network: NetworkState, model_state, memory, batch: dict, keys: Key[Array, " B"], game: Game
 ) -> Callable:
-    """`(examples, like) -> logits`, with the given statistics, memory and noise, whatever the examples."""
+    """`(examples, like) -> mean logits [B]`, with the given statistics, memory and noise."""
 
     def judge(examples, like):
         given = batch["given"][like]
