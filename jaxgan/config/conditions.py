@@ -158,7 +158,7 @@ def classes_of(dataset: Dataset) -> tuple[int, ...]:
 
 
 def require_labels(config: ConfigDict, dataset: Dataset) -> None:
-    """UserError if labels are asked for, and the data set has none, or hides them."""
+    """UserError if labels are needed, and the data set has none, or hides them."""
     if config.class_balance != "none" and dataset.labels is None:
         raise UserError(
             f"class_balance={config.class_balance} needs labels, and '{dataset.name}' has none: set "

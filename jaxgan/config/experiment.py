@@ -1,6 +1,6 @@
 """Builds the objects that a config names.
 
-Only this room and those above it see a config (`tests/test_layering.py`). All rooms below take plain keyword
+Only this package and those above it see a config (`tests/test_layering.py`). All below take plain keyword
 arguments.
 """
 

@@ -258,7 +258,7 @@ def nearest(name: str, config: ConfigDict | None = None, most: int = 3) -> list[
 
     Args:
       name: dotted, without `config.`.
-      config: whose fields are looked at; None: the default one's.
+      config: the config whose fields are listed; None: the default config.
       most: how many.
     """
     config = get_config() if config is None else config

@@ -28,7 +28,7 @@ def num_scales(height: int, width: int) -> int:
 
 
 def _window_means(images):
-    """Means under the Gaussian window wherever it fits, `[B, H, W, C] -> [B, H - 10, W - 10, C]`."""
+    """Means under the Gaussian window where all of it fits, `[B, H, W, C] -> [B, H - 10, W - 10, C]`."""
     offsets = np.arange(_WINDOW) - _WINDOW // 2
     window = np.exp(-np.square(offsets) / (2 * _SIGMA**2))
     window = window / window.sum()

@@ -258,7 +258,7 @@ class Sampler:
     def _labels_of(self, labels: np.ndarray | None, num: int) -> np.ndarray:
         """The labels of `num` latents, or mixtures of classes."""
         if labels is None:
-            raise WrongArgument(f"labels=None, but this generator is told classes: give {num} labels")
+            raise WrongArgument(f"labels=None, but this generator needs classes: give {num} labels")
         found = arguments.array("labels", labels, "[N]", "[N, K]")
         if found.ndim == 1:
             found = self.read_labels(found) if len(found) or not self.gan.classes else found

@@ -1,4 +1,4 @@
-"""Optuna: what a search proposes next, and the journal of what it was told.
+"""Optuna: the next proposals of a search, and the journal of its results.
 
 A proposal is a pure function of what is known and of the wave's number, so that a search that was killed
 proposes what it would have proposed.
@@ -95,7 +95,7 @@ def propose(
     structural: Callable[[dict[str, Any]], set[str]],
     joins: Callable[[dict[str, Any]], bool] = lambda values: True,
 ) -> list[tuple[dict[str, Any], str]]:
-    """The settings of the next wave: the first is asked for freely, the others share its structural fields.
+    """The settings of the next wave: the first is proposed freely, the others share its structural fields.
 
     Args:
       space: to draw from.
@@ -105,7 +105,7 @@ def propose(
       seed: of the search.
       wave: its number.
       accept: `values -> reason`, why no config can have these; '' where one can.
-      structural: `values -> fields` of which another value would be another program.
+      structural: `values -> fields` whose values decide which program is compiled.
       joins: whether a setting is of the first one's program.
 
     Returns:

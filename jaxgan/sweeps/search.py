@@ -52,7 +52,7 @@ class Problem(Protocol):
         """Why no config can have these values; '' where one can."""
 
     def structural(self, values: dict[str, Any]) -> set[str]:
-        """Of which fields another value would be another program; `joins` compares with these values."""
+        """The fields whose values decide which program is compiled; `joins` compares with these values."""
 
     def joins(self, values: dict[str, Any]) -> bool:
         """Whether these values are the program of those that `structural` was last asked about."""

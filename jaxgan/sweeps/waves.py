@@ -1,4 +1,4 @@
-"""Training a wave of a search: a population whose members are compared at rungs, and of which the best go on.
+"""Training a wave of a search: a population whose members are compared at rungs; the best continue.
 
 What is compared is measured on the validation part. Schedules are those of the whole run: a rung sees one
 that is not annealed yet.
@@ -61,7 +61,7 @@ def train_wave(
 
 
 class _Wave(Members):
-    """Members, of which fewer and fewer are left.
+    """Members of a wave, whose number decreases at each rung.
 
     `_rows` are those of the runs that are left, `_ended` is what came of the others.
     """
