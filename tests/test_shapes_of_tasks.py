@@ -1,6 +1,7 @@
 """Functions of images that are restored or translated have the shapes of their annotations, and no others."""
 
 import inspect
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from beartype import beartype
 from jaxtyping import TypeCheckError, jaxtyped
 
-from jaxgan.datasets import load, pictures
+from jaxgan.datasets import folders, load, pictures
 from jaxgan.evaluation import features
 from jaxgan.evaluation import restoration as scores
 from jaxgan.extractors import EXTRACTORS
@@ -22,6 +23,7 @@ DIGITS, NOISE, RAW = load("digits"), TASKS["denoising"](), EXTRACTORS["raw"](loa
 ROWS = np.arange(3)
 
 
+HERE = Path()
 PICTURE = pictures.Picture(IMAGES[0], None, 255, "RGB", "PNG")
 
 
@@ -39,6 +41,7 @@ CALLS = {
     scores.degrade: ((NOISE, DIGITS, ROWS), (NOISE, DIGITS, ROWS / 2)),
     scores.restore: ((same, IMAGES), (same, IMAGES[0])),
     features.extract_images: ((RAW, PIXELS), (RAW, PIXELS[0])),
+    folders.decode_all: ((HERE, [HERE], len, None), (HERE, [HERE], len, ROWS / 2)),
     in_tiles: ((same, IMAGES), (same, IMAGES[0])),
     pictures.to_grey: ((IMAGES,), (PIXELS,)),
     pictures.encode_picture: ((IMAGES[0], PICTURE), (IMAGES, PICTURE)),
