@@ -13,6 +13,11 @@ from pathlib import Path
 
 from jaxgan.config.fields import SECTIONS, component
 
+# Karras et al. 2020, Training Generative Adversarial Networks with Limited Data, appendix B.
+BLITTING = ("flip", "quarter_turns", "integer_translation")
+GEOMETRY = ("isotropic_scale", "pre_rotation", "anisotropic_scale", "post_rotation", "fractional_translation")
+COLOUR = ("brightness", "contrast", "luma_flip", "hue", "saturation")
+
 
 def _without_batch_norm(config):
     """In the discriminator: batch norm makes a logit depend on the whole batch."""
@@ -277,12 +282,7 @@ def ada(config):
     With the transformations of appendix B that the authors found best: pixel blitting, geometry, colour.
     """
     r1(config)
-    blitting = ("flip", "quarter_turns", "integer_translation")
-    geometry = (
-        "isotropic_scale", "pre_rotation", "anisotropic_scale", "post_rotation", "fractional_translation"
-    )  # fmt: skip
-    colour = ("brightness", "contrast", "luma_flip", "hue", "saturation")
-    config.augment.names = blitting + geometry + colour
+    config.augment.names = BLITTING + GEOMETRY + COLOUR
     config.augment.adaptive = True
     config.augment.probability = 0.0
 

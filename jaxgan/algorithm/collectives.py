@@ -1,5 +1,6 @@
 """Communication between devices: gathering the whole batch, and the mean over devices."""
 
+import jax
 from jax import lax
 from jaxtyping import Array, Shaped
 
@@ -12,3 +13,9 @@ def gather(per_example: Shaped[Array, "B ..."], axis_name: str | None) -> Shaped
 def average(tree, axis_name: str | None):
     """The mean over devices."""
     return tree if axis_name is None else lax.pmean(tree, axis_name)
+
+
+def whole_size(batch: dict[str, jax.Array], axis_name: str | None) -> int:
+    """B, the examples of the whole batch, from one device's share of it."""
+    part = len(batch["index"])
+    return part if axis_name is None else part * lax.axis_size(axis_name)

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, Key, UInt32
 
 from jaxgan.algorithm.conditions import Condition
 from jaxgan.algorithm.pool import init_pool
+from jaxgan.algorithm.schedules import Schedule
 from jaxgan.algorithm.train_state import GanState, NetworkState, init_network
 from jaxgan.augment import init_adaptive
 from jaxgan.latents import make_key, sample_latents
@@ -23,6 +24,7 @@ from jaxgan.tasks import Task
 KeyWords = UInt32[Array, "2"] | UInt32[np.ndarray, "2"]
 
 UPDATE_ORDERS = ("alternating", "simultaneous")
+GENERATOR_BATCHES = ("shared", "fresh")
 
 
 class Regularizer(NamedTuple):
@@ -34,12 +36,14 @@ class Regularizer(NamedTuple):
       interval: updates of the network from one application to the next (lazy regularization; Karras et al.
         2020, Analyzing and Improving the Image Quality of StyleGAN, section 3.1).
       schedule: `(step, **numbers) -> factor` on the weight.
+      own_step: whether it has an optimizer step of its own, after that of the update.
     """
 
     family: str
     build: Callable[..., Any]
     interval: int
     schedule: Callable[..., jax.Array]
+    own_step: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,6 +57,7 @@ class GAN:
       generator_optimizer, discriminator_optimizer: optax transformations whose numbers are injected.
       loss: builder of the adversarial loss (see `jaxgan.losses`).
       schedule: `(step, **hyper.schedule) -> factor` on both learning rates (see `jaxgan.optimizers`).
+      schedules: of any other numbers of the state, by the config field of each.
       latent: name of the latent distribution; `latent_fields` its numbers, `latent_dim` its dimension.
       shape: of one example, `(H, W, C)` or `(D,)`; with a task that of a target.
       stored_shape: of an example as it is stored; (): the same.
@@ -61,6 +66,8 @@ class GAN:
       generator_steps: n_G, generator updates for each discriminator update.
       update_order: 'alternating': the generator's update uses the updated discriminator; 'simultaneous': both
         updates use the networks from before the step.
+      generator_batch: 'shared': the generator learns from the real examples and the fakes of the last
+        discriminator update; 'fresh': from a batch and latents of its own.
       regularizers: by name.
       augment: differentiable augmentation of the discriminator's inputs, builders by name.
       data_augment: ordinary augmentation of the real examples alone, builders by name.
@@ -74,6 +81,7 @@ class GAN:
       unrolled_steps: discriminator updates that the generator's update looks ahead.
       accumulate: number of microbatches.
       lookahead_every: steps from one joint backtracking of both networks to the next; 0: none.
+      nonfinite: what to do with gradients that are NaN or infinite: a key of `guards.NONFINITE`.
       compute_dtype: 'float32' or 'bfloat16', of the networks in training; parameters are float32.
       features: of a frozen classifier, `images [B, ...] -> [B, F]`, for terms that look at them.
     """
@@ -93,6 +101,8 @@ class GAN:
     discriminator_steps: int = 1
     generator_steps: int = 1
     update_order: str = "alternating"
+    generator_batch: str = "shared"
+    schedules: dict[str, Schedule] = dataclasses.field(default_factory=dict)
     regularizers: dict[str, Regularizer] = dataclasses.field(default_factory=dict)
     augment: dict[str, Callable] = dataclasses.field(default_factory=dict)
     data_augment: dict[str, Callable] = dataclasses.field(default_factory=dict)
@@ -105,6 +115,7 @@ class GAN:
     unrolled_steps: int = 0
     accumulate: int = 1
     lookahead_every: int = 0
+    nonfinite: str = "keep"
     compute_dtype: str = "float32"
     features: Callable[[jax.Array], jax.Array] | None = None
 
@@ -122,6 +133,11 @@ class GAN:
     def task(self) -> Task | None:
         """What makes the images that the generator is given; None: it is given none."""
         return self.condition.task if self.condition else None
+
+    @property
+    def batches(self) -> int:
+        """Batches of real examples that a step takes."""
+        return self.discriminator_steps + (self.generator_batch == "fresh")
 
     @property
     def granule(self) -> int:
@@ -228,7 +244,7 @@ def init_state(gan: GAN, key: KeyWords, hyper: dict) -> GanState:
 def init_extras(gan: GAN, hyper: dict, params: dict) -> dict[str, Any]:
     """The initial memory of penalties and tricks; `params` are those of both networks, by name."""
     extras: dict[str, Any] = {network: {"regularizers": {}} for network in params}
-    for name, (family, build, _, _) in gan.regularizers.items():
+    for name, (family, build, *_) in gan.regularizers.items():
         if family == "logit":
             extras["discriminator"]["regularizers"][name] = build().init()
         if family == "weight":
@@ -254,6 +270,8 @@ def discriminator_metrics(gan: GAN, hyper: dict) -> tuple[str, ...]:
         names.append("identification_loss")
     if "adaptive" in hyper:
         names.append("augment_probability")
+    if gan.nonfinite != "keep":
+        names.append("discriminator_nonfinite")
     for name, entry in gan.regularizers.items():
         if entry.family in ("gradient", "logit", "consistency", "class"):
             names.append(f"discriminator/{name}")

@@ -14,7 +14,9 @@ from jaxgan.augment import augment
 from jaxgan.regularizers.classes import Said
 
 
-def penalize(family: str, evaluate: Callable, memory: dict, game: Game, count: Int[Array, ""]):
+def penalize(
+    family: str, evaluate: Callable, memory: dict, game: Game, count: Int[Array, ""], own_step: bool = False
+):
     """The penalties of one family: Σ interval · weight · schedule(step) · penalty, every interval-th update.
 
     Args:
@@ -24,6 +26,8 @@ def penalize(family: str, evaluate: Callable, memory: dict, game: Game, count: I
       memory: of the network; `memory["regularizers"]` has that of each penalty.
       game: the step's.
       count: int32 `[]`, updates of this network done before.
+      own_step: whether those with an optimizer step of their own are meant, in an update in which they are
+        due; otherwise the others.
 
     Returns:
       the sum, the memory afterwards, and the values by name, times the interval (so that their mean over
@@ -31,6 +35,8 @@ def penalize(family: str, evaluate: Callable, memory: dict, game: Game, count: I
     """
     sum_, kept, values = jnp.zeros(()), dict(memory["regularizers"]), {}
     for name, entry in game.gan.family(family).items():
+        if entry.own_step != own_step:
+            continue
         if entry.family == "weight" and name not in kept:  # a term of the other network
             continue
         numbers, remembered = game.hyper["regularizers"][name], kept.get(name, ())
@@ -40,7 +46,7 @@ def penalize(family: str, evaluate: Callable, memory: dict, game: Game, count: I
 
         if jax.eval_shape(term)[0] is None:
             continue
-        if entry.interval == 1:
+        if entry.interval == 1 or own_step:
             value, remembered = term()
         else:
             due = count % entry.interval == 0
@@ -71,7 +77,7 @@ def said(name: str, real, fake, batch: dict, axis_name: str | None) -> tuple[Sai
 
     Args:
       name: of a class loss.
-      real, fake: `updates.DiscriminatorOutputs`, of this device's share.
+      real, fake: `discriminator.DiscriminatorOutputs`, of this device's share.
       batch: with the conditions, `given`, of each.
       axis_name: the device axis, under pmap.
     """

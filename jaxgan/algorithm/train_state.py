@@ -36,9 +36,9 @@ class NetworkState(train_state.TrainState):
         )  # fmt: skip
         return _cast(outputs, jnp.promote_types(self.compute_dtype, jnp.float32)), dict(updated)
 
-    def with_learning_rate(self, learning_rate) -> "NetworkState":
-        """The same state with another learning rate in the optimizer."""
-        hyperparams = {**self.opt_state.hyperparams, "learning_rate": learning_rate}
+    def with_numbers(self, numbers: dict[str, jax.Array]) -> "NetworkState":
+        """The same state with other numbers in the optimizer, such as `learning_rate`."""
+        hyperparams = {**self.opt_state.hyperparams, **numbers}
         return self.replace(opt_state=self.opt_state._replace(hyperparams=hyperparams))
 
 
@@ -60,8 +60,10 @@ class GanState(flax.struct.PyTreeNode):
       generator, discriminator: the two networks with their optimizers.
       ema: `params` and `model_state` of the averaged generator, which is the one to sample from.
       hyper: numbers that an ablation may vary. One that is off is absent, and its term is not compiled.
-        `ema_decay`, `loss_weight.{generator,discriminator}`, `loss.*` (the loss's own numbers),
+        `ema_decay`, `ema_half_life`, `ema_rampup`, `loss_weight.{generator,discriminator}`, `loss.*` (the
+        loss's own numbers),
         `learning_rate.{generator,discriminator}`, `schedule.*`,
+        `schedules.<field>.{start,end,from_step,num_steps}`,
         `regularizers.<name>.{weight,schedule.*,fields.*}`, `clip_norm.{generator,discriminator}`,
         `augment`, `data_augment`, `consistency_augment` (`<name>.*` each), `augment_probability`,
         `adaptive.{target,length}`, `instance_noise.{stddev,schedule.*}`, `label_flip`,

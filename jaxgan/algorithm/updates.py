@@ -1,193 +1,26 @@
-"""The updates of both networks: the discriminator's outputs, and one optimizer step of each network."""
+"""The updates of both networks: one optimizer step of each."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from jaxgan.algorithm.accumulation import accumulate
 from jaxgan.algorithm.collectives import average, gather
+from jaxgan.algorithm.discriminator import discriminate, discriminator_loss, own_penalties, weigh_classes
 from jaxgan.algorithm.gan import Game
-from jaxgan.algorithm.metrics import logit_metrics
+from jaxgan.algorithm.guards import finite, num_nonfinite, replaced, unless
 from jaxgan.algorithm.penalties import consistency_term, penalize, project, remember, said
 from jaxgan.algorithm.pool import draw_from_pool
 from jaxgan.algorithm.randomness import named_keys
 from jaxgan.algorithm.train_state import NetworkState
-from jaxgan.algorithm.tricks import clip_by_norm, flip_labels, pack, top_k_weights, unpack
-from jaxgan.augment import augment, update_adaptive
-from jaxgan.losses import identification, per_example, real_or_fake
-from jaxgan.models.multi import generator_index
+from jaxgan.algorithm.tricks import clip_by_norm, top_k_weights
+from jaxgan.losses import per_example
 from jaxgan.regularizers.critic import Critic
 from jaxgan.regularizers.reconstruction import Parts
-
-
-class DiscriminatorOutputs(NamedTuple):
-    """The discriminator's outputs for B examples: B/m logits with packing of m, `[B, P]` of P patches."""
-
-    logits: Float[Array, " B *P"]
-    outputs: Float[Array, "B ..."]  # the logits, or `[B, k + 1]` with k generators
-    features: Float[Array, "B F"] | None
-    heads: dict[
-        str, dict[str, Float[Array, "B _"]]
-    ]  # the outputs of each head, by the name of its class loss
-
-
-def discriminate(
-    network: NetworkState,
-    params,
-    model_state,
-    examples: Float[Array, "B ..."],
-    given: dict,
-    keys: Key[Array, " B"],
-    memory,
-    game: Game,
-    own: bool = False,
-) -> tuple[DiscriminatorOutputs, dict]:
-    """The discriminator's outputs for examples, which are augmented, made noisy and packed first.
-
-    Args:
-      network: the discriminator.
-      params, model_state: used instead of its own.
-      examples: `[B, ...]`.
-      given: conditions of the examples, `[B, ...]` by keyword.
-      keys: typed keys `[B]`.
-      memory: the discriminator's.
-      game: the step's.
-      own: whether this is the discriminator's own update, in which heads may stop the gradient below them.
-
-    Returns:
-      its outputs, and its mutable collections afterwards.
-    """
-    gan, hyper = game.gan, game.hyper
-    if gan.augment:
-        probability = (
-            memory["adaptive"]["probability"] if "adaptive" in memory else hyper.get("augment_probability")
-        )
-        examples = augment(game.operations("augment"), named_keys(keys, "augment"), examples, probability)
-    if "instance_noise" in hyper:  # Sønderby et al. 2017; Arjovsky and Bottou 2017, section 3
-        numbers = hyper["instance_noise"]
-        stddev = numbers["stddev"] * gan.instance_noise(game.step, **numbers["schedule"])
-        noise = jax.vmap(lambda key: jax.random.normal(key, gan.shape))(named_keys(keys, "instance noise"))
-        examples = examples + stddev * noise
-    wanted = {"features": True} if gan.family("feature") else {}
-    wanted = {"heads": True, "hold": own} if gan.family("class") else wanted
-    outputs, model_state = network.forward(
-        params,
-        model_state,
-        pack(examples, gan.packing),
-        given,
-        dropout_key=named_keys(keys, "dropout")[0],
-        **wanted,
-    )
-    heads, features = {}, None
-    if "heads" in wanted:
-        outputs, heads, features = outputs
-    elif "features" in wanted:
-        outputs, features = outputs
-    logits = real_or_fake(outputs) if gan.num_generators > 1 else outputs
-    return DiscriminatorOutputs(logits, outputs, features, heads), model_state
-
-
-def discriminator_loss(params, network: NetworkState, model_state, memory, batch: dict, game: Game, count):
-    """λ times the adversarial loss and all penalties of the discriminator.
-
-    Real and fake examples go through the network one after the other, each with its own batch statistics
-    (Chintala et al. 2016, How to train a GAN, tip 4).
-
-    Args:
-      params: to be differentiated.
-      network: the discriminator.
-      model_state: its mutable collections.
-      memory: of its penalties and tricks.
-      batch: `real`, `fake` `[B, ...]`, conditions `given` of each, `z`, `keys` `[B]`, and `weights` `[B]`
-        if classes have weights.
-      game: the step's.
-      count: int32 `[]`, discriminator updates done before.
-
-    Returns:
-      the loss, and `(model_state, memory, metrics)`.
-    """
-    gan, hyper, axis_name = game.gan, game.hyper, game.axis_name
-    real_keys, fake_keys = named_keys(batch["keys"], "real"), named_keys(batch["keys"], "fake")
-    frozen, before = model_state, memory
-
-    def judge(examples, like):
-        """Logits with the statistics from before the update, and the same noise as the real examples."""
-        given = batch["given"][like]
-        outputs, _ = discriminate(network, params, frozen, examples, given, real_keys, before, game)
-        return per_example(outputs.logits)
-
-    def judge_batch(which, keys, model_state):
-        given = batch["given"][which]
-        return discriminate(network, params, model_state, batch[which], given, keys, memory, game, own=True)
-
-    critic = Critic(judge)
-    real, model_state = judge_batch("real", real_keys, model_state)
-    fake, model_state = judge_batch("fake", fake_keys, model_state)
-    real_logits, fake_logits = gather(real.logits, axis_name), gather(fake.logits, axis_name)
-
-    roles = real_logits, fake_logits
-    input_keys = batch["keys"][:: gan.packing]
-    if "label_flip" in hyper:
-        draw = jax.vmap(lambda key: jax.random.bernoulli(key, hyper["label_flip"]))
-        roles = flip_labels(*roles, gather(draw(named_keys(input_keys, "flip")), axis_name))
-    loss = jnp.mean(weigh_classes(per_example(game.loss.discriminator(*roles)), batch, game))
-    metrics = {"discriminator_loss": loss, **logit_metrics(game.loss, real_logits, fake_logits)}
-
-    if gan.num_generators > 1:
-        which = generator_index(len(batch["fake"]), gan.num_generators)
-        metrics["identification_loss"] = jnp.mean(identification(fake.outputs, which))
-        loss += metrics["identification_loss"]
-
-    def gradient(name, penalty, _):
-        packed = Critic(lambda inputs, like: judge(unpack(inputs, gan.packing), like))
-        inputs = pack(batch["real"], gan.packing), pack(batch["fake"], gan.packing)
-        return jnp.mean(penalty(packed, *inputs, named_keys(input_keys, name), axis_name)), ()
-
-    def logit(name, penalty, remembered):
-        means = per_example(real_logits), per_example(fake_logits)
-        values, remembered = penalty.penalty(*means, remembered)
-        return jnp.mean(values), remembered
-
-    def consistency(name, penalty, _):
-        params = game.generator.params
-        return consistency_term("discriminator", name, penalty, critic, params, batch, game), ()
-
-    def weight(name, penalty, remembered):
-        return penalty.penalty(params, remembered), remembered
-
-    def class_loss(name, loss, _):
-        return jnp.mean(loss.discriminator(*said(name, real, fake, batch, axis_name))), ()
-
-    families = {"gradient": gradient, "logit": logit, "consistency": consistency, "weight": weight}
-    families |= {"class": class_loss} if real.heads else {}
-    for family, evaluate in families.items():
-        total, memory, values = penalize(family, evaluate, memory, game, count)
-        loss += total
-        metrics |= {f"discriminator/{name}": value for name, value in values.items()}
-    if "adaptive" in memory:
-        images = len(real_logits) * gan.packing
-        numbers = hyper["adaptive"]
-        # above zero if the example is judged real
-        sure = game.loss.output_fn(real_logits) - game.loss.threshold
-        adaptive = update_adaptive(
-            memory["adaptive"], sure, images, interval=gan.adaptive_interval, **numbers
-        )
-        memory = {**memory, "adaptive": adaptive}
-        metrics["augment_probability"] = adaptive["probability"]
-    return hyper["loss_weight"]["discriminator"] * loss, (model_state, memory, metrics)
-
-
-def weigh_classes(losses: Float[Array, " B"], batch: dict, game: Game) -> Float[Array, " B"]:
-    """The discriminator's losses, weighted by the real examples' classes if these have weights."""
-    if "weights" not in batch:
-        return losses
-    packing = game.gan.packing
-    return losses * gather(batch["weights"].reshape(-1, packing).mean(axis=1), game.axis_name)
 
 
 def with_pool(memory: dict, batch: dict, game: Game) -> tuple[dict, dict]:
@@ -209,6 +42,7 @@ def update_discriminator(
     Returns:
       the discriminator and its memory, and metrics.
     """
+    before = network, memory
     gradient_fn = jax.value_and_grad(discriminator_loss, has_aux=True)
 
     def update(carry, batch):
@@ -222,7 +56,50 @@ def update_discriminator(
     (grads, metrics), model_state = average((means, model_state), game.axis_name)
     metrics["discriminator_grad_norm"] = optax.tree.norm(grads)
     network = descend(network, grads, "discriminator", game, count).replace(model_state=model_state)
-    return (network, remember(memory, network.params, game)), metrics
+    if any(entry.own_step for entry in game.gan.regularizers.values()):
+        network, values = step_of_penalties(network, before[1], batch, game, count)
+        metrics |= {f"discriminator/{name}": value for name, value in values.items()}
+    after = (network, remember(memory, network.params, game))
+    return _guarded("discriminator", after, before, grads, metrics, game)
+
+
+def step_of_penalties(
+    network: NetworkState, memory: dict, batch: dict, game: Game, count: Int[Array, ""]
+) -> tuple[NetworkState, dict[str, Float[Array, ""]]]:
+    """A further optimizer step of the discriminator, on penalties alone, in every k-th update.
+
+    Source: Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN, appendix B.
+
+    Returns:
+      the discriminator, and the penalties by name; 0 in other updates.
+    """
+    own = {name: entry.interval for name, entry in game.gan.regularizers.items() if entry.own_step}
+    (interval,) = {*own.values()}
+
+    def take(network):
+        def update(carry, batch):
+            gradient_fn = jax.value_and_grad(own_penalties, has_aux=True)
+            (_, values), grads = gradient_fn(network.params, network, memory, batch, game, count)
+            return carry, ((grads, values), ())
+
+        _, means, _ = accumulate(update, (), batch, game.gan.accumulate)
+        grads, values = average(means, game.axis_name)
+        return descend(network, grads, "discriminator", game, count), values
+
+    if interval == 1:
+        return take(network)
+    nothing = dict.fromkeys(own, jnp.zeros(()))
+    return lax.cond(count % interval == 0, take, lambda network: (network, nothing), network)
+
+
+def _guarded(name: str, after: tuple, before: tuple, grads, metrics: dict, game: Game) -> tuple:
+    """A network and its memory after an update, and metrics; with a guard against NaN and infinity."""
+    if game.gan.nonfinite == "keep":
+        return after, metrics
+    count = num_nonfinite(grads)
+    if game.gan.nonfinite == "skip":
+        after = unless(count > 0, after, before)
+    return after, finite(metrics) | {f"{name}_nonfinite": count}
 
 
 # --- The generator ------------------------------------------------------------------------------------
@@ -348,7 +225,8 @@ def update_generator(
     grads, metrics, model_state = average((grads, metrics, network.model_state), axis_name)
     metrics["generator_grad_norm"] = optax.tree.norm(grads)
     network = descend(network, grads, "generator", game, game.step).replace(model_state=model_state)
-    return (network, remember(memory, network.params, game)), metrics
+    after, before = (network, remember(memory, network.params, game)), (game.generator, memory)
+    return _guarded("generator", after, before, grads, metrics, game)
 
 
 def unroll(network: NetworkState, memory: dict, batch: dict, game: Game) -> NetworkState:
@@ -378,9 +256,12 @@ def unroll(network: NetworkState, memory: dict, batch: dict, game: Game) -> Netw
 
 def descend(network: NetworkState, grads, name: str, game: Game, count: Int[Array, ""]) -> NetworkState:
     """One step of a network's optimizer: clips gradients before it, and projects parameters after it."""
+    before, sound = network, game.gan.nonfinite != "skip" or num_nonfinite(grads) == 0
+    if game.gan.nonfinite == "replace":
+        grads = replaced(grads)
     if name in game.hyper.get("clip_norm", {}):
         grads = clip_by_norm(grads, game.hyper["clip_norm"][name])
     network = network.apply_gradients(grads=grads)
     if name == "discriminator":
         network = network.replace(params=project(network.params, game, count))
-    return network
+    return network if sound is True else unless(~sound, network, before)

@@ -103,7 +103,7 @@ def _resident(program, gan, workload, batch_size, steps, state, prefetch):
 
 
 def _constant(program, gan: GAN, workload: Workload, batch_size: int, steps: int, state: GanState, prefetch):
-    data = program.place_data({"examples": workload.draw_examples()[: gan.discriminator_steps * batch_size]})
+    data = program.place_data({"examples": workload.draw_examples()[: gan.batches * batch_size]})
     return lambda: data
 
 
@@ -148,7 +148,7 @@ def _feed(program, gan: GAN, dataset: Dataset, batch_size: int, steps: int, stat
     batches = stream.steps()
 
     def next_data():
-        block = itertools.islice(batches, steps * gan.discriminator_steps)
+        block = itertools.islice(batches, steps * gan.batches)
         examples = np.stack([examples for examples, _ in block])
         return program.place_data(_block(examples, gan, batch_size, steps))
 
@@ -159,7 +159,7 @@ _INPUTS = dict(zip(INPUTS, (_resident, _constant, _streamed, _encoded), strict=T
 
 
 def _block(examples: np.ndarray, gan: GAN, batch_size: int, steps: int) -> dict[str, np.ndarray]:
-    return {"examples": examples.reshape(steps, gan.discriminator_steps, batch_size, *gan.data_shape)}
+    return {"examples": examples.reshape(steps, gan.batches, batch_size, *gan.data_shape)}
 
 
 def population(workload: str, members: int) -> tuple[Work, dict[str, Any]]:

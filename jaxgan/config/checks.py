@@ -18,6 +18,7 @@ from jaxgan.config.fields import (
     sections,
     selected,
 )
+from jaxgan.config.schedules import check_schedules
 from jaxgan.datasets import DATASETS
 from jaxgan.datasets.order import MAX_SIZE
 from jaxgan.declarations import OneOf
@@ -26,6 +27,8 @@ from jaxgan.latents import LATENTS
 from jaxgan.losses import LOSSES
 from jaxgan.metrics.protocol import find_protocol
 from jaxgan.regularizers import family_of
+
+_FAR = 30  # a factor on R1's weight that is no matter of taste any more
 
 
 def check(config: ConfigDict) -> None:
@@ -51,6 +54,7 @@ def check(config: ConfigDict) -> None:
                 raise UserError(f"{field}='{value}' is not known; choose one of {', '.join(choice.values)}")
     _check_numbers(config)
     refuse_idle(config)
+    check_schedules(config, OWN)
     _check_regularizers(config)
     _check_augmentation(config)
     _check_combinations(config)
@@ -69,6 +73,33 @@ def cautions(config: ConfigDict) -> list[str]:
             f"discriminator.{name}.spectral_norm=."
         ]
     return []
+
+
+def suggested_gamma(shape: tuple[int, ...], batch_size: int) -> float:
+    """A weight of R1 for images `(H, W, C)`: .0002·side²/B, for the penalty ½‖∇D‖² of this house as there.
+
+    Source: Karras et al. 2020, Training Generative Adversarial Networks with Limited Data, the rule of the
+    published code's `--cfg=auto`.
+    """
+    return 2e-4 * shape[0] * shape[1] / batch_size
+
+
+def caution_about_gamma(config: ConfigDict, shape: tuple[int, ...]) -> str:
+    """A warning where R1's weight is more than 30 times as large or small as suggested; '' if it is not.
+
+    Relativistic losses are left out: R3GAN's published weights are 100 to 600 times the rule's.
+    """
+    weight = config.regularizers.r1.weight if "r1" in config.regularizers else 0.0
+    if not weight or len(shape) != 3 or config.loss.name.startswith("relativistic"):
+        return ""
+    gamma = suggested_gamma(shape, config.batch_size)
+    if 1 / _FAR <= weight / gamma <= _FAR:
+        return ""
+    return (
+        f"regularizers.r1.weight={weight:g} is {weight / gamma:.2g} times StyleGAN2-ADA's "
+        f".0002·side²/batch_size = {gamma:.2g} for {shape[0]}x{shape[1]} pixels: if fakes are blurred, or "
+        f"training diverges, try weights around {gamma:.2g}"
+    )
 
 
 def _check_numbers(config: ConfigDict) -> None:
@@ -106,6 +137,7 @@ def _check_regularizers(config: ConfigDict) -> None:
                 f"fields of regularizers.{name} are set, but its weight is 0: set "
                 f"regularizers.{name}.weight, or leave them alone"
             )
+    _check_own_steps(config)
     active = active_regularizers(config).keys()
     if "zcr" in active and selected(config, "generator")[1].get("noise"):
         raise UserError(
@@ -119,6 +151,28 @@ def _check_regularizers(config: ConfigDict) -> None:
         )
     if config.consistency_augment.names and not comparing:
         raise UserError("consistency_augment.names is set, but neither regularizers.cr nor bcr has a weight")
+
+
+def _check_own_steps(config: ConfigDict) -> None:
+    own = {name: part for name, part in active_regularizers(config).items() if part.get("own_step", False)}
+    for name, section in own.items():
+        if family_of(name) != "gradient":
+            raise UserError(
+                f"regularizers.{name}.own_step is set, but only gradient penalties, such as r1, can have a "
+                "step of their own: leave it False"
+            )
+        first = next(iter(own))
+        if section.interval != own[first].interval:
+            raise UserError(
+                f"regularizers.{first}.interval and regularizers.{name}.interval differ, but penalties with "
+                "own_step take that step together: set both to the same"
+            )
+    name, fields = selected(config, "discriminator_optimizer")
+    if own and fields.get("b1", 0.0) < 0:
+        raise UserError(
+            f"own_step raises betas to a power, but discriminator_optimizer.{name}.b1={fields['b1']} is "
+            "below 0: set it to 0 or more"
+        )
 
 
 def _check_augmentation(config: ConfigDict) -> None:

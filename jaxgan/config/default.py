@@ -15,8 +15,10 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict, FieldReference
 
-from jaxgan.algorithm.gan import UPDATE_ORDERS
+from jaxgan.algorithm.gan import GENERATOR_BATCHES, UPDATE_ORDERS
+from jaxgan.algorithm.guards import NONFINITE
 from jaxgan.augment import AUGMENTATIONS
+from jaxgan.config import schedules
 from jaxgan.config.fields import LISTS, SECTIONS, component, components, regularizers
 from jaxgan.declarations import Above, AtLeast, Between, Field, OneOf, SideOrSides, own_field
 from jaxgan.registry import Registry
@@ -36,6 +38,12 @@ class Penalties(NamedTuple):
     sentence: str
 
 
+class Schedules(NamedTuple):
+    """The section of the schedules of all numbers."""
+
+    sentence: str
+
+
 def _fields(*declared: tuple) -> dict[str, Field]:
     """Fields by dotted path, from `(path, default, meaning, *ranges)`."""
     return {path: own_field(path, *rest) for path, *rest in declared}
@@ -45,7 +53,7 @@ _SEED = Between(0, 2**32)
 _SHARE = Between(0, 1, closed=True)
 
 # All fields, by heading and dotted path, in the order in which they are shown.
-GROUPS: dict[str, dict[str, Field | Choice | Penalties]] = {}
+GROUPS: dict[str, dict[str, Field | Choice | Penalties | Schedules]] = {}
 
 GROUPS["The run"] = _fields(
     ("seed", 0, "seed of all randomness in the run", _SEED),
@@ -105,10 +113,29 @@ GROUPS["The game (Goodfellow et al. 2014)"] = {
             OneOf(UPDATE_ORDERS),
         ),
         (
+            "generator_batch",
+            "shared",
+            "what the generator learns from. shared: examples and fakes of the last discriminator update; "
+            "fresh: a further batch, and latents of its own (R3GAN)",
+            OneOf(GENERATOR_BATCHES),
+        ),
+        (
             "ema_decay",
             0.999,
             "decay of the averaged generator (Yazici et al. 2019); 0: no averaging",
             Between(0, 1),
+        ),
+        (
+            "ema_half_life",
+            0.0,
+            "half-life of the averaged generator in images, instead of ema_decay (StyleGAN2); 0: ema_decay",
+            AtLeast(0),
+        ),
+        (
+            "ema_rampup",
+            0.0,
+            "largest half-life, as a share of the images that the run has seen (StyleGAN2-ADA: .05); 0: any",
+            AtLeast(0),
         ),
     ),
 }
@@ -267,6 +294,7 @@ GROUPS["Optimization"] = {
         SECTIONS["discriminator_optimizer"], "adam", "optimizer of the discriminator"
     ),
     "schedule": Choice(SECTIONS["schedule"], "constant", "factor on both learning rates"),
+    "schedules": Schedules("of any other number of the state, from its own value to an end"),
     **_fields(
         (
             "generator_clip_norm",
@@ -286,6 +314,13 @@ GROUPS["Optimization"] = {
             "number of microbatches (gradient accumulation), to save memory. Batch norm, LeCam, ADA and "
             "DRAGAN see one microbatch at a time, and update their averages after each",
             AtLeast(1),
+        ),
+        (
+            "nonfinite_gradients",
+            "keep",
+            "NaN and infinity in gradients. keep: the run ends as diverged; replace: 0 and ±1e5 for them; "
+            "skip: no update. Both count them in the metrics",
+            OneOf(NONFINITE),
         ),
         (
             "compute_dtype",
@@ -354,11 +389,13 @@ def get_config() -> ConfigDict:
     return config.lock()
 
 
-def _value(entry: Field | Choice | Penalties):
+def _value(entry: Field | Choice | Penalties | Schedules):
     if isinstance(entry, Field):  # of one type, unless that is object
         return FieldReference(entry.default, object) if entry.kind is object else entry.default
     if isinstance(entry, Penalties):
         return regularizers()
+    if isinstance(entry, Schedules):
+        return schedules.section()
     if isinstance(entry.default, tuple):
         return components(entry.registry, *entry.default)
     return component(entry.registry, entry.default)

@@ -9,12 +9,14 @@ from jaxgan.config.fields import (
     LISTS,
     active_regularizers,
     flatten,
+    is_met,
     names_of,
     plain,
     regularizers,
     section_of,
     sections,
 )
+from jaxgan.config.schedules import idle_schedules
 from jaxgan.errors import UserError
 
 # Fields that need another field, or a value of it, to have an effect; with their defaults.
@@ -31,6 +33,8 @@ NEEDS = {
     },
     "augment.names": {"augment.adaptive": False, "augment.probability": 1.0},
     "augment.adaptive": {"augment.target": 0.6, "augment.length": 500_000.0, "augment.adaptive_interval": 4},
+    "ema_half_life=0.0": {"ema_decay": 0.999},
+    "ema_half_life": {"ema_rampup": 0.0},
     "eval_every": {"evaluation.best": ""},
     "evaluation.best": {"evaluation.best_is": "lowest"},
     "generator.dcgan.activation=leaky_relu": {"generator.dcgan.slope": 0.2},
@@ -55,7 +59,7 @@ def refuse_idle(config: ConfigDict) -> None:
     flat = flatten(config.to_dict())  # a recorded one has no fields of what was not selected
     for need, fields in NEEDS.items():
         for field, default in fields.items():
-            if plain(flat.get(field, default)) != plain(default) and not _is_met(need, flat):
+            if plain(flat.get(field, default)) != plain(default) and not is_met(need, flat):
                 other = need.partition("=")[0]
                 raise UserError(
                     f"{field} is set, but {other} is {flat[other]!r}: set {need}, or {field}={default}"
@@ -90,9 +94,9 @@ def reset_idle(config: ConfigDict, switches: Collection[str], keep: Collection[s
 
 def _idle(config: ConfigDict, flat: dict[str, Any], moved: Collection[str]) -> dict[str, Any]:
     """The fields that have no effect because of one of those that were `moved`, with their defaults."""
-    idle: dict[str, Any] = {}
+    idle: dict[str, Any] = idle_schedules(config, flat, moved)
     for need, fields in NEEDS.items():
-        if need.partition("=")[0] in moved and not _is_met(need, flat):
+        if need.partition("=")[0] in moved and not is_met(need, flat):
             idle |= fields
     defaults, active = regularizers(), active_regularizers(config).keys()
     for name in set(config.regularizers) - active:
@@ -110,8 +114,3 @@ def _idle(config: ConfigDict, flat: dict[str, Any], moved: Collection[str]) -> d
     if "dataset.name" in moved and config.dataset.name in _WITHOUT_A_PATH:
         idle["dataset.path"] = ""
     return idle
-
-
-def _is_met(need: str, flat: dict[str, Any]) -> bool:
-    field, _, wanted = need.partition("=")
-    return str(flat[field]) == wanted if wanted else bool(flat[field])

@@ -4,7 +4,9 @@ Only this room and those above it see a config (`tests/test_layering.py`). All r
 arguments.
 """
 
+import functools
 import re
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -25,9 +27,19 @@ from jaxgan.config.conditions import (
     told_shape,
     with_condition,
 )
-from jaxgan.config.fields import SECTIONS, TRANSFORMATIONS, active_regularizers, listed, own_fields, selected
+from jaxgan.config.fields import (
+    SECTIONS,
+    TRANSFORMATIONS,
+    active_regularizers,
+    listed,
+    own_fields,
+    scheduled,
+    selected,
+)
+from jaxgan.config.schedules import for_own_steps, make_schedules, schedule_numbers
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
+from jaxgan.extractors import EXTRACTORS
 from jaxgan.losses import LOSSES
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.models.multi import MultiGenerator
@@ -71,6 +83,7 @@ def make_gan(
     shape: tuple[int, ...],
     axis_name: str | None = None,
     classes: tuple[int, ...] = (),
+    with_features: bool = False,
 ) -> GAN:
     """The networks, losses, penalties and optimizers that the config names.
 
@@ -79,6 +92,8 @@ def make_gan(
       shape: of one example as it is stored.
       axis_name: the device axis, under pmap.
       classes: the labels that the data has; a condition may need them.
+      with_features: for training, also the frozen classifier, where a term looks at its features. It reads
+        the data.
 
     Raises:
       UserError: components that the config combines do not fit together, or not this shape.
@@ -98,7 +113,8 @@ def make_gan(
     def regularizer(name, section):
         family = family_of(name)
         build = bind(FAMILIES[family], name, own_fields(section))
-        return Regularizer(family, build, section.interval, SCHEDULES[section.schedule.name])
+        schedule = SCHEDULES[section.schedule.name]
+        return Regularizer(family, build, section.interval, schedule, section.get("own_step", False))
 
     devices = {"axis_name": axis_name, "synchronized": config.batch_statistics == "synchronized"}
     condition, stored_shape = make_condition(config, classes, shape), tuple(shape)
@@ -129,9 +145,12 @@ def make_gan(
         generator=generator,
         discriminator=discriminator,
         generator_optimizer=build("generator_optimizer"),
-        discriminator_optimizer=build("discriminator_optimizer"),
+        discriminator_optimizer=SECTIONS["discriminator_optimizer"][config.discriminator_optimizer.name](
+            **for_own_steps(config, selected(config, "discriminator_optimizer")[1])
+        ),
         loss=bind(LOSSES, *selected(config, "loss")),
         schedule=SCHEDULES[config.schedule.name],
+        schedules=make_schedules(config),
         latent=config.latent,
         latent_dim=config.latent_dim,
         shape=shape,
@@ -141,6 +160,7 @@ def make_gan(
         discriminator_steps=config.discriminator_steps,
         generator_steps=config.generator_steps,
         update_order=config.update_order,
+        generator_batch=config.get("generator_batch", "shared"),
         regularizers=penalties,
         augment=augmentations("augment"),
         data_augment=augmentations("data_augment"),
@@ -153,11 +173,21 @@ def make_gan(
         unrolled_steps=config.unrolled_steps,
         accumulate=config.accumulate,
         lookahead_every=config.lookahead_every,
+        nonfinite=config.get("nonfinite_gradients", "keep"),
         compute_dtype=config.compute_dtype,
+        features=frozen_features(config, shape) if with_features else None,
     )
     _require_points_or_images(gan)
     _refuse_batch_norm_under_gradient_penalties(gan, config)
     return gan
+
+
+def frozen_features(config: ConfigDict, shape: tuple[int, ...]) -> Callable[[jax.Array], jax.Array] | None:
+    """The features of the data's classifier, of images in [-1, 1]; None if no term looks at them."""
+    if "classifier_content" not in active_regularizers(config):
+        return None
+    extractor = EXTRACTORS["classifier"](functools.partial(load_dataset, config), shape)
+    return lambda images: extractor.extract(extractor.weights, (images + 1) * 127.5)["features"]
 
 
 def _require_declared(config: ConfigDict, discriminator: nn.Module, outputs: int) -> None:
@@ -218,7 +248,14 @@ def make_hyper(config: ConfigDict, labels: Int[np.ndarray, " N"] | None = None) 
         hyper[path] = {
             name: AUGMENTATIONS.bind(name, **fields)[1] for name, fields in listed(config, path).items()
         }
-    if config.augment.adaptive or config.augment.probability != 1:
+    if numbers_of_schedules := schedule_numbers(config):
+        hyper["schedules"] = numbers_of_schedules
+    if half_life := config.get("ema_half_life", 0.0):
+        hyper["ema_half_life"] = half_life
+        if config.ema_rampup:
+            hyper["ema_rampup"] = config.ema_rampup
+    probability = config.augment.adaptive or config.augment.probability != 1
+    if probability or "augment.probability" in scheduled(config):
         hyper["augment_probability"] = config.augment.probability
     if config.augment.adaptive:
         hyper["adaptive"] = {"target": config.augment.target, "length": config.augment.length}

@@ -11,9 +11,10 @@ from typing import Any
 from ml_collections import ConfigDict, config_dict
 
 from jaxgan.algorithm.conditions import CONDITIONS
+from jaxgan.algorithm.schedules import FORMS
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.datasets import DATASETS
-from jaxgan.declarations import AtLeast, Field, own_field
+from jaxgan.declarations import AtLeast, Field, OneOf, own_field
 from jaxgan.errors import UserError
 from jaxgan.extractors import EXTRACTORS
 from jaxgan.losses import LOSSES
@@ -51,6 +52,22 @@ OF_PENALTIES = (
         "apply the penalty in every interval-th update, interval times as strong (lazy regularization)",
         AtLeast(1),
     ),
+    own_field(
+        "own_step",
+        False,
+        "an optimizer step of its own in every interval-th update; the discriminator's rate is then times "
+        "k/(k+1), its betas are taken to that power, k the interval (StyleGAN2)",
+    ),
+)
+
+# Fields of the schedule of every number.
+OF_SCHEDULES = (
+    own_field(
+        "form", "", "how the number goes from its own value to the end; '': it does not", OneOf(("", *FORMS))
+    ),
+    own_field("end", 0.0, "where it ends"),
+    own_field("from_step", 0, "the step at which it begins to change", AtLeast(0)),
+    own_field("num_steps", 0, "steps that it takes; 0: up to num_steps of a new run", AtLeast(0)),
 )
 
 
@@ -164,8 +181,28 @@ def active_regularizers(config: ConfigDict) -> dict[str, ConfigDict]:
 
 def own_fields(section: ConfigDict) -> dict[str, Any]:
     """A penalty's own fields, without those that every penalty has."""
-    common = ("weight", "interval", "schedule")
+    common = {"schedule", *(field.name for field in OF_PENALTIES)}
     return {field: value for field, value in section.items() if field not in common}
+
+
+def walk_schedules(config: ConfigDict) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The schedule of every number, by the number's field. Records have only those that are set."""
+
+    def walk(part, path):
+        if "form" in part:
+            yield path[1:], part
+            return
+        for name, below in part.items():
+            yield from walk(below, f"{path}.{name}")
+
+    yield from walk(config.schedules.to_dict() if "schedules" in config else {}, "")
+
+
+def scheduled(config: ConfigDict) -> dict[str, ConfigDict]:
+    """The schedules that are set, by the field of their number."""
+    return {
+        path: section_of(config, f"schedules.{path}") for path, part in walk_schedules(config) if part["form"]
+    }
 
 
 def schedules(config: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
@@ -177,18 +214,29 @@ def schedules(config: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
     for path in paths:
         section = section_of(config, path)
         yield path, section[section.name]
+    for path, part in scheduled(config).items():
+        yield f"schedules.{path}", part
 
 
 def fix_schedule(config: ConfigDict) -> ConfigDict:
     """The config with every schedule's own length filled in: 0 means the `num_steps` of the new run."""
     config = ConfigDict(config, convert_dict=True)
     for _, schedule in schedules(config):
-        schedule.num_steps = schedule.num_steps or config.num_steps
+        left = config.num_steps - schedule.get("from_step", 0)
+        schedule.num_steps = schedule.num_steps or max(left, 1)
     return config
 
 
 # Fields that a record leaves out at their defaults, so that runs from before them keep theirs.
-UNSAID = {"max_minutes": 0.0, "image_pool": 0, "dataset.hold_out": False}
+UNSAID = {
+    "max_minutes": 0.0,
+    "image_pool": 0,
+    "dataset.hold_out": False,
+    "ema_half_life": 0.0,
+    "ema_rampup": 0.0,
+    "generator_batch": "shared",
+    "nonfinite_gradients": "keep",
+}
 
 
 def essential(config: ConfigDict) -> dict[str, Any]:
@@ -201,8 +249,17 @@ def essential(config: ConfigDict) -> dict[str, Any]:
             section = section[name]
         if section.get(last, default) == default:
             section.pop(last, None)
+    tree.pop("schedules", None)
+    for path, part in scheduled(config).items():
+        section = tree
+        for name in ("schedules", *path.split(".")):
+            section = section.setdefault(name, {})
+        section |= part.to_dict()
     active = active_regularizers(config)
     tree["regularizers"] = {name: tree["regularizers"][name] for name in active}
+    for section in tree["regularizers"].values():
+        if not section.get("own_step", False):
+            section.pop("own_step", None)
     for path, registry in (sections(config) | LISTS).items():
         *parents, last = path.split(".")
         parent = tree
@@ -279,6 +336,12 @@ def _is_own(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
         return False
+
+
+def is_met(need: str, flat: dict[str, Any]) -> bool:
+    """Whether a flat config has a value in a field, or with FIELD=VALUE this one."""
+    field, _, wanted = need.partition("=")
+    return str(flat[field]) == wanted if wanted else bool(flat[field])
 
 
 def plain(value):

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from jaxgan.config.default import GROUPS, Choice, Penalties, get_config
-from jaxgan.config.fields import OF_PENALTIES, essential, flatten
+from jaxgan.config.default import GROUPS, Choice, Penalties, Schedules, get_config
+from jaxgan.config.fields import OF_PENALTIES, OF_SCHEDULES, essential, flatten, scheduled
 from jaxgan.declarations import Field
 from jaxgan.errors import UserError
 from jaxgan.optimizers import SCHEDULES
@@ -16,6 +16,7 @@ from jaxgan.registry import Registry
 from jaxgan.regularizers import FAMILIES
 
 EVERY = "NAME"  # stands for the name of any penalty, in paths of fields that all penalties have
+NUMBER = "NUMBER"  # stands for the field of any number of the state
 
 # Common other names of fields → paths, or ends of paths.
 SYNONYMS = {
@@ -119,6 +120,9 @@ def entries() -> Iterator[Entry]:
                 yield _entry(heading, path, entry)
             elif isinstance(entry, Choice):
                 yield from _of_choice(heading, path, entry)
+            elif isinstance(entry, Schedules):
+                for field in OF_SCHEDULES:
+                    yield _entry(heading, f"{path}.{NUMBER}.{field.name}", field)
             else:
                 yield from _of_penalties(heading, path, entry)
 
@@ -180,14 +184,23 @@ def text(config: ConfigDict | None = None, words: Iterable[str] = ()) -> str:
         default = "" if value == entry.default else f", default {_written(entry.default)}"
         about = ", ".join(filter(None, (entry.kind, entry.allowed)))
         lines += [f"  {entry.path}={_written(value)}{default}  ({about})", f"      {entry.sentence}"]
-        for name in config.regularizers if config is not None and f".{EVERY}." in entry.path else ():
-            path = entry.path.replace(EVERY, name)
+        for path in _paths(entry, config):
             if values.get(path, entry.default) != entry.default:
                 lines.append(f"      {path}={_written(values[path])}")
     if not lines:
         asked = " ".join(words)[:80]
         raise UserError(f"no field has '{asked}' in its name or meaning.{hint(asked, config)}")
     return "\n".join(lines).strip("\n")
+
+
+def _paths(entry: Entry, config: ConfigDict | None) -> list[str]:
+    """The fields that an entry with `EVERY` or `NUMBER` stands for."""
+    if config is None:
+        return []
+    names = {EVERY: config.regularizers, NUMBER: scheduled(config)}
+    return [
+        entry.path.replace(sign, name) for sign in names if f".{sign}." in entry.path for name in names[sign]
+    ]
 
 
 def _is_about(entry: Entry, word: str) -> bool:
@@ -208,6 +221,7 @@ def markdown() -> str:
         "`jaxgan/config/default.py` and of the components. `--config.FIELD=VALUE` sets a field, and",
         "`python launch.py --mode=fields [--config=FILE] [WORD]` finds one.",
         f"`{EVERY}` stands for each penalty: `regularizers.r1.weight`.",
+        f"`{NUMBER}` stands for the field of any number of the state: `schedules.ema_decay.end`.",
     ]
     heading = ""
     for entry in entries():
@@ -250,6 +264,8 @@ def nearest(name: str, config: ConfigDict | None = None, most: int = 3) -> list[
     """
     config = get_config() if config is None else config
     paths = list(flatten(config.to_dict()))
+    if "schedule" not in name:  # every number has one, which is hardly meant
+        paths = [path for path in paths if not path.startswith("schedules.")]
     selected = set(flatten(essential(config)))
     name = name.lower().replace("-", "_")
     *section, last = name.split(".")

@@ -63,7 +63,7 @@ def step_flops(gan: GAN, state: GanState, batch_size: int, axis_name: str | None
       batch_size: real examples of an update, over all devices.
       axis_name: the device axis, if the networks use one.
     """
-    shape = gan.discriminator_steps, batch_size
+    shape = gan.batches, batch_size
     batch = {
         "examples": jax.ShapeDtypeStruct((*shape, *gan.data_shape), jnp.float32),
         "labels": jax.ShapeDtypeStruct(shape, jnp.int32),

@@ -41,7 +41,7 @@ class Program(NamedTuple):
       place_data: data → devices. A whole set: `examples` `[N, ...]`, which may be flat; `labels` `[N]` if
         steps need them; `partner` `[M, ...]`, the second stream of conditions (default: the examples);
         `groups` (see `order.group_by_class`) if classes are balanced. Or the streamed blocks of one call:
-        `examples` `[num, n_D, count, ...]` and `labels` `[num, n_D, count]`.
+        `examples` `[num, n, count, ...]` and `labels` `[num, n, count]`, n = `gan.batches`.
       first, count: the part of each batch of B that this process streams; all of it for a single process.
     """
 
@@ -144,13 +144,13 @@ def scan_steps(
     if streamed:
         blocks = data
     else:  # the examples of all steps at once, because computing the order has loops of its own
-        per_step = gan.discriminator_steps * batch_size
+        per_step = gan.batches * batch_size
         place, count = (data_key(state.key), state.step, per_step), num * per_step
         if "groups" in data:
             rows = order.balanced_rows(*place, data["groups"], count=count, xp=jnp)
         else:
             rows = order.rows(*place, len(data["examples"]), count=count, xp=jnp)
-        blocks = {"rows": rows.reshape(num, gan.discriminator_steps, batch_size)}
+        blocks = {"rows": rows.reshape(num, gan.batches, batch_size)}
         if gan.reads_partners:
             partners = (
                 partner_key(state.key),
@@ -240,7 +240,7 @@ def _make_pmap(gan, batch_size, streamed, devices) -> Program:
     def split(data):
         if not streamed:
             return data
-        # [num, n_D, count, ...] -> [num, n_D, devices, B / devices, ...]
+        # [num, n, count, ...] -> [num, n, devices, B / devices, ...]
         return jax.tree.map(lambda x: x.reshape(*x.shape[:2], len(here), part, *x.shape[3:]), data)
 
     mapped = jax.pmap(

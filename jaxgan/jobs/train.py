@@ -80,12 +80,14 @@ def _train(config: ConfigDict, workdir: Path) -> int:
         record.require_same_dataset(dataset, recorded, workdir)
     axis_name = parallel.AXIS if config.parallel == "pmap" else None  # jit sees the whole batch anyway
     require_labels(config, dataset)
-    gan = experiment.make_gan(config, dataset.shape, axis_name, classes_of(dataset))
+    gan = experiment.make_gan(config, dataset.shape, axis_name, classes_of(dataset), with_features=True)
     nbytes = dataset.nbytes + (dataset.partner.nbytes if dataset.partner is not None else 0)
     streamed = nbytes > config.dataset.max_device_bytes
     program = parallel.make_program(
         gan, config.parallel, config.batch_size, streamed=streamed, num_devices=config.num_devices
     )
+    if not before and processes.is_first() and (caution := checks.caution_about_gamma(config, dataset.shape)):
+        logging.warning(caution)
     hyper = experiment.make_hyper(config, dataset.labels)
     fresh = _make_fresh_state(gan, config, hyper, ignore_weights=before is not None)
     evaluator = make_evaluator(config, gan, dataset) if config.eval_every and processes.is_first() else None
@@ -252,15 +254,15 @@ def _feed(program, gan: GAN, config, dataset: Dataset, state: GanState, step: in
     with_labels = wants_labels(config)
     groups = order.group_by_class(dataset.labels) if config.class_balance == "resample" else None
     key = np.asarray(data_key(parallel.local(state.key)))
-    shape, share = (gan.discriminator_steps, program.count), {"first": program.first, "count": program.count}
+    shape, share = (gan.batches, program.count), {"first": program.first, "count": program.count}
     batches = stream.Stream(dataset, key, config.batch_size, groups=groups, **share)
-    batches = batches.steps(step * gan.discriminator_steps)
+    batches = batches.steps(step * gan.batches)
     stack.callback(batches.close)
     partners = None
     if gan.reads_partners:
         key = np.asarray(partner_key(parallel.local(state.key)))
         partners = stream.Stream(dataset.partner or dataset, key, config.batch_size, **share)
-        partners = partners.steps(step * gan.discriminator_steps)
+        partners = partners.steps(step * gan.batches)
         stack.callback(partners.close)
 
     def next_block(num):

@@ -62,6 +62,19 @@ def l2() -> Term:
     return lambda real, fake, parts: mean(jnp.square(real - fake))
 
 
+@RECONSTRUCTION.register("classifier_content")
+def classifier_content() -> Term:
+    """mean |f(x) - f(G(z, y))|, f the last features of the data's classifier, which is not trained.
+
+    The classifier is that of `evaluation.extractor.name=classifier`, so the data need labels. Numbers of the
+    evaluation that look at the same classifier are flattered by it.
+
+    Source: Johnson et al. 2016, Perceptual Losses for Real-Time Style Transfer and Super-Resolution, section
+    3.2, with a network trained on other images.
+    """
+    return lambda real, fake, parts: mean(jnp.abs(parts.features(real) - parts.features(fake)))
+
+
 @RECONSTRUCTION.register("cycle")
 def cycle() -> Term:
     """½·(mean |F(G(a)) - a| + mean |G(F(b)) - b|) of pairs (a | b), with F and G both ways of translation.

@@ -244,7 +244,7 @@ def build(config: ConfigDict) -> Built:
     """The objects of a config."""
     dataset = load_dataset(config)
     require_labels(config, dataset)
-    gan = experiment.make_gan(config, dataset.shape, classes=classes_of(dataset))
+    gan = experiment.make_gan(config, dataset.shape, classes=classes_of(dataset), with_features=True)
     hyper = experiment.make_hyper(config, dataset.labels)
     return Built(dataset.fingerprint, gan, hyper, optimizer_numbers(gan))
 

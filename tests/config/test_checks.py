@@ -236,3 +236,22 @@ def test_an_image_size_is_one_number_or_two(size):
         config.dataset.image_size = wrong
         with pytest.raises(UserError, match="must be one whole number, or \\(height, width\\)"):
             checks.check(config)
+
+
+@pytest.mark.parametrize(
+    ("weight", "shape", "changes", "said"),
+    [
+        (0.01, (32, 32, 3), {}, ""),  # StyleGAN2-ADA's own for CIFAR-10; the rule says .0002·1024/64 = .0032
+        (10.0, (28, 28, 1), {}, "is 4.1e+03 times StyleGAN2-ADA's .0002·side²/batch_size = 0.0024 for 28x28"),
+        (10.0, (512, 256, 3), {}, ""),  # .41
+        (1e-5, (32, 32, 3), {}, "is 0.0031 times"),
+        (10.0, (28, 28, 1), {"loss.name": "relativistic_pairing"}, ""),
+        (10.0, (2,), {}, ""),
+        (0.0, (28, 28, 1), {}, ""),
+    ],
+)
+def test_a_weight_of_r1_far_from_the_rule_is_cautioned_against(weight, shape, changes, said):
+    config = default.get_config()
+    config.update_from_flattened_dict({"regularizers.r1.weight": weight, "batch_size": 64, **changes})
+    caution = checks.caution_about_gamma(config, shape)
+    assert said in caution and bool(said) == bool(caution) and len(caution) < 250

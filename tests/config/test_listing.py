@@ -7,7 +7,7 @@ import pytest
 from runs import ROOT
 
 from configs import default, gan_ring
-from jaxgan.config import listing
+from jaxgan.config import listing, schedules
 from jaxgan.config.fields import flatten
 from jaxgan.declarations import sentences
 from jaxgan.errors import UserError
@@ -18,6 +18,8 @@ ENTRIES = list(listing.entries())
 
 
 def paths_of(entry):
+    if listing.NUMBER in entry.path:
+        return [entry.path.replace(listing.NUMBER, number) for number in schedules.numbers()]
     return [entry.path.replace(listing.EVERY, name) for name in CONFIG.regularizers] or [entry.path]
 
 

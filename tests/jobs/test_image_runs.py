@@ -1,0 +1,111 @@
+"""A run whose generator is given images: train, stop, stream, load without its data, translate, sheets."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from runs import leaves, lines, tiny_config
+from translators import image_fields
+
+import jaxgan
+from jaxgan.errors import UserError
+from jaxgan.jobs.sample import sample
+from jaxgan.jobs.train import train
+from jaxgan.sampler.kept import NUM, read
+
+RUN = {"batch_size": 16, "num_steps": 8, "checkpoint_every": 4, "sample_every": 8, "task.name": "inpainting"}
+
+
+def configure(**changes):
+    return tiny_config(**image_fields(RUN | changes))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The workdir of a finished run of inpainting: holes of 4×4 in the digits' middle."""
+    workdir = tmp_path_factory.mktemp("images") / "run"
+    assert train(configure(), workdir) == 0
+    return workdir
+
+
+def test_a_stopped_and_a_streamed_run_are_the_same(run, tmp_path):
+    assert train(configure(num_steps=4), tmp_path / "run") == 0
+    kept = (tmp_path / "run" / "kept.npz").read_bytes()
+    assert train(configure(**{"dataset.max_device_bytes": 1}), tmp_path / "run") == 0
+    (step, found), (_, expected) = leaves(tmp_path / "run"), leaves(run)
+    assert step == 8 and found.keys() == expected.keys()
+    for path, leaf in expected.items():
+        if "['schedule']" in path:  # as long as the first start
+            continue
+        np.testing.assert_allclose(found[path], leaf, rtol=1e-4, atol=1e-6, err_msg=path)
+    assert (tmp_path / "run" / "kept.npz").read_bytes() == kept
+
+
+def test_the_sampler_translates_what_is_given_and_what_the_run_has_kept(run):
+    sampler = jaxgan.load(run)
+    kept = read(run).examples
+    assert kept.shape == (NUM, 8, 8, 1) and kept.dtype == np.uint8
+    made = sampler(num=NUM + 2)
+    assert np.array_equal(made[:2], made[NUM:])  # in turn
+    holes = np.zeros((NUM, 8, 8), bool)
+    holes[:, 2:6, 2:6] = True
+    translated = sampler.translate(kept, holes)
+    assert translated.dtype == np.uint8 and np.abs(translated.astype(int) - made[:NUM]).max() <= 1
+    other = kept.copy()
+    other[holes] = 200
+    assert np.array_equal(sampler.translate(other, holes), translated)  # what is in a hole does not count
+    alone = sampler.translate(kept[3:4], holes[3:4])
+    assert np.array_equal(alone, translated[3:4]) and len(sampler.translate(kept[:0], holes[:0])) == 0
+    floats = sampler.translate(kept / 127.5 - 1, holes)
+    assert np.array_equal(np.round((floats + 1) * 127.5).astype(np.uint8), translated)
+    large = np.repeat(kept, 3, axis=2)
+    assert sampler.translate(large, np.repeat(holes, 3, axis=2)).shape == (NUM, 8, 24, 1)
+
+
+@pytest.mark.parametrize(("images", "holes", "message"), [
+    (np.zeros((2, 8, 8, 3), np.uint8), None, r"give \[N, h, w, 2\], or \[N, h, w, 1\] and holes"),
+    (np.zeros((2, 8, 8, 1), int), np.zeros((2, 8, 8), bool), "give uint8, or floats in"),
+    (np.zeros((2, 8, 8, 1), np.uint8), np.zeros((2, 4, 4), bool), r"give bool \[2, 8, 8\]"),
+])  # fmt: skip
+def test_other_images_are_refused(run, images, holes, message):
+    with pytest.raises(UserError, match=message):
+        jaxgan.load(run).translate(images, holes)
+
+
+def test_sheets_show_what_is_given_made_and_wanted(run):
+    with Image.open(run / "samples" / "step_00000008.png") as picture:
+        grid = np.asarray(picture.convert("L"))
+    zoom = round(448 / (8 * 8))
+    kept, made = read(run).examples, jaxgan.load(run)(num=NUM)
+
+    def shown(row):
+        top = 24 + 2 + row * (8 * zoom + 2)
+        return grid[top : top + 8 * zoom : zoom, 2 : 2 + 8 * zoom : zoom]
+
+    given = kept[0, :, :, 0].copy()
+    given[2:6, 2:6] = 128
+    for row, wanted in enumerate((given, made[0, :, :, 0], kept[0, :, :, 0])):
+        assert np.abs(shown(row).astype(int) - wanted).max() <= 1
+    assert sample(run, 3, None, 0, None, "ema") == 0
+    with np.load(run / "samples.npz") as file:
+        assert np.array_equal(file["images"], made[:3])
+    assert (run / "grid.png").exists() and not (run / "interpolation.png").exists()
+    assert (run / "plots" / "before_and_after.png").exists()
+
+
+def test_the_record_knows_the_task_and_that_of_others_is_as_before(run, trained):
+    record = json.loads((run / "config.json").read_text())
+    assert record["config"]["task"]["name"] == "inpainting"
+    other = json.loads((trained / "config.json").read_text())["config"]
+    assert "task" not in other and "image_pool" not in other
+
+
+def test_the_features_of_a_classifier_are_a_term(tmp_path):
+    """The mean difference of its features; without the data the generator is loaded all the same."""
+    fields = {"regularizers.l1.weight": 0.0, "regularizers.classifier_content.weight": 1.0}
+    config = configure(**fields, num_steps=4)
+    assert train(config, tmp_path / "run") == 0
+    assert lines(tmp_path / "run")[-1]["generator/classifier_content"] > 0
+    sampler = jaxgan.load(tmp_path / "run")
+    assert sampler.gan.features is None and sampler(num=2).shape == (2, 8, 8, 1)
