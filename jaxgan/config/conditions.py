@@ -262,8 +262,8 @@ def _check_images(config: ConfigDict, fields: dict[str, Any]) -> None:
             "task.name=unpaired gives no image that belongs to the one that is judged: set "
             "condition.image.discriminator=none"
         )
-    for term in ("cycle", "identity"):
-        if config.regularizers[term].weight and config.task.name != "unpaired":
+    for term in {"cycle", "identity"} & active_regularizers(config).keys():
+        if config.task.name != "unpaired":
             raise UserError(f"regularizers.{term} looks at two ways of translation: set task.name=unpaired")
     for path in ("augment", "consistency_augment"):
         if fields["discriminator"] == "joined" and path in LISTS and listed(config, path):

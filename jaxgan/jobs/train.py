@@ -108,7 +108,6 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                 next_data = _feed(program, gan, config, dataset, state, step, streamed, stack)
                 load = functools.partial(experiment.load_dataset, config)
                 kept = sampler.keep(workdir, gan, load) if processes.is_first() else None
-                shown = sampler.fixed_inputs(gan, kept=kept) if processes.is_first() else None
                 periods = [config.steps_per_call, *_periods(config)]
                 cores = processes.from_first(parallel.num_cores)
                 first = _end_of_call(step, config.steps_per_call, config) - step
@@ -117,7 +116,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                     gan, state, config.batch_size, cores, periods[0], periods, axis_name, trace
                 )
                 agree = processes.Agreement()
-                stopping = agree(_reason(stop, budget))
+                stopping, shown = agree(_reason(stop, budget)), None
                 while step < config.num_steps and not stopping:
                     end = _end_of_call(step, most, config)
                     data = next_data(end - step)
@@ -134,6 +133,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
                             jax.block_until_ready(metrics)
                     step, samples, ema = end, None, parallel.local(state.ema)
                     if processes.is_first() and _wants_samples(step, config):
+                        shown = shown or sampler.fixed_inputs(gan, kept=kept)
                         samples = sampler.show(gan, ema, shown, kept)
                     monitor.take(step, metrics, samples, begun)
                     if config.eval_every and _due(config.eval_every, step, config):

@@ -9,9 +9,11 @@ from runs import leaves, lines, tiny_config
 from translators import image_fields
 
 import jaxgan
+from jaxgan.config import checks
 from jaxgan.errors import UserError
 from jaxgan.jobs.sample import sample
 from jaxgan.jobs.train import train
+from jaxgan.run.record import recorded_config
 from jaxgan.sampler.kept import NUM, read
 
 RUN = {"batch_size": 16, "num_steps": 8, "checkpoint_every": 4, "sample_every": 8, "task.name": "inpainting"}
@@ -97,6 +99,7 @@ def test_sheets_show_what_is_given_made_and_wanted(run):
 def test_the_record_knows_the_task_and_that_of_others_is_as_before(run, trained):
     record = json.loads((run / "config.json").read_text())
     assert record["config"]["task"]["name"] == "inpainting"
+    checks.check(recorded_config(record))  # it has no fields of what is not used
     other = json.loads((trained / "config.json").read_text())["config"]
     assert "task" not in other and "image_pool" not in other
 
