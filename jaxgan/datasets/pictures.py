@@ -24,6 +24,7 @@ class Picture(NamedTuple):
       mode: Pillow's mode of the file.
       form: its format, such as 'PNG'.
       profile: its colour profile (ICC), which is carried over.
+      frames: how many the file has; this is the first.
       deep_colour: whether it has 16 bits a channel, of which Pillow reads 8.
     """
 
@@ -33,6 +34,7 @@ class Picture(NamedTuple):
     mode: str
     form: str
     profile: bytes | None = None
+    frames: int = 1
     deep_colour: bool = False
 
 
@@ -46,10 +48,15 @@ def read_picture(file: Path) -> Picture:
     data = file.read_bytes()
     with opened(data) as (image, form):
         require_levels(image, form)
+        form = "JPEG" if form == "MPO" else form  # several JPEGs in one file
+        with Image.open(io.BytesIO(data)) as again:
+            frames = getattr(again, "n_frames", 1)
         mode, profile = image.mode, image.info.get("icc_profile")
         if mode.startswith("I"):
             values = np.asarray(image).astype(np.int64).clip(0, 65535)
-            return Picture(_scaled(values, 65535)[..., None], None, 65535, "I;16", form, profile)
+            return Picture(
+                _scaled(values, 65535)[..., None], None, 65535, "I;16", form, profile, False, frames
+            )
         grey = mode in ("1", "L", "LA", "La")
         if image.has_transparency_data:
             pixels = np.asarray(image.convert("LA" if grey else "RGBA"))
@@ -59,7 +66,7 @@ def read_picture(file: Path) -> Picture:
             pixels = pixels[..., None] if grey else pixels
     # the header's depth and kind of colours: Pillow reads such files as 8 bits
     deep = form == "PNG" and data[24] == 16 and data[25] != 0
-    return Picture(_scaled(pixels, 255), alpha, 255, mode, form, profile, deep)
+    return Picture(_scaled(pixels, 255), alpha, 255, mode, form, profile, frames, deep)
 
 
 def encode_picture(

@@ -243,6 +243,10 @@ def _files(source: Path, out: Path) -> list[tuple[Path, Path]]:
 
 def _remark(picture: Picture, mode: str) -> str:
     """What of the file's kind could not be kept; '' if all of it."""
+    if picture.frames > 1:
+        return f"has {picture.frames} frames, of which the first is translated"
+    if picture.mode not in ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "I;16"):
+        return f"has {picture.mode} colours: written in RGB"
     if picture.deep_colour:
         return "has 16 bits a channel, of which 8 are read: written with 8 bits"
     if picture.levels == 65535 and not mode.startswith("I"):

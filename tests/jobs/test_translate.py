@@ -133,6 +133,14 @@ def test_two_levels_profiles_and_turned_pictures(tmp_path, digit, colours):
     assert found.size == (16, 8) and found.info["icc_profile"] == b"profile"
 
 
+def test_what_is_not_kept_is_told(tmp_path, colours, capsys):
+    frames = [Image.new("L", (4, 4), level) for level in (0, 90, 200)]
+    found = translated(tmp_path, frames[0], name="a.gif", save_all=True, append_images=frames[1:])
+    assert found.size == (4, 4) and "a.gif has 3 frames, of which the first" in capsys.readouterr().err
+    assert translated(tmp_path, Image.new("CMYK", (4, 4)), name="b.jpg").mode == "RGB"
+    assert "b.jpg has CMYK colours: written in RGB" in capsys.readouterr().err
+
+
 def test_colours_for_grey_pictures(tmp_path, digit):
     """A network that does not restore decides itself whether pictures are grey; alpha is kept."""
     colouring = Translator(lambda images: images * np.float32([1, 0.5, 0]), 1, 3, restores=False)
