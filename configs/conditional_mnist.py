@@ -2,8 +2,8 @@
 
 python launch.py --config=configs/conditional_mnist.py --mode=sweep --sweep='seed=0:3'
 
-Networks, loss, learning rates and number of steps are those of configs/dcgan_mnist.py. The rows differ only
-in the method of conditioning, except projection, whose discriminator has spectral norm in place of batch norm.
+Networks, loss, learning rates and number of steps are those of configs/dcgan_mnist.py. The rows differ
+only in the method of conditioning. But the discriminator of projection has spectral norm, not batch norm.
 Each run takes 3 to 8 minutes on two cores. What was measured so far is in jaxgan/benchmarks/README.md.
 """
 
