@@ -126,8 +126,13 @@ def run(family, penalty, seed=0, kind="images"):
         sides = said(penalty, seed)
         return {"discriminator": penalty.discriminator(*sides), "generator": penalty.generator(*sides)}
     if family == "reconstruction":
-        parts = Parts({"image": real}, lambda given: fake + given["image"], features)
-        return {"values": penalty(real, fake, parts)}
+        pairs = [jnp.concatenate([x, x], axis=-1) for x in (real, fake)]  # for the terms of pairs
+        parts = Parts(
+            {"image": pairs[0]},
+            generate=lambda given: pairs[1] + given["image"],
+            features=lambda pair: features(jnp.split(pair, 2, axis=-1)[0]),
+        )
+        return {"values": penalty(*pairs, parts)}
     return {"value": penalty(jnp.stack(logits, axis=1), jnp.stack(logits[::-1], axis=1) + 1)}
 
 

@@ -21,7 +21,7 @@ from test_shapes import CALLS
 from test_shapes_of_tasks import CALLS as TASK_CALLS
 
 import jaxgan
-from jaxgan.algorithm import steps
+from jaxgan.algorithm import schedules, steps
 from jaxgan.algorithm.conditions import CONDITIONS, Codes
 from jaxgan.augment import AUGMENTATIONS, augment
 from jaxgan.jobs import pictures
@@ -145,9 +145,10 @@ def test_feature_penalties(name):
 @pytest.mark.parametrize("name", list(RECONSTRUCTION))
 def test_reconstruction_terms(name):
     term = as_declared(RECONSTRUCTION[name](), reconstruction.Term)
-    parts = reconstruction.Parts({"image": IMAGES}, lambda given: given["image"], lambda x: x[:, 0, :, 0])
-    term(IMAGES, IMAGES / 2, parts)
-    refuses(term, IMAGES, IMAGES[:2], parts)
+    pairs = jnp.concatenate([IMAGES, IMAGES], axis=-1)  # for the terms of pairs
+    parts = reconstruction.Parts({"image": pairs}, lambda given: given["image"], lambda x: x[:, 0, :, 0])
+    term(pairs, pairs / 2, parts)
+    refuses(term, pairs, pairs[:2], parts)
 
 
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
@@ -252,7 +253,7 @@ def functions_of_arrays():
     """All public functions that take arrays, by name. An array without a shape is refused."""
     found = {}
     for entry in pkgutil.walk_packages(jaxgan.__path__, "jaxgan."):
-        if entry.name == "jaxgan.benchmarks.pytorch":  # needs PyTorch
+        if entry.name.startswith("jaxgan.benchmarks.pytorch"):  # these need PyTorch
             continue
         module = importlib.import_module(entry.name)
         for name, function in vars(module).items():
@@ -317,6 +318,16 @@ TRICKS = {
     "generator_clip_norm": 1.0,
     "accumulate": 2,
 }
+SCHEDULES = {
+    "condition.name": "none",
+    "schedules.ema_decay.form": "cosine",
+    "schedules.discriminator_loss_weight.form": "linear",
+    "schedules.generator_loss_weight.form": "exponential",
+    "schedules.generator_loss_weight.end": 2.0,
+    "regularizers.r1.weight": 1.0,
+    "regularizers.r1.own_step": True,
+    "nonfinite_gradients": "skip",
+}
 
 
 def trace_gradient(registry, name, x, **fields):
@@ -353,7 +364,7 @@ def trace_given_images():
 def test_steps_and_samplers_keep_to_their_shapes(called, tmp_path):
     """Every public function of arrays is called here or is in the table of `test_shapes.py`."""
     functions, names = called
-    for changes in (LABELS, CODES, TRICKS):
+    for changes in (LABELS, CODES, TRICKS, SCHEDULES):
         gan, state = make(configure(**changes))
         jax.eval_shape(functools.partial(steps.train_step, gan=gan), state, make_batch(gan))
         weights = {"params": state.discriminator.params, "model_state": state.discriminator.model_state}
@@ -373,6 +384,8 @@ def test_steps_and_samplers_keep_to_their_shapes(called, tmp_path):
     trace_gradient(DISCRIMINATORS, "r3gan", images, group_width=4)
     trace_translators()
     trace_given_images()
+    for form in ("cosine", "exponential"):  # a schedule finds them by name
+        getattr(schedules, form)(1.0, 2.0, jnp.zeros(()))
     hyper, numbers = make_hyper(), population.optimizer_numbers(plain := make_gan())
     members = population.init_members(plain, np.zeros((2, 2), np.uint32), [hyper] * 2, [numbers] * 2)
     population.member_of(population.select(members, np.array([1, 0])), 1)

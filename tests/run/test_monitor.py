@@ -30,7 +30,7 @@ def warned(tmp_path, caplog):
     """`(symptoms, threshold) -> warnings` of a run with these symptoms in each hundred steps."""
 
     def watch(hundreds, threshold=0.0):
-        gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=threshold), rows=())
+        gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=threshold), rows=(), task=None)
         config = tiny_config(log_every=100, num_steps=100 * len(hundreds))
         with Monitor(tmp_path, config, datasets.load("digits"), gan, 0, []) as monitor:
             for i, symptoms in enumerate(hundreds):
@@ -100,7 +100,7 @@ def slow_pictures(monkeypatch):
 
 
 def test_the_run_continues_while_a_picture_is_drawn_and_a_checkpoint_waits_for_it(tmp_path, slow_pictures):
-    gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=0.0), rows=())
+    gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=0.0), rows=(), task=None)
     pictures, saved = tmp_path / "samples", []
 
     def take():
@@ -121,7 +121,7 @@ def test_the_run_continues_while_a_picture_is_drawn_and_a_checkpoint_waits_for_i
 
 def test_after_a_failed_picture_no_checkpoint_is_saved(tmp_path, slow_pictures):
     """A run resumed from that checkpoint would never draw the missing picture."""
-    gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=0.0), rows=())
+    gan = SimpleNamespace(loss=lambda: SimpleNamespace(threshold=0.0), rows=(), task=None)
     saved = []
     (tmp_path / "samples").write_text("in the way")
     slow_pictures.set()
