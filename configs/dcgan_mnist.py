@@ -13,6 +13,12 @@ from configs import default
 VARIANTS = ("", "conditional", "full")
 
 
+def set_rates(config):
+    """Adam's numbers, found by configs/dcgan_mnist_search.py for the layers below."""
+    config.generator_optimizer.adam.update({"learning_rate": 1.5e-3, "b1": 0.4, "b2": 0.999})
+    config.discriminator_optimizer.adam.update({"learning_rate": 5e-4, "b1": 0.2, "b2": 0.999})
+
+
 def get_config(variant: str = ""):
     if variant not in VARIANTS:
         raise ValueError(f"dcgan_mnist has the variants 'conditional' and 'full', not '{variant}'")
@@ -44,10 +50,7 @@ def get_config(variant: str = ""):
         generator.kernels, generator.strides = (4, 4), (2, 2)
         discriminator.channels, discriminator.kernels = (16, 32), (4, 4)
         discriminator.dense = (256,)
-        adam = config.generator_optimizer.adam  # both found by configs/dcgan_mnist_search.py
-        adam.learning_rate, adam.b1 = 1.5e-3, 0.4
-        adam = config.discriminator_optimizer.adam
-        adam.learning_rate, adam.b1 = 5e-4, 0.2
+        set_rates(config)
     if variant == "conditional":
         config.condition.name = "labels"
         config.condition.labels.generator = "batch_norm"
