@@ -126,6 +126,7 @@ def run(family, penalty, seed=0, kind="images"):
         sides = said(penalty, seed)
         return {"discriminator": penalty.discriminator(*sides), "generator": penalty.generator(*sides)}
     if family == "reconstruction":
+        real, fake = (jnp.concatenate([side, side[::-1]], axis=-1) for side in (real, fake))  # pairs
         parts = Parts({"image": real}, lambda given: fake + given["image"], features)
         return {"values": penalty(real, fake, parts)}
     return {"value": penalty(jnp.stack(logits, axis=1), jnp.stack(logits[::-1], axis=1) + 1)}

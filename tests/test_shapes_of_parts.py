@@ -145,9 +145,10 @@ def test_feature_penalties(name):
 @pytest.mark.parametrize("name", list(RECONSTRUCTION))
 def test_reconstruction_terms(name):
     term = as_declared(RECONSTRUCTION[name](), reconstruction.Term)
-    parts = reconstruction.Parts({"image": IMAGES}, lambda given: given["image"], lambda x: x[:, 0, :, 0])
-    term(IMAGES, IMAGES / 2, parts)
-    refuses(term, IMAGES, IMAGES[:2], parts)
+    pairs = IMAGES.repeat(2, axis=-1)
+    parts = reconstruction.Parts({"image": pairs}, lambda given: given["image"], lambda x: x[:, 0, :, 0])
+    term(pairs, pairs / 2, parts)
+    refuses(term, pairs, pairs[:2], parts)
 
 
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
@@ -342,8 +343,9 @@ def trace_translators():
 
 def trace_given_images():
     """A step and a sampler of a generator that is given images."""
-    gan, state = translators.make(translators.configure())
-    jax.eval_shape(functools.partial(steps.train_step, gan=gan), state, translators.make_batch(gan))
+    for changes in (translators.BOTH_WAYS, {}):
+        gan, state = translators.make(translators.configure(**changes))
+        jax.eval_shape(functools.partial(steps.train_step, gan=gan), state, translators.make_batch(gan))
     kept = Kept(np.resize(load_digits(), (16, 8, 8, 1)))
     some = Sampler(gan, state.ema, 0, {}, {}, state.hyper["loss"], kept)
     some.sheet()
