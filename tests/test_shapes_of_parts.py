@@ -353,8 +353,9 @@ def trace_translators():
 
 def trace_given_images():
     """A step and a sampler of a generator that is given images."""
-    gan, state = translators.make(translators.configure())
-    jax.eval_shape(functools.partial(steps.train_step, gan=gan), state, translators.make_batch(gan))
+    for changes in (translators.BOTH_WAYS, {}):
+        gan, state = translators.make(translators.configure(**changes))
+        jax.eval_shape(functools.partial(steps.train_step, gan=gan), state, translators.make_batch(gan))
     kept = Kept(np.resize(load_digits(), (16, 8, 8, 1)))
     some = Sampler(gan, state.ema, 0, {}, {}, state.hyper["loss"], kept)
     some.sheet()

@@ -24,6 +24,23 @@ GIVEN = {
     "batch_size": B,
 }
 
+BOTH_WAYS = {
+    "task.name": "unpaired",
+    "condition.image.discriminator": "none",
+    "generator.name": "resnet_translator",
+    "generator.resnet_translator.width": 2,
+    "generator.resnet_translator.blocks": 1,
+    "generator.resnet_translator.halvings": 1,
+    "loss.name": "least_squares",
+    "update_order": "simultaneous",
+    "regularizers.l1.weight": 0.0,
+    "regularizers.cycle.weight": 10.0,
+    "regularizers.identity.weight": 5.0,
+    "image_pool": 3,
+    "generator_optimizer.name": "sgd",
+    "discriminator_optimizer.name": "sgd",
+}  # CycleGAN, by plain descent
+
 
 def image_fields(changes):
     """GIVEN with changes, less the fields of what is not selected; names with '.' as in a config."""

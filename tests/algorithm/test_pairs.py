@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from gans import load_digits
-from translators import B, configure, make, make_batch
+from translators import BOTH_WAYS, B, configure, make, make_batch
 
 from jaxgan.algorithm.pool import draw_from_pool, init_pool
 from jaxgan.algorithm.steps import train_step
@@ -17,28 +17,11 @@ from jaxgan.optimizers import SCHEDULES
 from jaxgan.regularizers import RECONSTRUCTION
 from jaxgan.regularizers.reconstruction import Parts
 
-CYCLE = {
-    "task.name": "unpaired",
-    "condition.image.discriminator": "none",
-    "generator.name": "resnet_translator",
-    "generator.resnet_translator.width": 2,
-    "generator.resnet_translator.blocks": 1,
-    "generator.resnet_translator.halvings": 1,
-    "loss.name": "least_squares",
-    "update_order": "simultaneous",
-    "regularizers.l1.weight": 0.0,
-    "regularizers.cycle.weight": 10.0,
-    "regularizers.identity.weight": 5.0,
-    "image_pool": 3,
-    "generator_optimizer.name": "sgd",
-    "discriminator_optimizer.name": "sgd",
-}
-
 
 @pytest.fixture(scope="module")
 def game():
     """The GAN, its state and batch, and the state and metrics after a step."""
-    gan, state = make(configure(**CYCLE))
+    gan, state = make(configure(**BOTH_WAYS))
     batch = make_batch(gan)
     return gan, state, batch, *jax.jit(functools.partial(train_step, gan=gan))(state, batch)
 
@@ -159,7 +142,7 @@ def test_the_pool_is_that_of_the_reference(parts):
 
 
 def run(mode, num_devices, calls):
-    gan, state = make(configure(**CYCLE), AXIS if mode == "pmap" else None)
+    gan, state = make(configure(**BOTH_WAYS), AXIS if mode == "pmap" else None)
     program = make_program(gan, mode, B, num_devices=num_devices)
     digits = load_digits()
     data = program.place_data({"examples": digits[:600], "partner": digits[600:1000]})
@@ -193,4 +176,4 @@ def test_half_linear_is_constant_and_then_falls():
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused(fields, message):
     with pytest.raises(UserError, match=message):
-        configure(**CYCLE | fields)
+        configure(**BOTH_WAYS | fields)
