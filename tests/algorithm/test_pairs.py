@@ -152,6 +152,7 @@ def run(mode, num_devices, calls):
     return state, metrics
 
 
+@pytest.mark.slow
 def test_two_devices_share_one_pool():
     one, two = run("jit", 1, [3])[0], run("pmap", 2, [3])[0]
     pools = [state.extras["discriminator"]["pool"] for state in (one, two)]

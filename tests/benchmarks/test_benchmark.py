@@ -117,7 +117,13 @@ def flops_of(name, batch_size):
     return step_flops(gan, jax.eval_shape(lambda key: init_state(gan, key, hyper), key), batch_size)
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
+@pytest.mark.parametrize(  # sngan stands for the residual networks
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * name.startswith(("biggan", "r3gan")))
+        for name in WORKLOADS
+    ],
+)
 def test_workloads_are_gans_with_data(name):
     gan, examples = gan_of(name), WORKLOADS[name].draw_examples()
     assert examples.shape[1:] == gan.shape

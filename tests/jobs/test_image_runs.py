@@ -104,6 +104,7 @@ def test_the_record_knows_the_task_and_that_of_others_is_as_before(run, trained)
     assert "task" not in other and "image_pool" not in other
 
 
+@pytest.mark.slow
 def test_the_features_of_a_classifier_are_a_term(tmp_path):
     """The mean difference of its features; without the data the generator is loaded all the same."""
     fields = {"regularizers.l1.weight": 0.0, "regularizers.classifier_content.weight": 1.0}

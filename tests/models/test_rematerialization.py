@@ -13,7 +13,9 @@ NETWORKS = {"resnet": SMALL, "biggan": SMALL, "biggan_deep": SMALL, "r3gan": {**
 
 
 @pytest.mark.parametrize("registry", [GENERATORS, DISCRIMINATORS], ids=["generator", "discriminator"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "biggan_deep")) for name in NETWORKS]
+)  # it takes longest to compile
 def test_gradients_are_equal(registry, name):
     fields = NETWORKS[name] | ({} if name == "r3gan" else {"spectral_norm": "."})
     x = np.random.default_rng(0).normal(size=(3, 6) if registry is GENERATORS else (3, *SHAPE))
