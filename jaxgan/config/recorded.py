@@ -25,26 +25,32 @@ def get_config(path: str) -> ConfigDict:
         import_modules(ConfigDict({"modules": recorded["modules"]}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error}): restore it, or give --config") from error
-    if foreign := foreign_fields(recorded):
+    config, foreign = complete(recorded)
+    if foreign:
         raise UserError(f"{path} was made by another version of jaxgan ({', '.join(foreign[:3])}): use that")
-    return _complete(recorded)
+    return config
 
 
-def foreign_fields(recorded: dict[str, Any]) -> list[str]:
-    """How the fields of a recorded config differ from those of this version, in words.
+def complete(recorded: dict[str, Any]) -> tuple[ConfigDict, list[str]]:
+    """All fields of a config of which some are recorded, and how it differs from this version's, in words.
 
     Fields of components may be missing: they came later, and have their defaults.
+
+    Args:
+      recorded: the config as nested dicts.
+
+    Raises:
+      TypeError, ValueError: a recorded value has another type than the field.
     """
-    fields, known = flatten(recorded), flatten(default.get_config().to_dict())
-    more = [f"{field} is not known" for field in sorted(fields.keys() - known.keys())]
-    whole = _complete(recorded)
-    missing = flatten(essential(whole)).keys() - fields.keys() - component_defaults(whole).keys()
-    return more + [f"{field} is missing" for field in sorted(missing)]
-
-
-def _complete(recorded: dict[str, Any]) -> ConfigDict:
-    config = default.get_config()
-    known = flatten(config.to_dict())
+    whole = default.get_config()
+    known = flatten(whole.to_dict())
     fields = {name: tuple(v) if isinstance(v, list) else v for name, v in flatten(recorded).items()}
-    config.update_from_flattened_dict({name: value for name, value in fields.items() if name in known})
-    return config
+    more = [f"{field} is not known" for field in sorted(fields.keys() - known.keys())]
+    others = {
+        name: value
+        for name, value in fields.items()
+        if name in known and (type(value) is not type(known[name]) or value != known[name])
+    }
+    whole.update_from_flattened_dict(others)
+    missing = flatten(essential(whole)).keys() - fields.keys() - component_defaults(whole).keys()
+    return whole, more + [f"{field} is missing" for field in sorted(missing)]

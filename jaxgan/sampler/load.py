@@ -11,7 +11,7 @@ from jaxgan.algorithm.gan import packed_shape
 from jaxgan.algorithm.train_state import variable_shapes
 from jaxgan.compilation import float32
 from jaxgan.config import experiment
-from jaxgan.config.recorded import foreign_fields
+from jaxgan.config.recorded import complete
 from jaxgan.declarations import arguments
 from jaxgan.errors import UserError, WrongArgument
 from jaxgan.run.checkpoint import Checkpoints
@@ -54,7 +54,7 @@ def load(
         about = record["dataset"]
         gan = experiment.make_gan(config, tuple(about["shape"]), classes=tuple(about.get("classes", ())))
     except (AttributeError, KeyError, TypeError, UserError) as error:
-        foreign = foreign_fields(record["config"])
+        _, foreign = complete(record["config"])
         if not foreign:
             raise
         raise UserError(
