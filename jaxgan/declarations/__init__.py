@@ -82,7 +82,7 @@ class OneOf:
         return value in self.values
 
     def __str__(self):
-        return f"be one of {', '.join(map(str, self.values))}"
+        return "be one of " + ", ".join(str(value) or "''" for value in self.values)
 
 
 @dataclasses.dataclass(frozen=True)
