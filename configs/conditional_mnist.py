@@ -3,7 +3,7 @@
 python launch.py --config=configs/conditional_mnist.py --mode=sweep --sweep='seed=0:3'
 
 Networks, loss, learning rates and number of steps are those of configs/dcgan_mnist.py. The rows differ
-only in the method of conditioning. But the discriminator of projection has spectral norm, not batch norm.
+only in the method of conditioning. Projection needs another discriminator, see _FOR_PROJECTION.
 Each run takes 3 to 8 minutes on two cores. What was measured so far is in jaxgan/benchmarks/README.md.
 """
 
@@ -24,12 +24,13 @@ def _labels(generator: str, discriminator: str, **weights: float):
 
 
 # Batch norm in the discriminator breaks projection: it amplifies small differences between fakes, which then
-# pass for classes. Without it a generator makes one image a class unless the discriminator compares examples.
+# pass for classes. Without it a generator makes one image a class, unless the discriminator compares all
+# examples of the batch. In a group of four, as of minibatch statistics, two seldom have the same class.
 _FOR_PROJECTION = {
     "discriminator.dcgan.batch_norm": False,
     "discriminator.dcgan.spectral_norm": ".",
-    "discriminator.dcgan.minibatch_stddev": 4,
-    "discriminator_steps": 2,
+    "discriminator.dcgan.minibatch_discrimination": 16,
+    "discriminator_optimizer.adam.learning_rate": 1e-3,
     "loss.name": "hinge",
 }
 
