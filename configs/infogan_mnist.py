@@ -24,6 +24,7 @@ def get_config(variant: str = ""):
     if not variant:
         dcgan_mnist.set_rates(config)
         config.regularizers.information.weight = 0.3
+        config.latent_scale = 0.1  # so that an image depends more on the codes than on z
     if variant == "paper":
         config.num_steps = 5_000
         config.batch_size = 128

@@ -239,6 +239,7 @@ UNSAID = {
     "generator_batch": "shared",
     "evaluation.standing_statistics": 0,
     "nonfinite_gradients": "keep",
+    "latent_scale": 1.0,
 }
 
 
