@@ -2,6 +2,8 @@
 
 python launch.py --config=configs/cyclegan.py --config.dataset.path=FOLDER         for accelerators
 python launch.py --config=configs/cyclegan.py:small --config.dataset.path=FOLDER    32×32, for two cores
+python launch.py --config=configs/cyclegan.py:digits   16×16, the embedded digits and outlines; no network
+python launch.py --config=configs/cyclegan.py:mnist    28×28, MNIST and outlines of other digits of it
 
 FOLDER has trainA, trainB, testA and testB. Both ways are one game of pairs (a | b): the generator makes
 (F(b) | G(a)), the discriminator judges both, and samples/ shows a, G(a), b and F(b). As published: least
@@ -14,8 +16,8 @@ from configs import default, sr_mnist
 
 
 def get_config(variant: str = ""):
-    if variant not in ("", "small"):
-        raise ValueError(f"cyclegan has the variant small, not '{variant}'")
+    if variant not in ("", "small", "digits", "mnist"):
+        raise ValueError(f"cyclegan has the variants small, digits and mnist, not '{variant}'")
     config = default.get_config()
     sr_mnist.set_game(config)
     config.condition.image.discriminator = "none"
@@ -34,7 +36,7 @@ def get_config(variant: str = ""):
     config.regularizers.identity.weight = 5.0
     config.schedule.name = "half_linear"
     config.generator.name = "resnet_translator"
-    if variant == "small":
+    if variant:
         config.dataset.image_size = 32
         config.num_steps = 5_000
         config.batch_size = 4
@@ -44,4 +46,13 @@ def get_config(variant: str = ""):
         config.generator.resnet_translator.padding = "zero"
         config.discriminator.patchgan.receptive_field = 34
         config.discriminator.patchgan.width = 16
+    if variant in ("digits", "mnist"):
+        config.dataset.name = "styled_digits"
+        config.dataset.styled_digits.update({"digits": variant, "style": "outline", "form": "domains"})
+        config.dataset.image_size = 16 if variant == "digits" else 28
+        config.num_steps = 1_500 if variant == "digits" else 4_000
+        config.batch_size = 8
+        config.generator.resnet_translator.upsampling = "resize"
+        config.discriminator.patchgan.receptive_field = 16
+        sr_mnist.set_rates(config, 1e-3, 5e-4)
     return config
