@@ -2,7 +2,7 @@
 
 python launch.py --config=configs/pix2pix.py --config.dataset.path=FOLDER          256×256, for accelerators
 python launch.py --config=configs/pix2pix.py:small --config.dataset.path=FOLDER    64×64, for two cores
-python launch.py --config=configs/pix2pix.py:digits     16×16, the embedded digits from their outlines; no network
+python launch.py --config=configs/pix2pix.py:digits    16×16, the embedded digits of their outlines; offline
 
 FOLDER has pictures with A left and B right in train/ and test/, or equal names in train/A and train/B. A is
 given and B wanted; --config.dataset.paired.direction=BtoA is the other way round. As published: the logistic
