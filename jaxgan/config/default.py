@@ -371,6 +371,12 @@ GROUPS["Evaluation, of the averaged generator"] = {
             "whether its lowest or its highest value is best",
             OneOf(("lowest", "highest")),
         ),
+        (
+            "evaluation.direction",
+            "AtoB",
+            "of a run on unpaired pictures, which of its two translations is measured",
+            OneOf(("AtoB", "BtoA")),
+        ),
         ("evaluation.seed", 0, "seed of the latents and of the choice of real examples", _SEED),
         (
             "evaluation.standing_statistics",

@@ -23,6 +23,7 @@ from jaxgan.errors import UserError
 NEEDS = {
     "lookahead_every": {"lookahead_alpha": 0.5},
     "condition.name=image": {"task.name": "super_resolution"},
+    "task.name=unpaired": {"evaluation.direction": "AtoB"},
     "top_k": {"top_k_steps": 0},
     "latent=truncated": {"latent_threshold": 2.0},
     "class_balance=weights": {"class_weights": ()},
@@ -61,9 +62,8 @@ def refuse_idle(config: ConfigDict) -> None:
         for field, default in fields.items():
             if plain(flat.get(field, default)) != plain(default) and not is_met(need, flat):
                 other = need.partition("=")[0]
-                raise UserError(
-                    f"{field} is set, but {other} is {flat[other]!r}: set {need}, or {field}={default}"
-                )
+                found = repr(flat.get(other, "none"))
+                raise UserError(f"{field} is set, but {other} is {found}: set {need}, or {field}={default}")
     if config.dataset.path and config.dataset.name in _WITHOUT_A_PATH:
         raise UserError(f"dataset.path is set, but '{config.dataset.name}' needs no file: leave it alone")
 

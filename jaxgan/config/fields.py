@@ -238,6 +238,7 @@ UNSAID = {
     "ema_rampup": 0.0,
     "generator_batch": "shared",
     "evaluation.standing_statistics": 0,
+    "evaluation.direction": "AtoB",
     "nonfinite_gradients": "keep",
     "latent_scale": 1.0,
 }
@@ -356,9 +357,9 @@ def _is_own(module: str) -> bool:
 
 
 def is_met(need: str, flat: dict[str, Any]) -> bool:
-    """Whether a flat config has a value in a field, or with FIELD=VALUE this one."""
+    """Whether a flat config has a value in a field, or with FIELD=VALUE this one; records lack some."""
     field, _, wanted = need.partition("=")
-    return str(flat[field]) == wanted if wanted else bool(flat[field])
+    return str(flat.get(field)) == wanted if wanted else bool(flat.get(field))
 
 
 def plain(value):

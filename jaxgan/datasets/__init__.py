@@ -12,6 +12,7 @@ from jaxgan.datasets import (  # noqa: F401 (files the builders)
     mnist,
     pairs,
     stacked_mnist,
+    styled_digits,
     tfds,
 )
 from jaxgan.datasets.dataset import (

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxgan.datasets import order
-from jaxgan.datasets.dataset import DATASETS, Dataset, Digest, MissingDataset, take
-from jaxgan.datasets.load import load
+from jaxgan.datasets.dataset import DATASETS, Dataset, Digest, take
+from jaxgan.datasets.grey_digits import grey_digits
 from jaxgan.datasets.resize import Size
 from jaxgan.errors import UserError
 
@@ -54,15 +54,7 @@ def build(
         )
     if not 0 <= seed < 2**32:
         raise UserError(f"dataset.stacked_mnist.seed = {seed}: must lie in [0, 2^32)")
-    try:
-        parts = load(digits, split, path=path, image_size=image_size)
-    except MissingDataset as missing:
-        raise MissingDataset(
-            f"{missing}; a fallback is not stacked, but dataset.stacked_mnist.digits = 'digits' stacks the "
-            "embedded ones",
-            missing.image_size,
-        ) from missing
-    _require_digits(parts)
+    parts = grey_digits("stacked_mnist", digits, split, path, image_size, "the 1,000 modes")
     fixed = NUM_TEST if split == "test" else num_triples
     key = np.array([_STREAMS[split], seed], np.uint32)
     triples = Triples(parts.examples, key, fixed or order.MAX_SIZE - 1)
@@ -111,16 +103,3 @@ class Triples:
         for channel in range(3):
             images[..., channel] = take(self._digits, rows[:, channel])[..., 0]
         return images
-
-
-def _require_digits(parts):
-    if not parts.is_images or parts.shape[-1] != 1:
-        raise UserError(
-            f"dataset.stacked_mnist.digits = '{parts.name}' has examples of shape {parts.shape}; need grey "
-            "images [H, W, 1]: 'mnist' or 'digits', for instance"
-        )
-    if parts.labels is None or not np.array_equal(np.unique(parts.labels), np.arange(10)):
-        raise UserError(
-            f"dataset.stacked_mnist.digits = '{parts.name}' lacks labels that are 0 to 9, by which the 1,000 "
-            "modes are numbered; use 'mnist' or 'digits', for instance"
-        )

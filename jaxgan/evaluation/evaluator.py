@@ -48,6 +48,7 @@ class Evaluator:
         allow.
       stored: `split -> Dataset`, what a run with a task is trained on; `load` gives its targets.
       standing_statistics: batches of batch norms' statistics, see `sampler.standing`; 0: running averages.
+      backwards: of a pair (F(b) | G(a)), measure F; `load` and `stored` then have the domains exchanged.
 
     Attributes:
       floor: the same numbers with as many real examples instead of fakes: what a perfect generator reaches.
@@ -72,6 +73,7 @@ class Evaluator:
         everything: bool = False,
         stored: Callable[[str], Dataset] | None = None,
         standing_statistics: int = 0,
+        backwards: bool = False,
     ):
         if standing_statistics:
             sampler.require_batch_norm(gan)
@@ -103,7 +105,8 @@ class Evaluator:
             self._degraded = restoration.degrade(gan.task, source, rows[: self._num], seed)
             told = {"images": self._degraded.given}
             if gan.task.reads:  # of the pair (F(b) | G(a)), what is made of the examples
-                told["channels"] = slice(gan.shape[-1] // 2, None)
+                half = gan.shape[-1] // 2
+                told["channels"] = slice(half) if backwards else slice(half, None)
         self._fakes = features.Fakes(gan, extractor, seed, self._with_examples, **told)
         left = sum(len(rows) for _, rows in self._others)
         self.no_floor = ""
@@ -131,6 +134,8 @@ class Evaluator:
         }
         if standing_statistics:
             self.protocol["standing_statistics"] = standing_statistics
+        if backwards:
+            self.protocol["direction"] = "BtoA"
         self.floor = self._measure_floor()
 
     def __call__(self, weights: dict[str, Any]) -> dict[str, float]:
@@ -325,13 +330,16 @@ def make_evaluator(config: ConfigDict, gan: GAN, dataset: Dataset, everything: b
       everything: all statistics; those that the config names have its fields.
     """
 
+    backwards = config.evaluation.get("direction", "AtoB") == "BtoA"
+    given = restoration.exchanged if backwards else lambda dataset: dataset
+
     @functools.cache
     def load(split):
-        return dataset if split == "train" else experiment.load_dataset(config, split)
+        return given(dataset if split == "train" else experiment.load_dataset(config, split))
 
     @functools.cache
     def load_whole(split):
-        return experiment.load_dataset(experiment.without_hold_out(config), split)
+        return given(experiment.load_dataset(experiment.without_hold_out(config), split))
 
     def targets(load):
         return load if gan.task is None else lambda split: restoration.targets_of(gan.task, load(split))
@@ -349,7 +357,8 @@ def make_evaluator(config: ConfigDict, gan: GAN, dataset: Dataset, everything: b
     if standing:  # where layers know no device axis
         gan = experiment.make_gan(config, gan.data_shape, classes=gan.classes)
     how = extractor, statistics, section.protocol, section.seed, everything
-    evaluator = Evaluator(gan, targets(load), *how, stored=load, standing_statistics=standing)
+    more = {"stored": load, "standing_statistics": standing, "backwards": backwards}
+    evaluator = Evaluator(gan, targets(load), *how, **more)
     if held_out and evaluator.protocol["split"] == "test":
         evaluator.protocol["split"] = "validation"
     return evaluator

@@ -82,6 +82,14 @@ def targets_of(task: Task, dataset: Dataset) -> Dataset:
     return dataclasses.replace(dataset, examples=examples, fingerprint=Digest(digest))
 
 
+def exchanged(dataset: Dataset) -> Dataset:
+    """Unpaired data with its two domains exchanged, to measure the translation back."""
+    if dataset.partner is None:
+        return dataset
+    first = dataclasses.replace(dataset, partner=None, matched=False)
+    return dataclasses.replace(dataset.partner, partner=first, matched=dataset.matched)
+
+
 class Scores(NamedTuple):
     """Numbers of a translator and of simple methods on the same images.
 

@@ -66,6 +66,15 @@ def at_hand(dataset, folder):
     elif dataset.name == "stacked_mnist":
         dataset.stacked_mnist.digits = "digits"
         dataset.stacked_mnist.num_triples = min(dataset.stacked_mnist.num_triples, 100)
+    elif dataset.name == "styled_digits":
+        dataset.styled_digits.digits = "digits"
+    elif dataset.name in ("paired", "unpaired"):
+        for part in ("A", "B", "trainA", "trainB"):
+            (folder / "pictures" / part).mkdir(parents=True, exist_ok=True)
+            for i in range(12):
+                pixels = random.integers(0, 256, (50, 50, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / "pictures" / part / f"{i}.png")
+        dataset.path = str(folder / "pictures")
     elif dataset.name in ("ring", "grid"):
         dataset[dataset.name].num_points = 1000
 

@@ -36,6 +36,8 @@ def request_for(tmp_path, request):
             return name, dict(path=str(request.getfixturevalue("mnist_idx")))
         if name == "stacked_mnist":
             return name, dict(digits="digits", num_triples=30_000)
+        if name == "styled_digits":
+            return name, dict(digits="digits")
         return name, {}
 
     return of

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 from runs import leaves, lines, tiny_config
-from translators import image_fields
+from translators import BOTH_WAYS, image_fields
 
 import jaxgan
+from jaxgan import datasets
 from jaxgan.config import checks
 from jaxgan.errors import UserError
+from jaxgan.jobs.evaluate import evaluate
 from jaxgan.jobs.sample import sample
 from jaxgan.jobs.train import train
+from jaxgan.metrics.restoration import mean_psnr
 from jaxgan.run.record import recorded_config
 from jaxgan.sampler.kept import NUM, read
 
@@ -113,3 +116,37 @@ def test_the_features_of_a_classifier_are_a_term(tmp_path):
     assert lines(tmp_path / "run")[-1]["generator/classifier_content"] > 0
     sampler = jaxgan.load(tmp_path / "run")
     assert sampler.gan.features is None and sampler(num=2).shape == (2, 8, 8, 1)
+
+
+def test_both_translations_of_domains_are_compared_with_the_hidden_pairs(tmp_path):
+    """G(a) with the outline of a, F(b) with the digit of b, for the test digits that the run did not see."""
+    of = {"digits": "digits", "form": "domains"}
+    fields = {f"dataset.styled_digits.{name}": value for name, value in of.items()}
+    fields |= BOTH_WAYS | {"dataset.name": "styled_digits", "sample_every": 0, "num_steps": 4}
+    assert train(configure(**fields), tmp_path / "run") == 0
+    test = datasets.load("styled_digits", "test", **of)
+    digits, outlines = (datasets.take(side.examples, np.arange(299)) for side in (test, test.partner))
+    sampler = jaxgan.load(tmp_path / "run")
+
+    def measure(direction, given, true, names, **extractor):
+        changes = {"statistics.names": names, "protocol": "299", "direction": direction}
+        changes |= {f"extractor.{name}": value for name, value in extractor.items()}
+        changes = {f"evaluation.{name}": value for name, value in changes.items()}
+        entry = evaluate(tmp_path / "run", changes, None, "ema")
+        expected = mean_psnr(sampler.translate(given, direction=direction), true)["psnr"]
+        assert entry["numbers"]["psnr_299"] == pytest.approx(expected, abs=0.02)
+        assert entry["baselines"]["input"]["psnr_299"] == pytest.approx(mean_psnr(given, true)["psnr"])
+        return entry
+
+    there = measure("AtoB", digits, outlines, ("psnr",), name="raw")
+    short = {"name": "classifier", "classifier.num_steps": 40}
+    back = measure("BtoA", outlines, digits, ("psnr", "class_accuracy"), **short)
+    assert abs(there["numbers"]["psnr_299"] - back["numbers"]["psnr_299"]) > 0.1
+    assert "direction" not in there["protocol"] and back["protocol"]["direction"] == "BtoA"
+    assert any("class_accuracy" in name for name in back["numbers"])
+
+
+def test_a_run_with_one_way_has_no_other_direction_to_measure(run, trained):
+    for workdir in (run, trained):
+        with pytest.raises(UserError, match="evaluation.direction is set, but task.name is"):
+            evaluate(workdir, {"evaluation.direction": "BtoA"}, None, "ema")
