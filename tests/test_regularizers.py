@@ -130,7 +130,9 @@ def run(family, penalty, seed=0, kind="images"):
         parts = Parts(
             {"image": pairs[0]},
             generate=lambda given: pairs[1] + given["image"],
-            features=lambda pair: features(jnp.split(pair, 2, axis=-1)[0]),
+            features=dict.fromkeys(
+                ("classifier_content", "vgg_content"), lambda pair: features(jnp.split(pair, 2, axis=-1)[0])
+            ),
         )
         return {"values": penalty(*pairs, parts)}
     return {"value": penalty(jnp.stack(logits, axis=1), jnp.stack(logits[::-1], axis=1) + 1)}

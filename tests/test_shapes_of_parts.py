@@ -142,11 +142,14 @@ def test_feature_penalties(name):
     refuses(penalty, LATENTS, LATENTS[:, :2])
 
 
+FEATURES = {"classifier_content": lambda x: x[:, 0, :, 0], "vgg_content": lambda x: x[:, ::2]}
+
+
 @pytest.mark.parametrize("name", list(RECONSTRUCTION))
 def test_reconstruction_terms(name):
     term = as_declared(RECONSTRUCTION[name](), reconstruction.Term)
     pairs = jnp.concatenate([IMAGES, IMAGES], axis=-1)  # for the terms of pairs
-    parts = reconstruction.Parts({"image": pairs}, lambda given: given["image"], lambda x: x[:, 0, :, 0])
+    parts = reconstruction.Parts({"image": pairs}, lambda given: given["image"], FEATURES)
     term(pairs, pairs / 2, parts)
     refuses(term, pairs, pairs[:2], parts)
 

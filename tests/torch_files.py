@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxgan.extractors.convert_inception import torch_name
 from jaxgan.extractors.inception_v3 import weight_shapes
+from jaxgan.extractors.vgg import torch_places
 
 
 def draw_inception(seed=0):
@@ -25,6 +26,18 @@ def draw_inception(seed=0):
         else:
             tensor = np.float32(0.1) * numbers
         tensors[torch_name(name)] = np.ascontiguousarray(tensor)
+    return tensors
+
+
+def draw_vgg(layer="relu2_2", seed=0):
+    """Weights of VGG-19 up to a layer, with torchvision's names and layout."""
+    random, tensors, channels = np.random.RandomState(seed), {}, 3
+    for name, place in torch_places(layer).items():
+        width = min(64 * 2 ** (int(name[4]) - 1), 512)
+        kernel = random.standard_normal((width, channels, 3, 3)) * np.sqrt(2 / (9 * channels))
+        tensors[f"features.{place}.weight"] = np.float32(kernel)
+        tensors[f"features.{place}.bias"] = np.float32(0.1 * random.standard_normal(width))
+        channels = width
     return tensors
 
 

@@ -83,7 +83,8 @@ class GAN:
       lookahead_every: steps from one joint backtracking of both networks to the next; 0: none.
       nonfinite: what to do with gradients that are NaN or infinite: a key of `guards.NONFINITE`.
       compute_dtype: 'float32' or 'bfloat16', of the networks in training; parameters are float32.
-      features: of a frozen classifier, `images [B, ...] -> [B, F]`, for terms that look at them.
+      features: of frozen networks, `images [B, ...] -> [B, ...]`, by the term that looks at them; None: there
+        are none, or not for training.
     """
 
     generator: nn.Module
@@ -117,7 +118,7 @@ class GAN:
     lookahead_every: int = 0
     nonfinite: str = "keep"
     compute_dtype: str = "float32"
-    features: Callable[[jax.Array], jax.Array] | None = None
+    features: dict[str, Callable[[jax.Array], jax.Array]] | None = None
 
     @property
     def is_images(self) -> bool:

@@ -56,22 +56,27 @@ def update_discriminator(
     (grads, metrics), model_state = average((means, model_state), game.axis_name)
     metrics["discriminator_grad_norm"] = optax.tree.norm(grads)
     network = descend(network, grads, "discriminator", game, count).replace(model_state=model_state)
+    bad = jnp.zeros(())
     if any(entry.own_step for entry in game.gan.regularizers.values()):
-        network, values = step_of_penalties(network, before[1], batch, game, count)
+        network, values, bad = step_of_penalties(network, before[1], batch, game, count)
         metrics |= {f"discriminator/{name}": value for name, value in values.items()}
     after = (network, remember(memory, network.params, game))
-    return _guarded("discriminator", after, before, grads, metrics, game)
+    after, metrics = _guarded("discriminator", after, before, grads, metrics, game)
+    if game.gan.nonfinite != "keep":
+        metrics["discriminator_nonfinite"] += bad
+    return after, metrics
 
 
 def step_of_penalties(
     network: NetworkState, memory: dict, batch: dict, game: Game, count: Int[Array, ""]
-) -> tuple[NetworkState, dict[str, Float[Array, ""]]]:
+) -> tuple[NetworkState, dict[str, Float[Array, ""]], Float[Array, ""]]:
     """A further optimizer step of the discriminator, on penalties alone, in every k-th update.
 
     Source: Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN, appendix B.
 
     Returns:
-      the discriminator, and the penalties by name; 0 in other updates.
+      the discriminator, the penalties by name (0 in other updates), and how many numbers of their gradient
+      are not finite, if there is a guard.
     """
     own = {name: entry.interval for name, entry in game.gan.regularizers.items() if entry.own_step}
     (interval,) = {*own.values()}
@@ -84,12 +89,13 @@ def step_of_penalties(
 
         _, means, _ = accumulate(update, (), batch, game.gan.accumulate)
         grads, values = average(means, game.axis_name)
-        return descend(network, grads, "discriminator", game, count), values
+        bad = jnp.zeros(()) if game.gan.nonfinite == "keep" else num_nonfinite(grads)
+        return descend(network, grads, "discriminator", game, count), values, bad
 
     if interval == 1:
         return take(network)
-    nothing = dict.fromkeys(own, jnp.zeros(()))
-    return lax.cond(count % interval == 0, take, lambda network: (network, nothing), network)
+    nothing = dict.fromkeys(own, jnp.zeros(())), jnp.zeros(())
+    return lax.cond(count % interval == 0, take, lambda network: (network, *nothing), network)
 
 
 def _guarded(name: str, after: tuple, before: tuple, grads, metrics: dict, game: Game) -> tuple:

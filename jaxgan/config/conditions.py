@@ -268,6 +268,12 @@ def _check_images(config: ConfigDict, fields: dict[str, Any]) -> None:
     for term in {"cycle", "identity"} & active_regularizers(config).keys():
         if config.task.name != "unpaired":
             raise UserError(f"regularizers.{term} looks at two ways of translation: set task.name=unpaired")
+    term = active_regularizers(config).get("vgg_content")
+    if term is not None and not term.weights:
+        raise UserError(
+            "regularizers.vgg_content has a weight, but no network: set regularizers.vgg_content.weights to "
+            "torchvision's file of VGG-19, vgg19-*.pth"
+        )
     for path in ("augment", "consistency_augment"):
         if fields["discriminator"] == "joined" and path in LISTS and listed(config, path):
             raise UserError(

@@ -40,6 +40,7 @@ from jaxgan.config.schedules import for_own_steps, make_schedules, schedule_numb
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.extractors import EXTRACTORS
+from jaxgan.extractors.vgg import vgg_features
 from jaxgan.losses import LOSSES
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.models.multi import MultiGenerator
@@ -92,7 +93,7 @@ def make_gan(
       shape: of one example as it is stored.
       axis_name: the device axis, under pmap.
       classes: the labels that the data has; a condition may need them.
-      with_features: for training, also the frozen classifier, where a term looks at its features. It reads
+      with_features: for training, also the frozen networks at whose features terms look. A classifier reads
         the data.
 
     Raises:
@@ -182,12 +183,19 @@ def make_gan(
     return gan
 
 
-def frozen_features(config: ConfigDict, shape: tuple[int, ...]) -> Callable[[jax.Array], jax.Array] | None:
-    """The features of the data's classifier, of images in [-1, 1]; None if no term looks at them."""
-    if "classifier_content" not in active_regularizers(config):
-        return None
-    extractor = EXTRACTORS["classifier"](functools.partial(load_dataset, config), shape)
-    return lambda images: extractor.extract(extractor.weights, (images + 1) * 127.5)["features"]
+def frozen_features(
+    config: ConfigDict, shape: tuple[int, ...]
+) -> dict[str, Callable[[jax.Array], jax.Array]]:
+    """The features of frozen networks, of images in [-1, 1], by the term that looks at them."""
+    active, found = active_regularizers(config), {}
+    if "classifier_content" in active:
+        extractor = EXTRACTORS["classifier"](functools.partial(load_dataset, config), shape)
+        found["classifier_content"] = lambda images: extractor.extract(
+            extractor.weights, (images + 1) * 127.5
+        )["features"]
+    if "vgg_content" in active:
+        found["vgg_content"] = vgg_features(active["vgg_content"].weights, active["vgg_content"].layer, shape)
+    return found
 
 
 def _require_declared(config: ConfigDict, discriminator: nn.Module, outputs: int) -> None:

@@ -6,6 +6,7 @@
 
 import dataclasses
 import hashlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +30,7 @@ from jaxgan.datasets.resize import Size, pair, resize
 from jaxgan.declarations import AtLeast, OneOf
 from jaxgan.errors import UserError
 
+_SIDE_BY_SIDE = 1.2  # width over height from which a file may well hold two pictures
 _TO_B, _TO_A = "AtoB", "BtoA"
 Direction = Annotated[str, OneOf((_TO_B, _TO_A))]
 
@@ -63,6 +65,12 @@ def paired(
         rows = hold_out(len(pairs), split, str(root))
         kept = len(pairs) - len(rows) if split == "train" else 0
     files = [pairs[row] for row in rows]
+    if split == "train" and len(pairs[0]) == 1 and (square := _narrow([file for (file,) in pairs])):
+        logging.warning(
+            "%d pictures in %s are cut in two halves, A left and B right, but none is wider than high by a "
+            "fifth, %s for one (%s): if they are whole pictures, put them into folders A and B",
+            len(pairs), root, *square,
+        )  # fmt: skip
     key = {"files": identity([file for some in files for file in some]), "image_size": image_size}
     key |= {"crop": crop, "channels": channels, "direction": direction, "skip_damaged": skip_damaged}
 
@@ -186,6 +194,21 @@ def _pairs(path: str, split: str) -> tuple[Path, Path | None, list[tuple[Path, .
     if held_out != other:
         raise UserError(f"{first} and {second} must both have a folder for the split '{split}', or neither")
     return first.parent, None if held_out else first, _match(first, second)
+
+
+def _narrow(files: Sequence[Path]) -> tuple[str, str] | None:
+    """The name and size of the first file if none looks like two pictures side by side, by their headers."""
+    first = None
+    for file in files:
+        try:
+            with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:
+                width, height = picture.size
+        except Exception:  # a damaged file: reading its pixels will say so
+            continue
+        if width >= _SIDE_BY_SIDE * height:
+            return None
+        first = first or (file.name, f"{width}x{height}")
+    return first
 
 
 def _subfolders(path: str | Path) -> list[Path] | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 from tqdm import tqdm
@@ -19,7 +20,7 @@ from jaxgan.datasets.dataset import Examples
 from jaxgan.errors import UserError
 from jaxgan.evaluation import features, restoration
 from jaxgan.evaluation.features import Extracted
-from jaxgan.evaluation.naming import number_name
+from jaxgan.evaluation.naming import number_name, number_of
 from jaxgan.extractors import EXTRACTORS, Extractor
 from jaxgan.metrics import FAMILIES, STATISTICS, family_of
 from jaxgan.metrics.conditional import Labelled
@@ -310,12 +311,21 @@ class Best(NamedTuple):
 def find_best(config: ConfigDict, evaluator: Evaluator | None, extra: dict[str, Any]) -> Best:
     """The best value of `evaluation.best` before, from the `extra` of a checkpoint, if there is one.
 
+    A warning says where `evaluation.best_is` asks for the worse end of a number whose better one is known.
+
     Raises:
       UserError: the evaluations do not give it.
     """
     best = Best(config.evaluation.best, config.evaluation.best_is == "highest")
     if best.name and best.name not in evaluator.floor and best.name not in (names := evaluator.names()):
         raise UserError(f"evaluation.best={best.name} is none of the numbers computed: {', '.join(names)}")
+    worst = "higher" if not best.highest else "lower"
+    if best.name and (number := number_of(best.name)) and number.better == worst:
+        logging.warning(
+            "evaluation.best_is=%s keeps the checkpoint with the %s %s, of which %s is better: set "
+            "evaluation.best_is=%s",
+            *(config.evaluation.best_is,) * 2, best.name, worst, "lowest" if best.highest else "highest",
+        )  # fmt: skip
     before = Best(**extra.get("best", {}))
     return before if before[:2] == best[:2] else best
 

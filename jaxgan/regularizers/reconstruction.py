@@ -5,15 +5,21 @@ further. A term is a mean over the numbers of an example, so it does not grow wi
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxgan.declarations import OneOf
 from jaxgan.regularizers import RECONSTRUCTION
 
 Examples = Float[Array, "B ..."]
 PerExample = Float[Array, " B"]
+Features = Callable[[Examples], Float[Array, "B ..."]]
+
+# The convolutions of VGG-19 in their order: relu{i}_{k} is the k-th of block i.
+VGG_LAYERS = tuple(f"relu{i}_{k}" for i, num in enumerate((2, 2, 4, 4, 4), 1) for k in range(1, num + 1))
+_VGG_SCALE = 1 / 12.75
 
 
 class Parts(NamedTuple):
@@ -22,12 +28,12 @@ class Parts(NamedTuple):
     Attributes:
       given: the conditions, `[B, ...]` by keyword.
       generate: from other conditions to what the generator makes of them.
-      features: of a frozen classifier, `[B, ...] -> [B, F]`; None: there is none.
+      features: of frozen networks, `[B, ...] -> [B, ...]`, by the name of the term that looks at them.
     """
 
     given: dict[str, Any]
     generate: Callable[[dict[str, Any]], Examples]
-    features: Callable[[Examples], Float[Array, "B F"]] | None = None
+    features: dict[str, Features] | None = None
 
 
 Term = Callable[[Examples, Examples, Parts], PerExample]
@@ -72,7 +78,35 @@ def classifier_content() -> Term:
     Source: Johnson et al. 2016, Perceptual Losses for Real-Time Style Transfer and Super-Resolution, section
     3.2, with a network trained on other images.
     """
-    return lambda real, fake, parts: mean(jnp.abs(parts.features(real) - parts.features(fake)))
+
+    def term(real, fake, parts):
+        features = parts.features["classifier_content"]
+        return mean(jnp.abs(features(real) - features(fake)))
+
+    return term
+
+
+@RECONSTRUCTION.register("vgg_content")
+def vgg_content(*, weights: str = "", layer: Annotated[str, OneOf(VGG_LAYERS)] = "relu5_4") -> Term:
+    """mean (φ(x) - φ(G(z, y)))² / 12.75², φ the feature maps of a VGG-19 that was trained on ImageNet.
+
+    Grey images become three equal channels. Numbers of an evaluation that look at ImageNet features are
+    flattered by it.
+
+    Args:
+      weights: path of torchvision's file of VGG-19, vgg19-*.pth; it is not downloaded.
+      layer: relu{i}_{k}: after the k-th convolution of block i and its activation, before max-pooling.
+
+    Source: Ledig et al. 2017, Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial
+    Network, equation 5 with φ_5,4 and section 3.2, where the adversarial term has 1e-3 of its weight. The
+    mean here is over channels, too.
+    """
+
+    def term(real, fake, parts):
+        features = parts.features["vgg_content"]
+        return mean(jnp.square(_VGG_SCALE * (features(real) - features(fake))))
+
+    return term
 
 
 @RECONSTRUCTION.register("cycle")

@@ -67,7 +67,8 @@ def trace(config, term):
     assert shapes[0] == shapes[1] and metrics[f"generator/{term}"].shape == ()
 
 
-TERMS = ["content", *sorted({*RECONSTRUCTION} - {"classifier_content"})]  # that is in test_image_runs.py
+ELSEWHERE = {"classifier_content", "vgg_content"}  # test_image_runs.py, test_vgg.py
+TERMS = ["content", *sorted({*RECONSTRUCTION} - ELSEWHERE)]
 
 
 @pytest.mark.parametrize("term", TERMS)

@@ -151,3 +151,18 @@ def test_infinite_gradients_become_large_ones():
     ((after, _),) = train(gan, state, 1, data)
     # the loss falls by -D(x): the gradient is -∞, and the step .1·1e5
     np.testing.assert_allclose((weight(after) - weight(state))[0, 0], 1e4, rtol=1e-5)
+
+
+def test_a_penalty_s_own_gradient_that_is_not_finite_leaves_out_its_step_alone():
+    gan = make_linear(regularizers=r1(1, True), nonfinite="skip")
+    large = {"regularizers": {"r1": {"weight": 3e38, "schedule": {}, "fields": {}}}}
+    state = make_state(gan, **large)
+    state = state.replace(discriminator=enlarged(state.discriminator))  # ∇½‖w‖² = w, times 3e38
+    ((after, metrics),) = train(gan, state, 1)
+    ((plain, _),) = train(make_linear(), state, 1)
+    assert metrics["discriminator_nonfinite"] == 2 and int(after.discriminator.step) == 1
+    np.testing.assert_array_equal(weight(after), weight(plain))
+
+
+def enlarged(network):
+    return network.replace(params=jax.tree.map(lambda leaf: 1e3 * leaf, network.params))

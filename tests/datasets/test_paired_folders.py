@@ -50,6 +50,30 @@ def test_side_by_side(tmp_path, digits):
     assert back.fingerprint != test.fingerprint
 
 
+@pytest.mark.parametrize(("size", "warned"), [((8, 8), True), ((8, 12), True), ((16, 8), False)])
+def test_whole_pictures_that_would_be_cut_in_two_are_told(tmp_path, size, warned, caplog):
+    """Square or narrow ones, of which not a single one is wide; (width, height)."""
+    write(tmp_path, names(6), np.zeros((6, *size[::-1]), np.uint8))
+    (tmp_path / "05.png").write_bytes((tmp_path / "05.png").read_bytes()[:40])  # damaged, and held out
+    with caplog.at_level("WARNING"):
+        assert len(grey(tmp_path)) == 5
+    said = f"00.png for one ({size[0]}x{size[1]}): if they are whole pictures, put them into folders A and B"
+    assert [said in record.getMessage() for record in caplog.records] == [True] * warned
+    caplog.clear()
+    write(tmp_path, ["03.png"], np.zeros((1, 8, 10), np.uint8))
+    with caplog.at_level("WARNING"), pytest.raises(UserError, match="set dataset.image_size"):
+        grey(tmp_path)  # of several sizes
+    assert not caplog.records
+
+
+def test_folders_with_square_pictures_are_as_they_should_be(tmp_path, digits, caplog):
+    for side in "AB":
+        write(tmp_path / side, names(6), digits[:6])
+    with caplog.at_level("WARNING"):
+        assert len(grey(tmp_path)) == 5
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("layout", ["{side}", "train/{side}", "{side}/train"])
 def test_two_folders(tmp_path, digits, layout):
     """With equal names, whatever the suffix; the splits may be above or below."""

@@ -233,6 +233,43 @@ def assert_every_leaf_close(found, expected, tolerance):
         assert np.linalg.norm(a - b) <= tolerance * np.linalg.norm(b), path
 
 
+def with_nan(every):
+    """The digits in [-1, 1], of which every so manieth has a NaN."""
+    digits = np.float32(load_digits()) / 127.5 - 1
+    digits[::every, 3, 3] = np.nan
+    return digits
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_a_guard_and_a_step_of_its_own_are_the_same_on_several_devices(mode, guarded):
+    """A NaN on one device leaves the update out on both."""
+    leaves, metrics = guarded
+    skipped = metrics["discriminator_nonfinite"] > 0
+    assert 0 < skipped.sum() < len(skipped) and len(np.unique(leaves[".discriminator.step"])) == 1
+    assert_close(train_guarded(mode, 2), guarded)
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    return train_guarded("jit", 1)
+
+
+def train_guarded(mode, num_devices):
+    """Leaves and metrics after 8 steps with R1 in a step of its own in every second update."""
+    build = FAMILIES["gradient"].bind("r1")[0]
+    gan = make_gan(
+        axis_name=parallel.AXIS if mode == "pmap" else None,
+        regularizers={"r1": Regularizer("gradient", build, 2, SCHEDULES["constant"], own_step=True)},
+        nonfinite="skip",
+    )
+    knobs = {"regularizers": {"r1": {"weight": 0.1, "schedule": {}, "fields": {}}}}
+    program = parallel.make_program(gan, mode, B, num_devices=num_devices)
+    state = program.place_state(enlarge(make_state(gan, **knobs), 3.0))
+    state, metrics = program.train_steps(state, program.place_data({"examples": with_nan(12)}), 8)
+    flat = jax.tree_util.tree_flatten_with_path(jax.device_get(state))[0]
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in flat}, jax.device_get(metrics)
+
+
 FEATURES = ("adam", "batch_norm", "r1", "minibatch_stddev", "accumulate")
 
 

@@ -3,6 +3,7 @@
 import functools
 import json
 import shutil
+from types import SimpleNamespace
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -180,6 +181,21 @@ def test_the_best_may_be_a_number_without_a_floor():
         assert find_best(config, evaluator, {}) == Best(name)
     with pytest.raises(UserError, match=r"best=kid_1k is none .*: raw_kernel_distance_1k, .*raw_copies_1k"):
         find_best(tiny_config(evaluation__best="kid_1k"), evaluator, {})
+
+
+@pytest.mark.parametrize(("name", "best_is", "warned"), [
+    ("psnr_1k", "lowest", "psnr_1k, of which higher is better: set evaluation.best_is=highest"),
+    ("psnr_1k", "highest", ""),
+    ("raw_frechet_distance_1k", "highest", "lower is better: set evaluation.best_is=lowest"),
+    ("raw_frechet_distance_1k", "lowest", ""),
+    ("ms_ssim_2_scales_1k", "highest", ""),  # neither is better by itself
+])  # fmt: skip
+def test_keeping_the_worst_checkpoint_is_warned_of(name, best_is, warned, caplog):
+    evaluator = SimpleNamespace(floor={name: 0.0})
+    config = tiny_config(evaluation__best=name, evaluation__best_is=best_is)
+    with caplog.at_level("WARNING"):
+        assert find_best(config, evaluator, {}) == Best(name, best_is == "highest")
+    assert [warned in record.getMessage() for record in caplog.records] == [True] * bool(warned)
 
 
 def test_the_nearest_training_examples_are_searched_once(monkeypatch):

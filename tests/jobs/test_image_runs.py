@@ -15,6 +15,7 @@ from jaxgan.errors import UserError
 from jaxgan.jobs.evaluate import evaluate
 from jaxgan.jobs.sample import sample
 from jaxgan.jobs.train import train
+from jaxgan.jobs.translate import translate
 from jaxgan.metrics.restoration import mean_psnr
 from jaxgan.run.record import recorded_config
 from jaxgan.sampler.kept import NUM, read
@@ -97,6 +98,38 @@ def test_sheets_show_what_is_given_made_and_wanted(run):
         assert np.array_equal(file["images"], made[:3])
     assert (run / "grid.png").exists() and not (run / "interpolation.png").exists()
     assert (run / "plots" / "before_and_after.png").exists()
+
+
+def test_the_checkpoint_with_the_best_number_of_the_validation_part_translates(tmp_path):
+    """PSNR of digits that are neither trained on nor in the test set."""
+    evaluated = {
+        "dataset.hold_out": True,
+        "eval_every": 2,
+        "checkpoint_every": 2,
+        "checkpoints_kept": 4,
+        "evaluation.protocol": "60",
+        "ema_decay": 0.0,
+        "generator_optimizer.adam.learning_rate": 0.3,
+        "evaluation.extractor.name": "raw",
+        "evaluation.statistics.names": ("psnr",),
+        "evaluation.best": "psnr_60",
+        "evaluation.best_is": "highest",
+    }  # with such a rate the last is not the best
+    workdir, pictures = tmp_path / "run", tmp_path / "pictures"
+    assert train(configure(**evaluated), workdir) == 0
+    found = {line["step"]: line["psnr_60"] for line in lines(workdir) if "psnr_60" in line}
+    best, worst = max(found, key=found.get), min(found, key=found.get)
+    assert [*found] == [2, 4, 6, 8] and jaxgan.load(workdir, step="best").step == best
+    pictures.mkdir()
+    holes = np.full((8, 8), 255, np.uint8)
+    holes[2:6, 2:6] = 0
+    digit = read(workdir).examples[0, :, :, 0]
+    Image.merge("LA", [Image.fromarray(digit), Image.fromarray(holes)]).save(pictures / "a.png")
+    made = {}
+    for step in ("best", best, worst):
+        assert translate(workdir, pictures, tmp_path / f"{step}", step, "ema", 0, "AtoB") == 0
+        made[step] = (tmp_path / f"{step}" / "a.png").read_bytes()
+    assert made["best"] == made[best] != made[worst]
 
 
 def test_the_record_knows_the_task_and_that_of_others_is_as_before(run, trained):

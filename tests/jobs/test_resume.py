@@ -10,6 +10,8 @@ import time
 
 import numpy as np
 import pytest
+from gans import load_digits
+from PIL import Image
 from runs import (
     DCGAN,
     ROOT,
@@ -23,6 +25,7 @@ from runs import (
     quick_environment,
     tiny_config,
 )  # fmt: skip
+from translators import BOTH_WAYS, image_fields
 
 import jaxgan
 from jaxgan.errors import UserError
@@ -141,6 +144,31 @@ def test_sigkill_under_pmap_on_two_devices(start, tmp_path):
     assert_same_run(tmp_path / "killed", tmp_path / "whole")
 
 
+@pytest.mark.slow
+def test_sigkill_of_a_cyclegan(start, tmp_path):
+    """Two folders of pictures, both ways, and a pool of more fakes than a batch has."""
+    for letter, digits in (("A", load_digits()[:24]), ("B", load_digits()[100:117])):
+        (folder := tmp_path / "pictures" / f"train{letter}").mkdir(parents=True)
+        for number, image in enumerate(digits):
+            Image.fromarray(image[..., 0]).save(folder / f"{number:02d}.png")
+    data = {"dataset.name": "unpaired", "dataset.path": tmp_path / "pictures", "dataset.unpaired.channels": 1}
+    adam = {f"{network}_optimizer.name": "adam" for network in ("generator", "discriminator")}
+    run = image_fields(BOTH_WAYS | data | adam | {"image_pool": 11, "num_steps": 40})
+    run |= {"env": quick_environment()}
+    done = launch(tmp_path / "whole", **run)
+    assert done.returncode == 0, done.stderr
+    process = start(tmp_path / "killed", **run)
+    wait_for_checkpoint(tmp_path / "killed")
+    assert wait_for(process, "images/s")
+    kill(process)
+    assert leaves(tmp_path / "killed")[0] < 40
+    done = launch(tmp_path / "killed", **run)
+    assert done.returncode == 0 and "going on from step" in done.stdout, done.stderr
+    assert_same_run(tmp_path / "killed", tmp_path / "whole")
+    pool = leaves(tmp_path / "killed")[1]["['extras']['discriminator']['pool']['images']"]
+    assert pool.shape == (2, 11, 8, 8, 1) and (np.ptp(pool, axis=(2, 3, 4)) > 0).all()
+
+
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
 def test_a_signal_saves_and_the_run_can_resume(run, reference, start, tmp_path, number):
     workdir = tmp_path / "run"
@@ -199,6 +227,24 @@ def test_raising_num_steps_does_not_change_the_schedule(tmp_path):
     (_, expected), (_, found) = leaves(whole), leaves(split)
     assert all(found[path].tobytes() == leaf.tobytes() for path, leaf in expected.items())
     assert lines(split) == lines(whole)
+
+
+def test_a_guard_and_a_step_of_its_own_go_on_with_the_same_bits(tmp_path):
+    """Stopped within an interval of the penalty, and between two lines."""
+    fields = {f"regularizers__r1__{name}": value for name, value in R1_ALONE.items()}
+    fields |= {"nonfinite_gradients": "skip", "discriminator__mlp__dropout": 0.0, "num_steps": 14}
+    for steps in (7, 14):
+        assert train(tiny_config(**fields | {"num_steps": steps}), tmp_path / "split") == 0
+    assert train(tiny_config(**fields), tmp_path / "whole") == 0
+    (_, expected), (step, found) = leaves(tmp_path / "whole"), leaves(tmp_path / "split")
+    assert step == 14 and int(found["['discriminator']['step']"]) == 14 + 5
+    for path, leaf in expected.items():
+        assert "['schedule']" in path or found[path].tobytes() == leaf.tobytes(), path
+    assert [line for line in lines(tmp_path / "split") if line["step"] != 7] == lines(tmp_path / "whole")
+    assert lines(tmp_path / "whole")[-1]["discriminator_nonfinite"] == 0
+
+
+R1_ALONE = {"weight": 1.0, "interval": 3, "own_step": True}
 
 
 @pytest.mark.slow

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from gans import load_digits, make_gan, make_hyper
 
-from jaxgan.algorithm.gan import init_state
+from jaxgan.algorithm.gan import Regularizer, init_state
 from jaxgan.devices import parallel
 from jaxgan.devices.parallel import make_program, num_cores
 from jaxgan.models import GENERATORS
-from jaxgan.optimizers import OPTIMIZERS
+from jaxgan.optimizers import OPTIMIZERS, SCHEDULES
+from jaxgan.regularizers import FAMILIES
 from jaxgan.sweeps.devices import (
     devices_that_fit,
     fits,
@@ -118,6 +119,32 @@ def test_a_member_that_diverges_is_frozen_and_does_not_affect_others(width):
     assert_same(member_of(states, 1).generator.params, fresh.generator.params, exact=True)
     for i in (0, 2):
         assert_same(member_of(states, i), alone(i)[0], exact=width == 1)
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_members_with_a_guard_and_a_step_of_its_own_equal_separate_runs(width):
+    """R1 with two weights takes that step in every second update. NaN in some images skip updates."""
+    build, digits = FAMILIES["gradient"].bind("r1")[0], np.float32(load_digits()) / 127.5 - 1
+    digits[::32, 3, 3] = np.nan
+    r1 = Regularizer("gradient", build, 2, SCHEDULES["constant"], own_step=True)
+    gan = make_gan(regularizers={"r1": r1}, nonfinite="skip", optimizer="adam")
+    weights = [{"r1": {"weight": weight, "schedule": {}, "fields": {}}} for weight in (0.1, 2.0)]
+    hypers = [make_hyper(regularizers=some) for some in weights]
+    population = Population(gan, 8, 2, width, jax.devices()[:1])
+    numbers = [optimizer_numbers(gan)] * 2
+    states = jax.jit(functools.partial(init_members, gan, keys(2), hypers, numbers))()
+    states, alive = population.place(states, np.ones(2, bool))
+    data = {"examples": digits}
+    states, alive, metrics = population.train_steps(states, alive, population.place_data(data), STEPS)
+    assert np.asarray(alive).all()
+    program = make_program(gan, "jit", 8, num_devices=1)
+    for i in range(2):
+        state = program.place_state(jax.jit(lambda i=i: init_state(gan, keys(2)[i], hypers[i]))())
+        state, expected = jax.device_get(program.train_steps(state, program.place_data(data), STEPS))
+        skipped = expected["discriminator_nonfinite"] > 0
+        assert 0 < skipped.sum() < STEPS and state.discriminator.step > STEPS - skipped.sum()
+        assert_same(member_of(states, i), state, exact=width == 1)
+        assert_same({name: values[i] for name, values in metrics.items()}, expected, exact=width == 1)
 
 
 def test_convolutions_and_wide_layers_run_sequentially_on_a_cpu():
