@@ -321,18 +321,30 @@ def cgan(config):
 
 
 def _of_heads(config):
-    """Labels for the generator's batch norms and for heads of the discriminator; hinge loss, spectral norm.
+    """Labels for the generator's batch norms and for heads of the discriminator.
 
-    As in StudioGAN, where SNGAN is the base of all these methods; with its Adam and five discriminator steps.
+    Adversarial loss, normalization, learning rates and steps stay the config's. StudioGAN has the hinge loss,
+    spectral norm, Adam of 2e-4 and five discriminator steps for all these methods, with residual networks.
     """
-    hinge_sn(config)
-    config.discriminator_steps = 5
     config.condition.name = "labels"
     config.condition.labels.discriminator = "none"
     generator = config.generator[config.generator.name]
     if "batch_norm" in generator:
         generator.batch_norm = True
         config.condition.labels.generator = "batch_norm"
+
+
+def _spectral_norm_and_comparison(config):
+    """Hinge loss, spectral norm and, if the network has it, minibatch discrimination.
+
+    For methods that judge real against fake by class. With batch norm in the discriminator their fakes do not
+    get classes; without minibatch discrimination a small generator makes one image a class.
+    """
+    config.loss.name = "hinge"
+    _spectral_norm(config)
+    discriminator = config.discriminator[config.discriminator.name]
+    if "minibatch_discrimination" in discriminator:
+        discriminator.minibatch_discrimination = 16
 
 
 def acgan(config):
@@ -345,10 +357,14 @@ def acgan(config):
 
 
 def sngan_projection(config):
-    """Miyato and Koyama 2018, cGANs with Projection Discriminator, section 4."""
+    """Miyato and Koyama 2018, cGANs with Projection Discriminator, section 3, with spectral norm.
+
+    Learning rates and steps stay the config's. With the paper's, for residual networks, the discriminator of
+    dcgan_mnist wins.
+    """
     _of_heads(config)
+    _spectral_norm_and_comparison(config)
     config.condition.labels.discriminator = "projection"
-    _adam(config, 2e-4, 0.0, 0.9)
 
 
 def mhgan(config):
@@ -380,6 +396,7 @@ def tacgan(config):
 def adcgan(config):
     """Hou et al. 2022, Conditional GANs with Auxiliary Discriminative Classifier."""
     _of_heads(config)
+    _spectral_norm_and_comparison(config)
     config.regularizers.adc.weight = 1.0
 
 
