@@ -334,14 +334,13 @@ def _of_heads(config):
         config.condition.labels.generator = "batch_norm"
 
 
-def _spectral_norm_and_comparison(config):
-    """Hinge loss, spectral norm and, if the network has it, minibatch discrimination.
+def _minibatch_discrimination(config):
+    """In the discriminator, if it has it, in place of batch norm.
 
-    For methods that judge real against fake by class. With batch norm in the discriminator their fakes do not
-    get classes; without minibatch discrimination a small generator makes one image a class.
+    For methods that judge fakes by class. With batch norm these collapse on dcgan_mnist; with neither, its
+    generator makes one image a class.
     """
-    config.loss.name = "hinge"
-    _spectral_norm(config)
+    _without_batch_norm(config)
     discriminator = config.discriminator[config.discriminator.name]
     if "minibatch_discrimination" in discriminator:
         discriminator.minibatch_discrimination = 16
@@ -363,7 +362,9 @@ def sngan_projection(config):
     dcgan_mnist wins.
     """
     _of_heads(config)
-    _spectral_norm_and_comparison(config)
+    _minibatch_discrimination(config)
+    _spectral_norm(config)
+    config.loss.name = "hinge"
     config.condition.labels.discriminator = "projection"
 
 
@@ -389,6 +390,7 @@ def reacgan(config):
 def tacgan(config):
     """Gong et al. 2019, Twin Auxiliary Classifiers GAN."""
     _of_heads(config)
+    _minibatch_discrimination(config)
     config.regularizers.ac.weight = 1.0
     config.regularizers.tac.weight = 1.0
 
@@ -396,7 +398,7 @@ def tacgan(config):
 def adcgan(config):
     """Hou et al. 2022, Conditional GANs with Auxiliary Discriminative Classifier."""
     _of_heads(config)
-    _spectral_norm_and_comparison(config)
+    _minibatch_discrimination(config)
     config.regularizers.adc.weight = 1.0
 
 
