@@ -68,10 +68,12 @@ def cautions(config: ConfigDict) -> list[str]:
     spectral_norm = discriminator.get("spectral_norm")
     if config.condition.name == "labels" and config.condition.labels.discriminator == "projection":
         if discriminator.get("batch_norm"):
+            compares = "minibatch_discrimination" in discriminator
+            instead = "minibatch_discrimination=16" if compares else "spectral_norm=."
             return [
                 "condition.labels.discriminator=projection, but batch norm amplifies small differences "
                 f"between fakes until they pass for classes: set discriminator.{name}.batch_norm=False and "
-                f"discriminator.{name}.spectral_norm=., or joined instead of projection"
+                f"discriminator.{name}.{instead}, or joined instead of projection"
             ]
     if config.loss.name == "wasserstein" and not families & {"gradient", "projection"} and not spectral_norm:
         return [
