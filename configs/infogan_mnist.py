@@ -23,8 +23,9 @@ def get_config(variant: str = ""):
     config.ema_decay = 0.99
     if not variant:
         dcgan_mnist.set_rates(config)
+        config.num_steps = 5_000
         config.regularizers.information.weight = 0.3
-        config.latent_scale = 0.1  # so that an image depends more on the codes than on z
+        config.condition.codes.scale = 10.0
     if variant == "paper":
         config.num_steps = 5_000
         config.batch_size = 128

@@ -47,7 +47,7 @@ def truncated(key: Key[Array, ""], size: int, *, threshold: float = 2.0) -> Floa
 
 
 def sample_latents(
-    latent: str, key: Key[Array, ""], index: Int[Array, " B"], size: int, *, scale: float = 1.0, **fields
+    latent: str, key: Key[Array, ""], index: Int[Array, " B"], size: int, **fields
 ) -> Float[Array, "B size"]:
     """Latents `[B, size]` of the examples with the given global indices, int32 `[B]`.
 
@@ -56,7 +56,6 @@ def sample_latents(
       key: typed; each example's draw folds in its index.
       index: int32 `[B]`.
       size: the latent dimension.
-      scale: a factor of every draw, above 0. Below 1, codes beside z weigh more.
     """
     size = arguments.whole("size", size, 1)
     index = (
@@ -67,8 +66,7 @@ def sample_latents(
     if index.ndim != 1 or not jnp.issubdtype(index.dtype, jnp.integer):
         raise WrongArgument(f"index is {arguments.shown(index)}: give int32 [B]")
     draw = functools.partial(LATENTS[latent], size=size, **fields)
-    z = jax.vmap(lambda i: draw(jax.random.fold_in(key, i)))(jnp.asarray(index))
-    return z if scale == 1 else scale * z
+    return jax.vmap(lambda i: draw(jax.random.fold_in(key, i)))(jnp.asarray(index))
 
 
 def latent_keys(z: Float[Array, "B Z"]) -> Key[Array, " B"]:

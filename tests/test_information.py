@@ -16,6 +16,8 @@ from jaxgan.algorithm.randomness import example_keys
 from jaxgan.algorithm.steps import train_step
 from jaxgan.errors import UserError
 from jaxgan.metrics.codes import code_agreement, information_bounds
+from jaxgan.models import GENERATORS
+from jaxgan.models.conditional import ConditionalGenerator
 from jaxgan.regularizers import CLASS_LOSSES
 from jaxgan.regularizers.classes import Said
 from jaxgan.regularizers.information import Posterior
@@ -114,6 +116,16 @@ def test_the_routing_decides_whether_the_trunk_learns_from_the_codes(routing):
         "discriminator", "output", "kernel"
     )  # above the trunk; the gradient of the codes does not pass it
     assert moved("generator", "dense_0", "kernel") and moved("generator", "output", "kernel")
+
+
+def test_a_scale_multiplies_the_categorical_codes_in_the_generator_alone():
+    codes, z = some_codes(dtype=np.float32), jnp.ones((5, 2))
+    network = GENERATORS["mlp"]((4,), hidden=(3,))
+    scaled = ConditionalGenerator(network, code_scale=3.0)
+    variables = scaled.init(jax.random.key(0), z, codes=codes)
+    tripled = codes._replace(categorical=tuple(3 * code for code in codes.categorical))
+    expected = ConditionalGenerator(network).apply(variables, z, codes=tripled)
+    np.testing.assert_array_equal(scaled.apply(variables, z, codes=codes), expected)
 
 
 def test_codes_have_the_declared_distribution():

@@ -53,12 +53,6 @@ def test_coordinates_are_uncorrelated_and_centred(name, many):
     assert abs(many[name].mean()) < 4 * many[name].std() / np.sqrt(20_000)
 
 
-@every_latent
-def test_a_scale_is_a_factor_of_every_draw(name, many):
-    halved = sample_latents(name, make_key(KEY), jnp.arange(4000), 5, scale=0.5)
-    np.testing.assert_array_equal(halved, many[name] / 2)
-
-
 def test_normal_is_standard_normal(many):
     assert stats.kstest(many["normal"].ravel(), "norm").pvalue > 1e-3
     np.testing.assert_allclose(many["normal"].std(), 1, atol=4 / np.sqrt(40_000))

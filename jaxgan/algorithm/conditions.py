@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int32
 
 from jaxgan.algorithm.randomness import named_keys
-from jaxgan.declarations import AtLeast, OneOf
+from jaxgan.declarations import Above, AtLeast, OneOf
 from jaxgan.declarations.arguments import array, finite, shown, whole
 from jaxgan.errors import WrongArgument
 from jaxgan.registry import Registry
@@ -213,6 +213,7 @@ def codes(
     *,
     categorical: Annotated[tuple[int, ...], AtLeast(2)] = (10,),
     continuous: Annotated[int, AtLeast(0)] = 2,
+    scale: Annotated[float, Above(0)] = 1.0,
 ) -> Condition:
     """Latent codes, an input of the generator alone. A discriminator's head predicts them (`information`).
 
@@ -220,9 +221,12 @@ def codes(
       classes: the labels of the data; not used.
       categorical: the number of values of each uniform categorical code.
       continuous: the number of codes from U(-1, 1).
+      scale: the generator's input is a categorical code times this. Above 1 the code decides more of an image
+        than z and the continuous codes do. With 10 it is as long as 100 numbers from N(0, 1).
 
     Source: Chen et al. 2016, InfoGAN: Interpretable Representation Learning by Information Maximizing
-    Generative Adversarial Nets, section 4.
+    Generative Adversarial Nets, section 4. A scale in effect: Mukherjee et al. 2019, ClusterGAN, section 2.1,
+    with z from N(0, .1²).
     """
 
     def draw(keys):

@@ -110,8 +110,9 @@ def with_condition(
     if name == "image":
         return generator, ImageDiscriminator(discriminator, fields["discriminator"] == "joined")
     if name != "labels":
-        return ConditionalGenerator(generator), ConditionalDiscriminator(
-            discriminator, labels="none", heads=heads
+        return (
+            ConditionalGenerator(generator, code_scale=fields["scale"]),
+            ConditionalDiscriminator(discriminator, labels="none", heads=heads),
         )
     if fields["generator"] == "batch_norm":
         _require_batch_norm(config.generator.name, generator)

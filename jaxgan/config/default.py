@@ -6,7 +6,7 @@ field `name` and, for each known name, that component's fields. These are read f
 `regularizers` has all penalties, which are switched on by weights: `--config.regularizers.r1.weight=5`.
 
 Float fields are part of the training state: another value does not need another compiled program. Exceptions
-are the fields of networks (slope, dropout) and of data, latent_threshold and latent_scale.
+are the fields of networks (slope, dropout) and of data, and latent_threshold.
 
 `python launch.py --mode=fields` and `configs/FIELDS.md` show what is declared here.
 """
@@ -89,12 +89,6 @@ GROUPS["The game (Goodfellow et al. 2014)"] = {
             Above(0),
         ),
         ("latent_dim", 100, "dimension of the latent z", AtLeast(1)),
-        (
-            "latent_scale",
-            1.0,
-            "factor of z: below 1, codes beside z weigh more (Mukherjee et al. 2019, ClusterGAN: 0.1)",
-            Above(0),
-        ),
     ),
     "loss": Choice(SECTIONS["loss"], "nonsaturating", "adversarial loss of both networks"),
     **_fields(

@@ -221,9 +221,7 @@ def _require_declared(config: ConfigDict, discriminator: nn.Module, outputs: int
 
 def latent_fields(config: ConfigDict) -> dict[str, float]:
     """The numbers of the latent distribution."""
-    fields = {"threshold": config.latent_threshold} if config.latent == "truncated" else {}
-    scale = config.get("latent_scale", 1.0)
-    return fields if scale == 1 else fields | {"scale": scale}
+    return {"threshold": config.latent_threshold} if config.latent == "truncated" else {}
 
 
 def make_hyper(config: ConfigDict, labels: Int[np.ndarray, " N"] | None = None) -> dict[str, Any]:

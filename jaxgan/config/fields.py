@@ -240,7 +240,6 @@ UNSAID = {
     "evaluation.standing_statistics": 0,
     "evaluation.direction": "AtoB",
     "nonfinite_gradients": "keep",
-    "latent_scale": 1.0,
 }
 
 

@@ -48,12 +48,14 @@ class ConditionalGenerator(nn.Module):
         Adversarial Nets), initially N(0, 1), or as the network's class says by `label_init`; 'batch_norm':
         every batch norm has a gain and a bias for each class, see `layers.batch_norm`.
       embedding: width of that embedding.
+      code_scale: factor of categorical codes.
     """
 
     generator: nn.Module
     classes: int = 0
     labels: str = "joined"
     embedding: int = 50
+    code_scale: float = 1.0
 
     def setup(self):
         nn.share_scope(self, self.generator)
@@ -63,7 +65,10 @@ class ConditionalGenerator(nn.Module):
         self, z: Float[Array, "B Z"], train: bool = False, labels: Labels | None = None, codes: Any = None
     ) -> Float[Array, "B ..."]:
         if codes is not None:
-            z = jnp.concatenate([z, *codes.categorical, codes.continuous], axis=-1)
+            categorical = codes.categorical
+            if self.code_scale != 1:
+                categorical = [self.code_scale * code for code in categorical]
+            z = jnp.concatenate([z, *categorical, codes.continuous], axis=-1)
         if labels is None:
             return self.generator(z, train)
         vectors = class_vectors(labels, self.classes, z.dtype)

@@ -32,7 +32,6 @@ REFUSED = {
     "eps_root=1e-16": {"unrolled_steps": 2},
     "label_flip=1.5 must lie in": {"label_flip": 1.5},
     "latent_threshold is set, but latent is 'normal'": {"latent_threshold": 1.0},
-    "latent_scale=0.0 must be above 0": {"latent_scale": 0.0},
     "latent_threshold=-1.0 must be above 0": {"latent": "truncated", "latent_threshold": -1.0},
     "compute_dtype='float16' is not known": {"compute_dtype": "float16"},
     "class_balance='even' is not known": {"class_balance": "even"},
