@@ -27,6 +27,8 @@ from jaxgan.regularizers import CLASS_LOSSES, ONE_SIDED, family_of
 from jaxgan.regularizers.classes import ClassLoss
 from jaxgan.tasks import TASKS, Task
 
+_MOST_CLASSES = 10_000  # or as many as there are examples
+
 
 def wants_labels(config: ConfigDict) -> bool:
     """Whether a training step looks at the labels of the data."""
@@ -192,6 +194,11 @@ def require_labels(config: ConfigDict, dataset: Dataset) -> None:
         raise UserError(
             f"condition.name=labels, but {hidden} of {len(dataset)} labels of '{dataset.name}' are below 0, "
             "as hidden ones are: train on a split that has them, or set condition.name=none"
+        )
+    if (largest := int(dataset.labels.max())) >= max(len(dataset), _MOST_CLASSES):
+        raise UserError(
+            f"condition.name=labels, but labels of '{dataset.name}' reach up to {largest}, and networks have "
+            "weights for every number below it: number the classes from 0"
         )
 
 
