@@ -183,6 +183,11 @@ def require_labels(config: ConfigDict, dataset: Dataset) -> None:
             f"class_balance={config.class_balance} needs labels, and '{dataset.name}' has none: set "
             "class_balance=none, or give labels (class folders, or labels in the .npz)"
         )
+    if config.class_balance == "weights" and np.any(dataset.labels < 0):
+        raise UserError(
+            f"class_balance=weights, but labels of '{dataset.name}' are below 0, as hidden ones are: train on "
+            "a split that has them, or set class_balance=none"
+        )
     if config.condition.name != "labels":
         return
     if dataset.labels is None:
