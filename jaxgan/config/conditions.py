@@ -185,8 +185,8 @@ def require_labels(config: ConfigDict, dataset: Dataset) -> None:
         )
     if config.class_balance == "weights" and np.any(dataset.labels < 0):
         raise UserError(
-            f"class_balance=weights, but labels of '{dataset.name}' are below 0, as hidden ones are: train on "
-            "a split that has them, or set class_balance=none"
+            f"class_balance=weights, but labels of '{dataset.name}' are below 0, as hidden ones are: train "
+            "on a split that has them, or set class_balance=none"
         )
     if config.condition.name != "labels":
         return

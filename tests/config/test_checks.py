@@ -251,17 +251,23 @@ def test_an_unbounded_critic_gives_a_warning(cure, told):
 
 
 @pytest.mark.parametrize(
-    ("how", "batch_norm", "warned"),
-    [("projection", True, True), ("projection", False, False), ("joined", True, False)],
+    ("how", "name", "batch_norm", "instead"),
+    [
+        ("projection", "dcgan", True, "minibatch_discrimination=16"),
+        ("projection", "dcgan", False, ""),
+        ("joined", "dcgan", True, ""),
+    ],
 )
-def test_projection_behind_batch_norm_gives_a_warning(how, batch_norm, warned):
+def test_projection_behind_batch_norm_gives_a_warning(how, name, batch_norm, instead):
     config = default.get_config()
     config.condition.name = "labels"
     config.condition.labels.discriminator = how
-    config.discriminator.dcgan.batch_norm = batch_norm
+    config.discriminator.name = name
+    config.discriminator[name].batch_norm = batch_norm
     cautions = checks.cautions(config)
-    assert bool(cautions) == warned
-    assert all("spectral_norm=." in text and len(text) < 300 for text in cautions)
+    assert bool(cautions) == bool(instead)
+    for text in cautions:
+        assert f"{name}.batch_norm=False" in text and f"{name}.{instead}" in text and len(text) < 300
 
 
 @pytest.mark.parametrize("size", [28, 0, (20, 28)])
