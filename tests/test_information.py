@@ -226,6 +226,7 @@ def test_agreement_of_codes_and_classes_by_hand():
     assert same == {"code_purity": 1, "code_nmi": pytest.approx(1), "code_evenness": pytest.approx(1)}
     constant = code_agreement(np.zeros(4, int), np.array([0, 0, 1, 1]), 5)
     assert constant == {"code_purity": 0.5, "code_nmi": 0, "code_evenness": 0}
+    assert str(constant["code_evenness"]) == "0.0"
 
 
 def test_information_bounds_of_known_posteriors():
