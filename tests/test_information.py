@@ -155,7 +155,15 @@ def test_fixing_a_code_changes_nothing_else(sampler):
     turns = sampler(seed=1, num=4, codes={0: [2, 1], 2: 0.5})
     assert np.array_equal(turns[::2], sampler(seed=1, num=4, codes={0: 2, 2: 0.5})[::2])
     z = sampler.latents(seed=1, num=9)
-    assert np.array_equal(sampler.decode(z, codes=sampler.codes(seed=1, num=9)), plain)
+    codes = sampler.codes(seed=1, num=9)
+    assert np.array_equal(sampler.decode(z, codes=codes), plain)
+    fewer, wider = (
+        codes._replace(categorical=codes.categorical[:1]),
+        codes._replace(continuous=np.ones((9, 3))),
+    )
+    for wrong in (None, {0: 2}, sampler.codes(seed=1, num=8), fewer, wider):
+        with pytest.raises(UserError, match="give Codes with 9 rows, .*: categorical .9, 3., .9, 4.; cont"):
+            sampler.decode(z, codes=wrong)
 
 
 def test_one_code_varies_and_the_rest_is_fixed(sampler):
@@ -183,6 +191,8 @@ def test_codes_from_a_command_line():
     for text in ("7", "a:1", "0:b", "0:", ":1", "0:1:2", "0:1e", "-1:0"):
         with pytest.raises(UserError, match="--codes=.*NUMBER:VALUE|no number"):
             parse_codes([text])
+    with pytest.raises(UserError, match="--codes is empty"):
+        parse_codes([])
 
 
 def test_unknown_codes_are_refused(sampler):
@@ -202,6 +212,16 @@ def test_unknown_codes_are_refused(sampler):
         read_codes({0: 1}, None)
     with pytest.raises(UserError, match="nothing ties fakes to their codes"):
         configure(**CODES | {"regularizers.information.weight": 0.0})
+    for weightless in (("categorical", "continuous"), ("continuous",)):
+        zero = {f"regularizers.information.{kind}": 0.0 for kind in weightless}
+        sizes = {} if len(weightless) == 2 else {"condition.codes.categorical": ()}
+        with pytest.raises(UserError, match="weighs every code by 0"):
+            configure(**CODES | zero | sizes)
+    with pytest.raises(UserError, match="information.hidden is 0"):
+        normalized = {"regularizers.information.hidden": 0, "regularizers.information.batch_norm": True}
+        configure(**CODES | normalized)
+    with pytest.raises(UserError, match="information.continuous=-1.0 must be at least 0"):
+        configure(**CODES | {"regularizers.information.continuous": -1.0})
     with pytest.raises(UserError, match="looks at codes: set condition.name=codes"):
         configure(**{"regularizers.information.weight": 1.0})
 
@@ -218,6 +238,7 @@ def test_agreement_of_codes_and_classes_by_hand():
     assert same == {"code_purity": 1, "code_nmi": pytest.approx(1), "code_evenness": pytest.approx(1)}
     constant = code_agreement(np.zeros(4, int), np.array([0, 0, 1, 1]), 5)
     assert constant == {"code_purity": 0.5, "code_nmi": 0, "code_evenness": 0}
+    assert str(constant["code_evenness"]) == "0.0"
 
 
 def test_information_bounds_of_known_posteriors():

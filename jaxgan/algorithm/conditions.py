@@ -10,7 +10,7 @@ To add one: write a builder here and register it. Its keyword-only parameters be
 
 import numbers
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -93,6 +93,8 @@ def find_labels(labels: Labels, classes: tuple[int, ...], names: Sequence[str]) 
         raise WrongArgument("labels are given, but this generator takes none: it was trained without them")
     names, found = list(names), []
     try:
+        if isinstance(labels, Mapping | Set | bytes):
+            raise TypeError("no sequence")
         asked = [labels] if isinstance(labels, str | numbers.Integral) else [*labels]
     except TypeError as error:
         raise WrongArgument(f"labels={shown(labels)}: give a label, a class's name, or several") from error
@@ -139,6 +141,8 @@ def parse_codes(texts: Sequence[str]) -> dict[int, list[float]]:
       WrongArgument: a text is no such pair.
     """
     found: dict[int, list[float]] = {}
+    if not texts:
+        raise WrongArgument("--codes is empty: give NUMBER:VALUE, as 0:7, or leave it out")
     for text in texts:
         if not (match := re.fullmatch(r"([0-9]+):([-+.0-9e]+)", text.strip())):
             raise WrongArgument(f"--codes={shown(text)}: give NUMBER:VALUE, as 0:7, separated by commas")
@@ -153,7 +157,7 @@ def parse_codes(texts: Sequence[str]) -> dict[int, list[float]]:
 def _as_number(label: Any) -> int | None:
     if isinstance(label, numbers.Integral) and not isinstance(label, bool):
         return int(label)
-    return int(label) if isinstance(label, str) and re.fullmatch(r"-?[0-9]+", label) else None
+    return int(label) if isinstance(label, str) and re.fullmatch(r"-?[0-9]{1,9}", label) else None
 
 
 @CONDITIONS.register("none")

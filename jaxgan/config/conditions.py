@@ -1,9 +1,12 @@
 """Builds the condition that a config asks for, and refuses conditions that make no sense."""
 
+import functools
 import inspect
 from typing import Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 from ml_collections import ConfigDict
@@ -23,6 +26,8 @@ from jaxgan.models.pair import PairDiscriminator, PairGenerator
 from jaxgan.regularizers import CLASS_LOSSES, ONE_SIDED, family_of
 from jaxgan.regularizers.classes import ClassLoss
 from jaxgan.tasks import TASKS, Task
+
+_MOST_CLASSES = 10_000  # or as many as there are examples
 
 
 def wants_labels(config: ConfigDict) -> bool:
@@ -118,6 +123,7 @@ def with_condition(
         _require_batch_norm(config.generator.name, generator)
     if fields["discriminator"] == "projection":
         require_features(config, discriminator, "condition.labels.discriminator=projection")
+        _refuse_patches(config.discriminator.name, discriminator)
     told = {"classes": condition.num_classes, "embedding": fields["embedding"]}
     return (
         ConditionalGenerator(generator, labels=fields["generator"], **told),
@@ -131,6 +137,19 @@ def require_features(config: ConfigDict, discriminator: nn.Module, field: str) -
         raise UserError(
             f"{field} looks at features, but discriminator '{config.discriminator.name}' has no `features` "
             "argument"
+        )
+
+
+def _refuse_patches(name: str, discriminator: nn.Module) -> None:
+    """UserError where the discriminator has a logit for each patch, of which none is the image's."""
+    if (shape := getattr(discriminator, "shape", None)) is None:
+        return
+    judge = functools.partial(discriminator.init_with_output, train=False)
+    logits, _ = jax.eval_shape(judge, jax.random.key(0), jnp.zeros((1, *shape)))
+    if logits.ndim > 1:
+        raise UserError(
+            f"condition.labels.discriminator=projection adds to an image's logit, but discriminator '{name}' "
+            "judges patches: set it to joined"
         )
 
 
@@ -165,6 +184,11 @@ def require_labels(config: ConfigDict, dataset: Dataset) -> None:
             f"class_balance={config.class_balance} needs labels, and '{dataset.name}' has none: set "
             "class_balance=none, or give labels (class folders, or labels in the .npz)"
         )
+    if config.class_balance == "weights" and np.any(dataset.labels < 0):
+        raise UserError(
+            f"class_balance=weights, but labels of '{dataset.name}' are below 0, as hidden ones are: train "
+            "on a split that has them, or set class_balance=none"
+        )
     if config.condition.name != "labels":
         return
     if dataset.labels is None:
@@ -176,6 +200,11 @@ def require_labels(config: ConfigDict, dataset: Dataset) -> None:
         raise UserError(
             f"condition.name=labels, but {hidden} of {len(dataset)} labels of '{dataset.name}' are below 0, "
             "as hidden ones are: train on a split that has them, or set condition.name=none"
+        )
+    if (largest := int(dataset.labels.max())) >= max(len(dataset), _MOST_CLASSES):
+        raise UserError(
+            f"condition.name=labels, but labels of '{dataset.name}' reach up to {largest}, and networks have "
+            "weights for every number below it: number the classes from 0"
         )
 
 
@@ -225,6 +254,12 @@ def check_condition(config: ConfigDict) -> None:
             raise UserError(
                 "condition.name=codes, and nothing ties fakes to their codes: set "
                 "regularizers.information.weight=1"
+            )
+        term = active_regularizers(config).get("information")
+        if term is not None and not any(fields[kind] and term[kind] for kind in fields):
+            raise UserError(
+                "regularizers.information weighs every code by 0: set regularizers.information.categorical=1 "
+                "or regularizers.information.continuous=1, of a kind that condition.codes has"
             )
         return
     if name == "image":

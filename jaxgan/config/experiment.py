@@ -131,17 +131,19 @@ def make_gan(
     generator = build("generator", shape=made, **devices, **given)
     discriminator = build("discriminator", shape=packed, outputs=outputs, **devices)
     _require_declared(config, discriminator, outputs)
-    for section, network, inputs in (
-        ("generator", generator, (config.latent_dim,)),
-        ("discriminator", discriminator, packed),
-    ):
-        field = f"{section}.{config[section].name}.spectral_norm"
-        _refuse_spectral_norm_of_nothing(field, network, inputs)
-    if config.num_generators > 1:
-        generator = MultiGenerator(generator, config.num_generators)
     penalties = {name: regularizer(name, part) for name, part in active_regularizers(config).items()}
     heads = {n: entry.build() for n, entry in penalties.items() if entry.family == "class"}
-    generator, discriminator = with_condition(config, condition, generator, discriminator, heads)
+    conditioned = functools.partial(with_condition, config, condition, losses=heads)
+    _refuse_spectral_norm_of_nothing(
+        config,
+        conditioned,
+        {"generator": generator, "discriminator": discriminator},
+        {"generator": (config.latent_dim,), "discriminator": packed_shape(shape, config.packing)},
+        condition.example if condition else {},
+    )
+    if config.num_generators > 1:
+        generator = MultiGenerator(generator, config.num_generators)
+    generator, discriminator = conditioned(generator, discriminator)
     gan = GAN(
         generator=generator,
         discriminator=discriminator,
@@ -309,18 +311,37 @@ def _require_points_or_images(gan: GAN) -> None:
             raise UserError(f"{path}.names transform images, but an example has shape {gan.shape}")
 
 
-def _refuse_spectral_norm_of_nothing(field: str, network: nn.Module, shape: tuple[int, ...]) -> None:
-    if not (pattern := getattr(network, "spectral_norm", "")):
-        return
-    everywhere = network.clone(spectral_norm=".")
-    variables = variable_shapes(everywhere, shape)
-    paths = jax.tree_util.tree_flatten_with_path(variables.get("batch_stats", {}))[0]
-    scopes = [key.key for path, _ in paths for key in path if key.key.startswith("spectral_")]
-    layers = [scope.removeprefix("spectral_") for scope in scopes]
-    if layers and not any(re.search(pattern, layer) for layer in layers):
-        raise UserError(
-            f"{field}='{pattern}' matches none of {', '.join(layers)}: '.' is all of them, '' none"
-        )
+def _refuse_spectral_norm_of_nothing(
+    config: ConfigDict,
+    conditioned: Callable[[nn.Module, nn.Module], tuple[nn.Module, nn.Module]],
+    networks: dict[str, nn.Module],
+    inputs: dict[str, tuple[int, ...]],
+    given: dict[str, Any],
+) -> None:
+    """UserError if a pattern matches no layer, neither of a network nor of its condition and heads.
+
+    Args:
+      config: the config.
+      conditioned: adds the condition and heads to a generator and a discriminator.
+      networks: both without them, by section.
+      inputs: shapes of their inputs, by section.
+      given: an example of the condition.
+    """
+    patterns = {name: getattr(network, "spectral_norm", "") for name, network in networks.items()}
+    everywhere = [n.clone(spectral_norm=".") if patterns[name] else n for name, n in networks.items()]
+    for (name, pattern), network in zip(patterns.items(), conditioned(*everywhere), strict=True):
+        if not pattern:
+            continue
+        variables = variable_shapes(network, inputs[name], given)
+        paths = jax.tree_util.tree_flatten_with_path(variables.get("batch_stats", {}))[0]
+        scopes = [key.key for path, _ in paths for key in path if key.key.startswith("spectral_")]
+        layers = [*dict.fromkeys(scope.removeprefix("spectral_") for scope in scopes)]
+        if layers and not any(re.search(pattern, layer) for layer in layers):
+            more = f", ... ({len(layers)} in all)" if len(layers) > 10 else ""
+            raise UserError(
+                f"{name}.{config[name].name}.spectral_norm='{pattern}' matches none of "
+                f"{', '.join(layers[:10])}{more}: '.' is all of them, '' none"
+            )
 
 
 def _refuse_batch_norm_under_gradient_penalties(gan: GAN, config: ConfigDict) -> None:

@@ -104,12 +104,14 @@ def _read_codes(drawn: sampler.Sampler, evaluator: Evaluator) -> dict[str, float
     """The information between codes and fakes, and how well the first categorical code names real classes."""
     num = _MOST_JUDGED // 10
     fakes, codes = drawn(num=num), drawn.codes(num=num)
-    numbers = information_bounds(codes, drawn.posterior(fakes))
+    bounds = information_bounds(codes, drawn.posterior(fakes))
+    numbers = {number_name("images", name, "", num): value for name, value in bounds.items()}
     examples, labels = evaluator.labelled_examples(num)
     if codes.categorical and labels is not None and (labels >= 0).all():
         found = drawn.posterior(examples).categorical[0]
-        numbers |= code_agreement(found.argmax(axis=1), labels, found.shape[1])
-    return {number_name("images", name, "", num): value for name, value in numbers.items()}
+        agreement = code_agreement(found.argmax(axis=1), labels, found.shape[1])
+        numbers |= {number_name("images", name, "", len(labels)): v for name, v in agreement.items()}
+    return numbers
 
 
 def _require_fields(changes: Any) -> None:

@@ -18,10 +18,11 @@ def merge(mine: dict[str, Any], tree: dict[str, Any], where: str) -> tuple[dict,
       where: the run, for messages.
 
     Returns:
-      the arrays that fit, by path; the names of those that are left over, and of those that are missing.
+      the arrays that fit, by path; the names of those that are left over, and of those that are missing. A
+      head of another shape is both.
 
     Raises:
-      UserError: parts that are not for conditions are missing, or shapes differ.
+      UserError: parts that are not for conditions are missing, or have other shapes.
     """
     shapes = flatten_dict(mine)
     try:
@@ -31,10 +32,11 @@ def merge(mine: dict[str, Any], tree: dict[str, Any], where: str) -> tuple[dict,
     for path in found.keys() ^ shapes.keys():
         if not is_of_condition(path):
             raise UserError(f"init_from={where}: its networks have other shapes than this config's")
-    fitting = {path: np.asarray(found[path]) for path in found.keys() & shapes.keys()}
-    if any(value.shape != shapes[path].shape for path, value in fitting.items()):
+    shared = {path: np.asarray(found[path]) for path in found.keys() & shapes.keys()}
+    fitting = {path: value for path, value in shared.items() if value.shape == shapes[path].shape}
+    if not all(map(is_of_condition, shared.keys() - fitting.keys())):
         raise UserError(f"init_from={where}: its networks have other shapes than this config's")
-    return fitting, _names(found.keys() - shapes.keys()), _names(shapes.keys() - found.keys())
+    return fitting, _names(found.keys() - fitting.keys()), _names(shapes.keys() - fitting.keys())
 
 
 def fill(mine: dict[str, Any], fitting: dict) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def code_agreement(
 
 def _entropy(shares):
     met = shares[shares > 0]
-    return float(-(met * np.log(met)).sum())
+    return float(0 - (met * np.log(met)).sum())  # not -0 for a single value
 
 
 def information_bounds(codes, posterior) -> dict[str, float]:

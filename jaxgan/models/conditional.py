@@ -136,7 +136,7 @@ class ConditionalDiscriminator(nn.Module):
             of_class = apply_layer(project, vectors, spectral_norm=pattern, train=train)
             logits += jnp.sum(of_class * last, axis=-1)
         if self.labels == "select":
-            logits = jnp.sum(logits * vectors, axis=-1)
+            logits = jnp.sum(logits.reshape(vectors.shape) * vectors, axis=-1)
         if self.labels == "inner_product":
             init = nn.initializers.variance_scaling(1 / self.embedding, "fan_in", "normal")
             of_class = Embedding(self.embedding, init, name="label_embedding")(vectors)

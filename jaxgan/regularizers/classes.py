@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from jaxgan.declarations import AtLeast, OneOf
+from jaxgan.declarations import Above, AtLeast, Between, OneOf
 from jaxgan.regularizers import CLASS_LOSSES
 
 
@@ -151,6 +151,8 @@ _BASES: dict[str, tuple[Criterion, int]] = {
 }
 Base = Annotated[str, OneOf(tuple(_BASES))]
 Width = Annotated[int, AtLeast(1)]
+Weight = Annotated[float, AtLeast(0)]
+Temperature = Annotated[float, Above(0)]
 
 
 # --- The losses ---------------------------------------------------------------------------------------
@@ -179,8 +181,8 @@ def ac(*, fakes: bool = False) -> ClassLoss:
 def tac(
     *,
     base: Base = "ac",
-    discriminator: float = 1.0,
-    generator: float = 1.0,
+    discriminator: Weight = 1.0,
+    generator: Weight = 1.0,
 ) -> ClassLoss:
     """A twin of the classifier, trained on fakes alone. D: L(G(z, y), y);  G: -L(G(z, y), y).
 
@@ -223,7 +225,7 @@ def adc(*, base: Base = "ac") -> ClassLoss:
 
 
 @CLASS_LOSSES.register("multi_hinge")
-def multi_hinge(*, generator: float = 0.05) -> ClassLoss:
+def multi_hinge(*, generator: Weight = 0.05) -> ClassLoss:
     """The multi-class hinge loss with K + 1 classes; fakes are class K.
 
     D: CS(x, y) + CS(G(z, y), K);  G: generator · CS(G(z, y), y);  CS as in `crammer_singer`.
@@ -246,7 +248,7 @@ def multi_hinge(*, generator: float = 0.05) -> ClassLoss:
 
 
 @CLASS_LOSSES.register("contrastive")
-def contrastive(*, temperature: float = 1.0, width: Width = 512) -> ClassLoss:
+def contrastive(*, temperature: Temperature = 1.0, width: Width = 512) -> ClassLoss:
     """2C: `conditional_contrast`. D: of real examples;  G: of fakes.
 
     It brings examples of a class together, but hardly ties them to their label: ContraGAN's published
@@ -272,7 +274,11 @@ def contrastive(*, temperature: float = 1.0, width: Width = 512) -> ClassLoss:
 
 @CLASS_LOSSES.register("d2d_ce")
 def d2d_ce(
-    *, temperature: float = 0.5, margin: float = 0.98, width: Width = 512, published: bool = False
+    *,
+    temperature: Temperature = 0.5,
+    margin: Annotated[float, Between(0, 1, closed=True)] = 0.98,
+    width: Width = 512,
+    published: bool = False,
 ) -> ClassLoss:
     """The data-to-data cross entropy, `data_to_data`. D: of real examples;  G: of fakes.
 

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgan.declarations import AtLeast, OneOf
+from jaxgan.errors import UserError
 from jaxgan.regularizers import CLASS_LOSSES
-from jaxgan.regularizers.classes import ClassLoss, Head
+from jaxgan.regularizers.classes import ClassLoss, Head, Weight
 
 
 class Posterior(NamedTuple):
@@ -62,8 +63,8 @@ def entropies(codes) -> tuple[float, float]:
 @CLASS_LOSSES.register("information")
 def information(
     *,
-    categorical: float = 1.0,
-    continuous: float = 1.0,
+    categorical: Weight = 1.0,
+    continuous: Weight = 1.0,
     routing: Annotated[str, OneOf(("both", "generator"))] = "both",
     variance: Annotated[str, OneOf(("fixed", "learned"))] = "fixed",
     hidden: Annotated[int, AtLeast(0)] = 128,
@@ -80,8 +81,16 @@ def information(
       hidden: width of the head's own layer; 0: none.
       batch_norm: whether that layer is batch normalized, as in the paper.
 
+    Raises:
+      UserError: there is no own layer to normalize.
+
     Source: Chen et al. 2016, InfoGAN, equations 5 and 6, with weight 1.
     """
+    if batch_norm and not hidden:
+        raise UserError(
+            "regularizers.information.batch_norm normalizes the head's own layer, but information.hidden is "
+            "0: set it to 128, or batch_norm=False"
+        )
 
     def head(condition):
         codes = condition.example["codes"]

@@ -197,7 +197,10 @@ class Sampler:
         """The labels `[N]` that a conditional discriminator assigns to examples: see `class_logits`."""
         if not self.gan.classes:
             raise WrongArgument("only a conditional discriminator knows classes: this one has none")
-        logits = class_logits(self.gan, self.discriminator, self._examples(examples))
+        examples = self._examples(examples)
+        if not len(examples):
+            return np.zeros(0, int)
+        logits = class_logits(self.gan, self.discriminator, examples)
         return np.array(self.gan.classes)[np.asarray(logits).argmax(axis=1)]
 
     def _examples(self, examples: np.ndarray) -> jax.Array:
@@ -241,9 +244,9 @@ class Sampler:
         if self.gan.classes or labels is not None:
             given["labels"] = self._labels_of(labels, len(z))
         if "codes" in self.gan.given_example:
-            if not isinstance(codes, Codes) or any(len(part) != len(z) for part in jax.tree.leaves(codes)):
-                raise WrongArgument(f"codes={arguments.shown(codes)}: give Codes with {len(z)} rows")
-            given["codes"] = codes
+            given["codes"] = self._codes_of(codes, len(z))
+        elif codes is not None:
+            self._read_codes({})  # refuses them
         if not len(z):
             return np.zeros((0, *self.gan.shape), np.uint8 if self.gan.is_images else np.float32)
         if self.gan.task:
@@ -254,6 +257,17 @@ class Sampler:
             part = jax.tree.map(lambda values, rows=rows: np.asarray(values)[rows], given)
             parts.append(generate(self.gan, self.weights, z[rows], part))
         return np.concatenate([np.asarray(part) for part in parts])[: len(z)]
+
+    def _codes_of(self, codes: Codes | None, num: int) -> Codes:
+        """The codes of `num` latents."""
+        wanted = jax.tree.map(lambda part: (num, part.shape[1]), self.gan.given_example["codes"])
+        if not isinstance(codes, Codes) or jax.tree.map(np.shape, codes) != wanted:
+            sizes = ", ".join(map(str, wanted.categorical)) or "none"
+            raise WrongArgument(
+                f"codes={arguments.shown(codes)}: give Codes with {num} rows, as sampler.codes does: "
+                f"categorical {sizes}; continuous {wanted.continuous}"
+            )
+        return codes
 
     def _labels_of(self, labels: np.ndarray | None, num: int) -> np.ndarray:
         """The labels of `num` latents, or mixtures of classes."""

@@ -12,7 +12,7 @@ from gans import load_digits
 from jaxgan.algorithm.conditions import CONDITIONS, find_labels
 from jaxgan.algorithm.randomness import example_keys
 from jaxgan.algorithm.steps import train_step
-from jaxgan.config import conditions
+from jaxgan.config import conditions, experiment
 from jaxgan.devices import parallel
 from jaxgan.errors import UserError
 from jaxgan.regularizers.critic import Critic, of_fakes
@@ -185,7 +185,23 @@ def test_a_label_that_the_data_does_not_have_is_refused():
         find_labels(1.5, (0, 1), ())
     with pytest.raises(UserError, match=r"0, 1, .*, \.\.\. \(20 in all\)"):
         find_labels(20, tuple(range(20)), ())
+    for several in ({0: 1}, {0, 1}, b"1"):  # without an order, or with numbers of letters
+        with pytest.raises(UserError, match="give a label, a class's name, or several"):
+            find_labels(several, tuple(range(100)), ())
+    with pytest.raises(UserError, match="is none of the data's"):
+        find_labels("7" * 5000, (0, 7), ())
     with pytest.raises(UserError, match="takes none"):
         find_labels(3, (), ())
     with pytest.raises(UserError, match="empty list"):
         find_labels([], (0, 1), ())
+
+
+def test_projection_on_patches_is_refused():
+    changes = {"discriminator.name": "patchgan", "discriminator.patchgan.receptive_field": 16}
+    for how in ("joined", "projection"):
+        config = configure(**changes | {"condition.labels.discriminator": how})
+        if how == "joined":
+            experiment.make_gan(config, (16, 16, 1), None, CLASSES)
+            continue
+        with pytest.raises(UserError, match="'patchgan' judges patches: set it to joined"):
+            experiment.make_gan(config, (16, 16, 1), None, CLASSES)

@@ -107,6 +107,10 @@ def test_projection_classifies_by_the_highest_logit():
     sampler, digits = Sampler(gan, {}, 0, {}, weights, {}), load_digits()[:20]
     logits = np.stack([sampler.judge(digits, labels=label) for label in range(10)], axis=1)
     assert np.array_equal(sampler.classify(digits), logits.argmax(axis=1))
+    assert sampler.classify(digits[:0]).shape == (0,)
+    generator = {"params": state.generator.params, "model_state": state.generator.model_state}
+    with pytest.raises(UserError, match="codes are given, but this generator takes none"):
+        Sampler(gan, generator, 0, {}, weights, {}).decode(np.zeros((1, 4)), [1], codes={0: 1})
     np.testing.assert_allclose(sampler.judge(digits), logits.mean(axis=1), rtol=1e-5)
 
 
@@ -141,6 +145,18 @@ def test_contradictory_class_losses_are_refused():
             "looks at labels: set condition.name=labels",
         ),
         ({"regularizers.ac.fakes": True}, "its weight is 0"),
+        (
+            {"regularizers.contrastive.weight": 1.0, "regularizers.contrastive.temperature": 0.0},
+            "contrastive.temperature=0.0 must be above 0",
+        ),
+        (
+            {"regularizers.d2d_ce.weight": 1.0, "regularizers.d2d_ce.margin": 1.5},
+            r"d2d_ce.margin=1.5 must lie in \[0, 1\]",
+        ),
+        (
+            {"regularizers.multi_hinge.weight": 1.0, "regularizers.multi_hinge.generator": -0.1},
+            "multi_hinge.generator=-0.1 must be at least 0",
+        ),
     ):
         heads = {} if "condition.name" in changes else HEADS
         with pytest.raises(UserError, match=message) as error:

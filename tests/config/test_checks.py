@@ -4,6 +4,7 @@ import pytest
 from runs import tiny_config
 
 from configs import default
+from jaxgan.algorithm.train_state import variable_shapes
 from jaxgan.config import checks, dependencies, experiment, fields
 from jaxgan.errors import UserError
 
@@ -166,6 +167,30 @@ def test_a_spectral_norm_pattern_that_matches_no_layer_is_refused(overrides, lay
     experiment.make_gan(tiny_config(**overrides | {field: "out"}), (8, 8, 1))
 
 
+@pytest.mark.parametrize(("overrides", "field", "layer"), [
+    ({"condition__labels__discriminator": "projection"}, "discriminator__dcgan__spectral_norm", "projection"),
+    ({"condition__labels__generator": "batch_norm"}, "generator__dcgan__spectral_norm", "batch_norm_0_gain"),
+    ({"condition__labels__discriminator": "none", "regularizers__ac__weight": 1.0},
+     "discriminator__dcgan__spectral_norm", "head_ac"),
+    ({"condition__name": "codes", "regularizers__information__weight": 1.0},
+     "discriminator__dcgan__spectral_norm", "head_information_hidden"),
+])  # fmt: skip
+def test_a_spectral_norm_pattern_may_match_the_layers_of_a_condition_alone(overrides, field, layer):
+    labels = {"condition__name": "labels"}
+    config = tiny_config(**{field: f"^{layer}$"} | labels | overrides)
+    gan = experiment.make_gan(config, (8, 8, 1), classes=tuple(range(10)))
+    network, inputs = (gan.generator, (8,)) if field.startswith("gen") else (gan.discriminator, (8, 8, 1))
+    statistics = variable_shapes(network, inputs, gan.given_example)["batch_stats"]
+    assert [name for name in statistics if name.startswith("spectral_")] == [f"spectral_{layer}"]
+    with pytest.raises(UserError, match=f"{layer}.*'.' is all of them"):
+        experiment.make_gan(
+            tiny_config(**{field: "nothing"} | labels | overrides), (8, 8, 1), classes=tuple(range(10))
+        )
+    if field.startswith("dis"):
+        with pytest.raises(UserError, match="matches none of"):
+            experiment.make_gan(tiny_config(**{field: f"^{layer}$"}), (8, 8, 1))
+
+
 def test_the_command_line_gives_several_names_as_one():
     config = tiny_config(augment__names=("flip,cutout",))
     checks.check(config)
@@ -225,17 +250,23 @@ def test_an_unbounded_critic_gives_a_warning(cure, told):
 
 
 @pytest.mark.parametrize(
-    ("how", "batch_norm", "warned"),
-    [("projection", True, True), ("projection", False, False), ("joined", True, False)],
+    ("how", "name", "batch_norm", "instead"),
+    [
+        ("projection", "dcgan", True, "minibatch_discrimination=16"),
+        ("projection", "dcgan", False, ""),
+        ("joined", "dcgan", True, ""),
+    ],
 )
-def test_projection_behind_batch_norm_gives_a_warning(how, batch_norm, warned):
+def test_projection_behind_batch_norm_gives_a_warning(how, name, batch_norm, instead):
     config = default.get_config()
     config.condition.name = "labels"
     config.condition.labels.discriminator = how
-    config.discriminator.dcgan.batch_norm = batch_norm
+    config.discriminator.name = name
+    config.discriminator[name].batch_norm = batch_norm
     cautions = checks.cautions(config)
-    assert bool(cautions) == warned
-    assert all("spectral_norm=." in text and len(text) < 300 for text in cautions)
+    assert bool(cautions) == bool(instead)
+    for text in cautions:
+        assert f"{name}.batch_norm=False" in text and f"{name}.{instead}" in text and len(text) < 300
 
 
 @pytest.mark.parametrize("size", [28, 0, (20, 28)])

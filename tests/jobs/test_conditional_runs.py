@@ -101,6 +101,12 @@ def test_hidden_or_missing_labels_are_refused():
     hidden = np.where(np.arange(len(data)) < 3, -1, data.labels)
     with pytest.raises(UserError, match=r"but 3 of \d+ labels of 'digits' are below 0"):
         require_labels(config, dataclasses.replace(data, labels=hidden))
+    with pytest.raises(UserError, match="class_balance=weights, but labels of 'digits' are below 0"):
+        require_labels(tiny_config(class_balance="weights"), dataclasses.replace(data, labels=hidden))
+    sparse = np.where(np.arange(len(data)) < 3, 10**8, data.labels)
+    with pytest.raises(UserError, match="reach up to 100000000.*number the classes from 0"):
+        require_labels(config, dataclasses.replace(data, labels=sparse))
+    require_labels(config, dataclasses.replace(data, labels=100 * data.labels))
 
 
 def test_init_from_copies_what_fits_and_reports_the_rest(tmp_path, capsys):

@@ -114,12 +114,14 @@ def test_joined_labels_are_a_channel_of_an_image_or_an_embedding_beside_a_point(
         np.testing.assert_allclose(told.apply(variables, inputs, labels=LABELS), expected, rtol=1e-6)
 
 
-def test_select_returns_the_output_of_the_label():
-    plain = DISCRIMINATORS["mlp"](SHAPE, outputs=K, hidden=(4,))
-    told = ConditionalDiscriminator(plain, K, "select")
-    variables = told.init(jax.random.key(0), images(), labels=LABELS)
-    expected = np.asarray(plain.apply(variables, images()))[np.arange(4), LABELS]
-    np.testing.assert_allclose(told.apply(variables, images(), labels=LABELS), expected, rtol=1e-6)
+@pytest.mark.parametrize("num", [K, 1])
+def test_select_returns_the_output_of_the_label(num):
+    plain = DISCRIMINATORS["mlp"](SHAPE, outputs=num, hidden=(4,))
+    told = ConditionalDiscriminator(plain, num, "select")
+    labels = jnp.asarray(LABELS) % num
+    variables = told.init(jax.random.key(0), images(), labels=labels)
+    expected = np.asarray(plain.apply(variables, images())).reshape(4, num)[np.arange(4), labels]
+    np.testing.assert_allclose(told.apply(variables, images(), labels=labels), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("width", [6, 1])
