@@ -4,7 +4,7 @@ python launch.py --config=configs/conditional_mnist.py --mode=sweep --sweep='see
 
 Networks, loss, learning rates and number of steps are those of configs/dcgan_mnist.py. The rows differ
 only in the method of conditioning. Projection needs another discriminator, see _FOR_PROJECTION.
-Each run takes 3 to 8 minutes on two cores. What was measured so far is in jaxgan/benchmarks/README.md.
+Each run takes 3 to 8 minutes on two cores. What was measured is in jaxgan/benchmarks/README.md.
 """
 
 from configs import dcgan_mnist
