@@ -108,7 +108,27 @@ REFUSED = {
         "discriminator.mlp.maxout": 5,
     },
     "dataset.path is set, but 'digits' needs no file": {"dataset.path": "digits.npz"},
-    "packing=2 and condition.name=labels": {"packing": 2, "condition.name": "labels"},
+    "packing=2 and condition.name=labels: examples of several classes": {
+        "packing": 2,
+        "condition.name": "labels",
+    },
+    "packing=2 and condition.name=codes: the codes of several examples .* set packing=1": {
+        "packing": 2,
+        "condition.name": "codes",
+        "regularizers.information.weight": 1.0,
+    },
+    "information.variance is set, but condition.codes.continuous is 0: set .*variance=fixed": {
+        "condition.name": "codes",
+        "condition.codes.continuous": 0,
+        "regularizers.information.weight": 1.0,
+        "regularizers.information.variance": "learned",
+    },
+    "information.variance is set, but regularizers.information.continuous is 0.0: set .*variance=fixed": {
+        "condition.name": "codes",
+        "regularizers.information.weight": 1.0,
+        "regularizers.information.continuous": 0.0,
+        "regularizers.information.variance": "learned",
+    },
     "num_generators=2 and condition.name=labels": {"num_generators": 2, "condition.name": "labels"},
     "loss.name=relativistic_pairing compares .* condition.labels.fakes=paired": {
         "loss.name": "relativistic_pairing",
