@@ -13,7 +13,6 @@ from jaxgan.config import experiment
 from jaxgan.devices.parallel import make_program
 from jaxgan.sweeps.population import Population, init_members, optimizer_numbers
 
-
 LABELS = {"condition.labels.discriminator": "none", "condition.labels.fakes": "data"}
 CODES = {"condition.name": "codes", "condition.codes.categorical": (3,), "condition.codes.continuous": 1}
 
