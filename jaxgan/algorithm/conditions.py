@@ -90,7 +90,10 @@ def find_labels(labels: Labels, classes: tuple[int, ...], names: Sequence[str]) 
       WrongArgument: there is no such class.
     """
     if not classes:
-        raise WrongArgument("labels are given, but this generator takes none: it was trained without them")
+        raise WrongArgument(
+            "labels are given, but this generator takes none: it was trained without them; leave them out, "
+            "or train with condition.name=labels"
+        )
     names, found = list(names), []
     try:
         if isinstance(labels, Mapping | Set | bytes):
@@ -117,7 +120,10 @@ def read_codes(asked: Mapping[int, Any], example: Codes | None) -> dict[int, np.
       WrongArgument: there is no such code, or it has no such value.
     """
     if example is None:
-        raise WrongArgument("codes are given, but this generator takes none: it was trained without them")
+        raise WrongArgument(
+            "codes are given, but this generator takes none: it was trained without them; leave them out, "
+            "or train with condition.name=codes"
+        )
     sizes = [code.shape[1] for code in example.categorical]
     num, found = len(sizes) + example.continuous.shape[1], {}
     if not isinstance(asked, Mapping):

@@ -234,7 +234,13 @@ def _check_combinations(config: ConfigDict) -> None:
         )
     if config.top_k and config.loss.name.startswith("relativistic_average"):
         raise UserError(f"top_k leaves fakes out, but {config.loss.name} compares with the mean of all")
-    if not config.generator_loss_weight and not active & {"feature", "reconstruction"}:
+    teaching = {  # the generator too
+        name: family_of(name) in ("feature", "reconstruction")
+        or family_of(name) == "class"
+        and section.get("generator", 1.0)
+        for name, section in active_regularizers(config).items()
+    }
+    if not config.generator_loss_weight and not any(teaching.values()):
         raise UserError(
             "generator_loss_weight=0 leaves the generator nothing to learn from: set "
             "regularizers.feature_matching.weight"

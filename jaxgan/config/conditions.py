@@ -236,8 +236,13 @@ def check_condition(config: ConfigDict) -> None:
             raise UserError(f"regularizers.{term} compares with what is wanted: set condition.name=image")
     if name == "none":
         return
+    judged = {
+        "labels": "examples of several classes would be judged as one",
+        "codes": "the codes of several examples would be predicted as those of one",
+        "image": "translations of several images would be judged as one",
+    }
     for field, what in (
-        ("packing", "examples of several classes would be judged as one"),
+        ("packing", judged[name]),
         ("num_generators", "which of them made an example and what it was told would be two answers"),
     ):
         if config[field] > 1:
@@ -256,7 +261,8 @@ def check_condition(config: ConfigDict) -> None:
                 "regularizers.information.weight=1"
             )
         term = active_regularizers(config).get("information")
-        if term is not None and not any(fields[kind] and term[kind] for kind in fields):
+        kinds = ("categorical", "continuous")
+        if term is not None and not any(fields[kind] and term[kind] for kind in kinds):
             raise UserError(
                 "regularizers.information weighs every code by 0: set regularizers.information.categorical=1 "
                 "or regularizers.information.continuous=1, of a kind that condition.codes has"

@@ -23,6 +23,8 @@ from jaxgan.errors import UserError
 NEEDS = {
     "lookahead_every": {"lookahead_alpha": 0.5},
     "condition.name=image": {"task.name": "super_resolution"},
+    "condition.codes.continuous": {"regularizers.information.variance": "fixed"},
+    "regularizers.information.continuous": {"regularizers.information.variance": "fixed"},
     "task.name=unpaired": {"evaluation.direction": "AtoB"},
     "top_k": {"top_k_steps": 0},
     "latent=truncated": {"latent_threshold": 2.0},

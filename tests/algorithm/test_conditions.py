@@ -1,6 +1,8 @@
 """Labels in the training step: labels of fakes, and which networks get them."""
 
+import dataclasses
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +11,17 @@ import pytest
 from conditional import CLASSES, configure, digit_labels, make, make_batch
 from gans import load_digits
 
+from jaxgan import datasets
 from jaxgan.algorithm.conditions import CONDITIONS, find_labels
+from jaxgan.algorithm.gan import init_state
 from jaxgan.algorithm.randomness import example_keys
 from jaxgan.algorithm.steps import train_step
 from jaxgan.config import conditions, experiment
 from jaxgan.devices import parallel
 from jaxgan.errors import UserError
+from jaxgan.jobs.train import resident_data
+from jaxgan.models import DISCRIMINATORS, GENERATORS
+from jaxgan.models.conditional import ConditionalGenerator
 from jaxgan.regularizers.critic import Critic, of_fakes
 
 
@@ -190,10 +197,37 @@ def test_a_label_that_the_data_does_not_have_is_refused():
             find_labels(several, tuple(range(100)), ())
     with pytest.raises(UserError, match="is none of the data's"):
         find_labels("7" * 5000, (0, 7), ())
-    with pytest.raises(UserError, match="takes none"):
+    with pytest.raises(UserError, match="takes none: .* leave them out, or train with condition.name=labels"):
         find_labels(3, (), ())
     with pytest.raises(UserError, match="empty list"):
         find_labels([], (0, 1), ())
+
+
+def program_of(name, data):
+    """A GAN of dense networks, its state, the names of its data, and its step's program."""
+    config, rows = configure(**{"condition.name": name}), np.arange(8)[None]
+    gan = experiment.make_gan(config, (8, 8, 1), None, conditions.classes_of(data))
+    hyper = experiment.make_hyper(config, data.labels)
+    state = jax.eval_shape(lambda: init_state(gan, np.array([0, 3], np.uint32), hyper))
+    stored = resident_data(config, data)
+    batch = {"index": np.arange(8), "examples": data.examples[rows]}
+    batch |= {part: stored[part][rows] for part in ("labels",) if part in stored}
+    program = jax.make_jaxpr(functools.partial(train_step, gan=gan))(state, batch)
+    return gan, state, stored.keys(), re.sub(r"0x[0-9a-f]+", "", str(program))  # without addresses
+
+
+def test_an_unconditional_program_knows_nothing_of_labels():
+    data = datasets.load("digits", image_size=8)
+    bare = dataclasses.replace(data, labels=None)
+    gan, state, stored, program = program_of("none", data)
+    assert gan.condition is None and gan.given_example == {} and gan.classes == ()
+    for network, registry in ((gan.generator, GENERATORS), (gan.discriminator, DISCRIMINATORS)):
+        assert type(network) is type(registry["mlp"]((8, 8, 1)))
+    assert "condition" not in state.hyper and stored == {"examples"}
+    assert program == program_of("none", bare)[3]
+    gan, state, stored, other = program_of("labels", data)  # all of this differs with labels
+    assert isinstance(gan.generator, ConditionalGenerator) and "condition" in state.hyper
+    assert stored == {"examples", "labels"} and program != other
 
 
 def test_projection_on_patches_is_refused():

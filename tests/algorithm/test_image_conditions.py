@@ -259,7 +259,7 @@ def test_members_of_a_population_are_what_each_is_alone():
     ({"generator.name": "dcgan"}, "generator 'dcgan' takes no image: set generator.name to one of enlarger"),
     ({"augment.names": ("flip",)}, "augment.names transform what is judged, and not the given image"),
     ({"image_pool": 50}, "image_pool keeps fakes without what they were made of, which the discriminator"),
-    ({"packing": 2}, "packing=2 and condition.name=image"),
+    ({"packing": 2}, "packing=2 and condition.name=image: translations of several"),
     ({"regularizers.ac.weight": 1.0}, "regularizers.ac looks at labels: set condition.name=labels"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused(fields, message):

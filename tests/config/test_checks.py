@@ -24,6 +24,12 @@ REFUSED = {
     "packing would mix": {"packing": 2, "num_generators": 2},
     "generator_steps are both above 1": {"discriminator_steps": 2, "generator_steps": 2},
     "leaves the generator nothing to learn from": {"generator_loss_weight": 0.0},
+    "leaves the generator nothing .*: set regularizers.feature_matching.weight": {
+        "generator_loss_weight": 0.0,
+        "condition.name": "labels",
+        "regularizers.multi_hinge.weight": 1.0,
+        "regularizers.multi_hinge.generator": 0.0,
+    },
     "leaves the discriminator nothing": {"discriminator_loss_weight": 0.0},
     "unrolled_steps=11 must lie in": {"unrolled_steps": 11},
     "unrolled_steps=-1 must lie in": {"unrolled_steps": -1},
@@ -102,7 +108,27 @@ REFUSED = {
         "discriminator.mlp.maxout": 5,
     },
     "dataset.path is set, but 'digits' needs no file": {"dataset.path": "digits.npz"},
-    "packing=2 and condition.name=labels": {"packing": 2, "condition.name": "labels"},
+    "packing=2 and condition.name=labels: examples of several classes": {
+        "packing": 2,
+        "condition.name": "labels",
+    },
+    "packing=2 and condition.name=codes: the codes of several examples .* set packing=1": {
+        "packing": 2,
+        "condition.name": "codes",
+        "regularizers.information.weight": 1.0,
+    },
+    "information.variance is set, but condition.codes.continuous is 0: set .*variance=fixed": {
+        "condition.name": "codes",
+        "condition.codes.continuous": 0,
+        "regularizers.information.weight": 1.0,
+        "regularizers.information.variance": "learned",
+    },
+    "information.variance is set, but regularizers.information.continuous is 0.0: set .*variance=fixed": {
+        "condition.name": "codes",
+        "regularizers.information.weight": 1.0,
+        "regularizers.information.continuous": 0.0,
+        "regularizers.information.variance": "learned",
+    },
     "num_generators=2 and condition.name=labels": {"num_generators": 2, "condition.name": "labels"},
     "loss.name=relativistic_pairing compares .* condition.labels.fakes=paired": {
         "loss.name": "relativistic_pairing",
@@ -137,6 +163,14 @@ REFUSED = {
 
 def test_groups_that_divide_the_batch_of_a_device_are_accepted():
     checks.check(tiny_config(discriminator__mlp__minibatch_stddev=4, accumulate=2, discriminator__name="mlp"))
+
+
+@pytest.mark.parametrize(
+    ("condition", "loss"), [("labels", "ac"), ("codes", "information"), ("none", "feature_matching")]
+)
+def test_a_generator_may_learn_from_another_term_than_the_loss(condition, loss):
+    term = {f"regularizers__{loss}__weight": 1.0}
+    checks.check(tiny_config(generator_loss_weight=0.0, condition__name=condition, **term))
 
 
 @pytest.mark.parametrize("message", REFUSED)

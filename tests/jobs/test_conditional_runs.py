@@ -7,7 +7,8 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from runs import leaves, tiny_config
+from runs import assert_same_run, leaves, tiny_config
+from scipy.optimize import linear_sum_assignment
 
 import jaxgan
 from jaxgan import datasets
@@ -18,6 +19,16 @@ from jaxgan.jobs.train import train
 from jaxgan.sampler import latents
 
 LABELS = {"condition__name": "labels", "num_steps": 8, "checkpoint_every": 4, "sample_every": 8}
+
+CODES = {
+    "condition__name": "codes",
+    "condition__codes__categorical": (10, 3),
+    "condition__codes__continuous": 1,
+    "regularizers__information__weight": 1.0,
+    "num_steps": 8,
+    "checkpoint_every": 4,
+    "sample_every": 8,
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +50,49 @@ def test_a_stopped_and_a_streamed_run_are_the_same(run, tmp_path):
             continue
         np.testing.assert_allclose(found[path], leaf, rtol=1e-4, atol=1e-6, err_msg=path)
     assert "['ema']['params']['label_embedding']['embedding']" in expected
+
+
+@pytest.fixture(scope="module")
+def informed(tmp_path_factory):
+    """The workdir of a finished run with codes."""
+    workdir = tmp_path_factory.mktemp("informed") / "run"
+    assert train(tiny_config(**CODES), workdir) == 0
+    return workdir
+
+
+def test_a_run_with_codes_goes_on_with_the_same_bits(informed, tmp_path):
+    """From the checkpoint of step 4, the only one of the copy."""
+    shutil.copytree(informed, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "8")
+    assert leaves(tmp_path / "run")[0] == 4
+    assert train(tiny_config(**CODES), tmp_path / "run") == 0
+    assert_same_run(tmp_path / "run", informed)
+    assert "['discriminator']['params']['head_information']['kernel']" in str(leaves(informed)[1].keys())
+
+
+def test_an_evaluation_measures_codes_on_fakes_and_against_the_classes_of_real_examples(informed, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(informed, workdir)
+    fields = {
+        "evaluation.protocol": "400",
+        "evaluation.extractor.name": "raw",
+        "evaluation.statistics.names": ("frechet_distance",),
+    }
+    numbers = jaxgan.evaluate(workdir, fields)["numbers"]
+    assert json.loads((workdir / "evaluation.json").read_text())[-1]["numbers"] == numbers
+    data, sampler = datasets.load("digits", split="test", image_size=8), jaxgan.load(workdir)
+    num = len(data)  # fewer than the protocol asks for, so that all are used
+    found = {name: value for name, value in numbers.items() if name.startswith("code_")}
+    informations = {f"code_information_{i}_2k": bound for i, bound in enumerate(np.log([10, 3, np.inf]))}
+    assert found.keys() == {f"code_purity_{num}", f"code_nmi_{num}", f"code_evenness_{num}", *informations}
+    for name, bound in informations.items():
+        assert np.isfinite(found[name]) and found[name] <= bound
+    said = sampler.posterior(data.examples).categorical[0].argmax(axis=1)
+    counts = np.array([[np.sum((said == c) & (data.labels == k)) for k in range(10)] for c in range(10)])
+    pairs = linear_sum_assignment(-counts)
+    assert found[f"code_purity_{num}"] == counts[pairs].sum() / num
+    assert 0 <= found[f"code_nmi_{num}"] <= 1 and 0 <= found[f"code_evenness_{num}"] <= 1
+    assert 0.1 <= found[f"code_purity_{num}"] <= 1
 
 
 def test_samples_of_a_class(run):
