@@ -13,8 +13,10 @@ import jaxgan
 from jaxgan.errors import UserError
 from jaxgan.jobs.sample import sample
 from jaxgan.losses import LOSSES
+from jaxgan.models import DISCRIMINATORS
 from jaxgan.run.record import changes
 from jaxgan.sampler import Sampler
+from jaxgan.sampler.programs import AT_ONCE
 
 
 def test_sample_i_depends_on_the_seed_and_on_i_alone(trained):
@@ -45,6 +47,18 @@ def test_the_discriminator_judges_images_and_points():
     logits = gan.discriminator.apply({"params": weights["params"]}, np.concatenate([scaled, scaled], axis=-1))
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits)), rtol=1e-5)
     assert found.shape == (6,)
+
+
+def test_minibatch_discrimination_judges_many_examples_in_parts():
+    """All of them together would need memory of the square of their number."""
+    points = np.random.default_rng(0).normal(size=(AT_ONCE + 3, 2)).astype(np.float32)
+    network = DISCRIMINATORS["mlp"]((2,), hidden=(4,), minibatch_discrimination=2)
+    gan = make_gan("mlp", shape=(2,), discriminator=network)
+    state = make_state(gan)
+    weights = {"params": state.discriminator.params, "model_state": state.discriminator.model_state}
+    judge = Sampler(gan, state.ema, 0, {}, weights, {}).judge
+    np.testing.assert_array_equal(judge(points)[AT_ONCE:], judge(points[AT_ONCE:]))
+    assert not np.allclose(judge(points)[:3], judge(points[:3]))
 
 
 def test_probabilities_use_the_numbers_of_the_trained_loss(trained):

@@ -1,6 +1,8 @@
 """The compiled parts of a sampler: pure functions of the weights."""
 
 import functools
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -26,6 +28,23 @@ Finished = UInt8[Array, "B H W C"] | Float[Array, "B D"]
 Seed = Integer[Array, ""] | np.integer
 
 BATCH = 64  # samples in a batch, always as many, so that an image does not depend on how many are requested
+
+
+AT_ONCE = 512  # examples that a discriminator judges together
+
+
+def in_parts(judge: Callable[..., Any], *inputs: Any) -> np.ndarray:
+    """What a discriminator says of N examples, `[N, ...]`, of AT_ONCE at a time.
+
+    Minibatch features compare the examples of a part, in memory of the square of their number.
+
+    Args:
+      judge: takes a part of each of the inputs.
+      inputs: pytrees of arrays `[N, ...]`.
+    """
+    num = len(jax.tree.leaves(inputs)[0])
+    parts = [slice(first, first + AT_ONCE) for first in range(0, num, AT_ONCE)]
+    return np.concatenate([judge(*jax.tree.map(operator.itemgetter(part), inputs)) for part in parts])
 
 
 def batch_of(gan: GAN) -> int:

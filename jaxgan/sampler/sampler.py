@@ -26,6 +26,7 @@ from jaxgan.sampler.programs import (
     discriminate,
     fixed_inputs,
     generate,
+    in_parts,
     latents,
     posterior,
     show,
@@ -190,8 +191,8 @@ class Sampler:
             told = [{"labels": np.resize(asked, len(examples))}]
         elif self.gan.classes:
             told = [{"labels": np.full(len(examples), label, np.int32)} for label in self.gan.classes]
-        judge = functools.partial(discriminate, self.gan, self.discriminator, self.loss_numbers, examples)
-        return np.mean([np.asarray(judge(given)) for given in told], axis=0)
+        judge = functools.partial(discriminate, self.gan, self.discriminator, self.loss_numbers)
+        return np.mean([in_parts(judge, examples, given) for given in told], axis=0)
 
     def classify(self, examples: Examples) -> Int[np.ndarray, " N"]:
         """The labels `[N]` that a conditional discriminator assigns to examples: see `class_logits`."""
@@ -200,8 +201,8 @@ class Sampler:
         examples = self._examples(examples)
         if not len(examples):
             return np.zeros(0, int)
-        logits = class_logits(self.gan, self.discriminator, examples)
-        return np.array(self.gan.classes)[np.asarray(logits).argmax(axis=1)]
+        logits = in_parts(functools.partial(class_logits, self.gan, self.discriminator), examples)
+        return np.array(self.gan.classes)[logits.argmax(axis=1)]
 
     def _examples(self, examples: np.ndarray) -> jax.Array:
         """Examples as inputs of the discriminator."""
