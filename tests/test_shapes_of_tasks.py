@@ -11,7 +11,7 @@ from beartype import beartype
 from jaxtyping import TypeCheckError, jaxtyped
 
 from jaxgan.algorithm import pool
-from jaxgan.datasets import folders, from_arrays, load, pictures
+from jaxgan.datasets import folders, from_arrays, load, pictures, styled_digits
 from jaxgan.evaluation import features
 from jaxgan.evaluation import restoration as scores
 from jaxgan.extractors import EXTRACTORS
@@ -44,6 +44,9 @@ CALLS = {
     scores.degrade: ((NOISE, DATA, ROWS), (NOISE, DATA, ROWS / 2)),
     scores.restore: ((same, IMAGES), (same, IMAGES[0])),
     features.extract_images: ((RAW, PIXELS), (RAW, PIXELS[0])),
+    styled_digits.outline: ((PIXELS[..., :1], ROWS), (PIXELS, ROWS)),
+    styled_digits.coloured: ((PIXELS[..., :1], ROWS), (PIXELS[..., :1], ROWS / 2)),
+    styled_digits.inverted: ((PIXELS[..., :1], ROWS), (PIXELS[0], ROWS)),
     folders.decode_all: ((HERE, [HERE], len, None), (HERE, [HERE], len, ROWS / 2)),
     in_tiles: ((same, IMAGES), (same, IMAGES[0])),
     pictures.to_grey: ((IMAGES,), (PIXELS,)),
