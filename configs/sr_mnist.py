@@ -7,6 +7,13 @@ python launch.py --config=configs/sr_mnist.py --config.generator_loss_weight=0  
 The generator minimizes the adversarial loss plus 100 times the mean absolute difference (:small 10 times). In
 samples/ are test images: what is given, what is made of it, and what is wanted.
 
+Three seeds, with and without the GAN (results in jaxgan/benchmarks/README.md, 4 minutes a run on two cores):
+    python launch.py --config=configs/sr_mnist.py --mode=sweep --sweep='generator_loss_weight=0.1,0' \\
+    --sweep='seed=0:3' --config.dataset.fallback= --population=off \\
+    --config.evaluation.statistics.names='("frechet_distance","class_accuracy","psnr","ssim")' \\
+    --config.evaluation.protocol=2500
+2,500 test digits had a PSNR of 21.7 dB (bicubic 14.5) and a class accuracy of .968 (.778).
+
 After the 1,000 steps of :small, in a quarter of a minute, 299 test digits of one seed had a PSNR of 19.7 dB
 (bicubic 13.3), and a classifier named .93 of them as their originals (bicubic .75).
 """
