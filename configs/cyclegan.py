@@ -56,7 +56,7 @@ def get_config(variant: str = ""):
         config.dataset.name = "styled_digits"
         config.dataset.styled_digits.update({"digits": variant, "style": "outline", "form": "domains"})
         config.dataset.image_size = 16 if variant == "digits" else 28
-        config.num_steps = 1_500 if variant == "digits" else 6_000
+        config.num_steps = 1_500 if variant == "digits" else 4_000
         config.batch_size = 8
         config.generator.resnet_translator.upsampling = "resize"
         config.discriminator.patchgan.receptive_field = 16
