@@ -1,6 +1,6 @@
 """SNGAN on CIFAR-10, or your pictures: residual networks with spectral norm (Miyato et al. 2018).
 
-python launch.py --config=configs/sngan.py                     the paper's networks for 32×32, for accelerators
+python launch.py --config=configs/sngan.py                     the paper's networks, for accelerators
 python launch.py --config=configs/sngan.py:projection          conditional: batch norm, projection
 python launch.py --config=configs/sngan.py:small               a quarter as wide, for two cores
 python launch.py --config=configs/sngan.py:small,projection    both
@@ -11,8 +11,8 @@ FID 16.77 ± .04 and an inception score of 7.97; with projection, 10.84 ± .03 a
 CPU time per step and 1.1 GB of memory.
 
 Variants can be combined. Pictures are cropped and resized to --config.dataset.image_size, a side or (height,
-width), from which the depth of both networks follows. Class folders become labels for projection. Maps are enlarged by repeating pixels, as in
-the paper; torch-mimicry uses bilinear upsampling.
+width), from which the depth of both networks follows. Class folders become labels for projection. Maps are
+enlarged by repeating pixels, as in the paper; torch-mimicry uses bilinear upsampling.
 """
 
 from configs import default

@@ -3,9 +3,9 @@
 python launch.py --config=configs/sr_images.py --config.dataset.path=FOLDER         32×32 to 128×128
 python launch.py --config=configs/sr_images.py:small --config.dataset.path=FOLDER    16×16 to 32×32, two cores
 
-Pictures are cropped and resized to dataset.image_size, and reduced from there with antialiasing. The generator
-minimizes a tenth of the adversarial loss plus 10 times the mean absolute difference. It is convolutional:
---mode=translate --workdir=RUN --input=FOLDER --out=FOLDER enlarges pictures of any size.
+Pictures are cropped and resized to dataset.image_size, and reduced from there with antialiasing. The
+generator minimizes a tenth of the adversarial loss plus 10 times the mean absolute difference. It is
+convolutional: --mode=translate --workdir=RUN --input=FOLDER --out=FOLDER enlarges pictures of any size.
 """
 
 from configs import default, sr_mnist
