@@ -1,6 +1,7 @@
 """A trained generator as a function."""
 
 import functools
+import numbers
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -34,6 +35,8 @@ from jaxgan.sampler.programs import (
     show,
     vary,
 )
+
+_LABELS = arguments.NUMBERS + "U"  # kinds of NumPy types: also names
 
 
 class Sampler:
@@ -214,14 +217,15 @@ class Sampler:
     def decode(
         self,
         z: Float[np.ndarray, "N Z"],
-        labels: Int[np.ndarray, " N"] | Float[np.ndarray, "N K"] | None = None,
+        labels: Labels | Float[np.ndarray, "N K"] = None,
         codes: Codes | None = None,
     ) -> Examples:
         """The samples of given latents `[N, latent_dim]`, in the same format.
 
         Args:
           z: the latents.
-          labels: of a conditional generator, int32 `[N]`, or float mixtures of its K classes `[N, K]`.
+          labels: of a conditional generator: a label or the name of a class, for all latents, or a list of N
+            of them; or float mixtures of its K classes `[N, K]`.
           codes: of InfoGAN's, with N rows.
 
         Raises:
@@ -261,18 +265,24 @@ class Sampler:
             )
         return codes
 
-    def _labels_of(self, labels: np.ndarray | None, num: int) -> np.ndarray:
+    def _labels_of(self, labels: Labels | Float[np.ndarray, "N K"], num: int) -> np.ndarray:
         """The labels of `num` latents, or mixtures of classes."""
         if labels is None:
             raise WrongArgument(f"labels=None, but this generator needs classes: give {num} labels")
-        found = arguments.array("labels", labels, "[N]", "[N, K]")
-        if found.ndim == 1:
-            found = self.read_labels(found) if len(found) or not self.gan.classes else found
-        elif found.shape[1] != (self.gan.condition.num_classes if self.gan.classes else 0):
-            raise WrongArgument(f"labels have shape {found.shape}: give [N], or shares of the classes [N, K]")
+        one = isinstance(labels, str | numbers.Integral)
+        found = arguments.array("labels", [labels] if one else labels, "[N]", "[N, K]", kinds=_LABELS)
+        if found.ndim == 2:
+            if found.shape[1] != (self.gan.condition.num_classes if self.gan.classes else 0):
+                raise WrongArgument(
+                    f"labels have shape {found.shape}: give [N], or shares of the classes [N, K]"
+                )
+            found = arguments.finite("labels", arguments.array("labels", found, "[N, K]").astype(np.float32))
+        elif len(found) or not self.gan.classes:
+            found = self.read_labels(found)
+            found = np.repeat(found, num) if len(found) == 1 else found
         if len(found) != num:
-            raise WrongArgument(f"labels have shape {found.shape}: give as many as latents, {num}")
-        return found if found.ndim == 1 else arguments.finite("labels", found.astype(np.float32))
+            raise WrongArgument(f"labels have shape {found.shape}: give one, or as many as latents, {num}")
+        return found
 
     def interpolate_classes(
         self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None
