@@ -8,6 +8,7 @@ A recipe sets losses, penalties and optimizers. It does not change the sizes of 
 steps. RECIPES below lists all recipes.
 """
 
+import difflib
 import importlib
 from pathlib import Path
 
@@ -427,7 +428,9 @@ def get_config(name: str = "nonsaturating"):
     """`recipe`, `recipe,config` or `recipe,config,variant`."""
     recipe, base, *variant = *name.split(","), *(["dcgan_mnist"] if "," not in name else [])
     if recipe not in RECIPES:
-        raise ValueError(f"configs/recipes.py has the recipes {', '.join(RECIPES)}, not '{recipe}'")
+        found = difflib.get_close_matches(recipe.lower(), RECIPES, cutoff=0.5)
+        several = f" The nearest: {', '.join(found)}." if found else ""
+        raise ValueError(f"no recipe is called '{recipe}'.{several} All: see the end of configs/recipes.py")
     if not (Path(__file__).parent / f"{base}.py").is_file():
         raise ValueError(f"configs/ has no {base}.py: give recipe,config or recipe,config,variant")
     config = importlib.import_module(f"configs.{base}").get_config(*variant)

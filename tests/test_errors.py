@@ -28,6 +28,7 @@ COMMAND_LINES = {
     "--config.regularizers.r1=5": ["regularizers.r1.weight=5"],
     "--config=configs/dcgan_mnsit.py": ["no such file", "dcgan_mnsit"],
     "--config=configs/recipes.py:wgan_gp,dcgan_mnsit": ["dcgan_mnsit.py", "recipe,config,variant"],
+    "--config=configs/recipes.py:wgan-pg": ["'wgan-pg'", "nearest: wgan", "wgan_gp", "configs/recipes.py"],
     "--sweep=seed=0:3": ["--sweep", "--mode=sweep", "--mode=train"],
 }
 
@@ -37,6 +38,7 @@ def test_a_wrong_command_line_gives_one_line(tmp_path, flag):
     failed = launch(tmp_path / "run", env=quick_environment(), flags=[flag])
     assert failed.returncode == 2, failed.stderr
     assert failed.stderr.count("\n") == 1 and failed.stderr.startswith("error: "), failed.stderr
+    assert len(failed.stderr) < 300
     assert all(word in failed.stderr for word in COMMAND_LINES[flag]), failed.stderr
     assert not (tmp_path / "run").exists()
 

@@ -3,9 +3,10 @@
 import json
 import shutil
 
+import conditional
 import numpy as np
 import pytest
-from gans import load_digits, make_gan, make_state
+from gans import enlarge, load_digits, make_gan, make_state
 from PIL import Image
 from runs import launch, tiny_config
 
@@ -14,9 +15,10 @@ from jaxgan.errors import UserError
 from jaxgan.jobs.sample import sample
 from jaxgan.losses import LOSSES
 from jaxgan.models import DISCRIMINATORS
+from jaxgan.models.multi import MultiGenerator
 from jaxgan.run.record import changes
 from jaxgan.sampler import Sampler
-from jaxgan.sampler.programs import AT_ONCE
+from jaxgan.sampler.programs import AT_ONCE, batch_of, conditions, drawn_at_once, generate, latents, vary
 
 
 def test_sample_i_depends_on_the_seed_and_on_i_alone(trained):
@@ -28,6 +30,47 @@ def test_sample_i_depends_on_the_seed_and_on_i_alone(trained):
     assert not np.array_equal(sampler(seed=4, num=8), images[:8])
     assert np.array_equal(np.concatenate(list(sampler.batches(3, 130))), images)
     assert np.array_equal(jaxgan.load(trained)(seed=3, num=5), images[:5])
+
+
+def networks():
+    """(GAN, weights of its generator), with all that draws differently."""
+    for gan in (
+        make_gan("mlp", batch_norm=True, latent="uniform"),
+        make_gan("dcgan", latent="truncated", latent_dim=5),
+        make_gan("mlp", shape=(2,), latent_dim=1),
+        make_gan("mlp", shape=(64, 64, 3)),  # too large for many batches in a call
+        make_gan("mlp", generator=MultiGenerator(make_gan().generator, 3), num_generators=3),
+    ):
+        yield gan, enlarge(make_state(gan), 2.0).ema
+    for name in ("labels", "codes"):
+        heads = {"regularizers.information.weight": 1.0} if name == "codes" else {}
+        gan, state = conditional.make(conditional.configure(**{"condition.name": name}, **heads), grow=2.0)
+        yield gan, state.ema
+
+
+def test_samples_of_many_batches_have_the_bits_of_single_ones():
+    """Each batch as `latents`, `conditions` and `generate` make it, whatever is made in the same call."""
+    seed, num = 5, 64 * 17 + 3
+    for gan, weights in networks():
+        assert drawn_at_once(gan) == batch_of(gan) * (1 if gan.shape == (64, 64, 3) else 16)
+        places = [(np.uint32(seed), np.int32(first)) for first in range(0, num, batch_of(gan))]
+        single = [generate(gan, weights, latents(gan, *place), conditions(gan, *place)) for place in places]
+        samples = Sampler(gan, weights, 0, {}, {}, {})(seed=seed, num=num)
+        np.testing.assert_array_equal(samples, np.concatenate(single)[:num])
+        assert len(np.unique(samples.reshape(num, -1), axis=0)) > num / 2
+
+
+def test_labels_and_codes_are_repeated_over_the_batches():
+    gan, state = conditional.make(conditional.configure(), grow=2.0)
+    sampler = Sampler(gan, state.ema, 0, {}, {}, {})
+    z, labels = sampler.latents(2, 1100), np.resize([3, 1, 4], 1100)
+    np.testing.assert_array_equal(sampler(2, 1100, labels=[3, 1, 4]), sampler.decode(z, labels))
+    config = conditional.configure(**{"condition.name": "codes", "regularizers.information.weight": 1.0})
+    gan, state = conditional.make(config, grow=2.0)
+    sampler = Sampler(gan, state.ema, 0, {}, {}, {})
+    codes = vary(sampler.codes(2, 1100), 0, np.resize([7, 0, 2], 1100))
+    found = sampler(2, 1100, codes={0: [7, 0, 2]})
+    np.testing.assert_array_equal(found, sampler.decode(z, codes=codes))
 
 
 def test_the_averaged_generator_is_the_default(trained):

@@ -17,6 +17,7 @@ from jaxgan.algorithm.pool import init_pool
 from jaxgan.algorithm.schedules import Schedule
 from jaxgan.algorithm.train_state import GanState, NetworkState, init_network
 from jaxgan.augment import init_adaptive
+from jaxgan.extractors import Frozen
 from jaxgan.latents import make_key, sample_latents
 from jaxgan.losses import Loss
 from jaxgan.tasks import Task
@@ -118,7 +119,7 @@ class GAN:
     lookahead_every: int = 0
     nonfinite: str = "keep"
     compute_dtype: str = "float32"
-    features: dict[str, Callable[[jax.Array], jax.Array]] | None = None
+    features: dict[str, Frozen] | None = None
 
     @property
     def is_images(self) -> bool:

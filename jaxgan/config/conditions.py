@@ -177,6 +177,22 @@ def classes_of(dataset: Dataset) -> tuple[int, ...]:
     return () if dataset.labels is None else tuple(np.unique(dataset.labels).tolist())
 
 
+def require_parts(config: ConfigDict, dataset: Dataset) -> None:
+    """UserError if the data set lacks what is needed beside its examples: labels, or a second set.
+
+    Without a second set `unpaired` would translate the examples to themselves.
+    """
+    if config.condition.name == "image" and make_task(config).reads and dataset.partner is None:
+        remedy = "take another task, or data of two sets, such as dataset.name=unpaired"
+        if config.dataset.name == "styled_digits":
+            remedy = "set dataset.styled_digits.form=domains"
+        raise UserError(
+            f"task.name={config.task.name} translates between two sets of pictures, and '{dataset.name}' has "
+            f"one: {remedy}"
+        )
+    require_labels(config, dataset)
+
+
 def require_labels(config: ConfigDict, dataset: Dataset) -> None:
     """UserError if labels are needed, and the data set has none, or hides them."""
     if config.class_balance != "none" and dataset.labels is None:

@@ -49,6 +49,10 @@ NEEDS = {
         "discriminator.mlp.slope": 0.2,
     },
 }
+EXPLAINED = {  # what a field is for, where the name of another field does not say it
+    "evaluation.direction": "it chooses which of two translations is measured, and only a run on unpaired "
+    "pictures (task.name=unpaired) has two"
+}
 CONSISTENCY = {"cr", "bcr"}  # of images that are transformed
 _WITHOUT_A_PATH = ("digits", "ring", "grid")
 
@@ -63,6 +67,9 @@ def refuse_idle(config: ConfigDict) -> None:
     for need, fields in NEEDS.items():
         for field, default in fields.items():
             if plain(flat.get(field, default)) != plain(default) and not is_met(need, flat):
+                if field in EXPLAINED:
+                    why = EXPLAINED[field]
+                    raise UserError(f"{field} is set, but {why}: leave it out, or set {field}={default}")
                 other = need.partition("=")[0]
                 found = repr(flat.get(other, "none"))
                 raise UserError(f"{field} is set, but {other} is {found}: set {need}, or {field}={default}")

@@ -39,7 +39,7 @@ from jaxgan.config.fields import (
 from jaxgan.config.schedules import for_own_steps, make_schedules, schedule_numbers
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
-from jaxgan.extractors import EXTRACTORS
+from jaxgan.extractors import EXTRACTORS, Frozen
 from jaxgan.extractors.vgg import vgg_features
 from jaxgan.losses import LOSSES
 from jaxgan.models import DISCRIMINATORS, GENERATORS
@@ -185,16 +185,16 @@ def make_gan(
     return gan
 
 
-def frozen_features(
-    config: ConfigDict, shape: tuple[int, ...]
-) -> dict[str, Callable[[jax.Array], jax.Array]]:
+def frozen_features(config: ConfigDict, shape: tuple[int, ...]) -> dict[str, Frozen]:
     """The features of frozen networks, of images in [-1, 1], by the term that looks at them."""
     active, found = active_regularizers(config), {}
     if "classifier_content" in active:
         extractor = EXTRACTORS["classifier"](functools.partial(load_dataset, config), shape)
-        found["classifier_content"] = lambda images: extractor.extract(
-            extractor.weights, (images + 1) * 127.5
-        )["features"]
+
+        def look(images):
+            return extractor.extract(extractor.weights, (images + 1) * 127.5)["features"]
+
+        found["classifier_content"] = Frozen(look, extractor.protocol["digest"])
     if "vgg_content" in active:
         found["vgg_content"] = vgg_features(active["vgg_content"].weights, active["vgg_content"].layer, shape)
     return found

@@ -47,4 +47,20 @@ class Extractor:
     unseen: str = "all"
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Frozen:
+    """The features of a network that is not trained, at which a term of the generator looks.
+
+    Attributes:
+      look: images `[B, H, W, C]` in [-1, 1] to features `[B, ...]`.
+      digest: of its weights.
+    """
+
+    look: Callable[[jax.Array], jax.Array]
+    digest: str
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        return self.look(images)
+
+
 from jaxgan.extractors import auto, classifier, inception, raw  # noqa: E402, F401 (register themselves)

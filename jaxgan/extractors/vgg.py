@@ -3,16 +3,16 @@
 The weights are those of PyTorch's torchvision, in its own file `vgg19-*.pth`. They are not downloaded.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jaxgan.errors import UserError
+from jaxgan.extractors import Frozen, files
 from jaxgan.extractors.torch_file import read_state_dict
 from jaxgan.models.convolution import conv
 from jaxgan.regularizers.reconstruction import VGG_LAYERS
@@ -25,9 +25,7 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's red,
 Weights = list[tuple[Float[np.ndarray, "3 3 I O"], Float[np.ndarray, " O"]]]
 
 
-def vgg_features(
-    path: str, layer: str, shape: tuple[int, ...]
-) -> Callable[[Float[Array, "B H W C"]], Float[Array, "B h w F"]]:
+def vgg_features(path: str, layer: str, shape: tuple[int, ...]) -> Frozen:
     """The network up to a layer: `[B, H, W, C]` in [-1, 1] to `[B, h, w, F]`, after the layer's ReLU.
 
     Grey images become three equal channels. Images have mean and deviation of ImageNet taken off and keep
@@ -67,7 +65,8 @@ def vgg_features(
             x = nn.relu(conv(x, kernel, 1) + bias)
         return x
 
-    return features
+    named = zip(VGG_LAYERS, weights, strict=False)
+    return Frozen(features, files.digest({name: {"kernel": k, "bias": b} for name, (k, b) in named}))
 
 
 def read_vgg(path: str, layer: str) -> Weights:

@@ -19,7 +19,7 @@ from jaxgan.algorithm.gan import GAN, data_key, init_extras, init_state, partner
 from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import ONCE, float32
 from jaxgan.config import checks, experiment, fields, known
-from jaxgan.config.conditions import classes_of, require_labels, wants_labels
+from jaxgan.config.conditions import classes_of, require_parts, wants_labels
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.devices import parallel, processes
 from jaxgan.devices.flops import steps_of_a_call
@@ -79,8 +79,10 @@ def _train(config: ConfigDict, workdir: Path) -> int:
     if before:
         record.require_same_dataset(dataset, recorded, workdir)
     axis_name = parallel.AXIS if config.parallel == "pmap" else None  # jit sees the whole batch anyway
-    require_labels(config, dataset)
+    require_parts(config, dataset)
     gan = experiment.make_gan(config, dataset.shape, axis_name, classes_of(dataset), with_features=True)
+    if before:
+        record.require_same_features(gan, recorded, workdir)
     nbytes = dataset.nbytes + (dataset.partner.nbytes if dataset.partner is not None else 0)
     streamed = nbytes > config.dataset.max_device_bytes
     program = parallel.make_program(
@@ -95,7 +97,7 @@ def _train(config: ConfigDict, workdir: Path) -> int:
 
     with Stop() as stop:
         if processes.is_first():
-            record.write_record(workdir, config, dataset)
+            record.write_record(workdir, config, dataset, gan)
         with Checkpoints(workdir / "checkpoints", config.checkpoints_kept) as saved:
             state, step, window, spent = _start(fresh, saved)
             budget = Budget(config.get("max_minutes", 0.0), spent)

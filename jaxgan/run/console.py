@@ -166,7 +166,8 @@ def _parse(
     except flags.IllegalFlagValueError as error:  # an exception in a config file comes as a traceback
         raise UserError(_illegal_value(argv, str(error))) from error
     except flags.Error as error:
-        message = str(error)
+        several = r"(Did you mean: [^,]+, [^,]+, [^,]+), .* \?"  # three are enough
+        message = re.sub(several, r"\1 ?", str(error))
         if "'config." in message and not any(a.startswith(("--config=", "--config ")) for a in argv):
             message += ": give --config=FILE, or the --workdir of a run"
         raise UserError(message) from error

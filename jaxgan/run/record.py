@@ -7,6 +7,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from jaxgan.algorithm.gan import GAN
 from jaxgan.config.conditions import classes_of
 from jaxgan.config.fields import (
     UNSAID,
@@ -23,10 +24,17 @@ from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.files import replace
 
+# Where the networks come from at whose features terms look.
+_NETWORKS = {
+    "vgg_content": "file (regularizers.vgg_content.weights)",
+    "classifier_content": "classifier (a file in the cache folder)",
+}
+
 # Fields that may change when a run is continued, because they do not affect earlier training.
 CHANGEABLE = frozenset(
     "num_steps max_minutes steps_per_call log_every sample_every checkpoint_every eval_every "
-    "checkpoints_kept profile_at modules parallel num_devices dataset.path dataset.max_device_bytes".split()
+    "checkpoints_kept profile_at modules parallel num_devices dataset.path dataset.max_device_bytes "
+    "regularizers.vgg_content.weights".split()
 )
 
 
@@ -49,8 +57,11 @@ def read_record(workdir: Path) -> dict[str, Any] | None:
         raise UserError(f"{path} is damaged ({error}): restore it, or choose another --workdir") from error
 
 
-def write_record(workdir: Path, config: ConfigDict, dataset: Dataset) -> None:
-    """Writes `config.json` atomically: the config, the data set really used, the libraries' versions."""
+def write_record(workdir: Path, config: ConfigDict, dataset: Dataset, gan: GAN) -> None:
+    """Writes `config.json` atomically: the config, the data set really used, the libraries' versions.
+
+    And the hashes of the frozen networks at whose features terms look.
+    """
     import flax
     import optax
     import orbax.checkpoint
@@ -63,6 +74,8 @@ def write_record(workdir: Path, config: ConfigDict, dataset: Dataset) -> None:
     }
     if config.condition.name == "labels":  # so that samples of classes can be drawn without the data
         record["dataset"] |= {"classes": classes_of(dataset), "class_names": dataset.class_names}
+    if gan.features:
+        record["features"] = {name: network.digest for name, network in gan.features.items()}
     path = Path(workdir) / "config.json"
     replace(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
 
@@ -89,6 +102,21 @@ def require_same_dataset(dataset: Dataset, record: dict[str, Any], workdir: Path
             f"but the config now finds '{now['name']}' ({now['origin']}, hash {now['fingerprint'][:12]}): "
             "give it the first data again (dataset.path, TFDS_DATA_DIR), or choose another --workdir"
         )
+
+
+def require_same_features(gan: GAN, record: dict[str, Any], workdir: Path) -> None:
+    """UserError if terms of a continued run would look at other networks than before.
+
+    Records of earlier versions have no hashes.
+    """
+    for name, network in (gan.features or {}).items():
+        then = record.get("features", {}).get(name, network.digest)
+        if then != network.digest:
+            raise UserError(
+                f"{workdir} was trained with other weights for regularizers.{name} (hash {then[:12]}, now "
+                f"{network.digest[:12]}): give it the first {_NETWORKS[name]} again, or choose another "
+                "--workdir"
+            )
 
 
 def recorded_config(record: dict[str, Any]) -> ConfigDict:

@@ -1,6 +1,7 @@
 """The compiled parts of a sampler: pure functions of the weights."""
 
 import functools
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +29,7 @@ Finished = UInt8[Array, "B H W C"] | Float[Array, "B D"]
 Seed = Integer[Array, ""] | np.integer
 
 BATCH = 64  # samples in a batch, always as many, so that an image does not depend on how many are requested
-
+_MOST, _BYTES = 16, 2**20  # batches that a call of `draw` makes, and bytes of all of them
 
 AT_ONCE = 512  # examples that a discriminator judges together
 
@@ -50,6 +51,54 @@ def in_parts(judge: Callable[..., Any], *inputs: Any) -> np.ndarray:
 def batch_of(gan: GAN) -> int:
     """The samples in a batch: BATCH, or fewer, so that several generators make equally many."""
     return BATCH - BATCH % gan.num_generators
+
+
+def drawn_at_once(gan: GAN) -> int:
+    """The most samples that a call of `draw` makes: many small ones, because a call costs time itself."""
+    size = batch_of(gan)
+    num_bytes = size * math.prod(gan.shape) * (1 if gan.is_images else 4)
+    return size * int(np.clip(_BYTES // num_bytes, 1, _MOST))
+
+
+@float32
+@functools.partial(jit, static_argnums=0)
+def draw(
+    gan: GAN,
+    weights: dict[str, Any],
+    seed: Seed,
+    first: Seed,
+    count: Seed,
+    given: Given,
+    codes: dict[int, Num[np.ndarray, " N"]],
+) -> Finished:
+    """Samples of a seed, batch after batch, each with the bits that `generate` gives it: `[N, ...]`.
+
+    The last ones are zeros: only `count` batches are made.
+
+    Args:
+      gan: what is static.
+      weights: `params` and `model_state` of a generator.
+      seed: of latents and conditions.
+      first: number of the first sample.
+      count: batches to make, at most `drawn_at_once(gan) // batch_of(gan)`.
+      given: conditions `[N, ...]`; empty: they are drawn.
+      codes: values `[N]` of some codes, which take the place of drawn ones.
+    """
+    size, num = batch_of(gan), drawn_at_once(gan)
+
+    def add(i, made):
+        def own(values):
+            return lax.dynamic_slice_in_dim(values, i * size, size)
+
+        place = seed, first + i * size
+        told = jax.tree.map(own, given) or conditions(gan, *place)
+        for code, values in codes.items():
+            told["codes"] = vary(told["codes"], code, own(values))
+        z, told = lax.optimization_barrier((latents(gan, *place), told))  # else bits may differ
+        return lax.dynamic_update_slice_in_dim(made, finish(gan, apply(gan, weights, z, told)), i * size, 0)
+
+    empty = jnp.zeros((num, *gan.shape), jnp.uint8 if gan.is_images else jnp.float32)
+    return lax.fori_loop(0, count, add, empty)
 
 
 @float32

@@ -1,6 +1,7 @@
 """A trained generator as a function."""
 
 import functools
+import numbers
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ from jaxgan.sampler.programs import (
     class_logits,
     conditions,
     discriminate,
+    draw,
+    drawn_at_once,
     fixed_inputs,
     generate,
     in_parts,
@@ -32,6 +35,8 @@ from jaxgan.sampler.programs import (
     show,
     vary,
 )
+
+_LABELS = arguments.NUMBERS + "U"  # kinds of NumPy types: also names
 
 
 class Sampler:
@@ -95,24 +100,19 @@ class Sampler:
         return self._batches(seed, num, self.read_labels(labels), self._read_codes(codes))
 
     def _batches(self, seed: int, num: int, asked: np.ndarray | None, codes: dict) -> Iterator[np.ndarray]:
-        before = None
-        for first in range(0, num, batch_of(self.gan)):
-            place = np.uint32(seed), np.int32(first)
-            given = self._given(*place) if asked is None else self._in_turn(asked, first)
-            for i, values in codes.items():
-                given["codes"] = vary(given["codes"], i, self._take_turns(values, first))
-            batch = generate(self.gan, self.weights, latents(self.gan, *place), given)
-            if before is not None:  # while the device computes this batch
-                yield np.asarray(before)
-            before = batch
-        if before is not None:
-            yield np.asarray(before)[: num - first]
-
-    def _given(self, seed: np.integer, first: np.integer) -> Given:
-        """The conditions of the samples from number `first` on, if none are requested."""
-        if self.gan.task is None:
-            return conditions(self.gan, seed, first)
-        return self._kept_given(first + np.arange(batch_of(self.gan)))
+        size, at_once, before = batch_of(self.gan), drawn_at_once(self.gan), ()
+        for first in range(0, num, at_once):
+            rows = first + np.arange(at_once)
+            given = self._kept_given(rows) if self.gan.task else {}
+            if asked is not None:
+                given = {"labels": asked[rows % len(asked)]}
+            some = {i: values[rows % len(values)] for i, values in codes.items()}
+            left = min(num - first, at_once)
+            place = np.uint32(seed), np.int32(first), np.int32(-(-left // size))
+            made = draw(self.gan, self.weights, *place, given, some)
+            yield from before  # while the device computes these
+            before = _in_batches(made, left, size)
+        yield from before
 
     def _kept_given(self, rows: np.ndarray) -> Given:
         """What is given of kept examples, in turn."""
@@ -164,12 +164,6 @@ class Sampler:
         if labels is None:
             return None
         return find_labels(labels, self.gan.classes, self.dataset.get("class_names", ()))
-
-    def _in_turn(self, labels: np.ndarray, first: int) -> Given:
-        return {"labels": self._take_turns(labels, first)}
-
-    def _take_turns(self, values: np.ndarray, first: int) -> np.ndarray:
-        return values[(first + np.arange(batch_of(self.gan))) % len(values)]
 
     def _read_codes(self, codes: Mapping[int, Any] | None) -> dict[int, np.ndarray]:
         return {} if codes is None else read_codes(codes, self.gan.given_example.get("codes"))
@@ -223,14 +217,15 @@ class Sampler:
     def decode(
         self,
         z: Float[np.ndarray, "N Z"],
-        labels: Int[np.ndarray, " N"] | Float[np.ndarray, "N K"] | None = None,
+        labels: Labels | Float[np.ndarray, "N K"] = None,
         codes: Codes | None = None,
     ) -> Examples:
         """The samples of given latents `[N, latent_dim]`, in the same format.
 
         Args:
           z: the latents.
-          labels: of a conditional generator, int32 `[N]`, or float mixtures of its K classes `[N, K]`.
+          labels: of a conditional generator: a label or the name of a class, for all latents, or a list of N
+            of them; or float mixtures of its K classes `[N, K]`.
           codes: of InfoGAN's, with N rows.
 
         Raises:
@@ -270,18 +265,24 @@ class Sampler:
             )
         return codes
 
-    def _labels_of(self, labels: np.ndarray | None, num: int) -> np.ndarray:
+    def _labels_of(self, labels: Labels | Float[np.ndarray, "N K"], num: int) -> np.ndarray:
         """The labels of `num` latents, or mixtures of classes."""
         if labels is None:
             raise WrongArgument(f"labels=None, but this generator needs classes: give {num} labels")
-        found = arguments.array("labels", labels, "[N]", "[N, K]")
-        if found.ndim == 1:
-            found = self.read_labels(found) if len(found) or not self.gan.classes else found
-        elif found.shape[1] != (self.gan.condition.num_classes if self.gan.classes else 0):
-            raise WrongArgument(f"labels have shape {found.shape}: give [N], or shares of the classes [N, K]")
+        one = isinstance(labels, str | numbers.Integral)
+        found = arguments.array("labels", [labels] if one else labels, "[N]", "[N, K]", kinds=_LABELS)
+        if found.ndim == 2:
+            if found.shape[1] != (self.gan.condition.num_classes if self.gan.classes else 0):
+                raise WrongArgument(
+                    f"labels have shape {found.shape}: give [N], or shares of the classes [N, K]"
+                )
+            found = arguments.finite("labels", arguments.array("labels", found, "[N, K]").astype(np.float32))
+        elif len(found) or not self.gan.classes:
+            found = self.read_labels(found)
+            found = np.repeat(found, num) if len(found) == 1 else found
         if len(found) != num:
-            raise WrongArgument(f"labels have shape {found.shape}: give as many as latents, {num}")
-        return found if found.ndim == 1 else arguments.finite("labels", found.astype(np.float32))
+            raise WrongArgument(f"labels have shape {found.shape}: give one, or as many as latents, {num}")
+        return found
 
     def interpolate_classes(
         self, seed: int = 0, steps: int = 8, pairs: int = 8, labels: Labels = None
@@ -375,3 +376,10 @@ class Sampler:
         codes = self.codes(seed, pairs)
         samples = [self.decode(way[:, i], held, codes) for i in range(steps)]
         return np.stack(samples, axis=1).reshape(pairs * steps, *self.gan.shape)
+
+
+def _in_batches(made: jax.Array, num: int, size: int) -> Iterator[np.ndarray]:
+    """The first `num` samples, `size` at a time. Only the first `next` waits for the device."""
+    samples = np.asarray(made)[:num]
+    for first in range(0, num, size):
+        yield samples[first : first + size]

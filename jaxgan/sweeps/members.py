@@ -85,7 +85,8 @@ class Members:
         for path, run in zip(workdirs, runs, strict=True):
             if before := record.read_record(path):
                 record.require_same_dataset(self._dataset, before, path)
-            record.write_record(path, run.config, self._dataset)
+                record.require_same_features(self._gan, before, path)
+            record.write_record(path, run.config, self._dataset, self._gan)
         self._devices = jax.devices()[: config.num_devices or None]
 
         keys = np.array([[0, run.config.seed] for run in runs], np.uint32)

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from jaxgan.algorithm.gan import GAN
 from jaxgan.config import checks, experiment, fields, listing
-from jaxgan.config.conditions import classes_of, require_labels
+from jaxgan.config.conditions import classes_of, require_parts
 from jaxgan.config.dependencies import reset_idle
 from jaxgan.config.fields import essential, flatten, plain, section_of
 from jaxgan.datasets import Dataset
@@ -243,7 +243,7 @@ def load_dataset(config: ConfigDict) -> Dataset:
 def build(config: ConfigDict) -> Built:
     """The objects of a config."""
     dataset = load_dataset(config)
-    require_labels(config, dataset)
+    require_parts(config, dataset)
     gan = experiment.make_gan(config, dataset.shape, classes=classes_of(dataset), with_features=True)
     hyper = experiment.make_hyper(config, dataset.labels)
     return Built(dataset.fingerprint, gan, hyper, optimizer_numbers(gan))

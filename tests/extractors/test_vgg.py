@@ -13,6 +13,7 @@ from torch_files import draw_vgg, write_zip
 from translators import configure, image_fields
 
 import jaxgan
+from jaxgan import datasets
 from jaxgan.algorithm.gan import init_state
 from jaxgan.algorithm.steps import train_step
 from jaxgan.config import experiment
@@ -20,6 +21,7 @@ from jaxgan.errors import UserError
 from jaxgan.extractors.vgg import torch_places, vgg_features
 from jaxgan.jobs.train import train
 from jaxgan.regularizers import RECONSTRUCTION
+from jaxgan.run import record
 
 ON = {"regularizers.l1.weight": 0.0, "regularizers.vgg_content.weight": 1.0}
 SHALLOW = {**ON, "regularizers.vgg_content.layer": "relu1_2"}
@@ -90,6 +92,39 @@ def test_a_run_has_no_weights_in_its_checkpoint_and_is_loaded_without_them(path,
     assert max(leaf.size for leaf in leaves(tmp_path / "run")[1].values()) < 3 * 3 * 64 * 64
     sampler = jaxgan.load(tmp_path / "run")
     assert sampler.gan.features is None and sampler(num=2).shape == (2, 8, 8, 1)
+    config.num_steps, config.regularizers.vgg_content.weights = 6, str(tmp_path / "vgg19-moved.pth")
+    write_zip(tmp_path / "vgg19-moved.pth", {name: 2 * tensor for name, tensor in draw_vgg().items()})
+    with pytest.raises(UserError, match="other weights for regularizers.vgg_content"):
+        train(config, tmp_path / "run")
+    write_zip(tmp_path / "vgg19-moved.pth", draw_vgg())
+    assert train(config, tmp_path / "run") == 0 and leaves(tmp_path / "run")[0] == 6
+
+
+def test_a_run_does_not_go_on_with_another_network(path, tmp_path):
+    """The content counts, not the path, and only of the layers that are used."""
+
+    def found(path):
+        config = configure(**SHALLOW, **{"regularizers.vgg_content.weights": str(path)})
+        return config, experiment.make_gan(config, (8, 8, 1), with_features=True)
+
+    config, gan = found(path)
+    record.write_record(tmp_path, config, datasets.load("digits", image_size=8), gan)
+    recorded = record.read_record(tmp_path)
+    assert recorded["features"] == {"vgg_content": gan.features["vgg_content"].digest}
+    tensors = draw_vgg()
+    for place, same in ((5, True), (2, False)):
+        moved = tmp_path / f"{place}.pth"
+        write_zip(moved, tensors | {f"features.{place}.bias": tensors[f"features.{place}.bias"] + 1})
+        config, gan = found(moved)
+        record.agree(config, recorded, tmp_path)
+        if same:
+            record.require_same_features(gan, recorded, tmp_path)
+            continue
+        with pytest.raises(UserError, match="other weights for .*vgg_content.weights") as error:
+            record.require_same_features(gan, recorded, "runs/name")
+        assert "\n" not in str(error.value) and len(str(error.value)) < 300
+    recorded.pop("features")  # of an earlier version
+    record.require_same_features(gan, recorded, tmp_path)
 
 
 # --- What is refused --------------------------------------------------------------------------------------

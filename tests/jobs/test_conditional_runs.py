@@ -9,14 +9,15 @@ import pytest
 from PIL import Image
 from runs import assert_same_run, leaves, tiny_config
 from scipy.optimize import linear_sum_assignment
+from translators import BOTH_WAYS, configure
 
 import jaxgan
 from jaxgan import datasets
-from jaxgan.config.conditions import require_labels
+from jaxgan.config.conditions import require_labels, require_parts
 from jaxgan.errors import UserError
 from jaxgan.jobs.sample import sample
 from jaxgan.jobs.train import train
-from jaxgan.sampler import latents
+from jaxgan.sampler import Sampler, latents
 
 LABELS = {"condition__name": "labels", "num_steps": 8, "checkpoint_every": 4, "sample_every": 8}
 
@@ -101,7 +102,15 @@ def test_samples_of_a_class(run):
     assert np.array_equal(sevens[::2], mixed[::2]) and not np.array_equal(sevens[1::2], mixed[1::2])
     assert np.array_equal(sampler(seed=1, num=5, labels=7), sevens[:5])
     z = np.asarray(latents(sampler.gan, np.uint32(1), np.int32(0)))[:5]
-    assert np.array_equal(sampler.decode(z, np.full(5, 7)), sevens[:5])
+    for label in (np.full(5, 7), 7, "7", ["7"] * 5, [7, "7", 7, 7, "7"], np.eye(10)[[7] * 5]):
+        assert np.array_equal(sampler.decode(z, label), sevens[:5])
+    named = Sampler(**vars(sampler) | {"dataset": sampler.dataset | {"class_names": [*"abcdefghij"]}})
+    for label in ("h", ["h"], np.array([*"hhhhh"])):
+        assert np.array_equal(named.decode(z, label), sevens[:5])
+    for label in ("z", [*"hhzhh"], ["h", "h"], [7, 7], 10, [*"hhhhhh"], None, [["h"] * 10] * 5):
+        with pytest.raises(UserError, match="label") as error:
+            named.decode(z, label)
+        assert "\n" not in str(error.value) and len(str(error.value)) < 120
     assert np.array_equal(sampler(seed=1, num=70)[:9], sampler(seed=1, num=9))
     with pytest.raises(UserError, match="label 10 is none of the data's: 0, 1, 2"):
         sampler(labels=10)
@@ -144,6 +153,19 @@ def test_the_record_has_the_classes_only_for_conditional_runs(run, trained):
     assert "condition" not in other["config"] and "classes" not in other["dataset"]
     with pytest.raises(UserError, match="takes none: it was trained without them"):
         jaxgan.load(trained)(labels=7)
+
+
+@pytest.mark.parametrize("name", ["digits", "styled_digits"])
+def test_data_of_one_set_are_not_translated_to_themselves(name):
+    one = datasets.load("digits", image_size=8)
+    config = configure(**BOTH_WAYS)
+    require_parts(config, dataclasses.replace(one, partner=one))
+    config.dataset.name = name
+    remedy = {"digits": "dataset.name=unpaired", "styled_digits": "styled_digits.form=domains"}[name]
+    with pytest.raises(UserError, match=f"between two sets of pictures, and 'digits' has one: .*{remedy}"):
+        require_parts(config, one)
+    with pytest.raises(UserError, match="condition.name=labels needs labels"):
+        require_parts(tiny_config(condition__name="labels"), dataclasses.replace(one, labels=None))
 
 
 def test_hidden_or_missing_labels_are_refused():

@@ -181,5 +181,5 @@ def test_both_translations_of_domains_are_compared_with_the_hidden_pairs(tmp_pat
 
 def test_a_run_with_one_way_has_no_other_direction_to_measure(run, trained):
     for workdir in (run, trained):
-        with pytest.raises(UserError, match="evaluation.direction is set, but task.name is"):
+        with pytest.raises(UserError, match="measured, and only a run on unpaired pictures .* leave it out"):
             evaluate(workdir, {"evaluation.direction": "BtoA"}, None, "ema")
