@@ -17,6 +17,7 @@ from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.models import GENERATORS
 from jaxgan.models.conditional import (
+    CompletedGenerator,
     ConditionalDiscriminator,
     ConditionalGenerator,
     ImageDiscriminator,
@@ -113,6 +114,8 @@ def with_condition(
     if name == "image" and "partner" in condition.reads:
         return PairGenerator(generator), PairDiscriminator(discriminator)
     if name == "image":
+        if getattr(condition.task, "keep", False):
+            generator = CompletedGenerator(generator, condition.task.complete)
         return generator, ImageDiscriminator(discriminator, fields["discriminator"] == "joined")
     if name != "labels":
         return (

@@ -1,10 +1,11 @@
-"""Wrappers that add labels or codes to any generator and discriminator.
+"""Wrappers that add labels, codes or images to any generator and discriminator.
 
 They share the scope of the wrapped network, so its parameters keep their names and initial values.
 """
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -150,6 +151,32 @@ class ConditionalDiscriminator(nn.Module):
                 )
             return logits, said, last
         return (logits, last) if features else logits
+
+
+class CompletedGenerator(nn.Module):
+    """`generator` of images, whose results keep what the given images show already.
+
+    Attributes:
+      generator: the network.
+      complete: from results `[B, H, W, C]` and given images `[B, H, W, G]` to what is kept of both, as
+        `Inpainting.complete`.
+    """
+
+    generator: nn.Module
+    complete: Callable
+
+    @property
+    def multiple(self) -> int:
+        """Of which the sides of an image must be multiples."""
+        return getattr(self.generator, "multiple", 1)
+
+    def setup(self):
+        nn.share_scope(self, self.generator)
+
+    def __call__(
+        self, z: Float[Array, "B Z"], train: bool = False, image: Float[Array, "B H W G"] | None = None
+    ) -> Float[Array, "B H W C"]:
+        return self.complete(self.generator(z, train, image=image), image)
 
 
 class ImageDiscriminator(nn.Module):

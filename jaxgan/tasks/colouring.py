@@ -20,9 +20,11 @@ class Colouring:
 
     Attributes:
       weights: of red, green and blue, with sum 1; the default is ITU-R BT.601, as Pillow makes grey.
+      keep: whether the result has the given luma, so that the network chooses the colours alone.
     """
 
     weights: Annotated[tuple[float, ...], AtLeast(0)] = (0.299, 0.587, 0.114)
+    keep: bool = True
 
     restores: ClassVar = False
     reads: ClassVar = ()
@@ -42,9 +44,15 @@ class Colouring:
         return shape, (*shape[:2], 1)
 
     def real(self, images: Images, keys: Key[Array, " B"]) -> tuple[Images, dict[str, Any]]:
+        return images, {"image": jnp.clip(self._luma(images), -1, 1)}
+
+    def complete(self, made: Images, given: Images) -> Images:
+        """What was made, with the given luma: the same number is added to red, green and blue of a pixel."""
+        return made + (given - self._luma(made))
+
+    def _luma(self, images):
         red, green, blue = self.weights
-        luma = red * images[..., :1] + green * images[..., 1:2] + blue * images[..., 2:]
-        return images, {"image": jnp.clip(luma, -1, 1)}
+        return red * images[..., :1] + green * images[..., 1:2] + blue * images[..., 2:]
 
     def hole(self, given: Images) -> None:
         return None

@@ -29,6 +29,7 @@ class Inpainting:
       count: the number of boxes or strokes, which may overlap.
       brush: the width of strokes in pixels, at least 1.5, so that no stroke falls between the pixels.
       fill: the value in the hole, in [-1, 1]; 0 is the middle grey.
+      keep: whether the result has the given pixels outside the hole.
 
     Source: Pathak et al. 2016, Context Encoders, section 4.2, for the centre and for boxes; strokes as in Yu
     et al. 2019, Free-Form Image Inpainting with Gated Convolution, section 3.3.
@@ -39,6 +40,7 @@ class Inpainting:
     count: Annotated[int, AtLeast(1)] = 3
     brush: Annotated[float, AtLeast(1.5)] = 3.0
     fill: Annotated[float, Between(-1, 1, closed=True)] = 0.0
+    keep: bool = True
 
     restores: ClassVar = True
     reads: ClassVar = ()
@@ -73,6 +75,10 @@ class Inpainting:
             for axis, length in enumerate(size)
         ]
         return (inside[0][:, :, None] & inside[1][:, None, :]).any(axis=0)
+
+    def complete(self, made: Images, given: Images) -> Images:
+        """The given pixels, with those that were made in the hole."""
+        return jnp.where(self.hole(given) > 0.5, made, given[..., :-1])
 
     def hole(self, given: Images) -> Images:
         return given[..., -1:]

@@ -19,7 +19,8 @@ HostImages = Float[np.ndarray, "B H W C"]
 class Task(Protocol):
     """What is given and what is wanted, made from images of a data set.
 
-    A task is a frozen dataclass. Its fields are the config fields `task.<name>.<field>`.
+    A task is a frozen dataclass. Its fields are the config fields `task.<name>.<field>`. If it has a true
+    field `keep`, its `complete(made, given)` says what a result keeps of the given image, in training, too.
 
     Attributes:
       restores: whether the target is the same picture as the given one, but better.

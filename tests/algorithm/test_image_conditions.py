@@ -83,6 +83,29 @@ def test_every_network_that_takes_an_image_is_among_them():
     assert takes == {*CHOICES} & {*GENERATORS}
 
 
+@pytest.mark.parametrize(("task", "shape"), [("inpainting", (8, 8, 1)), ("colouring", (8, 8, 3))])
+def test_what_is_known_is_kept_and_the_rest_is_the_networks(task, shape):
+    fields = {"task.name": task, "generator.name": "unet", "generator.unet.width": 2}
+    plain, kept = (
+        experiment.make_gan(configure(**fields | {f"task.{task}.keep": keep}), shape)
+        for keep in (False, True)
+    )
+    images = jnp.linspace(-1, 1, 4 * 8 * 8 * shape[2]).reshape(4, *shape)
+    target, given = kept.task.real(images, jax.random.split(jax.random.key(0), 4))
+    z = jnp.zeros((4, 1))
+    variables, same = (gan.generator.init(jax.random.key(1), z, **given) for gan in (plain, kept))
+    assert jax.tree.all(jax.tree.map(np.array_equal, variables, same))
+    alone, made = (gan.generator.apply(variables, z, **given) for gan in (plain, kept))
+    if task == "inpainting":
+        hole = np.zeros((4, 8, 8, 1), bool)
+        hole[:, 2:6, 2:6] = True
+        np.testing.assert_array_equal(made, np.where(hole, alone, target))
+    else:
+        luma = np.array([0.299, 0.587, 0.114], np.float32)
+        np.testing.assert_allclose(made @ luma, given["image"][..., 0], atol=1e-6)
+        np.testing.assert_allclose(made[..., 0] - made[..., 2], alone[..., 0] - alone[..., 2], atol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def first():
     """A GAN, a state and its batch."""

@@ -63,6 +63,7 @@ def test_the_sampler_translates_what_is_given_and_what_the_run_has_kept(run):
     assert np.array_equal(sampler.translate(other, holes), translated)  # what is in a hole does not count
     alone = sampler.translate(kept[3:4], holes[3:4])
     assert np.array_equal(alone, translated[3:4]) and len(sampler.translate(kept[:0], holes[:0])) == 0
+    assert np.array_equal(translated[~holes], kept[~holes]) and not np.array_equal(translated, kept)
     floats = sampler.translate(kept / 127.5 - 1, holes)
     assert np.array_equal(np.round((floats + 1) * 127.5).astype(np.uint8), translated)
     large = np.repeat(kept, 3, axis=2)
