@@ -1,4 +1,4 @@
-"""A tiny DCGAN on the embedded handwritten digits, enlarged to 16×16: the shortest complete run; works offline.
+"""A tiny DCGAN on the embedded handwritten digits, enlarged to 16×16. The shortest run; works offline.
 
 python launch.py --config=configs/dcgan_digits.py
 

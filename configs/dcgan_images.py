@@ -28,10 +28,8 @@ def get_config(variant: str = ""):
         config.num_steps = 12_000
         config.batch_size = 64
         config.steps_per_call = 20
-        generator.channels, generator.kernels = (
-            (64, 32, 16),
-            (4, 4, 4),
-        )  # 4·4·64 → 8·8·32 → 16·16·16 → 32·32·3
+        generator.channels = (64, 32, 16)  # 4·4·64 → 8·8·32 → 16·16·16 → 32·32·3
+        generator.kernels = (4, 4, 4)
         discriminator.channels, discriminator.kernels = (16, 32, 64), (4, 4, 4)
         discriminator.batch_norm = False
         discriminator.spectral_norm = "."
