@@ -32,5 +32,13 @@ def get_config(variant: str = ""):
         config.num_steps = 5_000
         config.dataset.image_size = 24
         config.generator.mlp.hidden = (256, 256)  # 100→256→256→576
-        config.discriminator.dcgan.channels = (16, 32, 64)
+        config.generator.mlp.weights, config.generator.mlp.batch_norm = "glorot", True
+        discriminator = config.discriminator.dcgan
+        discriminator.channels = (16, 32, 64)
+        discriminator.slope, discriminator.dropout = 0.2, 0.0
+        discriminator.spectral_norm = "."
+        discriminator.minibatch_discrimination = 16  # compares the examples of a batch
+        config.loss.name = "hinge"
+        config.generator_optimizer.adam.update({"learning_rate": 1e-3, "b1": 0.4})
+        config.discriminator_optimizer.adam.update({"learning_rate": 1e-3, "b1": 0.2})
     return config
