@@ -7,9 +7,10 @@ faces.npy: uint8 `[N, H, W]`, 0 black, 255 white. Images of any size are cropped
 the values of black and white: --config.dataset.array.low=0 --config.dataset.array.high=1. The generator is
 dense and has no notion of neighbouring pixels, so it works best on faces in the same pose.
 
-Tried on 100 faces of 25×25. 1,500 steps of :small took a minute and a half beside other work, and gave different
-faces with much noise; the discriminator won (83 faces are few). With the large one's loss, learning rates, norms
-and dropout, the fakes of small networks were alike after 500 steps. No learning rates were searched.
+Tried on 100 faces of 25×25: 1,500 steps of :small took a minute and a half beside other work. The faces
+differ and have much noise; the discriminator won (83 training faces are few). With the large one's loss,
+rates, norms and dropout, the fakes of the small networks were nearly alike after 500 steps. Rates were not
+searched.
 """
 
 from configs import default
