@@ -15,12 +15,14 @@ from jaxgan.models.convolution import conv, conv_transpose
 from jaxgan.models.layers import Conv, ConvTranspose
 
 NETWORKS = {  # config, variant: shape of an example
-    ("dcgan_digits", ""): (8, 8, 1),
+    ("dcgan_digits", ""): (16, 16, 1),
     ("dcgan_mnist", ""): (28, 28, 1),
     ("dcgan_mnist", "full"): (28, 28, 1),
     ("dcgan_images", ""): (32, 32, 3),
+    ("dcgan_images", "small"): (32, 32, 3),
     ("stacked_mnist", ""): (28, 28, 3),
     ("faces", ""): (48, 48, 1),
+    ("faces", "small"): (24, 24, 1),
 }
 
 
