@@ -15,8 +15,8 @@ and so its ratio to the cycle term is as published.
 --mode=evaluate compares translations with their true images; --config.evaluation.direction=BtoA those back.
 After the 1,500 steps of :digits, in two minutes of one core, 299 test images of one seed had a PSNR of
 17.3 dB to outlines and 16.3 dB back (untranslated 9.9), and a classifier named .90 and .76 of them as their
-originals (untranslated .56 and .50). Three seeds of :mnist had 15.4 and 15.2 dB (untranslated 9.8) and .96 and
-.89 (.86 and .79); a run takes 15 minutes of one core (jaxgan/benchmarks/README.md).
+originals (untranslated .56 and .50). Three seeds of :mnist had 15.4 and 15.2 dB (untranslated 9.8), and .96
+and .89 (.86 and .79); a run takes 15 minutes of one core (jaxgan/benchmarks/README.md).
 """
 
 from configs import default, sr_mnist
