@@ -235,8 +235,8 @@ def _files(source: Path, out: Path) -> list[tuple[Path, Path]]:
         raise UserError(f"--out={out} is no folder: give one for the translated pictures")
     if there := [target for _, target in files if target.exists()]:
         raise UserError(
-            f"--out={out} already has {len(there)} of these pictures, {there[0]} for one: remove them, or "
-            "give another folder"
+            f"--out={out} already has {len(there)} of these pictures, {there[0]} for one: give another "
+            "folder, or remove them (after a stop, too: all are translated again)"
         )
     return files
 

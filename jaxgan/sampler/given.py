@@ -33,10 +33,21 @@ def read_given(
     if images.shape[-1] != wanted:
         also = f", or [N, h, w, {channels - 1}] and holes" if fill is not None and holes is None else ""
         raise WrongArgument(f"images are {arguments.shown(images)}: give [N, h, w, {wanted}]{also}")
+    if images.dtype == np.uint8 and fill is not None and holes is None:
+        raise WrongArgument(
+            f"images are {arguments.shown(images)}, with a channel that is no colour: give [N, h, w, "
+            f"{channels - 1}] and holes"
+        )
     if images.dtype == np.uint8:
         given = images.astype(np.float32) / 127.5 - 1
     elif np.issubdtype(images.dtype, np.floating):
-        given = arguments.finite("images", images.astype(np.float32))
+        with np.errstate(over="ignore"):
+            given = arguments.finite("images", images.astype(np.float32))
+        if given.size and np.abs(given).max() > 1.001:
+            least, most = f"{given.min():.4g}", f"{given.max():.4g}"
+            raise WrongArgument(
+                f"images have values from {least} to {most}: give uint8, or floats in [-1, 1]"
+            )
     else:
         raise WrongArgument(f"images are {arguments.shown(images)}: give uint8, or floats in [-1, 1]")
     if gan.reads_partners:

@@ -74,6 +74,9 @@ def test_the_sampler_translates_what_is_given_and_what_the_run_has_kept(run):
     (np.zeros((2, 8, 8, 3), np.uint8), None, r"give \[N, h, w, 2\], or \[N, h, w, 1\] and holes"),
     (np.zeros((2, 8, 8, 1), int), np.zeros((2, 8, 8), bool), "give uint8, or floats in"),
     (np.zeros((2, 8, 8, 1), np.uint8), np.zeros((2, 4, 4), bool), r"give bool \[2, 8, 8\]"),
+    (np.zeros((2, 8, 8, 2), np.uint8), None, r"no colour: give \[N, h, w, 1\] and holes"),
+    (np.full((2, 8, 8, 1), 255.0), np.zeros((2, 8, 8), bool), "values from 255 to 255: give uint8"),
+    (np.full((2, 8, 8, 1), 1e300), np.zeros((2, 8, 8), bool), "NaN or infinite"),
 ])  # fmt: skip
 def test_other_images_are_refused(run, images, holes, message):
     with pytest.raises(UserError, match=message):

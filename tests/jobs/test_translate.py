@@ -75,13 +75,18 @@ def test_grey_colour_and_alpha_are_kept(tmp_path, digit, colours, mode, translat
     assert np.abs(values[..., colour] - halved(pixels[..., colour])).max() <= 1
 
 
-def test_sixteen_bits_are_kept(tmp_path):
+def test_sixteen_bits_are_kept(tmp_path, capsys):
     pixels = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
     pixels[0, 0] = 30_003
-    for name in ("a.png", "b.tiff"):
-        found = translated(tmp_path, Image.fromarray(pixels), name=name)
+    image = Image.fromarray(pixels)
+    for name, others, remark in (("a.png", [], ""), ("b.tiff", [], ""), ("c.tiff", [image], "has 2 frames")):
+        found = translated(
+            tmp_path, image, name=name, **({"save_all": True, "append_images": others} if others else {})
+        )
         assert found.mode == "I;16"
         assert np.abs(np.asarray(found).astype(int) - halved(pixels)).max() <= 1
+        said = capsys.readouterr().err
+        assert remark in said and bool(remark) == bool(said)
 
 
 def test_a_palette_stays_one(tmp_path, colours):
