@@ -8,9 +8,9 @@ Pictures are cropped and resized to dataset.image_size, of which both sides must
 2^generator.unet.depth. Held-out pictures are shown in samples/: grey, coloured, true. The generator minimizes
 the adversarial loss plus 100 times the mean absolute difference, as pix2pix (Isola et al. 2017).
 
-The luma is kept; the network chooses the colours. After the 3,000 steps of :small, 4 minutes beside other work,
-2,500 test pictures of three seeds had a Fréchet distance of 7.2 (grey 19.9, without the GAN 11.0) and a PSNR of
-25.1 dB (25.8, 25.6); see jaxgan/benchmarks/README.md. In :digits each class has a colour of its own.
+The luma is kept; the network chooses the colours. After the 3,000 steps of :small, 4 minutes beside other
+work, 2,500 test pictures of three seeds had a Fréchet distance of 7.2 (grey 19.9, without the GAN 11.0) and a
+PSNR of 25.1 dB (25.8, 25.6); see jaxgan/benchmarks/README.md. In :digits each class has a colour of its own.
 """
 
 from configs import default, sr_mnist
