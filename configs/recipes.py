@@ -429,8 +429,8 @@ def get_config(name: str = "nonsaturating"):
     recipe, base, *variant = *name.split(","), *(["dcgan_mnist"] if "," not in name else [])
     if recipe not in RECIPES:
         found = difflib.get_close_matches(recipe.lower(), RECIPES, cutoff=0.5)
-        several = f" The nearest: {', '.join(found)}." if found else ""
-        raise ValueError(f"no recipe is called '{recipe}'.{several} All: see the end of configs/recipes.py")
+        some = ", ".join(found or ("wgan_gp", "rpgan_r1r2", "acgan"))
+        raise ValueError(f"configs/recipes.py has {some} and others (see its end), not '{recipe}'")
     if not (Path(__file__).parent / f"{base}.py").is_file():
         raise ValueError(f"configs/ has no {base}.py: give recipe,config or recipe,config,variant")
     config = importlib.import_module(f"configs.{base}").get_config(*variant)

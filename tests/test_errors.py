@@ -28,7 +28,7 @@ COMMAND_LINES = {
     "--config.regularizers.r1=5": ["regularizers.r1.weight=5"],
     "--config=configs/dcgan_mnsit.py": ["no such file", "dcgan_mnsit"],
     "--config=configs/recipes.py:wgan_gp,dcgan_mnsit": ["dcgan_mnsit.py", "recipe,config,variant"],
-    "--config=configs/recipes.py:wgan-pg": ["'wgan-pg'", "nearest: wgan", "wgan_gp", "configs/recipes.py"],
+    "--config=configs/recipes.py:wgan-pg": ["'wgan-pg'", "has wgan, wgan_lp, wgan_gp", "configs/recipes.py"],
     "--sweep=seed=0:3": ["--sweep", "--mode=sweep", "--mode=train"],
 }
 

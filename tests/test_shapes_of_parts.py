@@ -374,6 +374,7 @@ def test_steps_and_samplers_keep_to_their_shapes(called, tmp_path):
         weights = {"params": state.discriminator.params, "model_state": state.discriminator.model_state}
         some = Sampler(gan, state.ema, 0, {}, weights, state.hyper["loss"])
         images = some.rows()
+        some(0, 3)
         some.judge(images[:2])
         if gan.classes:
             some.classify(images[:2])
