@@ -11,8 +11,9 @@ the adversarial loss plus 100 times the mean absolute difference, as pix2pix (Is
 The luma is kept; the network chooses the colours. After the 3,000 steps of :small, 4 minutes beside other
 work, 2,500 test pictures of three seeds had a Fréchet distance of 7.2 (grey 19.9, without the GAN 11.0) and a
 PSNR of 25.1 dB (25.8, 25.6); see jaxgan/benchmarks/README.md. In :digits each class has a colour of its own.
-    python launch.py --config=configs/colour_images.py:small --mode=sweep --sweep='generator_loss_weight=1,0' \\
-    --sweep='seed=0:3' --population=off --config.dataset.path=FOLDER --config.evaluation.protocol=2500 \\
+    python launch.py --config=configs/colour_images.py:small --mode=sweep --sweep='seed=0:3' \\
+    --sweep='generator_loss_weight=1,0' --population=off --config.dataset.path=FOLDER \\
+    --config.evaluation.protocol=2500 \\
     --config.evaluation.statistics.names='("frechet_distance","class_accuracy","psnr","ssim")'
 """
 

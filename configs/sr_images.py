@@ -8,8 +8,9 @@ generator minimizes a tenth of the adversarial loss plus 10 times the mean absol
 convolutional: --mode=translate --workdir=RUN --input=FOLDER --out=FOLDER enlarges pictures of any size.
 
 Three seeds of :small, with and without the GAN (results in jaxgan/benchmarks/README.md):
-    python launch.py --config=configs/sr_images.py:small --mode=sweep --sweep='generator_loss_weight=0.1,0' \\
-    --sweep='seed=0:3' --population=off --config.dataset.path=FOLDER --config.evaluation.protocol=2500 \\
+    python launch.py --config=configs/sr_images.py:small --mode=sweep --sweep='seed=0:3' \\
+    --sweep='generator_loss_weight=0.1,0' --population=off --config.dataset.path=FOLDER \\
+    --config.evaluation.protocol=2500 \\
     --config.evaluation.statistics.names='("frechet_distance","class_accuracy","psnr","ssim")'
 """
 
