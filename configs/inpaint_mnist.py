@@ -6,7 +6,13 @@ python launch.py --config=configs/inpaint_mnist.py --config.generator_loss_weigh
 
 The hole is grey, and a further channel says where it is. Other holes: --config.task.inpainting.holes=boxes,
 or strokes. The generator minimizes the adversarial loss of a PatchGAN plus 10 times the mean absolute
-difference. :small has a U-Net: 28 pixels can be halved only twice, and a U-Net would not see across the hole.
+difference. Two seeds had a PSNR of 11.8 dB in the hole (nearest known pixels 6.3) and a class accuracy of .89
+(.52), see jaxgan/benchmarks/README.md:
+    python launch.py --config=configs/inpaint_mnist.py --mode=sweep --sweep='generator_loss_weight=0.1,0' \\
+    --sweep='seed=0:3' --population=off --config.dataset.fallback= --config.evaluation.protocol=2500 \\
+    --config.evaluation.statistics.names='("frechet_distance","class_accuracy","psnr","ssim")'
+
+:small has a U-Net: 28 pixels can be halved only twice, and a U-Net would not see across the hole.
 
 After the 1,000 steps of :small, in a quarter of a minute, the holes of 299 test digits of one seed had a
 PSNR of 13.1 dB (nearest known pixels 6.9, the hole of the most similar training image 12.7), and a
