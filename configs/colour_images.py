@@ -10,11 +10,14 @@ the adversarial loss plus 100 times the mean absolute difference, as pix2pix (Is
 
 The luma is kept; the network chooses the colours. After the 3,000 steps of :small, 4 minutes beside other
 work, 2,500 test pictures of three seeds had a Fréchet distance of 7.2 (grey 19.9, without the GAN 11.0) and a
-PSNR of 25.1 dB (25.8, 25.6); see jaxgan/benchmarks/README.md. In :digits each class has a colour of its own.
+PSNR of 25.1 dB (25.8, 25.6), see jaxgan/benchmarks/README.md:
     python launch.py --config=configs/colour_images.py:small --mode=sweep --sweep='seed=0:3' \\
     --sweep='generator_loss_weight=1,0' --population=off --config.dataset.path=FOLDER \\
     --config.evaluation.protocol=2500 \\
     --config.evaluation.statistics.names='("frechet_distance","class_accuracy","psnr","ssim")'
+
+In :digits each class has a colour of its own. After its 1,000 steps 299 test digits of one seed had 31.1 dB
+(grey 13.4), and a classifier of coloured digits named .98 of them as their originals (grey .26).
 """
 
 from configs import default, sr_mnist
