@@ -7,7 +7,8 @@ Pictures are cropped and resized to dataset.image_size, and reduced from there w
 generator minimizes a tenth of the adversarial loss plus 10 times the mean absolute difference. It is
 convolutional: --mode=translate --workdir=RUN --input=FOLDER --out=FOLDER enlarges pictures of any size.
 
-Three seeds of :small, with and without the GAN (results in jaxgan/benchmarks/README.md):
+Three seeds of :small, 5 minutes each beside other work, had a PSNR of 27.7 dB (bicubic 26.1, without the GAN
+28.3) and a Fréchet distance of 5.0 (44.9, 9.5), see jaxgan/benchmarks/README.md:
     python launch.py --config=configs/sr_images.py:small --mode=sweep --sweep='seed=0:3' \\
     --sweep='generator_loss_weight=0.1,0' --population=off --config.dataset.path=FOLDER \\
     --config.evaluation.protocol=2500 \\
