@@ -2,6 +2,7 @@
 
 python launch.py --config=configs/dcgan_digits.py
 
+On two cores it takes half a minute, and 11 s with --config.num_steps=1000 (18 s if nothing is compiled yet).
 Most of its digits can be read at a glance. Over three seeds, 240 fakes had a precision of .83 and a recall of
 .84. With batch norm, the non-saturating loss and the rates that this config had before, after 4,000 steps,
 these were .85 and .59 (jaxgan/benchmarks/README.md).
