@@ -243,6 +243,21 @@ UNSAID = {
 }
 
 
+# What runs did from before a component had the field, where its default does something else.
+BEFORE = {"task.inpainting.keep": False, "task.colouring.keep": False}
+
+
+def add_before(recorded: dict[str, Any]) -> None:
+    """Adds the fields of `BEFORE` that a recorded config, nested dicts, does not have yet."""
+    for path, value in BEFORE.items():
+        *parents, last = path.split(".")
+        section = recorded
+        for name in parents:
+            section = section.get(name, {})
+        if section:
+            section.setdefault(last, value)
+
+
 def essential(config: ConfigDict) -> dict[str, Any]:
     """The config as nested dicts, without the fields of components that are not selected."""
     tree = config.to_dict()
@@ -286,7 +301,8 @@ def essential(config: ConfigDict) -> dict[str, Any]:
 def component_defaults(config: ConfigDict) -> dict[str, Any]:
     """Dotted path → default of the own fields of all components.
 
-    A run from before such a field has it at its default: a new field's default must change no program.
+    A run from before such a field has it at its default: a new field's default must change no program, or
+    `BEFORE` says what was done.
     """
     found = {}
     for path, registry in (sections(config) | LISTS | {"regularizers": PENALTIES}).items():

@@ -10,7 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxgan.config import default
-from jaxgan.config.fields import component_defaults, essential, flatten, import_modules
+from jaxgan.config.fields import add_before, component_defaults, essential, flatten, import_modules
 from jaxgan.errors import UserError
 
 
@@ -23,7 +23,8 @@ def get_config(path: str) -> ConfigDict:
     try:
         recorded = json.loads(Path(path).read_text(encoding="utf-8"))["config"]
         import_modules(ConfigDict({"modules": recorded["modules"]}))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        add_before(recorded)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}): restore it, or give --config") from error
     config, foreign = complete(recorded)
     if foreign:

@@ -11,6 +11,7 @@ from jaxgan.algorithm.gan import GAN
 from jaxgan.config.conditions import classes_of
 from jaxgan.config.fields import (
     UNSAID,
+    add_before,
     component_defaults,
     essential,
     flatten,
@@ -52,6 +53,7 @@ def read_record(workdir: Path) -> dict[str, Any] | None:
         record = json.loads(path.read_text(encoding="utf-8"))
         if not {"config", "dataset"} <= record.keys():
             raise ValueError("no config, or no dataset")
+        add_before(record["config"])
         return record
     except (ValueError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}): restore it, or choose another --workdir") from error

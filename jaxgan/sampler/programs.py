@@ -30,7 +30,6 @@ Seed = Integer[Array, ""] | np.integer
 
 BATCH = 64  # samples in a batch, always as many, so that an image does not depend on how many are requested
 _MOST, _BYTES = 16, 2**20  # batches that a call of `draw` makes, and bytes of all of them
-
 AT_ONCE = 512  # examples that a discriminator judges together
 
 

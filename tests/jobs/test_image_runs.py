@@ -1,6 +1,7 @@
 """A run whose generator is given images: train, stop, stream, load without its data, translate, sheets."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from translators import BOTH_WAYS, image_fields
 import jaxgan
 from jaxgan import datasets
 from jaxgan.config import checks
+from jaxgan.config.recorded import get_config
 from jaxgan.errors import UserError
 from jaxgan.jobs.evaluate import evaluate
 from jaxgan.jobs.sample import sample
@@ -187,3 +189,17 @@ def test_a_run_with_one_way_has_no_other_direction_to_measure(run, trained):
     for workdir in (run, trained):
         with pytest.raises(UserError, match="measured, and only a run on unpaired pictures .* leave it out"):
             evaluate(workdir, {"evaluation.direction": "BtoA"}, None, "ema")
+
+
+def test_a_run_from_before_keep_keeps_nothing(run, tmp_path):
+    record = json.loads((run / "config.json").read_text())
+    assert record["config"]["task"]["inpainting"].pop("keep") is True
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "config.json").write_text(json.dumps(record))
+    kept, holes = read(run).examples, np.zeros((NUM, 8, 8), bool)
+    holes[:, 2:6, 2:6] = True
+    then, now = (jaxgan.load(path).translate(kept, holes) for path in (tmp_path / "run", run))
+    assert np.array_equal(then[holes], now[holes]) and not np.array_equal(then[~holes], kept[~holes])
+    assert get_config(str(tmp_path / "run" / "config.json")).task.inpainting.keep is False
+    with pytest.raises(UserError, match=r"task.inpainting.keep \(was False, now True\)"):
+        train(configure(num_steps=9), tmp_path / "run")
