@@ -27,7 +27,7 @@ FLOORS = [
     "extractors metrics drawing",
     "models",
     "losses augment latents optimizers regularizers datasets tasks",
-    "registry compilation tensorflow_import files",
+    "registry compilation files",
     "declarations",
     "errors",
 ]

@@ -4,7 +4,7 @@ import math
 
 from ml_collections import ConfigDict
 
-from jaxgan.config.conditions import check_condition
+from jaxgan.config.condition_checks import check_condition
 from jaxgan.config.default import OWN
 from jaxgan.config.dependencies import CONSISTENCY, refuse_idle
 from jaxgan.config.fields import (

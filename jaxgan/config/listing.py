@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from jaxgan.config.default import GROUPS, Choice, Penalties, Schedules, get_config
-from jaxgan.config.fields import OF_PENALTIES, OF_SCHEDULES, essential, flatten, scheduled
+from jaxgan.config.essential import essential
+from jaxgan.config.fields import OF_PENALTIES, OF_SCHEDULES, flatten, scheduled
 from jaxgan.declarations import Field
 from jaxgan.errors import UserError
 from jaxgan.optimizers import SCHEDULES

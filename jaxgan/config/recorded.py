@@ -10,7 +10,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxgan.config import default
-from jaxgan.config.fields import add_before, component_defaults, essential, flatten, import_modules
+from jaxgan.config.essential import add_before, component_defaults, essential
+from jaxgan.config.fields import flatten, import_modules
 from jaxgan.errors import UserError
 
 

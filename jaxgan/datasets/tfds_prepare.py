@@ -13,8 +13,8 @@ from absl import logging
 
 from jaxgan.datasets import network
 from jaxgan.datasets.dataset import MissingDataset
+from jaxgan.datasets.tensorflow_import import import_tensorflow
 from jaxgan.errors import UserError
-from jaxgan.tensorflow_import import import_tensorflow
 
 _LONGEST = 400  # characters to keep of other libraries' errors
 # Where TFDS's community sets, 'huggingface:...' and the like, are looked up.

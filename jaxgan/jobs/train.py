@@ -19,7 +19,9 @@ from jaxgan.algorithm.gan import GAN, data_key, init_extras, init_state, partner
 from jaxgan.algorithm.train_state import GanState
 from jaxgan.compilation import ONCE, float32
 from jaxgan.config import checks, experiment, fields, known
-from jaxgan.config.conditions import classes_of, require_parts, wants_labels
+from jaxgan.config.condition_checks import require_parts
+from jaxgan.config.conditions import classes_of, wants_labels
+from jaxgan.config.essential import essential
 from jaxgan.datasets import Dataset, order, stream
 from jaxgan.devices import parallel, processes
 from jaxgan.devices.flops import steps_of_a_call
@@ -54,7 +56,7 @@ def train(config: ConfigDict, workdir: Path) -> int:
     checks.check(config)
     for caution in checks.cautions(config) if processes.is_first() else ():
         logging.warning(caution)
-    processes.require_same("the config", [str(workdir.absolute()), fields.essential(config)])
+    processes.require_same("the config", [str(workdir.absolute()), essential(config)])
     with claim(workdir) if processes.is_first() else contextlib.nullcontext():
         return _train(config, workdir)
 

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from jaxgan.algorithm.gan import GAN
 from jaxgan.algorithm.train_state import GanState
 from jaxgan.config import fields
+from jaxgan.config.essential import essential
 from jaxgan.datasets import Dataset, title
 from jaxgan.devices import processes
 from jaxgan.drawing.grids import CLASS_COLUMNS, draw_samples
@@ -139,7 +140,7 @@ class Monitor:
         rate = self._rate.of_line() * self._config.batch_size
         self._progress.update(step, metrics, rate)
         if self._writers.begins:  # its hyperparameters, once
-            self._background.do(self._writers.hparams, fields.flatten(fields.essential(self._config)))
+            self._background.do(self._writers.hparams, fields.flatten(essential(self._config)))
             self._writers.begins = False
         context: dict[str, Any] = {"dataset": self._dataset.name, "images_per_second": round(rate, 1)}
         self._background.do(self._writers.scalars, step, metrics, context)

@@ -9,11 +9,8 @@ from ml_collections import ConfigDict
 
 from jaxgan.algorithm.gan import GAN
 from jaxgan.config.conditions import classes_of
+from jaxgan.config.essential import UNSAID, add_before, component_defaults, essential
 from jaxgan.config.fields import (
-    UNSAID,
-    add_before,
-    component_defaults,
-    essential,
     flatten,
     import_modules,
     plain,

@@ -10,7 +10,8 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxgan.config import checks, fields
-from jaxgan.config.fields import essential, flatten, plain
+from jaxgan.config.essential import essential
+from jaxgan.config.fields import flatten, plain
 from jaxgan.errors import UserError
 from jaxgan.sweeps import devices, plan, population
 from jaxgan.sweeps.members import obstacle

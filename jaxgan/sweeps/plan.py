@@ -21,9 +21,11 @@ from ml_collections import ConfigDict
 
 from jaxgan.algorithm.gan import GAN
 from jaxgan.config import checks, experiment, fields, listing
-from jaxgan.config.conditions import classes_of, require_parts
+from jaxgan.config.condition_checks import require_parts
+from jaxgan.config.conditions import classes_of
 from jaxgan.config.dependencies import reset_idle
-from jaxgan.config.fields import essential, flatten, plain, section_of
+from jaxgan.config.essential import essential
+from jaxgan.config.fields import flatten, plain, section_of
 from jaxgan.datasets import Dataset
 from jaxgan.errors import UserError
 from jaxgan.sweeps.grammar import Axis, parse

@@ -11,7 +11,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgan.config.fields import essential, flatten, names_of, plain
+from jaxgan.config.essential import essential
+from jaxgan.config.fields import flatten, names_of, plain
 from jaxgan.devices.flops import steps_of_a_call
 from jaxgan.errors import UserError
 from jaxgan.evaluation.evaluator import make_evaluator

@@ -16,6 +16,7 @@ from configs import recipes
 from jaxgan.algorithm.gan import init_state
 from jaxgan.algorithm.steps import train_step
 from jaxgan.config import checks, experiment, fields
+from jaxgan.config.essential import essential
 from jaxgan.losses import LOSSES
 from jaxgan.regularizers import FAMILIES, family_of
 from jaxgan.sweeps import plan
@@ -261,7 +262,7 @@ def test_the_recipe_of_top_k_follows_overrides_and_sweeps():
     assert [run.config.top_k for run in made.runs] == [8, 16, 4, 8]
     config.batch_size = 64
     checks.check(config)
-    assert fields.essential(config)["top_k"] == experiment.make_hyper(config)["top_k"]["k"] == 32
+    assert essential(config)["top_k"] == experiment.make_hyper(config)["top_k"]["k"] == 32
     config.top_k = 5  # an explicit value
     config.batch_size = 32
     assert config.top_k == 5

@@ -12,7 +12,8 @@ from runs import tiny_config
 from jaxgan.algorithm import steps
 from jaxgan.algorithm.gan import Regularizer
 from jaxgan.algorithm.guards import NONFINITE
-from jaxgan.config import checks, experiment, fields
+from jaxgan.config import checks, experiment
+from jaxgan.config.essential import essential
 from jaxgan.config.schedules import for_own_steps
 from jaxgan.errors import UserError
 from jaxgan.losses import LOSSES
@@ -91,9 +92,9 @@ def test_own_steps_lower_rates_and_betas_as_published():
     np.testing.assert_allclose(others["learning_rate"], 0.01, rtol=1e-6)
     (schedule,) = experiment.make_hyper(config)["schedules"].values()
     assert schedule["end"] == pytest.approx(0.9 ** (16 / 17))
-    assert fields.essential(config)["regularizers"]["r1"]["own_step"]
+    assert essential(config)["regularizers"]["r1"]["own_step"]
     config.regularizers.r1.own_step = False
-    assert "own_step" not in fields.essential(config)["regularizers"]["r1"]
+    assert "own_step" not in essential(config)["regularizers"]["r1"]
     assert for_own_steps(config, {"b2": 0.9}) == {"b2": 0.9}
 
 

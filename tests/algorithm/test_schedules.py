@@ -15,6 +15,7 @@ from jaxgan.algorithm.gan import Game, data_key, init_state
 from jaxgan.algorithm.schedules import Schedule, value_at
 from jaxgan.config import checks, experiment, fields
 from jaxgan.config.dependencies import reset_idle
+from jaxgan.config.essential import essential
 from jaxgan.config.schedules import numbers
 from jaxgan.datasets import order
 from jaxgan.devices import parallel
@@ -150,9 +151,9 @@ def test_other_ends_are_the_same_program_but_other_forms_are_not():
 
 def test_nothing_is_said_of_schedules_that_are_not_set():
     assert "schedules" not in experiment.make_hyper(configure())
-    said = fields.essential(configure())
+    said = essential(configure())
     assert not {"schedules", "ema_half_life", "ema_rampup", "generator_batch"} & said.keys()
-    said = fields.essential(configure(**SCHEDULED))["schedules"]
+    said = essential(configure(**SCHEDULED))["schedules"]
     assert said["ema_half_life"] == {"form": "cosine", "end": 100.0, "from_step": 0, "num_steps": 6}
     assert said["discriminator_optimizer"]["adam"].keys() == {"b2"}
 

@@ -6,6 +6,7 @@ from runs import tiny_config
 from configs import default
 from jaxgan.algorithm.train_state import variable_shapes
 from jaxgan.config import checks, dependencies, experiment, fields
+from jaxgan.config.essential import essential
 from jaxgan.errors import UserError
 
 REFUSED = {
@@ -229,7 +230,7 @@ def test_the_command_line_gives_several_names_as_one():
     config = tiny_config(augment__names=("flip,cutout",))
     checks.check(config)
     assert [*experiment.make_gan(config, (8, 8, 1)).augment] == ["flip", "cutout"]
-    assert fields.essential(config)["augment"]["names"] == ("flip", "cutout")
+    assert essential(config)["augment"]["names"] == ("flip", "cutout")
 
 
 @pytest.mark.parametrize("penalty", ["wgan_gp", "dragan", "r1", "r2", "zero_centered"])
@@ -308,7 +309,7 @@ def test_an_image_size_is_one_number_or_two(size):
     config = default.get_config()
     config.dataset.image_size = size
     checks.check(config)
-    recorded = fields.plain(fields.essential(config))
+    recorded = fields.plain(essential(config))
     assert recorded["dataset"]["image_size"] == fields.plain(size)
     config.update_from_flattened_dict({"dataset.image_size": size})
     for wrong in ((20,), (20, 0), (20.0, 28), "28", -1, True):

@@ -5,7 +5,8 @@ import json
 import pytest
 
 import jaxgan
-from jaxgan.config.fields import component_defaults, essential, plain
+from jaxgan.config.essential import component_defaults, essential
+from jaxgan.config.fields import plain
 from jaxgan.config.recorded import complete, get_config
 from jaxgan.errors import UserError
 from jaxgan.run.record import agree, read_record

@@ -8,7 +8,7 @@ from runs import tiny_config
 
 from jaxgan import datasets
 from jaxgan.config import experiment
-from jaxgan.config.fields import essential
+from jaxgan.config.essential import essential
 from jaxgan.datasets import from_arrays, take, validation_rows, validation_split
 from jaxgan.errors import UserError
 

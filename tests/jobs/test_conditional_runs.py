@@ -13,7 +13,7 @@ from translators import BOTH_WAYS, configure
 
 import jaxgan
 from jaxgan import datasets
-from jaxgan.config.conditions import require_labels, require_parts
+from jaxgan.config.condition_checks import require_labels, require_parts
 from jaxgan.errors import UserError
 from jaxgan.jobs.sample import sample
 from jaxgan.jobs.train import train

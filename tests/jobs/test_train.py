@@ -10,6 +10,7 @@ from runs import hparams, leaves, lines, tiny_config
 import jaxgan
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.config import fields
+from jaxgan.config.essential import essential
 from jaxgan.drawing.grids import draw_samples
 from jaxgan.errors import UserError
 from jaxgan.jobs.train import train
@@ -60,7 +61,7 @@ def test_the_fallback_is_logged_and_recorded(tmp_path, monkeypatch, caplog):
 def test_tensorboard_has_the_hyper_parameters(trained):
     (found,) = hparams(trained)
     config = fields.fix_schedule(tiny_config(num_steps=20))
-    expected = fields.flatten(fields.essential(config))
+    expected = fields.flatten(essential(config))
     numbers = {name for name, value in expected.items() if isinstance(value, int | float)}
     assert found == {name: value if name in numbers else str(value) for name, value in expected.items()}
     assert found["batch_size"] == 16 and found["generator_optimizer.adam.learning_rate"] == 0.01
