@@ -4,12 +4,11 @@ import gc
 import os
 from pathlib import Path
 
-# These flags must be set before JAX starts. Most tests use one device (num_devices=1). Compilation is the
-# main cost of the tests, and compiled programs run for milliseconds only, so LLVM optimizes little. XLA's own
-# passes are not affected. Runs that tests start as separate processes do not get these flags.
-os.environ.setdefault(
-    "XLA_FLAGS", "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
-)
+from xla_flags import xla_flags
+
+# Before JAX starts. Most tests use one device (num_devices=1). Runs that tests start as separate processes do
+# not get these flags.
+os.environ.setdefault("XLA_FLAGS", xla_flags(devices=8))
 
 import pytest
 

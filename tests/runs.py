@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from xla_flags import xla_flags
 
 from jaxgan.run.checkpoint import Checkpoints
 
@@ -89,8 +90,7 @@ def environment(**more):
 
 def quick_environment(devices=1):
     """For runs whose speed does not matter: little optimization, and no TensorFlow."""
-    flags = f"--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}"
-    return environment(XLA_FLAGS=flags, PYTHONPATH=str(ROOT / "tests" / "without_tensorflow"))
+    return environment(XLA_FLAGS=xla_flags(devices), PYTHONPATH=str(ROOT / "tests" / "without_tensorflow"))
 
 
 def launch(workdir, *, timeout=300, env=None, flags=(), **overrides):
