@@ -32,14 +32,14 @@ def compiler_options() -> dict[str, str]:
 def jit(function: Callable, **arguments) -> Callable:
     """`jax.jit` with `compiler_options()`, for functions of a module.
 
-    The options are looked up at the first call, because that initializes the devices, which must not happen
-    before several processes are connected.
+    The options are looked up at a call, because that initializes the devices, which must not happen before
+    several processes are connected.
     """
-    compiled = functools.cache(lambda: jax.jit(function, compiler_options=compiler_options(), **arguments))
+    compiled = functools.cache(lambda **options: jax.jit(function, compiler_options=options, **arguments))
 
     @functools.wraps(function)
     def call(*args):
-        return compiled()(*args)
+        return compiled(**compiler_options())(*args)
 
     return call
 

@@ -4,7 +4,7 @@ import gc
 import os
 from pathlib import Path
 
-from xla_flags import xla_flags
+from xla_flags import as_for_users, xla_flags
 
 # Before JAX starts. Most tests use one device (num_devices=1). Runs that tests start as separate processes do
 # not get these flags.
@@ -51,6 +51,13 @@ def no_pictures(request, monkeypatch):
         from jaxgan.jobs import pictures
 
         monkeypatch.setattr(pictures, "draw_run", lambda *_: [])
+
+
+@pytest.fixture
+def exact():
+    """For tests that compare the bits of different programs."""
+    with as_for_users():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def networks():
         yield gan, state.ema
 
 
-def test_samples_of_many_batches_have_the_bits_of_single_ones():
+def test_samples_of_many_batches_have_the_bits_of_single_ones(exact):
     """Each batch as `latents`, `conditions` and `generate` make it, whatever is made in the same call."""
     seed, num = 5, 64 * 17 + 3
     for gan, weights in networks():

@@ -229,7 +229,7 @@ def test_raising_num_steps_does_not_change_the_schedule(tmp_path):
     assert lines(split) == lines(whole)
 
 
-def test_a_guard_and_a_step_of_its_own_go_on_with_the_same_bits(tmp_path):
+def test_a_guard_and_a_step_of_its_own_go_on_with_the_same_bits(exact, tmp_path):
     """Stopped within an interval of the penalty, and between two lines."""
     fields = {f"regularizers__r1__{name}": value for name, value in R1_ALONE.items()}
     fields |= {"nonfinite_gradients": "skip", "discriminator__mlp__dropout": 0.0, "num_steps": 14}

@@ -75,7 +75,7 @@ def test_real_mnist_if_it_is_available(tmp_path, real_mnist):
     assert record(tmp_path / "run")["dataset"]["num_examples"] == 60_000
 
 
-def test_streaming_gives_the_bits_of_training_from_device_memory(tmp_path):
+def test_streaming_gives_the_bits_of_training_from_device_memory(exact, tmp_path):
     overrides = {"num_steps": 12, "discriminator_steps": 2}
     assert train(tiny_config(**overrides), tmp_path / "device") == 0
     streamed = tiny_config(**overrides, dataset__max_device_bytes=1000)

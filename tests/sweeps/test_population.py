@@ -109,7 +109,7 @@ def test_a_member_equals_a_separate_run(width, num_devices, calls):
 
 
 @pytest.mark.parametrize("width", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_a_member_that_diverges_is_frozen_and_does_not_affect_others(width):
+def test_a_member_that_diverges_is_frozen_and_does_not_affect_others(exact, width):
     rates = RATES[0], 1e38, RATES[2]
     states, alive, metrics = train(3, width, jax.devices()[:1], [*map(hyper_with, DECAYS)], rates)
     assert alive.tolist() == [True, False, True]
@@ -122,7 +122,7 @@ def test_a_member_that_diverges_is_frozen_and_does_not_affect_others(width):
 
 
 @pytest.mark.parametrize("width", [1, 2])
-def test_members_with_a_guard_and_a_step_of_its_own_equal_separate_runs(width):
+def test_members_with_a_guard_and_a_step_of_its_own_equal_separate_runs(exact, width):
     """R1 with two weights takes that step in every second update. NaN in some images skip updates."""
     build, digits = FAMILIES["gradient"].bind("r1")[0], np.float32(load_digits()) / 127.5 - 1
     digits[::32, 3, 3] = np.nan
