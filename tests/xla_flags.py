@@ -23,8 +23,11 @@ def as_for_users():
     from jaxgan.devices import parallel
     from jaxgan.sweeps import population
 
-    options = compilation.compiler_options() | ({EMITTERS: True} if OLD else {})
+    emitters = {EMITTERS: True} if OLD else {}
+    options = compilation.compiler_options() | emitters
     with pytest.MonkeyPatch.context() as patch:
+        for name, value in emitters.items():
+            patch.setitem(compilation.ONCE, name, value)
         for module in (compilation, parallel, population):
             patch.setattr(module, "compiler_options", lambda: options)
         yield
