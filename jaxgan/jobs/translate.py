@@ -1,8 +1,9 @@
 """Translating image files: `python launch.py --mode=translate --workdir=DIR --input=FOLDER --out=FOLDER`."""
 
+import json
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +19,8 @@ from jaxgan.sampler import Sampler, load, programs
 from jaxgan.sampler.tiles import Translate, in_tiles, sizes
 
 TILE, OVERLAP = 512, 64  # pixels of the given picture
+_SHOWN = 3  # names of files in a line
+_RECORD = ".translation.json"  # in the folder written to: what is translated into it
 
 
 class Translator(NamedTuple):
@@ -73,9 +76,10 @@ def translate(
     Returns:
       the exit status.
     """
-    return translate_files(
-        make_translator(load(workdir, step, weights), seed, direction), source, out, tile, overlap
-    )
+    sampler = load(workdir, step, weights)
+    about = {"run": str(workdir.resolve()), "step": sampler.step, "weights": weights, "seed": seed}
+    about |= {"direction": direction, "tile": tile, "overlap": overlap}
+    return translate_files(make_translator(sampler, seed, direction), source, out, tile, overlap, about)
 
 
 def make_translator(sampler: Sampler, seed: int = 0, direction: str = "AtoB") -> Translator:
@@ -110,7 +114,12 @@ def make_translator(sampler: Sampler, seed: int = 0, direction: str = "AtoB") ->
 
 
 def translate_files(
-    translator: Translator, source: Path, out: Path, tile: int = TILE, overlap: int = OVERLAP
+    translator: Translator,
+    source: Path,
+    out: Path,
+    tile: int = TILE,
+    overlap: int = OVERLAP,
+    about: dict[str, Any] | None = None,
 ) -> int:
     """Writes the translation of every image file into a folder, under its own name and of its own kind.
 
@@ -124,6 +133,8 @@ def translate_files(
       tile: larger pictures go through the network in tiles of so many pixels in height and width, one at a
         time, which bounds the network's memory; 0: whole. See `in_tiles`.
       overlap: pixels that neighbouring tiles share.
+      about: the network and its settings, as JSON values. Where the same was translated from the same source
+        into this folder and was stopped, it goes on: files that are there are skipped. None: never.
 
     Returns:
       the exit status: 0, or 2 if files were left out.
@@ -139,7 +150,10 @@ def translate_files(
     if tile:
         sizes(tile, overlap, translator.multiple)
     files = _files(source, out)
-    failed = 0
+    num = len(files)
+    files = _remaining(files, source, out, about)
+    there = num - len(files)
+    failed, alike = 0, {}
     for file, target in tqdm(files, "translated", unit="file", disable=None):
         problem, remark = "", ""
         try:
@@ -155,14 +169,23 @@ def translate_files(
             problem = f"cannot be read: {error.strerror}"
         except DamagedImage as error:
             problem = f"is damaged: {error}"
-        except (RefusedImage, UserError) as error:
+        except UserError as error:  # the same of many files, so they are told together
+            alike.setdefault(str(error), []).append(file)
+            continue
+        except RefusedImage as error:
             problem = str(error)
         failed += bool(problem)
         for line in filter(None, (problem and f"left out: {file} {problem}", remark and f"{file} {remark}")):
             tqdm.write(line, file=sys.stderr)
-    if failed == len(files):
+    for problem, some in alike.items():
+        failed += len(some)
+        names = ", ".join(file.name for file in some[:_SHOWN]) + ", ..." * (len(some) > _SHOWN)
+        what = f"{some[0]} {problem}" if len(some) == 1 else f"{len(some)} files, each {problem} ({names})"
+        print(f"left out: {what}", file=sys.stderr)
+    if failed == num:
         raise UserError(f"none of the {failed} files in {source} could be translated: see the lines above")
-    print(f"wrote {len(files) - failed} of {len(files)} pictures to {out}")
+    before = f"; {there} were there from before" if there else ""
+    print(f"wrote {len(files) - failed} of {num} pictures to {out}{before}")
     return 2 if failed else 0
 
 
@@ -233,12 +256,23 @@ def _files(source: Path, out: Path) -> list[tuple[Path, Path]]:
         raise UserError(f"--input={source} has no image files outside of --out={out}")
     if out.exists() and not out.is_dir():
         raise UserError(f"--out={out} is no folder: give one for the translated pictures")
-    if there := [target for _, target in files if target.exists()]:
+    return files
+
+
+def _remaining(files, source, out, about):
+    """The files without a translation, of those that were stopped in the middle; UserError if of others."""
+    record = out / _RECORD
+    wanted = None if about is None else json.dumps(about | {"source": str(source.resolve())}, sort_keys=True)
+    there = [target for _, target in files if target.exists()]
+    if there and not (wanted and record.is_file() and record.read_text("utf-8", "replace") == wanted):
         raise UserError(
             f"--out={out} already has {len(there)} of these pictures, {there[0]} for one: give another "
-            "folder, or remove them (after a stop, too: all are translated again)"
+            "folder, or remove them (only the same command goes on after a stop)"
         )
-    return files
+    if wanted and not there:
+        out.mkdir(parents=True, exist_ok=True)
+        replace(record, wanted)
+    return [(file, target) for file, target in files if not target.exists()]
 
 
 def _remark(picture: Picture, mode: str) -> str:

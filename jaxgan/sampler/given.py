@@ -1,5 +1,6 @@
 """Images as a user gives them to a generator, and as it gives them back."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxgan.algorithm.gan import GAN
 from jaxgan.declarations import arguments
 from jaxgan.errors import WrongArgument
 from jaxgan.sampler.programs import translate
+from jaxgan.sampler.tiles import in_tiles
 
 _PIXELS = 2**18  # given pixels in a call
 _MOST = 64  # images in a call
@@ -25,6 +27,8 @@ def read_given(
       WrongArgument: they have another type or other channels, or holes are missing.
     """
     images = arguments.array("images", images, "[N, h, w, c]")
+    if not images.shape[1] * images.shape[2]:
+        raise WrongArgument(f"images are {arguments.shown(images)}: give some with pixels")
     channels = gan.given_example["image"].shape[-1] // (1 + gan.reads_partners)
     fill = getattr(gan.task, "fill", None)  # the last channel says where holes are
     if holes is not None and fill is None:
@@ -54,8 +58,8 @@ def read_given(
         return np.concatenate([given, given], axis=-1)
     if holes is None:
         return given
-    mask = arguments.array("holes", holes, "[N, h, w]", kinds="b")
-    if mask.shape != images.shape[:3]:
+    mask = np.asarray(holes)
+    if mask.dtype != bool or mask.shape != images.shape[:3]:
         raise WrongArgument(f"holes are {arguments.shown(mask)}: give bool {list(images.shape[:3])}")
     mask = mask[..., None]
     return np.concatenate([np.where(mask, np.float32(fill), given), mask.astype(np.float32)], axis=-1)
@@ -67,12 +71,18 @@ def translate_all(
     given: Float[np.ndarray, "N h w G"],
     z: Float[np.ndarray, "N Z"],
 ) -> Float[np.ndarray, "N H W C"]:
-    """What a generator makes of given images, in batches of a number that depends on their size alone."""
+    """What a generator makes of given images, in batches of a number that depends on their size alone.
+
+    Sides that the network's depth does not divide are continued by their mirror images: see `in_tiles`.
+    """
+    multiple = getattr(gan.generator, "multiple", 1)
+    factor = gan.shape[0] // gan.given_example["image"].shape[1]
     num, parts = int(np.clip(_PIXELS // (given.shape[1] * given.shape[2]), 1, _MOST)), []
     for first in range(0, max(len(given), 1), num):
         rows = np.minimum(first + np.arange(num), max(len(given) - 1, 0))  # the last one is repeated
         some = [part[rows] if len(part) else _zeros(num, part) for part in (z, given)]
-        parts.append(np.asarray(translate(gan, weights, *some)))
+        run = functools.partial(translate, gan, weights, some[0])
+        parts.append(in_tiles(run, some[1], multiple=multiple, factor=factor))
     return np.concatenate(parts)[: len(given)]
 
 

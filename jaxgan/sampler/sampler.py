@@ -126,7 +126,7 @@ class Sampler:
         seed: int = 0,
         direction: str = "AtoB",
     ) -> UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N H W C"]:
-        """What the generator makes of given images, of any size that it takes.
+        """What the generator makes of given images, of any size.
 
         Args:
           images: uint8 `[N, h, w, c]`, or floats in [-1, 1], with the channels of what was given in training.

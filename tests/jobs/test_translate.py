@@ -333,3 +333,49 @@ def test_the_command_line(tmp_path, digit):
     done = subprocess.run(command, **how)
     said = "error: --mode=translate needs --input=FOLDER and --out=FOLDER\n"
     assert (done.returncode, done.stderr) == (2, said)
+
+
+def test_after_a_stop_the_same_command_goes_on(tmp_path, colours, capsys):
+    source, out, about = tmp_path / "in", tmp_path / "out", {"run": "a", "step": 2}
+    source.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        Image.fromarray(colours).save(source / name)
+    left = [1]  # pictures until the stop
+
+    def stopped(images):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        return darker(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        translate_files(Translator(stopped, 3, 3), source, out, about=about)
+    before = (out / "a.png").stat().st_mtime_ns
+    with pytest.raises(UserError, match="already has 1 of these pictures, .*only the same command"):
+        translate_files(DARKER, source, out, about=about | {"step": 3})
+    assert translate_files(DARKER, source, out, about=about) == 0
+    assert "wrote 2 of 3 pictures" in capsys.readouterr().out
+    assert (out / "a.png").stat().st_mtime_ns == before and (out / "c.png").exists()
+    assert translate_files(DARKER, source, out, about=about) == 0
+
+
+def test_pictures_without_a_hole_are_told_in_one_line(tmp_path, colours, capsys):
+    for i in range(5):
+        Image.fromarray(colours).save(tmp_path / f"{i}.png")
+    inpainting = Translator(lambda images: images[..., :3], 4, 3, hole=True)
+    with pytest.raises(UserError, match="none of the 5 files"):
+        translate_files(inpainting, tmp_path, tmp_path / "out")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (
+        line.startswith("left out: 5 files, each has no hole: make") and "(0.png, 1.png, 2.png, ...)" in line
+    )
+
+
+def test_arrays_of_any_size():
+    sampler = sampler_of(**{"task.name": "inpainting", "generator.name": "unet", "generator.unet.width": 2})
+    images = np.zeros((2, 5, 9, 1), np.uint8)
+    assert sampler.translate(images, np.ones((2, 5, 9), bool)).shape == images.shape
+    with pytest.raises(UserError, match="give some with pixels"):
+        sampler.translate(images[:, :0], np.ones((2, 0, 9), bool))
+    with pytest.raises(UserError, match=r"holes are float64 \[2, 5, 9\]: give bool \[2, 5, 9\]"):
+        sampler.translate(images, np.ones((2, 5, 9)))
