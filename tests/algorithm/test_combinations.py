@@ -1,6 +1,6 @@
 """Every loss, penalty and trick trains two finite steps on real images. Numbers need no recompilation.
 
-Steps run without jit: most operations are the same in all tests and are compiled once.
+Penalties run without jit: most operations are the same in all tests and are compiled once.
 """
 
 import functools
@@ -72,12 +72,14 @@ def lowered(config):
     return jax.jit(functools.partial(train_step, gan=gan)).lower(jax.eval_shape(state), batch)
 
 
-def train(config, num=2):
+def train(config, num=2, jit=False):
     """The states and metrics of some steps."""
     gan, state, batch = make(config)
+    step = functools.partial(train_step, gan=gan)
+    step = jax.jit(step) if jit else step
     states, metrics = [state()], []
     for _ in range(num):
-        after, values = train_step(states[-1], batch, gan=gan)
+        after, values = step(states[-1], batch)
         states.append(after)
         metrics.append(values)
     for leaf in jax.tree.leaves((states[-1], metrics)):
@@ -183,7 +185,7 @@ TRICKS = {
 
 @pytest.mark.parametrize("trick", TRICKS)
 def test_every_trick(trick):
-    train(configure(**TRICKS[trick]))
+    train(configure(**TRICKS[trick]), jit=True)
 
 
 # Fields that are numbers, with other values ...

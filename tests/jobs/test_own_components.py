@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import ROOT, leaves, tiny_config
+from runs import ROOT, leaves, quick_environment, tiny_config
 
 import jaxgan
 from jaxgan import datasets
@@ -46,8 +46,8 @@ def test_they_train_sample_and_resume(tmp_path):
     file, workdir = tmp_path / "mine.py", tmp_path / "run"
     file.write_text(CONFIG)
     command = [sys.executable, str(ROOT / "launch.py"), f"--workdir={workdir}"]
-    paths = os.pathsep.join(map(str, (MODULE.parent, ROOT)))
-    environment = {**os.environ, "PYTHONPATH": paths, "XLA_FLAGS": ""}
+    environment = quick_environment()
+    environment["PYTHONPATH"] += f"{os.pathsep}{MODULE.parent}{os.pathsep}{ROOT}"
 
     def run(*flags):
         return subprocess.run(
