@@ -54,7 +54,9 @@ def read_picture(file: Path) -> Picture:
         mode, profile = image.mode, image.info.get("icc_profile")
         if mode.startswith("I"):
             values = np.asarray(image).astype(np.int64).clip(0, 65535)
-            return Picture(_scaled(values, 65535)[..., None], None, 65535, "I;16", form, profile, frames)
+            clear = image.info.get("transparency")  # a PNG's one transparent level
+            alpha = None if clear is None else np.where(values == clear, 0, 255).astype(np.uint8)
+            return Picture(_scaled(values, 65535)[..., None], alpha, 65535, "I;16", form, profile, frames)
         grey = mode in ("1", "L", "LA", "La")
         if image.has_transparency_data:
             pixels = np.asarray(image.convert("LA" if grey else "RGBA"))

@@ -283,6 +283,8 @@ def _remark(picture: Picture, mode: str) -> str:
         return f"has {picture.mode} colours: written in RGB"
     if picture.deep_colour:
         return "has 16 bits a channel, of which 8 are read: written with 8 bits"
+    if picture.levels == 65535 and mode == "LA":
+        return "has 16-bit grey and transparency: written with 8 bits"
     if picture.levels == 65535 and not mode.startswith("I"):
         return "has 16-bit grey, and its colours are written with 8 bits"
     if picture.mode in ("P", "PA") and mode != "P":

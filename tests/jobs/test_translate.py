@@ -89,6 +89,16 @@ def test_sixteen_bits_are_kept(tmp_path, capsys):
         assert remark in said and bool(remark) == bool(said)
 
 
+def test_a_transparent_level_of_sixteen_bits_is_kept(tmp_path, capsys):
+    pixels = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    found = translated(tmp_path, Image.fromarray(pixels), transparency=257 * 7)
+    assert (
+        found.mode == "LA"
+        and "has 16-bit grey and transparency: written with 8 bits" in capsys.readouterr().err
+    )
+    np.testing.assert_array_equal(np.asarray(found)[..., 1] == 0, pixels == 257 * 7)
+
+
 def test_a_palette_stays_one(tmp_path, colours):
     image = Image.fromarray(colours).quantize(16)
     found = translated(tmp_path, image)
