@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from runs import launch, leaves, lines, tiny_config
+from xla_flags import as_for_users
 
 import jaxgan
 from jaxgan.errors import UserError
@@ -48,7 +49,8 @@ def made():
 def swept(tmp_path_factory):
     """A finished sweep of six runs as one program with sequential members."""
     workdir = tmp_path_factory.mktemp("swept") / "sweep"
-    assert sweep.sweep(made(), workdir, Options(population="map", command="python launch.py")) == 0
+    with as_for_users():
+        assert sweep.sweep(made(), workdir, Options(population="map", command="python launch.py")) == 0
     return workdir
 
 
@@ -85,7 +87,7 @@ def test_a_separate_run_counts_all_its_seconds(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_member_is_an_ordinary_run(swept, tmp_path):
+def test_every_member_is_an_ordinary_run(exact, swept, tmp_path):
     plan = made()
     assert plan.programs == [[0, 1, 2, 3, 4, 5]]
     run, alone = plan.runs[3], tmp_path / "alone"
@@ -103,7 +105,7 @@ def test_every_member_is_an_ordinary_run(swept, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_member_can_be_continued_as_a_separate_run(swept, tmp_path):
+def test_a_member_can_be_continued_as_a_separate_run(exact, swept, tmp_path):
     """It equals a separate run, including the unfinished window of metrics."""
     run, alone = made().runs[2], tmp_path / "alone"
     view = swept / "runs" / run.name
@@ -154,7 +156,7 @@ def test_a_finished_sweep_trains_nothing(swept, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_stopped_sweep_resumes_exactly(swept, tmp_path, monkeypatch):
+def test_a_stopped_sweep_resumes_exactly(exact, swept, tmp_path, monkeypatch):
     """Stopped within a population, within a window of metrics, and before the first checkpoint."""
     stopped = []
 
