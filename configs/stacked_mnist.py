@@ -15,8 +15,10 @@ results (modes found; reverse KL; 26,000 samples and 10 trials for the DCGAN, 25
 
 `small` has the networks of dcgan_mnist, twice as wide, and the loss and penalties of R3GAN (Huang et al.
 2024). On one core its seeds found more than 900 modes after 5,000 steps, in a quarter of an hour, and 1,000
-with a reverse KL of .12 and .16 at the end: see jaxgan/benchmarks/README.md. With penalties of weight .1 it
-collapsed within 500 steps.
+with a reverse KL of .12 to .16 at the end, see jaxgan/benchmarks/README.md:
+    python launch.py --config=configs/stacked_mnist.py:small --mode=sweep --sweep=seed=0:3 --population=off \\
+    --config.dataset.fallback=
+With penalties of weight .1 it collapsed within 500 steps.
 
 Packing 2 keeps the number of packs in a batch: --config.packing=2 and twice the --config.batch_size.
 
