@@ -21,6 +21,8 @@ from jaxgan.jobs.translate import translate
 from jaxgan.metrics.restoration import mean_psnr
 from jaxgan.run.record import recorded_config
 from jaxgan.sampler.kept import NUM, read
+from jaxgan.sweeps.plan import make_plan
+from jaxgan.sweeps.sweep import Options, sweep
 
 RUN = {"batch_size": 16, "num_steps": 8, "checkpoint_every": 4, "sample_every": 8, "task.name": "inpainting"}
 
@@ -183,6 +185,21 @@ def test_both_translations_of_domains_are_compared_with_the_hidden_pairs(tmp_pat
     assert abs(there["numbers"]["psnr_299"] - back["numbers"]["psnr_299"]) > 0.1
     assert "direction" not in there["protocol"] and back["protocol"]["direction"] == "BtoA"
     assert any("class_accuracy" in name for name in back["numbers"])
+
+
+@pytest.mark.slow
+def test_each_member_of_a_population_has_the_pool_of_a_separate_run(exact, tmp_path):
+    of = {"digits": "digits", "form": "domains"}
+    fields = {f"dataset.styled_digits.{name}": value for name, value in of.items()}
+    fields |= BOTH_WAYS | {"dataset.name": "styled_digits", "sample_every": 0, "num_steps": 4}
+    made = make_plan(configure(**fields), ["seed=0:2"])
+    for how in ("map", "off"):
+        assert sweep(made, tmp_path / how, Options(population=how)) == 0
+    for run in made.runs:
+        (_, found), (_, expected) = (leaves(tmp_path / how / "runs" / run.name) for how in ("map", "off"))
+        assert found["['extras']['discriminator']['pool']['images']"].any()
+        assert found.keys() == expected.keys()
+        assert all(found[path].tobytes() == leaf.tobytes() for path, leaf in expected.items())
 
 
 def test_a_run_with_one_way_has_no_other_direction_to_measure(run, trained):
