@@ -14,6 +14,7 @@ from jaxgan.datasets.decode import DamagedImage, RefusedImage
 from jaxgan.datasets.folders import list_images
 from jaxgan.datasets.pictures import Picture, encode_picture, read_picture, to_grey
 from jaxgan.errors import UserError
+from jaxgan.extractors.files import digest
 from jaxgan.files import replace
 from jaxgan.sampler import Sampler, load, programs
 from jaxgan.sampler.tiles import Translate, in_tiles, sizes
@@ -79,6 +80,7 @@ def translate(
     sampler = load(workdir, step, weights)
     about = {"run": str(workdir.resolve()), "step": sampler.step, "weights": weights, "seed": seed}
     about |= {"direction": direction, "tile": tile, "overlap": overlap}
+    about["digest"] = digest(sampler.weights)  # a run may be trained anew in the same folder
     return translate_files(make_translator(sampler, seed, direction), source, out, tile, overlap, about)
 
 

@@ -36,7 +36,6 @@ ROWS = [
     for i, generator in enumerate(NETWORKS)
     for j, discriminator in enumerate(NETWORKS)
 ]
-LITTLE = {"xla_backend_optimization_level": 0}  # halves the compilation time
 
 
 def small(config, network, name):
@@ -89,8 +88,8 @@ def test_every_pair_of_networks_gives_a_step(generator, discriminator, game):
 )
 def test_each_network_trains(generator, discriminator, game):
     gan, state, batch = make(generator, discriminator, game)
-    state = jax.jit(state, compiler_options=LITTLE)()
-    step = jax.jit(functools.partial(train_step, gan=gan), compiler_options=LITTLE)
+    state = jax.jit(state)()
+    step = jax.jit(functools.partial(train_step, gan=gan))
     after, metrics = step(state, batch)
     after, metrics = step(after, batch)
     for leaf in jax.tree.leaves((after.generator.params, after.discriminator.params, metrics)):

@@ -1,5 +1,7 @@
 """Translated files keep their names and their kind; the rest goes on where one cannot be translated."""
 
+import functools
+import shutil
 import subprocess
 import sys
 
@@ -18,7 +20,7 @@ from jaxgan.algorithm.conditions import CONDITIONS
 from jaxgan.datasets.pictures import read_picture
 from jaxgan.errors import UserError
 from jaxgan.jobs.train import train
-from jaxgan.jobs.translate import Translator, make_translator, translate_files
+from jaxgan.jobs.translate import Translator, make_translator, translate, translate_files
 from jaxgan.sampler import Sampler
 from jaxgan.tasks import TASKS
 
@@ -343,6 +345,12 @@ def test_the_command_line(tmp_path, digit):
     done = subprocess.run(command, **how)
     said = "error: --mode=translate needs --input=FOLDER and --out=FOLDER\n"
     assert (done.returncode, done.stderr) == (2, said)
+    again = functools.partial(translate, workdir, tmp_path / "in", tmp_path / "out", None, "ema", 0, "AtoB", 12, 6)
+    assert again() == 0
+    shutil.rmtree(workdir)
+    assert train(configure(num_steps=2, sample_every=0, seed=1), workdir) == 0
+    with pytest.raises(UserError, match="already has 1 of these pictures"):  # of other weights
+        again()
 
 
 def test_after_a_stop_the_same_command_goes_on(tmp_path, colours, capsys):
