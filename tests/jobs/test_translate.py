@@ -345,7 +345,9 @@ def test_the_command_line(tmp_path, digit):
     done = subprocess.run(command, **how)
     said = "error: --mode=translate needs --input=FOLDER and --out=FOLDER\n"
     assert (done.returncode, done.stderr) == (2, said)
-    again = functools.partial(translate, workdir, tmp_path / "in", tmp_path / "out", None, "ema", 0, "AtoB", 12, 6)
+    again = functools.partial(
+        translate, workdir, tmp_path / "in", tmp_path / "out", None, "ema", 0, "AtoB", tile=12, overlap=6
+    )
     assert again() == 0
     shutil.rmtree(workdir)
     assert train(configure(num_steps=2, sample_every=0, seed=1), workdir) == 0
