@@ -72,8 +72,8 @@ def l2() -> Term:
 def classifier_content() -> Term:
     """mean |f(x) - f(G(z, y))|, f the last features of the data's classifier, which is not trained.
 
-    The classifier is that of `evaluation.extractor.name=classifier`, so the data need labels. Numbers of the
-    evaluation that look at the same classifier are flattered by it.
+    The classifier is that of `evaluation.extractor.name=classifier` with its default fields, so the data need
+    labels. Numbers of the evaluation that look at the same classifier are flattered by it.
 
     Source: Johnson et al. 2016, Perceptual Losses for Real-Time Style Transfer and Super-Resolution, section
     3.2, with a network trained on other images.
