@@ -10,9 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Packages and modules, called rooms, from the top layer to the bottom. A file may import from its own room
-# and from lower layers. Two rooms in one layer do not import each other.
-FLOORS = [
+# The packages and modules of the top level, from the top layer to the bottom. A file may import from its own
+# package and from lower layers. Two packages in one layer do not import each other.
+LAYERS = [
     "launch configs",
     "benchmark",
     "benchmarks",
@@ -31,7 +31,7 @@ FLOORS = [
     "declarations",
     "errors",
 ]
-DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor.split()}
+DEPTH = {package: depth for depth, layer in enumerate(LAYERS) for package in layer.split()}
 SEE_A_CONFIG = set(
     "launch configs __init__ benchmark benchmarks sweeps jobs evaluation sampler run config".split()
 )
@@ -48,7 +48,7 @@ def name(file):
     return str(file.relative_to(ROOT))
 
 
-def room(file):
+def package(file):
     """configs/x.py → configs, jaxgan/datasets/idx.py → datasets, jaxgan/jobs/train.py → jobs."""
     first, *rest = file.relative_to(ROOT).with_suffix("").parts
     return rest[0] if first == "jaxgan" else first
@@ -71,35 +71,35 @@ def imports(tree, *, top_level_only=False):
     return found
 
 
-def rooms_of(imported):
-    """The rooms of this project among dotted names."""
-    rooms = set()
+def packages_of(imported):
+    """The packages of this project among dotted names."""
+    packages = set()
     for dotted in imported:
         first, *rest = dotted.split(".")
         if first == "jaxgan" and rest:
-            rooms.add(rest[0])
+            packages.add(rest[0])
         elif first in ("configs", "launch"):
-            rooms.add(first)
-    return rooms
+            packages.add(first)
+    return packages
 
 
 def parse(file):
     return ast.parse(file.read_text(), name(file))
 
 
-def below(floor, other):
-    return DEPTH[other] > DEPTH[floor] or other == floor
+def below(package, other):
+    return DEPTH[other] > DEPTH[package] or other == package
 
 
 @pytest.mark.parametrize("file", LIBRARY, ids=name)
 def test_imports_point_downward(file):
-    assert room(file) in DEPTH, f"{name(file)}: give it a floor in FLOORS"
-    upward = {other for other in rooms_of(imports(parse(file))) if not below(room(file), other)}
+    assert package(file) in DEPTH, f"{name(file)}: give it a layer in LAYERS"
+    upward = {other for other in packages_of(imports(parse(file))) if not below(package(file), other)}
     assert not upward, f"{name(file)} imports from above or beside: {sorted(upward)}"
 
 
 def test_every_layer_has_files():
-    assert {room(file) for file in LIBRARY} == set(DEPTH)
+    assert {package(file) for file in LIBRARY} == set(DEPTH)
     entries = [
         entry for entry in (ROOT / "jaxgan").iterdir() if entry.name not in ("__pycache__", "README.md")
     ]
@@ -136,7 +136,7 @@ def test_nothing_heavy_is_imported_with_a_module(file):
 @pytest.mark.parametrize("file", FILES, ids=name)
 def test_only_some_packages_use_configs(file):
     sees = any(dotted.partition(".")[0] == "ml_collections" for dotted in imports(parse(file)))
-    assert not sees or room(file) in SEE_A_CONFIG, f"{name(file)}: take plain keyword arguments instead"
+    assert not sees or package(file) in SEE_A_CONFIG, f"{name(file)}: take plain keyword arguments instead"
 
 
 def test_there_is_no_catch_all_file():
@@ -162,7 +162,7 @@ def test_all_forms_of_imports_are_found():
     tree = ast.parse("import a.b\nfrom jaxgan.losses import x\nif c:\n    import d\ndef f():\n    import e\n")
     assert imports(tree) == {"a.b", "jaxgan.losses.x", "d", "e"}
     assert imports(tree, top_level_only=True) == {"a.b", "jaxgan.losses.x", "d"}
-    assert rooms_of(imports(tree)) == {"losses"}
+    assert packages_of(imports(tree)) == {"losses"}
     assert below("jobs", "errors")
     assert not below("losses", "algorithm")
     assert not below("metrics", "extractors")

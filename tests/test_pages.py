@@ -25,7 +25,7 @@ from jaxgan.sweeps.plan import make_plan
 from jaxgan.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
-ROOMS = "configs datasets evaluation sweeps devices benchmarks run models algorithm tasks".split()
+PACKAGES = "configs datasets evaluation sweeps devices benchmarks run models algorithm tasks".split()
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text()
     for path in sorted([ROOT / "README.md", *(p for top in ("configs", "jaxgan", "tests")
@@ -74,10 +74,10 @@ def test_the_front_page_is_short():
     assert len(pictures) == 3 and sum(picture.stat().st_size for picture in pictures) < 300_000
 
 
-def test_every_room_has_its_page():
+def test_every_package_has_its_page():
     folders = {str(Path(page).parent) for page in PAGES}
-    rooms = {f"jaxgan/{room}" for room in ROOMS} - {"jaxgan/configs"}
-    assert folders >= rooms | {".", "configs", "jaxgan", "tests"}
+    packages = {f"jaxgan/{package}" for package in PACKAGES} - {"jaxgan/configs"}
+    assert folders >= packages | {".", "configs", "jaxgan", "tests"}
 
 
 def anchors(text):
@@ -169,12 +169,12 @@ def test_every_recipe_is_listed_with_its_paper():
     assert all(re.search(r"\| [^:]*\d{4}[^:]*: ", line) for line in lines)
 
 
-def test_every_room_is_on_the_map():
-    text = section(PAGES["jaxgan/README.md"], "The rooms")
-    rooms = {path.name for path in (ROOT / "jaxgan").iterdir() if path.suffix == ".py" or path.is_dir()}
-    rooms -= {"__init__.py", "__pycache__"}
+def test_every_module_is_on_the_map():
+    text = section(PAGES["jaxgan/README.md"], "The modules")
+    packages = {path.name for path in (ROOT / "jaxgan").iterdir() if path.suffix == ".py" or path.is_dir()}
+    packages -= {"__init__.py", "__pycache__"}
     listed = {name.rstrip("/") for name in re.findall(r"\[`([\w/.]+)`\]", text)}
-    assert rooms <= listed
+    assert packages <= listed
 
 
 @pytest.mark.parametrize(("page", "registry"), [
