@@ -2,7 +2,7 @@
 
 python launch.py --config=configs/r3gan.py                   768 channels, 20.7 million parameters each
 python launch.py --config=configs/r3gan.py:stacked_mnist     the same networks on Stacked-MNIST
-python launch.py --config=configs/r3gan.py:small             32 channels, for two cores
+python launch.py --config=configs/r3gan.py:small             16 to 128 channels, for two cores
 python launch.py --config=configs/r3gan.py:stacked_mnist,small     both
 
 The first two are for accelerators. Full training has not been run here yet. The paper reports FID 1.96 on
@@ -52,13 +52,14 @@ def get_config(variant: str = ""):
         config.regularizers[name].weight = gamma
         _over(config, f"regularizers.{name}.weight", burn_in, gamma / 10)
     for section in ("generator_optimizer", "discriminator_optimizer"):
-        config[section].adam.update({"learning_rate": 2e-4, "b1": 0.0, "b2": 0.9})
+        rate = 1e-3 if small else 2e-4
+        config[section].adam.update({"learning_rate": rate, "b1": 0.0, "b2": 0.9})
         _over(config, f"{section}.adam.b2", burn_in, 0.99)
         if not stacked:
-            _over(config, f"{section}.adam.learning_rate", burn_in, 5e-5)
+            _over(config, f"{section}.adam.learning_rate", burn_in, rate / 4)
     for network in (config.generator, config.discriminator):
         network.name = "r3gan"
-        network.r3gan.width = 32 if small else 768
+        network.r3gan.width = 16 if small else 768
     if stacked:
         config.dataset.stacked_mnist.num_triples = 0  # new triples in every batch
         config.evaluation.protocol = "26k"
@@ -70,6 +71,8 @@ def get_config(variant: str = ""):
         config.augment.probability = 0.0
         _over(config, "augment.probability", burn_in, 0.55)
     if small:
+        config.generator.r3gan.multipliers = (8, 4, 2, 1)  # 128 channels at 4×4, 16 at 32×32
+        config.discriminator.r3gan.multipliers = (1, 2, 4, 8)
         config.steps_per_call = 5
         if stacked:
             config.eval_every = config.checkpoint_every = 500

@@ -29,3 +29,8 @@ def finite(metrics: dict[str, Float[Array, ""]]) -> dict[str, Float[Array, ""]]:
 def unless(bad: Bool[Array, ""], after, before):
     """A tree after an update, or where it was `bad` the one before."""
     return jax.tree.map(lambda new, old: jnp.where(bad, old, new), after, before)
+
+
+def where_finite(after, before):
+    """A tree after an update, with the old value of each number that is not finite."""
+    return jax.tree.map(lambda new, old: jnp.where(jnp.isfinite(new), new, old), after, before)

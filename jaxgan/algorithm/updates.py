@@ -12,7 +12,7 @@ from jaxgan.algorithm.accumulation import accumulate
 from jaxgan.algorithm.collectives import average, gather
 from jaxgan.algorithm.discriminator import discriminate, discriminator_loss, own_penalties, weigh_classes
 from jaxgan.algorithm.gan import Game
-from jaxgan.algorithm.guards import finite, num_nonfinite, replaced, unless
+from jaxgan.algorithm.guards import finite, num_nonfinite, replaced, unless, where_finite
 from jaxgan.algorithm.penalties import consistency_term, penalize, project, remember, said
 from jaxgan.algorithm.pool import draw_from_pool
 from jaxgan.algorithm.randomness import named_keys
@@ -105,6 +105,10 @@ def _guarded(name: str, after: tuple, before: tuple, grads, metrics: dict, game:
     count = num_nonfinite(grads)
     if game.gan.nonfinite == "skip":
         after = unless(count > 0, after, before)
+    else:  # the gradients were replaced; statistics and memories of the same batch may be NaN, too
+        network, memory = after
+        model_state = where_finite(network.model_state, before[0].model_state)
+        after = network.replace(model_state=model_state), where_finite(memory, before[1])
     return after, finite(metrics) | {f"{name}_nonfinite": count}
 
 

@@ -21,7 +21,8 @@ class BigGANGenerator(nn.Module):
     `[B, latent_dim]` to `[B, H, W, C]`. z is split into one chunk for the projection to the first maps and
     one chunk for each block. If the lengths cannot be equal, the first chunks are longer. Every batch norm
     except the last is conditioned on its block's chunk, and on a shared embedding of the class if there is a
-    condition. The embedding has no spectral norm.
+    condition. The embedding has no spectral norm. What is joined to z (codes, an embedding of the class) is
+    joined to every chunk.
 
     `width` 96 gives the network of figure 15 and tables 4 to 6, and StudioGAN's for CIFAR-10 (384 channels).
     The paper uses spectral norm in all layers, `spectral_norm='.'`, and attention at 64 pixels.
@@ -39,6 +40,8 @@ class BigGANGenerator(nn.Module):
       initializer: initial weights, see `layers.scaled_initializer`.
       attention: shorter sides of maps; `attention.SelfAttention` follows the first maps of each size.
     """
+
+    takes_joined: ClassVar[bool] = True  # beside z, see `conditional.ConditionalGenerator`
 
     shape: tuple[int, ...]
     axis_name: str | None = None
@@ -64,13 +67,19 @@ class BigGANGenerator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: Float[Array, "B Z"], train: bool = False, condition: Float[Array, "B K"] | None = None
+        self,
+        z: Float[Array, "B Z"],
+        train: bool = False,
+        condition: Float[Array, "B K"] | None = None,
+        joined: Float[Array, "B J"] | None = None,
     ) -> Float[Array, "B H W C"]:
         axis_name = self.axis_name if self.synchronized else None
         (start, *sizes), multipliers = generator_layout(self.shape, self.multipliers)
         sides = [min(size) for size in sizes]
         first, *widths = (self.width * multiplier for multiplier in multipliers)
         chunks = split(z, len(sizes) + 1) if self.split_z else [z]
+        if joined is not None:
+            chunks = [jnp.concatenate([chunk, joined], axis=-1) for chunk in chunks]
         embedded = embed(self, condition)
 
         kernel_init = layers.scaled_initializer(self.initializer)

@@ -42,6 +42,8 @@ class Embedding(nn.Module):
 class ConditionalGenerator(nn.Module):
     """`generator` with labels, int32 `[B]` or mixtures of classes `[B, classes]`; or with codes beside z.
 
+    What is joined to z is appended to it. A network whose class says `takes_joined` gets it by itself.
+
     Attributes:
       generator: the network.
       classes: K, if there are labels.
@@ -65,19 +67,19 @@ class ConditionalGenerator(nn.Module):
     def __call__(
         self, z: Float[Array, "B Z"], train: bool = False, labels: Labels | None = None, codes: Any = None
     ) -> Float[Array, "B ..."]:
+        joined, condition = [], ()
         if codes is not None:
-            categorical = codes.categorical
-            if self.code_scale != 1:
-                categorical = [self.code_scale * code for code in categorical]
-            z = jnp.concatenate([z, *categorical, codes.continuous], axis=-1)
-        if labels is None:
-            return self.generator(z, train)
-        vectors = class_vectors(labels, self.classes, z.dtype)
-        if self.labels == "batch_norm":
-            return self.generator(z, train, vectors)
-        init = getattr(self.generator, "label_init", nn.initializers.normal(1.0))
-        embedded = Embedding(self.embedding, init, name="label_embedding")(vectors)
-        return self.generator(jnp.concatenate([z, embedded], axis=-1), train)
+            joined = [self.code_scale * code for code in codes.categorical] + [codes.continuous]
+        if labels is not None:
+            vectors = class_vectors(labels, self.classes, z.dtype)
+            if self.labels == "batch_norm":
+                condition = (vectors,)
+            else:
+                init = getattr(self.generator, "label_init", nn.initializers.normal(1.0))
+                joined.append(Embedding(self.embedding, init, name="label_embedding")(vectors))
+        if joined and getattr(self.generator, "takes_joined", False):
+            return self.generator(z, train, *condition, joined=jnp.concatenate(joined, axis=-1))
+        return self.generator(jnp.concatenate([z, *joined], axis=-1), train, *condition)
 
 
 class ConditionalDiscriminator(nn.Module):

@@ -2,6 +2,7 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,7 +31,7 @@ def make_linear(**overrides):
         "generator": GENERATORS["mlp"](POINTS, hidden=()),
         "discriminator": DISCRIMINATORS["mlp"](POINTS, hidden=()),
     }
-    return make_gan(shape=POINTS, **networks, **{"loss": LOSSES["wasserstein"], **overrides})
+    return make_gan(shape=POINTS, **{**networks, "loss": LOSSES["wasserstein"], **overrides})
 
 
 def r1(interval, own_step):
@@ -152,6 +153,26 @@ def test_infinite_gradients_become_large_ones():
     ((after, _),) = train(gan, state, 1, data)
     # the loss falls by -D(x): the gradient is -∞, and the step .1·1e5
     np.testing.assert_allclose((weight(after) - weight(state))[0, 0], 1e4, rtol=1e-5)
+
+
+class Normed(nn.Module):
+    @nn.compact
+    def __call__(self, x, train=False):
+        return nn.Dense(1)(nn.BatchNorm(use_running_average=not train)(x))[:, 0]
+
+
+def test_after_replaced_gradients_statistics_and_memories_are_finite():
+    """Batch norm's running averages and LeCam's mean logits of a batch with NaN keep their old numbers."""
+    build = FAMILIES["logit"].bind("lecam")[0]
+    entry = Regularizer("logit", build, 1, SCHEDULES["constant"], False)
+    gan = make_linear(nonfinite="replace", regularizers={"lecam": entry}, discriminator=Normed())
+    state = make_state(gan, regularizers={"lecam": {"weight": 0.3, "schedule": {}, "fields": {}}})
+    data = {**batch(), "examples": batch()["examples"].at[0, 0, 0].set(jnp.nan)}
+    ((bad, metrics),) = train(gan, state, 1, data)
+    assert metrics["discriminator_nonfinite"] > 0
+    ((after, metrics),) = train(gan, bad, 1)
+    assert metrics["discriminator_nonfinite"] == 0 and metrics["discriminator/lecam"] > 0
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.discriminator))
 
 
 def test_a_penalty_s_own_gradient_that_is_not_finite_leaves_out_its_step_alone():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy_layers import average_pool, batch_norm, conv, dense, number_of_parameters, params64, relu, upsample
 
+from jaxgan.algorithm.conditions import Codes
 from jaxgan.errors import UserError
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.models.conditional import ConditionalDiscriminator, ConditionalGenerator
@@ -84,6 +85,18 @@ def test_without_labels_blocks_get_only_z():
     for name in ("biggan", "biggan_deep"):
         with pytest.raises(UserError, match=f"generator.{name}: batch_norm=False"):
             GENERATORS[name]((8, 8, 1), batch_norm=False)
+
+
+def test_what_is_joined_to_z_reaches_every_block():
+    """Also in z's split, whose chunks are 4 and 3 numbers of z, each with 5 of the class or of codes."""
+    module = GENERATORS["biggan"]((8, 8, 1), width=2, multipliers=(2, 1))
+    joined = ConditionalGenerator(module, 3, "joined", embedding=5)
+    codes = Codes((jax.nn.one_hot(LABELS, 3),), jnp.zeros((3, 2)))
+    for network, given in ((joined, {"labels": LABELS}), (ConditionalGenerator(module), {"codes": codes})):
+        params = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((3, 7)), **given)["params"]
+        assert params["project"]["kernel"].shape[0] == 4 + 5
+        assert params["block_0"]["batch_norm_0_gain"]["kernel"].shape == (3 + 5, 4)
+        assert params["block_0"]["batch_norm_1_gain"]["kernel"].shape == (3 + 5, 2)
 
 
 def test_deep_generator_by_hand():
