@@ -12,15 +12,15 @@ from typing import Annotated
 import jax.numpy as jnp
 import optax
 
-from jaxgan.declarations import AtLeast
+from jaxgan.declarations import AtLeast, Between
 from jaxgan.registry import Registry
 
 OPTIMIZERS = Registry("optimizer")
 SCHEDULES = Registry("schedule")
 
 LearningRate = Annotated[float, AtLeast(0), "η, the size of a step"]
-Beta1 = Annotated[float, "β1, decay of the mean of gradients"]
-Beta2 = Annotated[float, "β2, the decay of the mean of their squares"]
+Beta1 = Annotated[float, Between(0.0, 1.0), "β1, decay of the mean of gradients"]
+Beta2 = Annotated[float, Between(0.0, 1.0), "β2, the decay of the mean of their squares"]
 DecayOfSquares = Annotated[float, "decay of the mean of squared gradients"]
 Momentum = Annotated[float, "μ, the share of the last step that is repeated"]
 Decay = Annotated[float, "λ, the decoupled decay of all parameters"]
@@ -118,7 +118,7 @@ def lion(*, learning_rate: LearningRate = 2e-5, b1: Beta1 = 0.9, b2: Beta2 = 0.9
 def rmsprop(
     *,
     learning_rate: LearningRate = 5e-5,
-    decay: Annotated[float, "decay of the mean of squared gradients"] = 0.9,
+    decay: Annotated[float, Between(0.0, 1.0), "decay of the mean of squared gradients"] = 0.9,
     eps: Annotated[float, "added inside the root"] = 1e-16,
 ):
     """RMSProp (Hinton 2012) with the learning rate of Arjovsky et al. 2017, Wasserstein GAN.

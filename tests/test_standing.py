@@ -15,6 +15,7 @@ from jaxgan import sampler
 from jaxgan.config import experiment
 from jaxgan.errors import UserError
 from jaxgan.evaluation.evaluator import make_evaluator
+from jaxgan.jobs.train import train
 
 
 def test_they_are_the_mean_statistics_of_the_batches():
@@ -77,3 +78,10 @@ def test_a_generator_without_batch_norm_is_refused():
     gan = make_gan()
     with pytest.raises(UserError, match="standing_statistics is set, but the generator has no batch norm"):
         sampler.with_standing_statistics(gan, make_state(gan).ema, 2)
+
+
+def test_such_a_run_is_refused_at_its_start(tmp_path):
+    config = tiny_config(evaluation__standing_statistics=2, generator__mlp__batch_norm=False, eval_every=0)
+    with pytest.raises(UserError, match="the generator has no batch norm: set it to 0"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "checkpoints").exists()

@@ -108,7 +108,7 @@ def discriminator_loss(params, network: NetworkState, model_state, memory, batch
     """
     gan, hyper, axis_name = game.gan, game.hyper, game.axis_name
     real_keys, fake_keys = named_keys(batch["keys"], "real"), named_keys(batch["keys"], "fake")
-    judge = frozen_judge(params, network, model_state, memory, batch, real_keys, game)
+    judge = frozen_judge(params, network, model_state, memory, batch, game)
 
     def judge_batch(which, keys, model_state):
         given = batch["given"][which]
@@ -175,13 +175,14 @@ def weigh_classes(losses: Float[Array, " B"], batch: dict, game: Game) -> Float[
     return losses * gather(batch["weights"].reshape(-1, packing).mean(axis=1), game.axis_name)
 
 
-def frozen_judge(
-    params, network: NetworkState, model_state, memory, batch: dict, keys: Key[Array, " B"], game: Game
-) -> Callable:
-    """`(examples, like) -> mean logits [B]`, with the given statistics, memory and noise."""
+def frozen_judge(params, network: NetworkState, model_state, memory, batch: dict, game: Game) -> Callable:
+    """`(examples, like) -> mean logits [B]`, with the given statistics and memory.
+
+    Augmentation, noise and dropout are those of the loss's real or fake examples, as `like` says.
+    """
 
     def judge(examples, like):
-        given = batch["given"][like]
+        given, keys = batch["given"][like], named_keys(batch["keys"], like)
         outputs, _ = discriminate(network, params, model_state, examples, given, keys, memory, game)
         return per_example(outputs.logits)
 
@@ -206,8 +207,7 @@ def own_penalties(params, network: NetworkState, memory, batch: dict, game: Game
     Returns:
       the sum, and the values by name.
     """
-    real_keys = named_keys(batch["keys"], "real")
-    judge = frozen_judge(params, network, network.model_state, memory, batch, real_keys, game)
+    judge = frozen_judge(params, network, network.model_state, memory, batch, game)
     term = gradient_term(judge, batch, batch["keys"][:: game.gan.packing], game)
     total, _, values = penalize("gradient", term, memory, game, count, own_step=True)
     return game.hyper["loss_weight"]["discriminator"] * total, values

@@ -96,7 +96,7 @@ def suggested_gamma(shape: tuple[int, ...], batch_size: int) -> float:
 def caution_about_gamma(config: ConfigDict, shape: tuple[int, ...]) -> str:
     """A warning where R1's weight is more than 30 times as large or small as suggested; '' if it is not.
 
-    Relativistic losses are left out: R3GAN's published weights are 100 to 600 times the rule's.
+    Relativistic losses are left out: R3GAN's published weights are 12 to 10,000 times the rule's.
     """
     weight = config.regularizers.r1.weight if "r1" in config.regularizers else 0.0
     if not weight or len(shape) != 3 or config.loss.name.startswith("relativistic"):

@@ -140,7 +140,7 @@ def for_own_steps(config: ConfigDict, numbers: dict[str, float]) -> dict[str, fl
         return numbers
     ratio = intervals[0] / (intervals[0] + 1)
     made = dict(numbers)
-    for name in ("b1", "b2"):
+    for name in ("b1", "b2", "decay"):
         if name in made:
             made[name] **= ratio
     if "learning_rate" in made:

@@ -112,7 +112,7 @@ class SideOrSides:
         )
 
     def __str__(self):
-        return "be one whole number, or (height, width)"
+        return "be a whole number from 0 on, or (height, width) from 1 on"
 
 
 Range = AtLeast | Above | Between | OneOf | Pattern | SideOrSides

@@ -85,6 +85,8 @@ def _train(config: ConfigDict, workdir: Path) -> int:
     gan = experiment.make_gan(config, dataset.shape, axis_name, classes_of(dataset), with_features=True)
     if before:
         record.require_same_features(gan, recorded, workdir)
+    if config.evaluation.get("standing_statistics", 0):
+        sampler.require_batch_norm(gan)  # samples use them, also where nothing is evaluated
     nbytes = dataset.nbytes + (dataset.partner.nbytes if dataset.partner is not None else 0)
     streamed = nbytes > config.dataset.max_device_bytes
     program = parallel.make_program(

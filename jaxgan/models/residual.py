@@ -47,7 +47,8 @@ class GeneratorBlock(nn.Module):
     ) -> Float[Array, "B h w O"]:
         activation = layers.make_activation(self.activation, self.slope)
         use_bias = self.norm_bias or not self.batch_norm
-        # N(0, 0.02): class gains start near 1 and biases near 0, as in SNGAN's code. BigGAN's are orthogonal.
+        # N(0, 0.02): class gains start near 1, as in SNGAN's code, and biases near 0 (there: 0). BigGAN's are
+        # orthogonal.
         of_condition = "normal" if self.initializer == "xavier" else self.initializer
         shared = {"spectral_norm": self.spectral_norm, "train": train}
         y = x

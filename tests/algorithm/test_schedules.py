@@ -167,6 +167,9 @@ def test_nothing_is_said_of_schedules_that_are_not_set():
         ("set loss.name=hinge|loss.name=least_squares", {"loss.least_squares.a.form": "linear"}),
         ("augment.names=color", {"augment.color.brightness.form": "linear"}),
         ("ema_decay.end=1.5 must lie in", {"ema_decay.form": "linear", "ema_decay.end": 1.5}),
+        ("b2.end=1.0 must lie in \\[0.0, 1.0\\)", {
+            "generator_optimizer.adam.b2.form": "linear", "generator_optimizer.adam.b2.end": 1.0,
+        }),
         ("by factors: both must be above 0", {"ema_decay.form": "exponential"}),
         ("from_step=-1 must be at least 0", {"ema_decay.form": "linear", "ema_decay.from_step": -1}),
     ],

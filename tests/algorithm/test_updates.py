@@ -3,6 +3,7 @@
 The game: fakes x = zW + c, logits xw + b, gradient descent with learning rate 0.1.
 """
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +28,7 @@ def make_linear(packing=1, outputs=1, num_generators=1, **overrides):
         generator = MultiGenerator(generator, num_generators)
     discriminator = DISCRIMINATORS["mlp"]((2 * packing,), None, outputs, hidden=())
     fields = {"packing": packing, "num_generators": num_generators, **overrides}
-    return make_gan(shape=POINTS, generator=generator, discriminator=discriminator, **fields)
+    return make_gan(shape=POINTS, generator=generator, **{"discriminator": discriminator, **fields})
 
 
 def start(gan, **knobs):
@@ -360,6 +361,30 @@ def test_instance_noise_blurs_what_the_discriminator_sees():
         noise = np.float64(jax.vmap(lambda key: jax.random.normal(key, POINTS))(draws))
         losses += np.log1p(np.exp(sign * ((x + 0.5 * 0.4 * noise) @ w + b))).mean()
     np.testing.assert_allclose(metrics["discriminator_loss"], losses, rtol=1e-5)
+
+
+class Square(nn.Module):
+    """½w‖x‖² with w = 1, so that ½‖∇D(x)‖² = D(x)."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        return self.param("w", nn.initializers.ones, ()) * jnp.square(x).sum(axis=-1) / 2
+
+
+def test_penalties_see_the_noise_of_the_loss():
+    """R1 that of its real examples, R2 that of its fakes."""
+    penalties = {
+        name: Regularizer("gradient", FAMILIES["gradient"].bind(name)[0], 1, SCHEDULES["constant"], False)
+        for name in ("r1", "r2")
+    }
+    noisy = {"instance_noise": SCHEDULES["constant"], "regularizers": penalties}
+    gan = make_linear(discriminator=Square(), loss=LOSSES["wasserstein"], **noisy)
+    entry = {"weight": 0.1, "schedule": {}, "fields": {}}
+    noise = {"stddev": 0.7, "schedule": {}}
+    state = make_state(gan, instance_noise=noise, regularizers={"r1": entry, "r2": entry})
+    _, (metrics,) = step(gan, state)
+    found = metrics["discriminator/r1"], metrics["discriminator/r2"]
+    np.testing.assert_allclose(found, (metrics["D(x)"], metrics["D(G(z))"]), rtol=1e-5)
 
 
 def test_parameters_stay_float32_under_bfloat16():

@@ -314,7 +314,7 @@ def test_an_image_size_is_one_number_or_two(size):
     config.update_from_flattened_dict({"dataset.image_size": size})
     for wrong in ((20,), (20, 0), (20.0, 28), "28", -1, True):
         config.dataset.image_size = wrong
-        with pytest.raises(UserError, match="must be one whole number, or \\(height, width\\)"):
+        with pytest.raises(UserError, match="must be a whole number from 0 on, or \\(height, width\\)"):
             checks.check(config)
 
 

@@ -100,6 +100,12 @@ def test_the_nearest_fields(name, fields):
     assert listing.nearest(name)[: len(fields) or 1] == fields
 
 
+def test_a_number_without_a_schedule_is_named():
+    said = listing.hint("schedules.discriminator_steps.form")
+    assert said.startswith(" discriminator_steps is fixed for a run. Which numbers can change:")
+    assert "The nearest: " in listing.hint("schedules.ema_deca.form")
+
+
 def test_fields_of_selected_components_come_first():
     config = gan_ring.get_config()
     config.generator_optimizer.name = "rmsprop"
