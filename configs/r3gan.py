@@ -9,14 +9,14 @@ The first two are for accelerators. Full training has not been run here yet. The
 CIFAR-10 (50,000 samples), and 1,000 modes and a reverse KL of .029 on Stacked-MNIST. `small` takes 2.4 s of
 CPU time per step and 1.8 GB of memory.
 
-With the classes, as in the paper: --config.condition.name=labels --config.condition.labels.embedding=768
---config.condition.labels.discriminator=inner_product.
+On CIFAR-10 both networks are told the classes, as in the paper; pictures without classes ask for
+--config.condition.name=none.
 
 As published: R1 and R2 in every update; γ, β2, the learning rate, the average's half-life and the probability
 of augmentation follow half a cosine in the first steps, and are then constant; the generator's update has a
-batch of its own. The operations of augmentation are those of StyleGAN2-ADA. Differences: training is in
-float32, and digits are scaled to 32×32. The burn-in of `small` is 8 % of its steps, and its average is over
-fewer images.
+batch of its own; operations on colours have half the probability of the others. Differences: training is in
+float32, and digits are scaled to 32×32. `small` has a burn-in of 8 % of its steps, an average over fewer
+images, and five times the learning rate.
 """
 
 from configs import default
@@ -66,8 +66,13 @@ def get_config(variant: str = ""):
         config.evaluation.extractor.name = "classifier"
         config.evaluation.statistics.names = ("class_coverage",)
     else:
+        config.condition.name = "labels"
+        config.condition.labels.discriminator = "inner_product"
+        config.condition.labels.embedding = 128 if small else 768  # the discriminator's last maps
+        config.condition.labels.generator_embedding = config.latent_dim
         config.data_augment.names = ("flip",)
-        config.augment.names = BLITTING + GEOMETRY + COLOUR
+        config.augment.names = (*BLITTING, *GEOMETRY, *COLOUR, "cutout")
+        config.augment.multipliers = tuple(0.5 if name in COLOUR else 1.0 for name in config.augment.names)
         config.augment.probability = 0.0
         _over(config, "augment.probability", burn_in, 0.55)
     if small:

@@ -440,3 +440,14 @@ def test_other_impossible_numbers_are_refused():
         init_adaptive(-1)
     with pytest.raises(UserError, match="interval=0 must be at least 1"):
         update_adaptive(init_adaptive(), jnp.ones(2), 2, interval=0)
+
+
+def test_multipliers_are_factors_of_the_probability():
+    images = jnp.float32(np.random.default_rng(0).uniform(-1, 1, (2000, 3, 3, 1)))
+    keys = jax.random.split(jax.random.key(0), len(images))
+    ops = AUGMENTATIONS["brightness"](), AUGMENTATIONS["flip"]()
+    second = jax.vmap(lambda key, image: ops[1](jax.random.fold_in(key, 1), image))(keys, images)
+    np.testing.assert_array_equal(augment(ops, keys, images, None, (0.0, 1.0)), second)
+    found = augment(ops[:1], keys, images, 0.8, (0.5,))
+    changed = np.asarray(found != images).any(axis=(1, 2, 3)).mean()
+    assert abs(changed - 0.4) < 4 * np.sqrt(0.4 * 0.6 / len(images))

@@ -181,6 +181,7 @@ def labels(
         str, OneOf(("none", "joined", "projection", "select", "inner_product"))
     ] = "joined",
     embedding: Annotated[int, AtLeast(1)] = 50,
+    generator_embedding: Annotated[int, AtLeast(0)] = 0,
 ) -> Condition:
     """Each example's class.
 
@@ -193,6 +194,7 @@ def labels(
       discriminator: how the discriminator uses labels, see `ConditionalDiscriminator`; none: in class losses
         alone.
       embedding: width of the embeddings that are joined to latents and to points, or of the inner product.
+      generator_embedding: width of the one that is joined to latents, where it differs; 0: `embedding`.
 
     Source: Mirza and Osindero 2014, Conditional Generative Adversarial Nets.
     """

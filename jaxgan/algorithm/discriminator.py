@@ -62,7 +62,8 @@ def discriminate(
         probability = (
             memory["adaptive"]["probability"] if "adaptive" in memory else hyper.get("augment_probability")
         )
-        examples = augment(game.operations("augment"), named_keys(keys, "augment"), examples, probability)
+        ops, own_keys = game.operations("augment"), named_keys(keys, "augment")
+        examples = augment(ops, own_keys, examples, probability, gan.augment_multipliers)
     if "instance_noise" in hyper:  # Sønderby et al. 2017; Arjovsky and Bottou 2017, section 3
         numbers = hyper["instance_noise"]
         stddev = numbers["stddev"] * gan.instance_noise(game.step, **numbers["schedule"])

@@ -74,6 +74,7 @@ class GAN:
       data_augment: ordinary augmentation of the real examples alone, builders by name.
       consistency_augment: augmentation to which consistency penalties make the discriminator invariant, by
         name.
+      augment_multipliers: factors of the probability of each of `augment`; (): all 1.
       adaptive_interval: discriminator updates from one step of ADA's rule to the next.
       instance_noise: schedule of the noise on the discriminator's inputs.
       image_pool: earlier fakes among which the discriminator's are drawn; 0: it is shown the new ones.
@@ -109,6 +110,7 @@ class GAN:
     augment: dict[str, Callable] = dataclasses.field(default_factory=dict)
     data_augment: dict[str, Callable] = dataclasses.field(default_factory=dict)
     consistency_augment: dict[str, Callable] = dataclasses.field(default_factory=dict)
+    augment_multipliers: tuple[float, ...] = ()
     adaptive_interval: int = 4
     instance_noise: Callable[..., jax.Array] | None = None
     image_pool: int = 0

@@ -31,6 +31,7 @@ def augment(
     keys: Key[Array, " B"],
     images: Float[Array, "B H W C"],
     probability: float | Float[Array, ""] | None = None,
+    multipliers: tuple[float, ...] = (),
 ) -> Float[Array, "B H W C"]:
     """Applies each of `ops` in turn to each image, independently with the same probability.
 
@@ -39,12 +40,15 @@ def augment(
       keys: one typed key an example, `[B]`.
       images: `[B, H, W, C]`.
       probability: a scalar, maybe traced; None applies all of them, without a selection in the program.
+      multipliers: factors of the probability, one for each of `ops`; (): all 1.
 
     Returns:
       `[B, H, W, C]`.
 
     Source: Karras et al. 2020, Training Generative Adversarial Networks with Limited Data, section 2.3.
     """
+    if multipliers and probability is None:
+        probability = 1.0
     if probability is not None:
         check("probability", probability, 1)
 
@@ -60,6 +64,7 @@ def augment(
                 new = compose(op.matrix(own, image), matrix) if geometric else op(own, image)
                 if probability is not None:
                     limit = op.share(probability) if geometric else probability
+                    limit = limit * multipliers[i] if multipliers else limit
                     new = jnp.where(chance[i] < limit, new, old)
                 matrix, image = (new, image) if geometric else (matrix, new)
                 i += 1

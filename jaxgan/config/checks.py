@@ -185,6 +185,12 @@ def _check_own_steps(config: ConfigDict) -> None:
 
 
 def _check_augmentation(config: ConfigDict) -> None:
+    multipliers, names = config.augment.get("multipliers", ()), names_of(config.augment)
+    if multipliers and len(multipliers) != len(names):
+        raise UserError(
+            f"augment.multipliers has {len(multipliers)} numbers for {len(names)} augment.names: give one "
+            "for each"
+        )
     if not config.augment.adaptive:
         return
     if config.augment.probability == 1:

@@ -142,6 +142,11 @@ def check_condition(config: ConfigDict) -> None:
             "condition.labels.embedding is set, but no network joins it to its input, nor multiplies with "
             "it: leave it alone, or set condition.labels.generator=joined"
         )
+    if fields["generator_embedding"] and fields["generator"] != "joined":
+        raise UserError(
+            "condition.labels.generator_embedding is set, but the generator joins none to its latents: leave "
+            "it alone, or set condition.labels.generator=joined"
+        )
     if fields["discriminator"] == "none" and not losses:
         raise UserError(
             "condition.labels.discriminator=none, and no loss looks at labels, so that the generator would "

@@ -124,10 +124,11 @@ def with_condition(
     if fields["discriminator"] == "projection":
         require_features(config, discriminator, "condition.labels.discriminator=projection")
         _refuse_patches(config.discriminator.name, discriminator)
-    told = {"classes": condition.num_classes, "embedding": fields["embedding"]}
+    classes, width = condition.num_classes, fields["embedding"]
+    own_width = fields["generator_embedding"] or width
     return (
-        ConditionalGenerator(generator, labels=fields["generator"], **told),
-        ConditionalDiscriminator(discriminator, labels=fields["discriminator"], heads=heads, **told),
+        ConditionalGenerator(generator, classes, fields["generator"], own_width),
+        ConditionalDiscriminator(discriminator, classes, fields["discriminator"], width, heads),
     )
 
 

@@ -211,6 +211,7 @@ GROUPS["Augmentation of images"] = {
     ),
     **_fields(
         ("augment.probability", 1.0, "probability of each operation, for each image", _SHARE),
+        ("augment.multipliers", (), "factors of the probability, one for each of names; (): all 1", _SHARE),
         (
             "augment.adaptive",
             False,

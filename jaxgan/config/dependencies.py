@@ -34,7 +34,7 @@ NEEDS = {
         "instance_noise.schedule.constant.num_steps": 0,
         "instance_noise.schedule.constant.warmup_steps": 0,
     },
-    "augment.names": {"augment.adaptive": False, "augment.probability": 1.0},
+    "augment.names": {"augment.adaptive": False, "augment.probability": 1.0, "augment.multipliers": ()},
     "augment.adaptive": {"augment.target": 0.6, "augment.length": 500_000.0, "augment.adaptive_interval": 4},
     "ema_half_life=0.0": {"ema_decay": 0.999},
     "ema_half_life": {"ema_rampup": 0.0},

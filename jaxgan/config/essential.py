@@ -19,6 +19,7 @@ from jaxgan.config.fields import (
 UNSAID = {
     "max_minutes": 0.0,
     "image_pool": 0,
+    "augment.multipliers": (),
     "dataset.hold_out": False,
     "ema_half_life": 0.0,
     "ema_rampup": 0.0,

@@ -168,6 +168,7 @@ def make_gan(
         augment=augmentations("augment"),
         data_augment=augmentations("data_augment"),
         consistency_augment=augmentations("consistency_augment"),
+        augment_multipliers=tuple(config.augment.get("multipliers", ())),
         adaptive_interval=config.augment.adaptive_interval,
         instance_noise=SCHEDULES[config.instance_noise.schedule.name],
         image_pool=config.get("image_pool", 0),

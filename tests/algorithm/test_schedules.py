@@ -283,6 +283,19 @@ def test_r3gan_is_as_published():
         "augment.probability": (0.0, 0.55),
     }
     assert config.generator_batch == "fresh" and config.discriminator_optimizer.adam.b1 == 0
+    halved = dict(zip(config.augment.names, config.augment.multipliers, strict=True))
+    assert {name for name, factor in halved.items() if factor == 0.5} == {
+        "brightness", "contrast", "luma_flip", "hue", "saturation"
+    }  # fmt: skip
+    assert {halved[name] for name in ("flip", "quarter_turns", "fractional_translation", "cutout")} == {1}
+    gan = experiment.make_gan(config, (32, 32, 3), classes=tuple(range(10)))
+    hyper = experiment.make_hyper(config)
+    state = jax.eval_shape(functools.partial(init_state, gan, np.array([0, 0], np.uint32), hyper))
+    generator, discriminator = state.generator.params, state.discriminator.params
+    assert generator["label_embedding"]["embedding"].shape == (10, 64)
+    assert generator["project"]["kernel"].shape == (64 + 64, 768)
+    assert discriminator["label_embedding"]["embedding"].shape == (10, 768)
+    assert discriminator["output"]["kernel"].shape == (768, 768)
     stacked = experiment.make_hyper(r3gan.get_config("stacked_mnist"))["schedules"]
     assert stacked["regularizers.r1.weight"] == {"start": 1.0, "end": 0.1, "from_step": 0, "num_steps": 3906}
     assert stacked["ema_half_life"]["end"] == 5e5 and len(stacked) == 5

@@ -77,6 +77,16 @@ REFUSED = {
         "discriminator_optimizer.adam.eps_root": 1e-16,
         "regularizers.zcr.weight": 1.0,
     },
+    "augment.multipliers has 1 numbers for 2 augment.names": {
+        "augment.names": ("flip", "crop"),
+        "augment.multipliers": (0.5,),
+    },
+    "generator_embedding is set, but the generator joins none": {
+        "condition.name": "labels",
+        "condition.labels.generator": "batch_norm",
+        "generator.dcgan.batch_norm": True,
+        "condition.labels.generator_embedding": 4,
+    },
     "set augment.probability=0": {"augment.names": ("flip",), "augment.adaptive": True},
     "those of loss 'wasserstein' have no zero": {
         "augment.names": ("flip",),
