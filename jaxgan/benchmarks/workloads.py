@@ -72,5 +72,7 @@ WORKLOADS = {
     "dcgan_32": Workload("dcgan_images", (32, 32, 3), 50_000),
     "sngan:small": Workload("sngan:small", (32, 32, 3), 50_000, update_orders=("alternating",)),
     "biggan:small": Workload("biggan:small", (32, 32, 3), 50_000, 10, ("alternating",)),
-    "r3gan:small": Workload("r3gan:small", (32, 32, 3), 50_000, update_orders=("alternating",)),
+    "r3gan_stacked:small": Workload(
+        "r3gan:stacked_mnist,small", (32, 32, 3), 50_000, update_orders=("alternating",)
+    ),
 }

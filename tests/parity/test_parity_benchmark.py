@@ -46,7 +46,7 @@ def with_weights_of(network, inputs, theirs, side):
     return network.apply(variables, inputs, train=True, mutable=["batch_stats"])[0]
 
 
-RESIDUAL = "sngan:small", "biggan:small", "r3gan:small"  # their networks: test_parity_networks.py
+RESIDUAL = "sngan:small", "biggan:small", "r3gan_stacked:small"  # their networks: test_parity_networks.py
 
 
 @pytest.mark.parametrize("name", [name for name in WORKLOADS if name not in RESIDUAL])
