@@ -5,12 +5,13 @@ python launch.py --config=configs/biggan.py:deep      BigGAN-deep: 512 channels 
 python launch.py --config=configs/biggan.py:small     a sixth as wide, for two cores
 
 Full training has not been run here yet. StudioGAN reports FID 4.16 and an inception score of 9.96 with these
-settings (50,000 samples against the training set, Inception, best checkpoint). `small` takes 3.2 s of CPU
-time per step and 1.8 GB of memory.
+settings (50,000 samples against the training set, Inception, best checkpoint), not for `deep`. `small` takes
+3.2 s of CPU time per step and 1.8 GB of memory.
 
-Evaluations and samples use the batch statistics of 16 batches of latents (standing statistics). Differences
-from StudioGAN: averaging starts with the first step (StudioGAN: after 1,000); the epsilons of batch norm and
-spectral norm are 1e-5 and 1e-12.
+Evaluations and drawn samples use the batch statistics of 16 batches of latents (standing statistics); the
+grids of a training run use running averages. Differences from StudioGAN: averaging starts with the first step
+(StudioGAN: after 1,000); the epsilons of batch norm and spectral norm are 1e-5 and 1e-12; the projection is
+initially N(0, .02), not orthogonal.
 """
 
 from configs import default
