@@ -19,7 +19,7 @@ OPTIMIZERS = Registry("optimizer")
 SCHEDULES = Registry("schedule")
 
 LearningRate = Annotated[float, AtLeast(0), "η, the size of a step"]
-Beta1 = Annotated[float, Between(0.0, 1.0), "β1, decay of the mean of gradients"]
+Beta1 = Annotated[float, Between(-1.0, 1.0), "β1, decay of the mean of gradients; negative momentum below 0"]
 Beta2 = Annotated[float, Between(0.0, 1.0), "β2, the decay of the mean of their squares"]
 DecayOfSquares = Annotated[float, "decay of the mean of squared gradients"]
 Momentum = Annotated[float, "μ, the share of the last step that is repeated"]
