@@ -17,7 +17,12 @@ of augmentation follow half a cosine in the first steps, and are then constant; 
 batch of its own; operations on colours have half the probability of the others. Differences: training is in
 float32, and digits are scaled to 32×32. `small` has a burn-in of 8 % of its steps, an average over fewer
 images, five times the learning rate, and 16 times γ, as its batch is a 16th (StyleGAN2-ADA's rule). With
-the published γ it collapsed to 8 of Stacked-MNIST's 1,000 modes.
+the published γ one run on Stacked-MNIST had 8 modes after 750 steps, against 158.
+
+The curve of `small` on Stacked-MNIST:
+
+    python launch.py --config=configs/r3gan.py:stacked_mnist,small --mode=sweep --sweep=seed=0 \\
+    --population=off --config.dataset.fallback= --config.num_steps=2500 --config.eval_every=250
 """
 
 from configs import default

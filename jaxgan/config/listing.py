@@ -248,9 +248,7 @@ def _written(value: Any) -> str:
 def hint(name: str, config: ConfigDict | None = None) -> str:
     """A hint for a field that does not exist: the nearest fields, and where all are listed."""
     if name.startswith("schedules."):
-        number = name.removeprefix("schedules.")
-        for field in OF_SCHEDULES:
-            number = number.removesuffix(f".{field.name}")
+        number = name.removeprefix("schedules.").rpartition(".")[0]
         if number in flatten((get_config() if config is None else config).to_dict()):
             return f" {number} is fixed for a run. Which numbers can change: python launch.py --mode=fields"
     found = nearest(name, config)
