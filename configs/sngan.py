@@ -7,8 +7,8 @@ python launch.py --config=configs/sngan.py:small,projection    both
 python launch.py --config=configs/sngan.py:images --config.dataset.path=FOLDER     your pictures, 64×64
 
 Full training has not been run here yet. torch-mimicry reports with these settings (50,000 samples, Inception)
-FID 16.77 ± .04 and an inception score of 7.97; with projection, 10.84 ± .03 and 8.25. `small` takes 2.9 s of
-CPU time per step and 1.1 GB of memory. Its curve on a folder of 50,000 pictures in ten classes is in
+FID 16.77 ± .04 and an inception score of 7.97; with projection, 10.84 ± .03 and 8.25. `small` takes 1.5 s
+a step on two cores, and 1.3 GB of memory. Its curve on a folder of 50,000 pictures in ten classes is in
 jaxgan/benchmarks/README.md:
 
     python launch.py --config=configs/sngan.py:small,projection --mode=sweep --sweep=seed=0 \\
