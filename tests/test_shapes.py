@@ -125,6 +125,8 @@ CALLS = {
     features.check_width: ((FEATURES, FEWER), (FEATURES, FEWER[0])),
     convolution.conv: ((SCALED, KERNEL, 2), (SCALED, SCALED[0], 2)),
     convolution.conv_transpose: ((SCALED.repeat(2, 3), KERNEL, 1, (8, 8)), (SCALED, KERNEL, 1, (8, 8))),
+    convolution.plain_conv: ((SCALED, KERNEL, 2), (SCALED, SCALED[0], 2)),
+    convolution.plain_conv_transpose: ((SCALED.repeat(2, 3), KERNEL, 1, (8, 8)), (SCALED, KERNEL, 1, (8, 8))),
     convolution.conv_kernel_gradient: ((SCALED, SCALED, 1, (3, 3)), (SCALED, SCALED[:2], 1, (3, 3))),
     heads.unit: ((LOGITS,), (LOGITS[0],)),
     halving.keep: ((RAW[0, 0, :, 0], (), 2, True), (RAW, (), 2, True)),

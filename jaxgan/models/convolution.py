@@ -8,6 +8,8 @@ outside of loops, but not in the loop over training steps, where they are 40 to 
 gradient of a dilated convolution is slow everywhere. (See also `compilation.py`.)
 """
 
+import contextlib
+import contextvars
 import functools
 
 import jax
@@ -16,6 +18,26 @@ from jax import lax
 from jaxtyping import Array, Float
 
 _FEW_CHANNELS = 4
+_plain = contextvars.ContextVar("plain", default=False)
+
+
+@contextlib.contextmanager
+def plain_layers():
+    """Layers that are traced within it are single XLA operations, the form that exporters read.
+
+    There is then no choice between platforms, and no derivative written by hand. The results are equal up to
+    rounding. A network that `jax.jit` has traced before keeps its form.
+    """
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
+
+
+def fast_or_plain(fast, plain):
+    """Of two functions `plain` within `plain_layers`, else `fast`."""
+    return plain if _plain.get() else fast
 
 
 def _canonical_conv(lhs, rhs, stride, padding, lhs_dilation=1, rhs_dilation=1):
@@ -50,6 +72,13 @@ def conv(
     return _canonical_conv(x, kernel, stride, padding)
 
 
+def plain_conv(
+    x: Float[Array, "N H W I"], kernel: Float[Array, "kh kw I O"], stride: int
+) -> Float[Array, "N h w O"]:
+    """`conv` as one XLA operation: see `plain_layers`."""
+    return _canonical_conv(x, kernel, stride, "SAME")
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv_transpose(
     y: Float[Array, "N h w O"], kernel: Float[Array, "kh kw I O"], stride: int, size: tuple[int, int]
@@ -74,6 +103,14 @@ def conv_transpose(
     ways = {"cpu": on_cpu, "default": dilated_transpose}
     ways = {name: functools.partial(way, stride=stride, size=size) for name, way in ways.items()}
     return lax.platform_dependent(y, kernel, **ways)
+
+
+def plain_conv_transpose(
+    y: Float[Array, "N h w O"], kernel: Float[Array, "kh kw I O"], stride: int, size: tuple[int, int]
+) -> Float[Array, "N H W I"]:
+    """`conv_transpose` as one XLA operation: see `plain_layers`."""
+    flipped, padding = _adjoint(kernel, stride, size)
+    return _canonical_conv(y, flipped, 1, padding, lhs_dilation=stride)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -101,10 +138,7 @@ def conv_kernel_gradient(
 
 def dilated_transpose(y, kernel, stride, size):
     """A convolution of y with zeros between its pixels, which libraries can skip."""
-    padding = []
-    for k, (low, high) in zip(kernel.shape[:2], _padding(size, kernel.shape, stride), strict=True):
-        padding.append((k - 1 - low, k - 1 - high))
-    flipped = jnp.swapaxes(jnp.flip(kernel, (0, 1)), 2, 3)
+    flipped, padding = _adjoint(kernel, stride, size)
     y, padding = _enlarge(y, kernel, padding, stride)
     return _canonical_conv(y, flipped, 1, padding, lhs_dilation=stride)
 
@@ -156,6 +190,14 @@ def summed_transpose(y, kernel, stride, size):
                 spread.append((before, big - stride * (small - 1) - 1 - before, stride - 1))
             x += lax.pad(terms[:, :, :, a, b], jnp.zeros((), x.dtype), [(0, 0, 0), *spread, (0, 0, 0)])
     return x.astype(y.dtype)
+
+
+def _adjoint(kernel, stride, size):
+    """The kernel and the padding of the convolution that is the adjoint of `conv` in its first argument."""
+    padding = []
+    for k, (low, high) in zip(kernel.shape[:2], _padding(size, kernel.shape, stride), strict=True):
+        padding.append((k - 1 - low, k - 1 - high))
+    return jnp.swapaxes(jnp.flip(kernel, (0, 1)), 2, 3), padding
 
 
 def _padding(size, kernel_size, stride):

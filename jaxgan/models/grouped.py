@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxgan.models.convolution import conv, conv_kernel_gradient
+from jaxgan.models.convolution import conv, conv_kernel_gradient, fast_or_plain
 
 _FEW_GROUPS = 32  # more would make programs that take long to compile
 
@@ -23,7 +23,7 @@ _FEW_GROUPS = 32  # more would make programs that take long to compile
 def plain_grouped_conv(
     x: Float[Array, "B H W C"], kernel: Float[Array, "h w I O"], groups: int
 ) -> Float[Array, "B H W O"]:
-    """`grouped_conv` as one XLA operation, the form that other tools can read."""
+    """`grouped_conv` as one XLA operation: see `convolution.plain_layers`."""
     order = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(
         x, kernel, (1, 1), "SAME", dimension_numbers=order, feature_group_count=groups
@@ -121,11 +121,10 @@ class GroupedConv(nn.Module):
     kernel_size: int
     groups: int
     kernel_init: nn.initializers.Initializer
-    plain: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W O"]:
         shape = (self.kernel_size, self.kernel_size, x.shape[-1] // self.groups, self.features)
-        convolve = plain_grouped_conv if self.plain else grouped_conv
+        convolve = fast_or_plain(grouped_conv, plain_grouped_conv)
         y = convolve(x, self.param("kernel", self.kernel_init, shape), self.groups)
         return y + self.param("bias", nn.initializers.zeros, (self.features,))

@@ -13,7 +13,13 @@ from jaxtyping import Array, Float
 
 from jaxgan.declarations import AtLeast, Between, OneOf, Pattern
 from jaxgan.errors import UserError
-from jaxgan.models.convolution import conv, conv_transpose
+from jaxgan.models.convolution import (
+    conv,
+    conv_transpose,
+    fast_or_plain,
+    plain_conv,
+    plain_conv_transpose,
+)
 
 # Radford et al. 2016 (DCGAN), section 4: all weights are drawn from Normal(0, 0.02).
 normal_init = nn.initializers.normal(0.02)
@@ -104,7 +110,8 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        y = conv(x, self.param("kernel", self.kernel_init, shape), self.stride)
+        convolve = fast_or_plain(conv, plain_conv)
+        y = convolve(x, self.param("kernel", self.kernel_init, shape), self.stride)
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 
@@ -125,7 +132,8 @@ class ConvTranspose(nn.Module):
     def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
         shape = (self.kernel_size, self.kernel_size, self.features, x.shape[-1])
         size = self.size or (x.shape[1] * self.stride, x.shape[2] * self.stride)
-        y = conv_transpose(x, self.param("kernel", normal_init, shape), self.stride, size)
+        convolve = fast_or_plain(conv_transpose, plain_conv_transpose)
+        y = convolve(x, self.param("kernel", normal_init, shape), self.stride, size)
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 

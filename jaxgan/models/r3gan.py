@@ -20,7 +20,6 @@ _EXPANSION = 2  # the inner maps of a block have this many times more channels
 
 Blocks = Annotated[int, AtLeast(1), "residual blocks in each stage"]
 GroupWidth = Annotated[int, AtLeast(1), "channels in a group of the 3×3 convolutions"]
-Plain = Annotated[bool, "grouped convolutions in the form that other tools read, slow to train on a CPU"]
 
 
 def _normal(gain=1.0):
@@ -39,12 +38,10 @@ class R3Block(nn.Module):
     Attributes:
       group_width: channels in each group.
       depth: L, the blocks of the whole network.
-      plain: see `grouped.plain_grouped_conv`.
     """
 
     group_width: int
     depth: int
-    plain: bool
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool = False) -> Float[Array, "B H W C"]:
@@ -54,7 +51,7 @@ class R3Block(nn.Module):
         y = nn.Dense(inner, kernel_init=kernel_init, name="conv_0")(x)
         y = nn.leaky_relu(y, _SLOPE)
         groups = inner // self.group_width
-        y = GroupedConv(inner, 3, groups, kernel_init, self.plain, name="conv_1")(y)
+        y = GroupedConv(inner, 3, groups, kernel_init, name="conv_1")(y)
         y = nn.leaky_relu(y, _SLOPE)
         return x + nn.Dense(channels, use_bias=False, kernel_init=nn.initializers.zeros, name="conv_2")(y)
 
@@ -78,7 +75,6 @@ class R3GANGenerator(nn.Module):
     multipliers: layers.Sizes = ()
     blocks: Blocks = 2
     group_width: GroupWidth = 16
-    plain: Plain = False
     remat: layers.Remat = False
     label_init: ClassVar = staticmethod(_normal())  # of an embedding of classes beside z
 
@@ -99,7 +95,7 @@ class R3GANGenerator(nn.Module):
                 x = smooth_upsample(_linear(x, width, f"transition_{i}"), sizes[i - 1])
             for j in range(self.blocks):
                 depth = self.blocks * len(widths)
-                x = block(self.group_width, depth, self.plain, name=f"block_{i}_{j}")(x, train)
+                x = block(self.group_width, depth, name=f"block_{i}_{j}")(x, train)
         return nn.Dense(self.shape[2], use_bias=False, kernel_init=_normal(), name="output")(x)
 
 
@@ -125,7 +121,6 @@ class R3GANDiscriminator(nn.Module):
     multipliers: layers.Sizes = ()
     blocks: Blocks = 2
     group_width: GroupWidth = 16
-    plain: Plain = False
     remat: layers.Remat = False
     minibatch_stddev: layers.Count = 0
     minibatch_discrimination: layers.Count = 0
@@ -144,7 +139,7 @@ class R3GANDiscriminator(nn.Module):
                 x = _linear(smooth_downsample(x), width, f"transition_{i}")
             for j in range(self.blocks):
                 depth = self.blocks * len(widths)
-                x = block(self.group_width, depth, self.plain, name=f"block_{i}_{j}")(x, train)
+                x = block(self.group_width, depth, name=f"block_{i}_{j}")(x, train)
         height, wide, width = x.shape[1:]
         basis_init = nn.initializers.normal(1 / math.sqrt(height * wide))  # a convolution for each channel
         x = jnp.einsum("bhwc,hwc->bc", x, self.param("basis", basis_init, (height, wide, width)))

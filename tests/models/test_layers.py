@@ -15,6 +15,8 @@ from jaxgan.models.convolution import (
     conv_kernel_gradient,
     conv_transpose,
     dilated_transpose,
+    plain_conv,
+    plain_conv_transpose,
     subpixel_transpose,
     summed_transpose,
 )
@@ -85,7 +87,7 @@ def close(a, b, tolerance):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("stride", STRIDES)
-def test_values_of_all_three_functions_match_their_definitions(size, stride):
+def test_values_of_all_functions_and_of_their_plain_forms_match_their_definitions(size, stride):
     for kernel in KERNELS:
         x, k, y = arrays(size, kernel, stride)
         with jax.enable_x64(True):
@@ -93,10 +95,13 @@ def test_values_of_all_three_functions_match_their_definitions(size, stride):
                 conv(x, k, stride),
                 conv_transpose(y, k, stride, (size, size)),
                 conv_kernel_gradient(x, y, stride, (kernel, kernel)),
+                plain_conv(x, k, stride),
+                plain_conv_transpose(y, k, stride, (size, size)),
             )
-        close(found[0], numpy_conv(x, k, stride), 1e-12)
-        close(found[1], numpy_conv_transpose(y, k, stride, (size, size)), 1e-12)
-        close(found[2], numpy_kernel_gradient(x, y, stride, (kernel, kernel)), 1e-12)
+        down, up = numpy_conv(x, k, stride), numpy_conv_transpose(y, k, stride, (size, size))
+        gradient = numpy_kernel_gradient(x, y, stride, (kernel, kernel))
+        for result, expected in zip(found, (down, up, gradient, down, up), strict=True):
+            close(result, expected, 1e-12)
 
 
 @pytest.mark.parametrize("way", [dilated_transpose, subpixel_transpose, summed_transpose])
