@@ -1,5 +1,7 @@
 """Depths and widths of residual networks, as published for the size of the image."""
 
+import math
+
 from jaxgan.errors import UserError
 
 Size = tuple[int, int]  # height, width
@@ -54,6 +56,16 @@ def halvings(shape: tuple[int, ...], least: int) -> int:
     return times
 
 
+def require_depth(shape: tuple[int, ...], multipliers: tuple[int, ...]) -> None:
+    """UserError if a network with a width for each size of its maps would halve maps of 1×1 pixels."""
+    most = math.ceil(math.log2(max(shape[:2])))
+    if len(multipliers) > most + 1:
+        raise UserError(
+            f"multipliers={multipliers} would halve the maps {len(multipliers) - 1} times, but after {most} "
+            f"times an image of {shape[0]}×{shape[1]} is one pixel: give at most {most + 1} numbers"
+        )
+
+
 def generator_layout(
     shape: tuple[int, ...], multipliers: tuple[int, ...] = ()
 ) -> tuple[list[Size], tuple[int, ...]]:
@@ -67,6 +79,7 @@ def generator_layout(
     if not multipliers:
         times = halvings(shape, 4)
         multipliers = (4,) * (times + 1) if min(shape[:2]) <= _SMALL else _of(_GENERATOR, times, (1,))
+    require_depth(shape, multipliers)
     return sizes_upward(shape, (2,) * (len(multipliers) - 1)), multipliers
 
 
@@ -82,6 +95,8 @@ def discriminator_layout(shape: tuple[int, ...], multipliers: tuple[int, ...] = 
     small = min(shape[:2]) <= _SMALL
     if not multipliers:
         multipliers = (2, 2, 2, 2) if small else _of(_DISCRIMINATOR, halvings(shape, 3), (16,))
+    if not small:
+        require_depth(shape, multipliers)
     halving = 2 if small else len(multipliers) - 1
     return [(multiplier, i < halving) for i, multiplier in enumerate(multipliers)]
 
@@ -100,6 +115,8 @@ def deep_discriminator_layout(
     small = min(shape[:2]) <= _SMALL
     if not multipliers:
         multipliers = (4, 4, 4, 4) if small else _of(_DISCRIMINATOR, halvings(shape, 3), (16,))
+    if not small:
+        require_depth(shape, multipliers)
     first, *rest = multipliers
     return first, [(multiplier, i < 2 or not small) for i, multiplier in enumerate(rest)]
 

@@ -11,7 +11,7 @@ from jaxgan.declarations import AtLeast
 from jaxgan.errors import UserError
 from jaxgan.models import DISCRIMINATORS, GENERATORS, layers
 from jaxgan.models.grouped import GroupedConv
-from jaxgan.models.layout import halvings, require_images, sizes_upward
+from jaxgan.models.layout import halvings, require_depth, require_images, sizes_upward
 from jaxgan.models.minibatch import with_batch_features
 from jaxgan.models.resample import smooth_downsample, smooth_upsample
 
@@ -80,6 +80,7 @@ class R3GANGenerator(nn.Module):
 
     def check(self) -> None:
         require_images(self.shape, "generator")
+        require_depth(self.shape, self.multipliers)
         _require_groups(self)
 
     @nn.compact
@@ -127,6 +128,7 @@ class R3GANDiscriminator(nn.Module):
 
     def check(self) -> None:
         require_images(self.shape, "discriminator")
+        require_depth(self.shape, self.multipliers)
         _require_groups(self)
 
     @nn.compact

@@ -62,6 +62,19 @@ def test_multipliers_set_the_depth():
     assert discriminator_layout((64, 64, 1), (1, 2)) == [(1, True), (2, False)]
 
 
+@pytest.mark.parametrize(("registry", "shape", "deepest"), [
+    ("generator", (5, 6, 1), 4),  # 5×6, 3×3, 2×2, 1×1 pixels
+    ("generator", (1, 1, 1), 1),
+    ("discriminator", (48, 36, 1), 7),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["resnet", "biggan", "biggan_deep", "r3gan"])
+def test_maps_of_one_pixel_are_not_halved(registry, name, shape, deepest):
+    networks = {"generator": GENERATORS, "discriminator": DISCRIMINATORS}[registry]
+    networks[name](shape, width=32, multipliers=(1,) * deepest)
+    with pytest.raises(UserError, match=f"give at most {deepest} numbers"):
+        networks[name](shape, width=32, multipliers=(1,) * (deepest + 1))
+
+
 def test_generator_by_hand():
     """Two blocks to an image of odd size, with conditional batch norm, in training mode."""
     shape, classes = (7, 10, 2), jnp.array([1, 0, 2])
