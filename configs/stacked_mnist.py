@@ -76,7 +76,8 @@ def get_config(variant: str = ""):
         discriminator.channels, discriminator.kernels = (32, 64), (4, 4)
         discriminator.dense = (256,)
         discriminator.batch_norm = False
-        generator_adam.learning_rate, discriminator_adam.learning_rate = 1e-3, 5e-4
+        generator_adam.learning_rate = discriminator_adam.learning_rate = 2e-3
+        config.schedule.name = "half_linear"  # both rates fall to 0 from the middle of the run on
     else:  # Lin et al. 2018, section 4.2, after Srivastava et al. 2017, VEEGAN, section 4
         config.num_steps = 200_000  # generator updates; 50 epochs of 128,000 triples for the discriminator
         config.batch_size = 64
