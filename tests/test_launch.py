@@ -51,3 +51,10 @@ def test_the_hint_of_a_finished_run_makes_it_longer(trained, tmp_path):
     longer = [sys.executable, *shlex.split(hint.replace("num_steps=N", "num_steps=22"))]
     done = subprocess.run(longer, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert "going on from step 20" in done.stdout and "done: 22 steps" in done.stdout
+
+
+def test_a_word_for_a_truth_value_is_refused():
+    flags = ["--config=configs/gan_ring.py:small", "--config.regularizers.r1.own_step=maybe"]
+    done = subprocess.run([sys.executable, "launch.py", *flags], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: regularizers.r1.own_step=maybe must be True or False\n"

@@ -160,6 +160,8 @@ class Field:
             whole = (
                 self.kind is not int or isinstance(entry, numbers.Integral) and not isinstance(entry, bool)
             )
+            if not self.ranges and isinstance(entry, float) and not math.isfinite(entry):
+                raise UserError(f"{path}={value!r} must be finite")
             broken = [range_ for range_ in self.ranges if not range_.allows(entry)]
             if broken or not whole:
                 wanted = " and ".join(map(str, broken or self.ranges)) or "be"

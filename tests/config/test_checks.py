@@ -53,6 +53,10 @@ REFUSED = {
     "neither regularizers.cr nor bcr has a weight": {"consistency_augment.names": ("flip",)},
     "instance_noise.stddev=-0.1": {"instance_noise.stddev": -0.1},
     "unknown schedule 'cosin'": {"instance_noise.schedule.name": "cosin"},
+    "half_linear.final=nan must be finite": {
+        "schedule.name": "half_linear",
+        "schedule.half_linear.final": float("nan"),
+    },
     "discriminator_clip_norm=-1.0": {"discriminator_clip_norm": -1.0},
     "top_k looks at the whole batch": {"top_k": 4, "accumulate": 2},
     "unrolled_steps looks at the whole": {
