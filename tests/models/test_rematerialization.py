@@ -25,7 +25,7 @@ def test_gradients_are_equal(registry, name):
         found = []
         for remat in (False, True):
             module = registry[name](SHAPE, **fields, remat=remat)
-            variables = module.init(key, x)
+            variables = jax.tree.map(jnp.float64, module.init(key, x))
 
             def total(params, x, module=module, variables=variables):
                 outputs, state = module.apply(
@@ -36,10 +36,12 @@ def test_gradients_are_equal(registry, name):
             found.append((variables, jax.value_and_grad(total, (0, 1), has_aux=True)(variables["params"], x)))
         return found
 
-    kept, again = run(jax.random.key(0), jnp.float32(x))
+    with jax.enable_x64(True):
+        kept, again = run(jax.random.key(0), x)
     assert jax.tree.structure(kept) == jax.tree.structure(again)
     for a, b in zip(jax.tree.leaves(kept), jax.tree.leaves(again), strict=True):
-        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
+        assert b.dtype == jnp.float64
+        np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
