@@ -173,7 +173,7 @@ def test_grouped_residual_block():
         return apply(variables, x, mutable=["batch_stats"])
 
     for width in (2, 1):
-        compare(r3gan.R3Block(width, 4, False), theirs.R3Block(8, width), drawn(2, 5, 4, 8), call=call)
+        compare(r3gan.R3Block(width, 4), theirs.R3Block(8, width), drawn(2, 5, 4, 8), call=call)
 
 
 class DeepGeneratorBlock(nn.Module):
