@@ -28,6 +28,7 @@ from jaxgan.jobs import pictures
 from jaxgan.losses import LOSSES, Loss
 from jaxgan.models import DISCRIMINATORS, GENERATORS
 from jaxgan.models.conditional import ConditionalDiscriminator, ConditionalGenerator
+from jaxgan.models.convolution import plain_layers
 from jaxgan.models.multi import MultiGenerator
 from jaxgan.regularizers import (
     CLASS_LOSSES,
@@ -385,7 +386,8 @@ def test_steps_and_samplers_keep_to_their_shapes(called, tmp_path):
     for registry, x in ((GENERATORS, LATENTS), (DISCRIMINATORS, images)):
         for name in ("biggan", "biggan_deep", "r3gan"):
             trace_gradient(registry, name, x)
-    trace_gradient(DISCRIMINATORS, "r3gan", images, plain=True)
+    with plain_layers():
+        trace_gradient(DISCRIMINATORS, "r3gan", images)
     trace_gradient(DISCRIMINATORS, "r3gan", images, group_width=4)
     trace_translators()
     trace_given_images()
