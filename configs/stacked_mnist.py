@@ -3,7 +3,7 @@
 python launch.py --config=configs/stacked_mnist.py               PacGAN's DCGAN, 64 to 512 channels
 python launch.py --config=configs/stacked_mnist.py:tiny          Unrolled GAN's: a discriminator 1/4 as wide
 python launch.py --config=configs/stacked_mnist.py:tiny_half     the same, 1/2 as wide as the generator
-python launch.py --config=configs/stacked_mnist.py:small         for two cores: RpGAN + R1 + R2
+python launch.py --config=configs/stacked_mnist.py:small         for one or two cores: RpGAN + R1 + R2
 
 The first three are for accelerators, and were not trained here. --mode=evaluate counts the modes. Published
 results (modes found; reverse KL; 26,000 samples and 10 trials for the DCGAN, 25,600 and 50 for the others):
@@ -15,10 +15,10 @@ results (modes found; reverse KL; 26,000 samples and 10 trials for the DCGAN, 25
 
 `small` has the networks of dcgan_mnist, twice as wide, and the loss and penalties of R3GAN (Huang et al.
 2024). On one core a run takes 20 minutes. All of three seeds found more than 990 modes after 5,000 steps, and
-1,000 with a reverse KL of .07 to .08 at the end, see jaxgan/benchmarks/README.md:
+1,000 with a reverse KL of .06 to .08 at the end, see jaxgan/benchmarks/README.md:
     python launch.py --config=configs/stacked_mnist.py:small --mode=sweep --sweep=seed=0:3 --population=off \\
     --config.dataset.fallback=
-With penalties of weight .1 it collapsed within 500 steps.
+With penalties of weight .1 and rates of .001 and .0005 it collapsed within 500 steps.
 
 Packing 2 keeps the number of packs in a batch: --config.packing=2 and twice the --config.batch_size.
 

@@ -33,16 +33,21 @@ UNSAID = {
 # What runs did from before a component had the field, where its default does something else.
 BEFORE = {"task.inpainting.keep": False, "task.colouring.keep": False}
 
+# Fields that components no longer have, with the value that changes nothing.
+GONE = {"generator.r3gan.plain": False, "discriminator.r3gan.plain": False}
 
-def add_before(recorded: dict[str, Any]) -> None:
-    """Adds the fields of `BEFORE` that a recorded config, nested dicts, does not have yet."""
-    for path, value in BEFORE.items():
+
+def bring_up_to_date(recorded: dict[str, Any]) -> None:
+    """Adds the fields of `BEFORE` to a recorded config, nested dicts, and removes those of `GONE`."""
+    for path, value in (BEFORE | GONE).items():
         *parents, last = path.split(".")
         section = recorded
         for name in parents:
             section = section.get(name, {})
-        if section:
+        if path in BEFORE and section:
             section.setdefault(last, value)
+        elif path in GONE and section.get(last) == value:
+            del section[last]
 
 
 def essential(config: ConfigDict) -> dict[str, Any]:

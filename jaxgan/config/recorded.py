@@ -10,7 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxgan.config import default
-from jaxgan.config.essential import add_before, component_defaults, essential
+from jaxgan.config.essential import GONE, bring_up_to_date, component_defaults, essential
 from jaxgan.config.fields import flatten, import_modules
 from jaxgan.errors import UserError
 
@@ -24,7 +24,7 @@ def get_config(path: str) -> ConfigDict:
     try:
         recorded = json.loads(Path(path).read_text(encoding="utf-8"))["config"]
         import_modules(ConfigDict({"modules": recorded["modules"]}))
-        add_before(recorded)
+        bring_up_to_date(recorded)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}): restore it, or give --config") from error
     config, foreign = complete(recorded)
@@ -47,7 +47,10 @@ def complete(recorded: dict[str, Any]) -> tuple[ConfigDict, list[str]]:
     whole = default.get_config()
     known = flatten(whole.to_dict())
     fields = {name: tuple(v) if isinstance(v, list) else v for name, v in flatten(recorded).items()}
-    more = [f"{field} is not known" for field in sorted(fields.keys() - known.keys())]
+    unknown = {
+        name for name in fields.keys() - known.keys() if name not in GONE or fields[name] != GONE[name]
+    }
+    more = [f"{field} is not known" for field in sorted(unknown)]
     others = {
         name: value
         for name, value in fields.items()

@@ -160,7 +160,8 @@ class Field:
             whole = (
                 self.kind is not int or isinstance(entry, numbers.Integral) and not isinstance(entry, bool)
             )
-            if not self.ranges and isinstance(entry, float) and not math.isfinite(entry):
+            real = isinstance(entry, numbers.Real) and not isinstance(entry, numbers.Integral)
+            if not self.ranges and real and not math.isfinite(entry):
                 raise UserError(f"{path}={value!r} must be finite")
             broken = [range_ for range_ in self.ranges if not range_.allows(entry)]
             if broken or not whole:

@@ -9,7 +9,6 @@ gradient of a dilated convolution is slow everywhere. (See also `compilation.py`
 """
 
 import contextlib
-import contextvars
 import functools
 
 import jax
@@ -18,26 +17,23 @@ from jax import lax
 from jaxtyping import Array, Float
 
 _FEW_CHANNELS = 4
-_plain = contextvars.ContextVar("plain", default=False)
+_plain = jax.make_user_context(default_value=False)
 
 
 @contextlib.contextmanager
 def plain_layers():
-    """Layers that are traced within it are single XLA operations, the form that exporters read.
+    """Convolutions of networks that are called within it are single XLA operations, for exporters.
 
     There is then no choice between platforms, and no derivative written by hand. The results are equal up to
-    rounding. A network that `jax.jit` has traced before keeps its form.
+    rounding. What counts is where a compiled function is called, not where it is made.
     """
-    token = _plain.set(True)
-    try:
+    with _plain(True):
         yield
-    finally:
-        _plain.reset(token)
 
 
 def fast_or_plain(fast, plain):
     """Of two functions `plain` within `plain_layers`, else `fast`."""
-    return plain if _plain.get() else fast
+    return plain if _plain.value else fast
 
 
 def _canonical_conv(lhs, rhs, stride, padding, lhs_dilation=1, rhs_dilation=1):

@@ -83,7 +83,8 @@ Weights = Annotated[str, OneOf(tuple(_INITIALIZERS))]
 Initializer = Annotated[str, OneOf(tuple(_SCALED))]
 Width = Annotated[int, AtLeast(1)]
 Remat = Annotated[
-    bool, "keep only the maps between blocks for the gradient, and compute those within again: less memory"
+    bool,
+    "keep only the maps between blocks for the gradient, and compute those within again: less memory on GPUs",
 ]
 Layers = Annotated[  # see `apply_layer`
     str, Pattern(), "regular expression for the names of layers with spectral norm; '.': all, '': none"

@@ -219,7 +219,7 @@ def _require_config_file(argv: Sequence[str]) -> None:
 def _illegal_value(argv: Sequence[str], message: str) -> str:
     last = message.strip().splitlines()[-1].strip()
     if "Non-boolean argument" in last:  # absl: flag --config.FIELD=VALUE: (what is wrong, the value)
-        return f"{last.split(': ')[0].removeprefix('flag --config.')} must be True or False"
+        return f"{last.rpartition(': (')[0].removeprefix('flag --config.')} must be True or False"
     if "positional argument" in last:
         return "this config has no variants: give its file without ':'"
     if "malformed node" in last or "as a ConfigDict" in last:  # a whole section was given a value

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from jaxgan.algorithm.gan import GAN
 from jaxgan.config.conditions import classes_of
-from jaxgan.config.essential import UNSAID, add_before, component_defaults, essential
+from jaxgan.config.essential import UNSAID, bring_up_to_date, component_defaults, essential
 from jaxgan.config.fields import (
     flatten,
     import_modules,
@@ -50,7 +50,7 @@ def read_record(workdir: Path) -> dict[str, Any] | None:
         record = json.loads(path.read_text(encoding="utf-8"))
         if not {"config", "dataset"} <= record.keys():
             raise ValueError("no config, or no dataset")
-        add_before(record["config"])
+        bring_up_to_date(record["config"])
         return record
     except (ValueError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}): restore it, or choose another --workdir") from error

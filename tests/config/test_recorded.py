@@ -54,3 +54,13 @@ def test_a_run_from_before_a_field_of_a_component_has_its_default(tmp_path, trai
         whole.loss.nonsaturating.real_label = 0.9  # not as it was then
     with pytest.raises(UserError, match=r"loss.nonsaturating.real_label \(was 1.0, now 0.9\)"):
         agree(whole, record, tmp_path)
+
+
+def test_a_field_that_is_gone_may_be_recorded_with_the_value_that_changes_nothing(tmp_path, trained):
+    whole, record = get_config(str(trained / "config.json")), read_record(trained)
+    record["config"]["generator"]["r3gan"] = {"plain": False}
+    (tmp_path / "config.json").write_text(json.dumps(record))
+    assert complete(record["config"])[1] == []
+    assert get_config(str(tmp_path / "config.json")).to_dict() == whole.to_dict()
+    record["config"]["generator"]["r3gan"]["plain"] = True
+    assert complete(record["config"])[1] == ["generator.r3gan.plain is not known"]

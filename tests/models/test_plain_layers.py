@@ -35,3 +35,17 @@ def test_no_network_has_operations_that_exporters_do_not_know(registry, name):
     with plain_layers():
         assert not unknown_in(registry, name)
     assert unknown_in(registry, name) == usual  # afterwards, as before
+
+
+def test_a_function_that_was_traced_before_is_traced_again():
+    module = GENERATORS["dcgan"](SHAPE)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((2, 6)))
+    run = jax.jit(module.apply)
+
+    def form():
+        return "platform_index" in str(jax.make_jaxpr(run)(shapes, jnp.zeros((2, 6))))
+
+    assert form()
+    with plain_layers():
+        assert not form()
+    assert form()
