@@ -8,8 +8,8 @@ python launch.py --config=configs/r3gan.py:stacked_mnist,small     both
 The first two are for accelerators. Full training has not been run here yet. The paper reports FID 1.96 on
 CIFAR-10 (50,000 samples), and 1,000 modes and a reverse KL of .029 on Stacked-MNIST. On Stacked-MNIST
 `small` takes .6 s a step on two cores, and 2.3 GB of memory; one run found 241 modes in 2,500 steps, see
-jaxgan/benchmarks/README.md. On 50,000 colour pictures it takes .4 s and 3.0 GB (another day); it was run for
-60 steps only.
+jaxgan/benchmarks/README.md. On 50,000 colour pictures (--config.dataset.name=images) it takes .4 s and
+3.0 GB, measured on another day; it was run for 60 steps only.
 
 On CIFAR-10 both networks are told the classes, as in the paper; pictures without classes ask for
 --config.condition.name=none.

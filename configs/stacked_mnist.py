@@ -14,8 +14,9 @@ results (modes found; reverse KL; 26,000 samples and 10 trials for the DCGAN, 25
     tiny_half    487.7         2.24     840.7         1.00
 
 `small` has the networks of dcgan_mnist, twice as wide, and the loss and penalties of R3GAN (Huang et al.
-2024). On one core a run takes 20 minutes. All of three seeds found more than 990 modes after 5,000 steps, and
-1,000 with a reverse KL of .06 to .08 at the end, see jaxgan/benchmarks/README.md:
+2024). A step takes .034 s on two cores, and .9 GB of memory (without evaluation); a run takes 20 minutes on
+one core. All of three seeds found more than 990 modes after 5,000 steps, and 1,000 with a reverse KL of .06
+to .08 at the end, see jaxgan/benchmarks/README.md:
     python launch.py --config=configs/stacked_mnist.py:small --mode=sweep --sweep=seed=0:3 --population=off \\
     --config.dataset.fallback=
 With penalties of weight .1 and rates of .001 and .0005 it collapsed within 500 steps.
